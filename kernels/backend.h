@@ -1,0 +1,155 @@
+// The operations that a compute backend implements: what a transformer step is made of, and nothing about transformers.
+//
+// A backend owns device memory, weight matrices in its own packed form, and the workers or queue that run operations.
+// Operations are issued in order by one thread (the engine thread); each sees the results of those before it. A backend may
+// run them asynchronously: `sync` waits for all. Pointers named in operation structs are device memory (from `alloc`) unless
+// the comment says host. Operations do not allocate and do not fail: shapes are the caller's promise and are asserted.
+//
+// Batch invariance (CPU always; CUDA when opened with `deterministic`): each row of an operation's output depends on that
+// row's input alone and is bit-identical whatever n_rows is, which other rows or sequences come along, and how a prompt was
+// cut into batches. Reductions therefore run in a fixed order over the reduced index (for attention: the absolute position).
+#ifndef TOKFS_KERNELS_BACKEND_H
+#define TOKFS_KERNELS_BACKEND_H
+
+#include "engine/base/err.h"
+#include "kernels/dtype.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend; // each implementation begins its own struct with: struct backend { const struct backend_ops *ops; };
+struct matrix;  // weight [n_out][n_in] in the backend's packed form
+
+struct backend_options {
+    unsigned n_threads;   // CPU: workers including the calling thread; 0 = one per available processor
+    const char *isa;      // CPU: "scalar", "avx2", "avx512"; NULL = the best the processor has
+    bool deterministic;   // CUDA: batch invariance; the CPU backend always is
+};
+
+// y[r][o] = sum_i x[r][i] * w[o][i] (+ bias[o]) (+ y[r][o] when accumulate)
+struct op_linear {
+    const struct matrix *w; // [n_out][n_in]
+    const float *bias;      // [n_out] or NULL
+    const float *x;         // [n_rows], rows x_stride floats apart, first n_in used
+    float *y;               // [n_rows], rows y_stride floats apart, first n_out written
+    size_t x_stride, y_stride;
+    size_t n_rows;
+    bool accumulate;
+};
+
+// y[r][:] = row token_ids[r] of the table, times scale
+struct op_embed {
+    const struct matrix *table; // [n_vocab][n_embd]
+    const int32_t *token_ids;   // [n_rows] host memory, read before the call returns; each in [0, n_vocab)
+    float *y;                   // [n_rows][n_embd]
+    size_t n_rows;
+    float scale;                // 1 for most families
+};
+
+// y[r][i] = x[r][i] / sqrt(mean_i(x[r][i]^2) + eps) * weight[i]   (Zhang & Sennrich 2019)
+struct op_rms_norm {
+    const float *x, *weight; // [n_rows][dim], [dim]
+    float *y;                // [n_rows][dim], may be x
+    size_t n_rows, dim;
+    float eps;
+};
+
+// Where a batch's rows stand: which sequence, which position, where their K and V live. Host memory, valid until `sync`.
+struct kv_layout {
+    enum dtype dtype;       // of K and V elements
+    size_t page_tokens;     // positions per page (a power of two)
+    size_t page_bytes;      // distance between pages in the pool
+    size_t n_layers, n_kv_heads, head_dim;
+    // Within a page: [n_layers][2 (K, V)][n_kv_heads][page_tokens][head_dim]
+};
+
+struct batch_seq {
+    size_t row;             // first row of this sequence in the batch
+    size_t n_rows;          // its new tokens in this batch
+    size_t pos;             // absolute position of its first new token = tokens already in its pages
+    const uint32_t *pages;  // [ceil((pos + n_rows) / page_tokens)] page indices, in position order
+};
+
+struct batch_map {
+    const struct batch_seq *seqs;
+    size_t n_seqs;
+    size_t n_rows; // sum of seqs[].n_rows; rows are dense and in order
+};
+
+// Rotates Q and K by position and writes K and V of the new rows into their pages.
+// Half-split rotation as in Hugging Face Llama: (x[j], x[j + d/2]) is the pair of frequency inv_freq[j].
+struct op_rope_kv {
+    float *qkv;            // [n_rows][(n_heads + 2 * n_kv_heads) * head_dim]: Q heads, K heads, V heads; Q rotated in place
+    const float *inv_freq; // [head_dim / 2]
+    float attn_scale;      // cos and sin are multiplied by it (1 unless the rope scaling says otherwise)
+    size_t n_heads;
+    const struct kv_layout *kv;
+    void *pool;            // [n_pages][page_bytes]
+    size_t layer;
+    const struct batch_map *map;
+};
+
+// Causal attention of each new row over positions 0..its own, K and V read from the pages (op_rope_kv of the same rows first).
+// out[r][h] = softmax(scale * q[r][h] . k[0..p][h / group]) v[0..p][h / group]
+struct op_attention {
+    const float *qkv;  // as above, Q rotated
+    float *out;        // [n_rows][n_heads * head_dim]
+    float scale;
+    size_t n_heads;
+    const struct kv_layout *kv;
+    const void *pool;
+    size_t layer;
+    const struct batch_map *map;
+};
+
+// y[r][i] = silu(x[r][i]) * x[r][dim + i]
+struct op_swiglu {
+    const float *x; // [n_rows][2 * dim]: gate, up
+    float *y;       // [n_rows][dim]
+    size_t n_rows, dim;
+};
+
+// y[r][:] = x[rows[r]][:]
+struct op_gather {
+    const float *x;       // [..][dim]
+    const uint32_t *rows; // [n_rows] host memory, read before the call returns
+    float *y;             // [n_rows][dim]
+    size_t n_rows, dim;
+};
+
+struct backend_ops {
+    const char *name; // "cpu", "cuda"
+
+    void (*close)(struct backend *b);
+    const char *(*describe)(const struct backend *b); // e.g. "cpu avx512, 2 threads"
+
+    void *(*alloc)(struct backend *b, size_t bytes); // zeroed, aligned to 64 bytes at least; NULL when there is no memory
+    void (*free)(struct backend *b, void *mem);
+    void (*upload)(struct backend *b, void *dst, const void *host_src, size_t bytes);
+    void (*download)(struct backend *b, void *host_dst, const void *src, size_t bytes); // waits for the operations before it
+    void (*copy)(struct backend *b, void *dst, const void *src, size_t bytes);
+
+    // A weight is made empty and then filled in runs of rows, as they come from the file, in any order, each row once.
+    struct matrix *(*matrix_new)(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in); // NULL: no memory
+    void (*matrix_fill)(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows); // [n_rows][n_in] dtype
+    void (*matrix_free)(struct backend *b, struct matrix *m);
+    size_t (*matrix_bytes)(const struct matrix *m); // device bytes read when the whole matrix is used once
+
+    void (*linear)(struct backend *b, const struct op_linear *op);
+    void (*embed)(struct backend *b, const struct op_embed *op);
+    void (*rms_norm)(struct backend *b, const struct op_rms_norm *op);
+    void (*rope_kv)(struct backend *b, const struct op_rope_kv *op);
+    void (*attention)(struct backend *b, const struct op_attention *op);
+    void (*swiglu)(struct backend *b, const struct op_swiglu *op);
+    void (*gather)(struct backend *b, const struct op_gather *op);
+    void (*sync)(struct backend *b);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+};
+
+// `name`: "auto", "cpu" or "cuda". 0, -EINVAL (unknown name or isa), -EOPNOTSUPP (not built in, or the machine cannot), -ENOMEM.
+int backend_open(const char *name, const struct backend_options *options, struct backend **ret, struct err *err);
+
+#endif
