@@ -1,0 +1,41 @@
+// A decoder-only transformer on a backend: its weights, and one forward pass over a ragged batch.
+//
+// Owner: the engine thread, which is also the thread that calls the backend.
+#ifndef TOKFS_MODEL_MODEL_H
+#define TOKFS_MODEL_MODEL_H
+
+#include "engine/model/config.h"
+#include "kernels/backend.h"
+
+struct model;
+
+struct model_options {
+    const char *dir;         // Hugging Face directory
+    struct backend *backend; // outlives the model
+    size_t batch_rows_max;   // most rows (new tokens) of one step: sizes the activation buffers
+    size_t logit_rows_max;   // most rows of one step whose logits are wanted
+    size_t page_tokens;      // positions per KV page
+    void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load; or NULL
+    void *progress_ctx;
+};
+
+// Opens DIR/config.json, generation_config.json and the weights. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM: err names file and field.
+int model_open(const struct model_options *options, struct model **ret, struct err *err);
+void model_free(struct model *model);
+const struct model_config *model_get_config(const struct model *model);
+const struct kv_layout *model_get_kv_layout(const struct model *model); // page_bytes included
+uint64_t model_weight_bytes(const struct model *model); // device bytes read by one step, embedding rows apart
+
+struct step {
+    const int32_t *token_ids; // [map.n_rows], in row order
+    struct batch_map map;
+    void *kv_pool;            // page_pool.mem
+    const uint32_t *logit_rows; // batch rows whose logits are wanted
+    size_t n_logit_rows;
+};
+
+// Runs one forward pass: writes K and V of the new rows, returns host memory [n_logit_rows][n_vocab] f32, valid until the next
+// step; NULL when no logits were asked for. Does not allocate and does not fail.
+const float *model_step(struct model *model, const struct step *step);
+
+#endif

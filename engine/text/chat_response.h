@@ -1,0 +1,39 @@
+// The OpenAI answer objects: error, chat.completion, chat.completion.chunk. Bytes out, no state but what is passed in.
+#ifndef TOKFS_TEXT_CHAT_RESPONSE_H
+#define TOKFS_TEXT_CHAT_RESPONSE_H
+
+#include "engine/base/err.h"
+#include "engine/base/json.h"
+#include "engine/base/str.h"
+
+struct chat_usage {
+    uint64_t prompt_tokens, cached_tokens, completion_tokens;
+};
+
+// What all objects of one answer have in common.
+struct chat_response_head {
+    struct str id;     // "chatcmpl-..."
+    int64_t created;   // unix seconds
+    struct str model;
+    struct str system_fingerprint;
+};
+
+// {"id":..., "object":"chat.completion", ..., "choices":[{"index":0,"message":{"role":"assistant","content":...},...}],"usage":{...}}
+void chat_response_write(struct strbuf *out, const struct chat_response_head *head, struct str content,
+                         struct str finish_reason, const struct chat_usage *usage);
+// One chunk. `role` only in the first; content.ptr NULL: no content member; finish_reason empty: null.
+struct chat_chunk {
+    bool role;
+    struct str content;
+    struct str finish_reason;
+    const struct chat_usage *usage; // NULL: absent; the last chunk of a stream with include_usage has it and no choices
+    bool no_choices;
+};
+void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_chunk *chunk);
+// {"error":{"message":...,"type":...,"param":...,"code":...}} for err->code (negative errno); the HTTP status that goes with it
+// is chat_error_http_status(err->code) (EINVAL 400, ENOENT 404, E2BIG 400, EFBIG 413, EOPNOTSUPP 400, EBUSY 409, EAGAIN 429, EDQUOT 429,
+// ESHUTDOWN 503, EIO 500, ...).
+void chat_error_write(struct strbuf *out, const struct err *err);
+int chat_error_http_status(int code);
+
+#endif
