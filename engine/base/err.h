@@ -15,7 +15,8 @@ struct err {
 int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 int err_set_param(struct err *err, int code, const char *param, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-// Puts "prefix: " before the message (a caller that knows the file adds its name).
+// Puts "prefix: " before the message (a caller that knows the file adds its name). Returns err->code, so 0 for NULL: a
+// caller whose err may be NULL returns the code it already has.
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

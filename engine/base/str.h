@@ -32,10 +32,10 @@ ptrdiff_t str_find(struct str s, struct str needle); // offset or -1
 struct str str_cut(struct str s, char sep, struct str *ret_head);
 char *str_dup(struct str s);                   // NUL-terminated heap copy, NULL when out of memory
 
-// Whole-string number parsers: 0, -EINVAL (not a number, trailing bytes) or -ERANGE.
+// Whole-string number parsers: 0, -EINVAL (not a number, a plus sign, trailing bytes) or -ERANGE.
 int str_parse_i64(struct str s, int64_t *ret);
-int str_parse_double(struct str s, double *ret); // locale-independent, no hex, no inf/nan
-int str_parse_bytes(struct str s, uint64_t *ret); // "4096", "512K", "64M", "2G", "1T" (powers of 1024)
+int str_parse_double(struct str s, double *ret);  // correctly rounded, locale-independent; "1", ".5", "1e-3", no hex, inf, nan
+int str_parse_bytes(struct str s, uint64_t *ret); // "4096", "512K", "64m", "2G", "1T" (powers of 1024)
 
 struct strbuf {
     char *ptr;
@@ -49,10 +49,10 @@ void strbuf_init(struct strbuf *buf, size_t len_max);
 void strbuf_deinit(struct strbuf *buf);
 void strbuf_reset(struct strbuf *buf); // empties, clears the error, keeps the memory
 int strbuf_reserve(struct strbuf *buf, size_t n_more);
-int strbuf_append(struct strbuf *buf, struct str s);
+int strbuf_append(struct strbuf *buf, struct str s); // s must not lie in buf itself
 int strbuf_append_byte(struct strbuf *buf, char byte);
 int strbuf_printf(struct strbuf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 struct str strbuf_str(const struct strbuf *buf);
-char *strbuf_steal(struct strbuf *buf); // the caller frees; the buffer is empty after
+char *strbuf_steal(struct strbuf *buf); // the caller frees, the buffer is empty after; NULL when buf->error is set
 
 #endif

@@ -14,5 +14,7 @@ size_t utf8_encode(uint32_t codepoint, char out[4]);
 size_t utf8_incomplete_tail(struct str s);
 // Replaces each maximal ill-formed part by U+FFFD (as Python's decode(errors="replace") does).
 int utf8_append_lossy(struct strbuf *out, struct str s);
+// Overwrites each byte of a control character (C0, DEL, C1) or of ill-formed text by '?': what may stand on a terminal's line.
+void utf8_make_printable(char *text, size_t len);
 
 #endif
