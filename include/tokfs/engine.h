@@ -1,9 +1,9 @@
 // tokfs as a library: open a model, submit requests, poll what they produce, cancel.
 //
-// An engine owns a model and the thread that runs it. One thread (the caller's, always the same one) submits and polls; no call
-// blocks unless it says so. What requests produce arrives as events in one queue; tokfs_engine_fd becomes readable when the
-// queue is not empty, so that an event loop can wait for it. The queue is bounded: while it is full the engine pauses the
-// sequences that have more to say, so a caller must keep polling; nothing is ever dropped.
+// An engine owns a model and the thread that runs it. One thread (the caller's, always the same one) submits and polls;
+// no call blocks unless it says so. What requests produce arrives as events in one queue; tokfs_engine_fd becomes
+// readable when the queue is not empty, so that an event loop can wait for it. The queue is bounded: while it is full
+// the engine pauses the sequences that have more to say, so a caller must keep polling; nothing is ever dropped.
 //
 // Errors are 0 or -errno; functions that take a struct tokfs_error fill it with words for the user.
 #ifndef TOKFS_ENGINE_H
@@ -33,22 +33,23 @@ struct tokfs_engine;
 struct tokfs_completion; // one request; valid from submit until tokfs_completion_free
 
 struct tokfs_engine_options {
-    const char *model;         // Hugging Face directory
-    const char *served_name;   // NULL: the directory's name
-    const char *device;        // "auto", "cpu", "cuda"; NULL: "auto"
-    const char *isa;           // CPU path: "scalar", "avx2", "avx512"; NULL: the best there is
-    unsigned n_threads;        // compute threads; 0: one per processor
-    size_t n_ctx;              // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
-    uint64_t kv_bytes;         // memory for K and V; 0: a quarter of the machine's free memory, at most what max_sequences need
-    unsigned max_sequences;    // running together; 0: 64
-    unsigned max_queued;       // accepted and waiting; 0: 10000
-    size_t batch_tokens;       // token budget of one step; 0: 512
+    const char *model;       // Hugging Face directory
+    const char *served_name; // NULL: the directory's name
+    const char *device;      // "auto", "cpu", "cuda"; NULL: "auto"
+    const char *isa;         // CPU path: "scalar", "avx2", "avx512"; NULL: the best there is
+    unsigned n_threads;      // compute threads; 0: one per processor
+    size_t n_ctx;            // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
+    uint64_t kv_bytes; // memory for K and V; 0: a quarter of the machine's free memory, at most what max_sequences need
+    unsigned max_sequences;                                                 // running together; 0: 64
+    unsigned max_queued;                                                    // accepted and waiting; 0: 10000
+    size_t batch_tokens;                                                    // token budget of one step; 0: 512
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load, on the calling thread
     void *progress_ctx;
 };
 
 // Loads the model (blocking) and starts the engine. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM ...
-TOKFS_API int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_engine **ret, struct tokfs_error *err);
+TOKFS_API int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_engine **ret,
+                                struct tokfs_error *err);
 // Cancels what runs, stops the threads, frees everything. Completions must have been freed. NULL is accepted.
 TOKFS_API void tokfs_engine_close(struct tokfs_engine *engine);
 
@@ -61,7 +62,7 @@ struct tokfs_engine_info {
     unsigned max_sequences, max_queued;
     uint32_t n_pages;
     size_t page_tokens;
-    int64_t created;          // unix seconds
+    int64_t created; // unix seconds
     bool has_chat_template;
 };
 TOKFS_API void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engine_info *ret);
@@ -70,7 +71,9 @@ TOKFS_API void tokfs_engine_get_info(const struct tokfs_engine *engine, struct t
 struct tokfs_engine_stats {
     uint64_t n_requests, n_finished, n_cancelled, n_failed;
     uint64_t prompt_tokens, completion_tokens;
-    uint64_t n_steps, step_ns;
+    uint64_t n_preempted;      // running sequences that gave their pages up and were computed again later
+    uint64_t n_steps, step_ns; // forward passes, and the time from planning to publishing of them all
+    uint64_t model_ns;         // of step_ns, inside the forward passes
     uint32_t n_running, n_queued;
     uint32_t n_pages, n_pages_free;
 };
@@ -78,8 +81,10 @@ TOKFS_API void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct 
 
 // ---- requests ------------------------------------------------------------------------------------------------------
 
-// A chat-completions body (UTF-8 JSON). Only -ENOMEM and -EAGAIN (too many queued) and -ESHUTDOWN are told at once; whether it is accepted is told by
-// the first event: ACCEPTED, or FAILED with the reason. `user` comes back in each event. The bytes are copied.
+// A chat-completions body (UTF-8 JSON). Only -ENOMEM and -EAGAIN (max_queued are waiting) are told at once; whether it
+// is accepted is told by the first event: ACCEPTED, or FAILED with the reason (-EINVAL bad JSON or value, -EOPNOTSUPP a
+// field that cannot be honoured, -ENOENT another model, -E2BIG the prompt leaves no room for one token in the context,
+// -ENOMEM). `user` comes back in each event. The bytes are copied.
 TOKFS_API int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                                 struct tokfs_completion **ret, struct tokfs_error *err);
 
@@ -92,20 +97,25 @@ struct tokfs_sampling {
     int64_t max_tokens; // -1: up to the context
     bool ignore_eos;
 };
-// Token ids in, token ids out.
+// Token ids in, token ids out; checked and answered as above. `sampling` NULL: greedy up to the context.
 TOKFS_API int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *ids, size_t n_ids,
                                   const struct tokfs_sampling *sampling, void *user, struct tokfs_completion **ret,
                                   struct tokfs_error *err);
 
-// Stops it within a step. Its last event (FINISHED with reason "cancel", or FAILED if it was not accepted yet) still comes.
+// Stops it within a step. Its last event (FINISHED with reason "cancel", or FAILED if it was not accepted yet) still
+// comes.
 TOKFS_API void tokfs_cancel(struct tokfs_completion *completion);
 // Forgets a completion; cancels it when it runs. No event of it is delivered after this. NULL is accepted.
 TOKFS_API void tokfs_completion_free(struct tokfs_completion *completion);
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
+// The events of one completion come in this order, and exactly one of the last two comes, once, as the last:
+//     ACCEPTED, STARTED, TOKEN ..., FINISHED
+// FAILED may stand in the place of ACCEPTED (refused) or of anything after it (the engine could not go on); FINISHED
+// with reason "cancel" may come any time after ACCEPTED.
 enum tokfs_event_kind {
-    TOKFS_EVENT_ACCEPTED, // valid and queued; prompt_tokens is known
+    TOKFS_EVENT_ACCEPTED, // valid and queued; prompt_tokens, stream and include_usage are known
     TOKFS_EVENT_STARTED,  // its prefill begins
     TOKFS_EVENT_TOKEN,    // one token was sampled; text may be empty while a character or a stop string is undecided
     TOKFS_EVENT_FINISHED, // the answer is complete: finish_reason, usage; text holds what was still held back
@@ -113,6 +123,7 @@ enum tokfs_event_kind {
 };
 
 struct tokfs_usage {
+    // completion_tokens counts every sampled token, the end token too (as vLLM does): one per TOKEN event with an id.
     uint64_t prompt_tokens, cached_tokens, completion_tokens;
     uint64_t queue_ns;   // accepted until prefill began
     uint64_t prefill_ns; // prefill began until the first token was sampled
@@ -124,17 +135,19 @@ struct tokfs_event {
     enum tokfs_event_kind kind;
     struct tokfs_completion *completion;
     void *user;
-    int32_t token_id;          // TOKEN: -1 when the text is a piece of a long token
-    const char *text;          // TOKEN, FINISHED: UTF-8, whole characters; valid until the next tokfs_poll
+    bool stream, include_usage; // ACCEPTED: what a chat body asks for (false for token ids)
+    int32_t token_id;           // TOKEN: -1 when the text is a further piece of the token before it
+    const char *text;           // TOKEN, FINISHED: UTF-8, whole characters; valid until the next tokfs_poll
     size_t text_len;
-    uint64_t sampled_ns;       // TOKEN: CLOCK_MONOTONIC when it was sampled
-    const char *finish_reason; // FINISHED: "stop", "length", "cancel"
-    struct tokfs_usage usage;  // FINISHED: complete; ACCEPTED: prompt_tokens
+    uint64_t sampled_ns;             // TOKEN: CLOCK_MONOTONIC when it was sampled
+    const char *finish_reason;       // FINISHED: "stop", "length", "cancel"
+    struct tokfs_usage usage;        // FINISHED: complete; ACCEPTED: prompt_tokens
     const struct tokfs_error *error; // FAILED: valid until the next tokfs_poll
 };
 
 TOKFS_API int tokfs_engine_fd(const struct tokfs_engine *engine); // poll for POLLIN; belongs to the engine
-// Takes the next event: 1, or 0 when there is none (the descriptor is then quiet until there is one).
+// Takes the next event: 1, or 0 when there is none (the descriptor is then quiet until there is one). As long as events
+// are left the descriptor stays readable, so that a caller may stop after any number of them.
 TOKFS_API int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret);
 
 #ifdef __cplusplus
