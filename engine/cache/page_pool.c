@@ -1,0 +1,83 @@
+// The page pool is a stack of free page indices over one block of device memory.
+//
+// Called by the engine thread only. It knows nothing of sequences or prefixes: whoever takes a page gives it back,
+// exactly once, and that is asserted. The page given back last is taken first, since its memory is the likeliest to be
+// in a cache.
+#include "engine/cache/page_pool.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static size_t bitmap_words(uint32_t n_pages)
+{
+    return ((size_t)n_pages + 63) / 64;
+}
+
+static void fill_free_list(struct page_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->n_pages; i++) {
+        pool->free_list[i] = pool->n_pages - 1 - i; // page 0 on top
+    }
+    pool->n_free = pool->n_pages;
+}
+
+int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_bytes, uint32_t n_pages,
+                   struct err *err)
+{
+    memset(pool, 0, sizeof(*pool));
+    if (page_bytes == 0 || n_pages == 0) {
+        return err_set(err, -EINVAL, "KV memory of %" PRIu32 " pages of %zu bytes holds nothing", n_pages, page_bytes);
+    }
+    struct page_pool p = { .backend = backend, .page_bytes = page_bytes, .n_pages = n_pages };
+    size_t bytes;
+    if (!__builtin_mul_overflow(page_bytes, (size_t)n_pages, &bytes)) {
+        p.free_list = malloc(n_pages * sizeof(*p.free_list));
+        p.is_taken = calloc(bitmap_words(n_pages), sizeof(*p.is_taken));
+        if (p.free_list && p.is_taken) {
+            p.mem = backend->ops->alloc(backend, bytes);
+        }
+    }
+    if (!p.mem) {
+        free(p.free_list);
+        free(p.is_taken);
+        return err_set(err, -ENOMEM, "no memory for KV: %" PRIu32 " pages x %zu bytes = %.1f MiB", n_pages, page_bytes,
+                       (double)n_pages * (double)page_bytes / 0x1p20);
+    }
+    fill_free_list(&p);
+    *pool = p;
+    return 0;
+}
+
+void page_pool_deinit(struct page_pool *pool)
+{
+    if (!pool->mem) {
+        return;
+    }
+    assert(pool->n_free == pool->n_pages);
+    pool->backend->ops->free(pool->backend, pool->mem);
+    free(pool->free_list);
+    free(pool->is_taken);
+    memset(pool, 0, sizeof(*pool));
+}
+
+bool page_pool_take(struct page_pool *pool, uint32_t *ret_page)
+{
+    if (pool->n_free == 0) {
+        return false;
+    }
+    uint32_t page = pool->free_list[--pool->n_free];
+    pool->is_taken[page / 64] |= UINT64_C(1) << (page % 64);
+    *ret_page = page;
+    return true;
+}
+
+void page_pool_give(struct page_pool *pool, uint32_t page)
+{
+    assert(page < pool->n_pages);
+    uint64_t bit = UINT64_C(1) << (page % 64);
+    assert(pool->is_taken[page / 64] & bit);
+    pool->is_taken[page / 64] &= ~bit;
+    pool->free_list[pool->n_free++] = page;
+}
