@@ -1,8 +1,9 @@
 // Text as (pointer, length), and a growing buffer for building it.
 //
 // struct str borrows: it never owns its bytes and need not end in NUL. NUL appears only at system calls.
-// struct strbuf owns. Invariants: len <= cap; ptr[len] == 0 once anything was allocated; after a failed append `error` is set,
-// the contents stay as they were, and further appends do nothing, so that a caller may append freely and check once.
+// struct strbuf owns. Invariants: len <= cap; ptr[len] == 0 once anything was allocated; after a failed append `error`
+// is set, the contents stay as they were, and further appends do nothing, so that a caller may append freely and check
+// once.
 #ifndef TOKFS_BASE_STR_H
 #define TOKFS_BASE_STR_H
 
@@ -24,17 +25,19 @@ struct str str_from(const char *cstr); // borrows; NULL gives the empty string
 bool str_eq(struct str a, struct str b);
 bool str_starts_with(struct str s, struct str prefix);
 bool str_ends_with(struct str s, struct str suffix);
-struct str str_skip(struct str s, size_t n);   // without its first n bytes (n clipped)
-struct str str_take(struct str s, size_t n);   // its first n bytes (n clipped)
-struct str str_trim(struct str s);             // without ASCII white space at both ends
+struct str str_skip(struct str s, size_t n);         // without its first n bytes (n clipped)
+struct str str_take(struct str s, size_t n);         // its first n bytes (n clipped)
+struct str str_trim(struct str s);                   // without ASCII white space at both ends
 ptrdiff_t str_find(struct str s, struct str needle); // offset or -1
-// Splits at the first `sep`: *ret_head is what stands before it, the result what follows. Without `sep`, head is all of s.
+// Splits at the first `sep`: *ret_head is what stands before it, the result what follows. Without `sep`, head is all of
+// s.
 struct str str_cut(struct str s, char sep, struct str *ret_head);
-char *str_dup(struct str s);                   // NUL-terminated heap copy, NULL when out of memory
+char *str_dup(struct str s); // NUL-terminated heap copy, NULL when out of memory
 
 // Whole-string number parsers: 0, -EINVAL (not a number, a plus sign, trailing bytes) or -ERANGE.
 int str_parse_i64(struct str s, int64_t *ret);
-int str_parse_double(struct str s, double *ret);  // correctly rounded, locale-independent; "1", ".5", "1e-3", no hex, inf, nan
+int str_parse_double(struct str s,
+                     double *ret); // correctly rounded, locale-independent; "1", ".5", "1e-3", no hex, inf, nan
 int str_parse_bytes(struct str s, uint64_t *ret); // "4096", "512K", "64m", "2G", "1T" (powers of 1024)
 
 struct strbuf {
