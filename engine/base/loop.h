@@ -1,10 +1,12 @@
 // One io_uring and its completions: submit, reap, run callbacks. Single-threaded: every call is made by the owning
-// thread.
+// thread, the one that first runs the loop (until then, by whoever holds it). A ring does not survive fork(): create it
+// after.
 //
-// An operation is a struct loop_op inside its caller's object; it must stay where it is until `done` has run. `done`
-// gets the result of the system call (bytes, or negative errno; -ECANCELED after loop_cancel; -ETIME never: an expired
-// timer gives 0) and may submit the same op again. Submissions are gathered and handed to the kernel once per turn of
-// the loop.
+// An operation is a struct loop_op inside its caller's object; it must stay where it is until `done` has run, as must
+// the memory it reads or writes. `done` gets the result of the system call (bytes, or negative errno; -ECANCELED after
+// loop_cancel; -ETIME never: an expired timer gives 0) and may submit the same op again or free it. It never runs
+// inside the call that submits. Submissions are gathered and handed to the kernel once per turn of the loop; any number
+// may wait.
 #ifndef TOKFS_BASE_LOOP_H
 #define TOKFS_BASE_LOOP_H
 
@@ -20,14 +22,25 @@ struct loop_op {
     void (*done)(struct loop_op *op, int res);
     bool is_pending;    // owned by the loop
     struct loop *owner; // set at submit
-    int64_t timeout[2]; // private: storage of a timer's timespec
+    // The rest is private: the request until the kernel has taken it, then what a timer or a cancellation needs.
+    struct loop_op *next, *prev;
+    void *buf;
+    uint64_t offset;
+    int64_t timeout[2]; // the timespec of a timer, read by the kernel
+    uint32_t len;
+    int fd;
+    uint8_t code;
+    uint8_t stage;
+    bool is_cancelled;
 };
 
+// -EPERM or -ENOSYS where the system forbids io_uring (err says where to look), -ENOMEM, -EINVAL.
 int loop_new(unsigned n_entries, struct loop **ret, struct err *err);
 void loop_free(struct loop *loop); // asserts that nothing is pending
-// Runs until loop_stop: returns after the callbacks of the turn in which it was called. 0 or -errno.
+// Runs until loop_stop: returns after the callbacks of the turn in which it was called (at once when it was called
+// before). 0 or -errno; -EDEADLK when nothing is pending, so that nothing could ever wake it.
 int loop_run(struct loop *loop);
-// Runs until no operation is pending (a loader's private loop).
+// Runs until no operation is pending (a loader's private loop). 0 or -errno.
 int loop_run_until_idle(struct loop *loop);
 void loop_stop(struct loop *loop);
 // Called once after each turn's callbacks, before sleeping: the place to flush what the callbacks gathered. NULL
@@ -35,14 +48,15 @@ void loop_stop(struct loop *loop);
 void loop_set_turn_end(struct loop *loop, void (*fn)(void *ctx), void *ctx);
 size_t loop_n_pending(const struct loop *loop);
 
-void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len,
-               uint64_t offset); // offset -1: stream
+// offset -1: the file's own position (pipes, sockets, devices). A length past what one system call moves is clipped to
+// it.
+void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset);
 void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset);
 void loop_fsync(struct loop *loop, struct loop_op *op, int fd);
 void loop_poll(struct loop *loop, struct loop_op *op, int fd, short events); // one shot; res = ready events
-void loop_timer(struct loop *loop, struct loop_op *op, uint64_t delay_ns);   // one shot
-void loop_cancel(struct loop *loop,
-                 struct loop_op *op); // no-op when not pending; `done` still runs, with -ECANCELED or its result
+void loop_timer(struct loop *loop, struct loop_op *op, uint64_t delay_ns);   // one shot, counted from this call
+// No-op when not pending; `done` still runs, later, with -ECANCELED or with its result where that came first.
+void loop_cancel(struct loop *loop, struct loop_op *op);
 
 uint64_t clock_monotonic_ns(void);
 
