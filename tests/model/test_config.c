@@ -1,0 +1,253 @@
+// config.json: what transformers reads from it, and what must be refused by name.
+#include "engine/base/json.h"
+#include "engine/model/config.h"
+#include "engine/model/file.h"
+#include <errno.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+// A later member of the same name replaces an earlier one, so tests append what they change.
+#define BASE                                                                                                           \
+    "\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": 64,"                       \
+    "\"intermediate_size\": 172, \"num_hidden_layers\": 5, \"num_attention_heads\": 8, \"num_key_value_heads\": 4,"    \
+    "\"vocab_size\": 512, \"max_position_embeddings\": 512, \"rms_norm_eps\": 1e-05, \"hidden_act\": \"silu\","        \
+    "\"torch_dtype\": \"bfloat16\", \"use_cache\": true, \"pretraining_tp\": 2, \"some_new_field\": {\"a\": [1]}"
+
+static int parse_full(const char *changes, const char *generation, struct model_config *ret, struct err *err)
+{
+    struct strbuf text;
+    strbuf_init(&text, 0);
+    strbuf_printf(&text, "{%s%s%s}", BASE, *changes ? "," : "", changes);
+    memset(err, 0, sizeof(*err));
+    int rc = model_config_parse(strbuf_str(&text), str_from(generation), ret, err);
+    strbuf_deinit(&text);
+    return rc;
+}
+
+static int parse(const char *changes, struct model_config *ret)
+{
+    struct err err;
+    return parse_full(changes, "", ret, &err);
+}
+
+static void test_config_llama_gives_fields_and_defaults(void **state)
+{
+    (void)state;
+    struct model_config c;
+    assert_int_equal(parse("", &c), 0);
+    assert_string_equal(c.architecture, "LlamaForCausalLM");
+    assert_string_equal(c.model_type, "llama");
+    assert_int_equal(c.n_vocab, 512);
+    assert_int_equal(c.n_embd, 64);
+    assert_int_equal(c.n_ff, 172);
+    assert_int_equal(c.n_layers, 5);
+    assert_int_equal(c.n_heads, 8);
+    assert_int_equal(c.n_kv_heads, 4);
+    assert_int_equal(c.head_dim, 8);
+    assert_int_equal(c.n_ctx_max, 512);
+    assert_float_equal(c.rms_eps, 1e-5f, 0);
+    assert_false(c.tie_embeddings || c.qkv_bias || c.o_bias || c.mlp_bias);
+    assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
+    assert_true(c.rope_theta == 10000);
+    assert_int_equal(c.dtype, DTYPE_BF16);
+    assert_int_equal(c.bos_id, 1);
+    assert_int_equal(c.n_eos, 1);
+    assert_int_equal(c.eos_ids[0], 2);
+    // embeddings, 5 x (qkv, o, mlp, 2 norms), norm
+    assert_int_equal(model_config_n_params(&c), 2 * 512 * 64 + 5 * (64 * 128 + 64 * 64 + 3 * 64 * 172 + 2 * 64) + 64);
+}
+
+static void test_config_derived_fields_follow_transformers(void **state)
+{
+    (void)state;
+    struct model_config c;
+    assert_int_equal(parse("\"num_key_value_heads\": null", &c), 0);
+    assert_int_equal(c.n_kv_heads, 8);
+    assert_int_equal(parse("\"head_dim\": 24", &c), 0);
+    assert_int_equal(c.head_dim, 24);
+    assert_int_equal(parse("\"attention_bias\": true, \"mlp_bias\": true, \"tie_word_embeddings\": true", &c), 0);
+    assert_true(c.tie_embeddings && c.qkv_bias && c.o_bias && c.mlp_bias);
+    assert_int_equal(parse("\"dtype\": \"float16\"", &c), 0);
+    assert_int_equal(c.dtype, DTYPE_F16);
+    assert_int_equal(parse("\"model_type\": \"qwen2\", \"architectures\": [\"Qwen2ForCausalLM\"]", &c), 0);
+    assert_true(c.qkv_bias && !c.o_bias && !c.mlp_bias);
+    assert_int_equal(c.bos_id, -1);
+    assert_int_equal(c.n_eos, 0);
+}
+
+static void test_config_end_tokens_of_both_files_are_joined_without_repeats(void **state)
+{
+    (void)state;
+    struct model_config c;
+    struct err err;
+    assert_int_equal(parse_full("\"eos_token_id\": [7, 9, 7]", "{\"eos_token_id\": [9, 11]}", &c, &err), 0);
+    assert_int_equal(c.n_eos, 3);
+    assert_int_equal(c.eos_ids[0], 7);
+    assert_int_equal(c.eos_ids[1], 9);
+    assert_int_equal(c.eos_ids[2], 11);
+    assert_int_equal(parse("\"eos_token_id\": null, \"bos_token_id\": null", &c), 0);
+    assert_int_equal(c.n_eos, 0);
+    assert_int_equal(c.bos_id, -1);
+    assert_int_equal(parse_full("", "{\"eos_token_id\": 512}", &c, &err), -EINVAL);
+    assert_non_null(strstr(err.msg, "generation_config.json: eos_token_id"));
+}
+
+static void test_config_rope_scaling_in_both_spellings(void **state)
+{
+    (void)state;
+    struct model_config c;
+    assert_int_equal(parse("\"rope_theta\": 500, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}", &c), 0);
+    assert_int_equal(c.rope_scaling, ROPE_SCALING_LINEAR);
+    assert_true(c.rope_theta == 500 && c.rope.factor == 4);
+    assert_int_equal(parse("\"rope_scaling\": null", &c), 0);
+    assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
+    const char *llama3 = "\"rope_theta\": 1, \"rope_parameters\": {\"rope_type\": \"llama3\", \"rope_theta\": 500000.0,"
+                         "\"factor\": 32.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,"
+                         "\"original_max_position_embeddings\": 8192}";
+    assert_int_equal(parse(llama3, &c), 0);
+    assert_int_equal(c.rope_scaling, ROPE_SCALING_LLAMA3);
+    assert_true(c.rope_theta == 500000 && c.rope.factor == 32 && c.rope.low_freq_factor == 1);
+    assert_true(c.rope.high_freq_factor == 4 && c.rope.n_ctx_original == 8192);
+}
+
+static void test_config_window_that_never_limits_is_accepted(void **state)
+{
+    (void)state;
+    struct model_config c;
+    const char *accepted[] = {
+        "\"sliding_window\": null",
+        "\"sliding_window\": 512",
+        "\"layer_types\": [\"full_attention\", \"full_attention\"]",
+        "\"model_type\": \"mistral\", \"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": null",
+        "\"model_type\": \"mistral\", \"architectures\": [\"MistralForCausalLM\"]", // default 4096 > 512 positions
+        "\"model_type\": \"qwen2\", \"architectures\": [\"Qwen2ForCausalLM\"], \"sliding_window\": 4,"
+        "\"use_sliding_window\": false",
+        "\"partial_rotary_factor\": 1.0, \"num_experts\": 0, \"quantization_config\": null, \"qk_norm\": false",
+    };
+    for (size_t i = 0; i < sizeof(accepted) / sizeof(*accepted); i++) {
+        assert_int_equal(parse(accepted[i], &c), 0);
+    }
+}
+
+static void test_config_bad_field_is_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *changes;
+        int rc;
+        const char *msg;
+    } cases[] = {
+        { "\"hidden_size\": \"64\"", -EINVAL, "hidden_size must be a whole number from 1 to 16777216, not string 64" },
+        { "\"hidden_size\": 0", -EINVAL, "hidden_size must be" },
+        { "\"hidden_size\": 64.5", -EINVAL, "number 64.5" },
+        { "\"hidden_size\": 1e30", -EINVAL, "hidden_size" },
+        { "\"hidden_size\": null", -EINVAL, "hidden_size is missing" },
+        { "\"hidden_size\": 65", -EINVAL, "hidden_size 65 is not a multiple of num_attention_heads 8" },
+        { "\"num_key_value_heads\": 3", -EINVAL, "num_attention_heads 8 is not a multiple of num_key_value_heads 3" },
+        { "\"head_dim\": 9", -EINVAL, "head_dim 9 is odd" },
+        { "\"rms_norm_eps\": -1", -EINVAL, "rms_norm_eps" },
+        { "\"attention_bias\": 1", -EINVAL, "attention_bias must be true or false" },
+        { "\"vocab_size\": true", -EINVAL, "vocab_size" },
+        { "\"eos_token_id\": \"</s>\"", -EINVAL, "eos_token_id" },
+        { "\"eos_token_id\": [1, -1]", -EINVAL, "eos_token_id" },
+        { "\"bos_token_id\": 512", -EINVAL, "bos_token_id" },
+        { "\"architectures\": \"LlamaForCausalLM\"", -EINVAL, "architectures must be a list of strings" },
+        { "\"model_type\": 5", -EINVAL, "model_type must be a string" },
+        { "\"architectures\": [\"MambaForCausalLM\"], \"model_type\": \"mamba\"", -EOPNOTSUPP, "MambaForCausalLM" },
+        { "\"model_type\": \"mistral\"", -EOPNOTSUPP, "model_type mistral" },
+        { "\"hidden_act\": \"gelu\"", -EOPNOTSUPP, "hidden_act \"gelu\"" },
+        { "\"quantization_config\": {\"bits\": 4}", -EOPNOTSUPP, "quantization_config" },
+        { "\"sliding_window\": 128", -EOPNOTSUPP, "sliding_window 128" },
+        { "\"partial_rotary_factor\": 0.5", -EOPNOTSUPP, "partial_rotary_factor (0.5)" },
+        { "\"num_local_experts\": 8", -EOPNOTSUPP, "num_local_experts" },
+        { "\"layer_types\": [\"full_attention\", \"sliding_attention\"]", -EOPNOTSUPP, "layer_types[1]" },
+        { "\"torch_dtype\": \"float8_e4m3fn\"", -EOPNOTSUPP, "float8_e4m3fn" },
+        { "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}", -EOPNOTSUPP, "rope_type \"yarn\"" },
+        { "\"rope_scaling\": {\"type\": \"linear\"}", -EINVAL, "rope_scaling: factor is missing" },
+        { "\"rope_scaling\": 4", -EINVAL, "rope_scaling must be an object" },
+        { "\"rope_parameters\": {\"full_attention\": {}, \"rope_type\": \"longrope\"}", -EOPNOTSUPP, "longrope" },
+        { "\"rope_parameters\": {\"partial_rotary_factor\": 0.25}", -EOPNOTSUPP, "partial_rotary_factor" },
+        { "\"rope_theta\": 0", -EINVAL, "rope_theta" },
+        { "\"model_type\": \"mistral\", \"architectures\": [\"MistralForCausalLM\"],"
+          "\"max_position_embeddings\": 8192",
+          -EOPNOTSUPP, "sliding_window 4096 (the default)" },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct model_config c = { .n_vocab = 12345 };
+        struct err err;
+        int rc = parse_full(cases[i].changes, "", &c, &err);
+        if (rc != cases[i].rc || !strstr(err.msg, cases[i].msg) || strncmp(err.msg, "config.json: ", 13) != 0) {
+            fail_msg("%s: %d, \"%s\"", cases[i].changes, rc, err.msg);
+        }
+        assert_int_equal(c.n_vocab, 12345); // outputs are set on success only
+    }
+}
+
+static void test_config_text_that_is_no_object_is_refused(void **state)
+{
+    (void)state;
+    struct model_config c;
+    struct err err = { 0 };
+    assert_int_equal(model_config_parse(STR("{\"a\":"), STR(""), &c, &err), -EINVAL);
+    assert_non_null(strstr(err.msg, "config.json"));
+    assert_int_equal(model_config_parse(STR("[1]"), STR(""), &c, &err), -EINVAL);
+    assert_int_equal(model_config_parse(STR(""), STR(""), &c, &err), -EINVAL);
+    assert_int_equal(model_config_parse(STR("{}"), STR(""), &c, &err), -EINVAL);
+    assert_non_null(strstr(err.msg, "architectures is missing"));
+}
+
+// Recorded from transformers: equal but for the last bits of powf.
+static void test_config_rope_frequencies_equal_transformers(void **state)
+{
+    (void)state;
+    struct strbuf text;
+    struct err err;
+    struct arena arena;
+    const struct json *cases;
+    strbuf_init(&text, 0);
+    arena_init(&arena, 0);
+    char dir[4096];
+    snprintf(dir, sizeof(dir), "%s/tests/fixtures/llama", getenv("TOKFS_SOURCE_ROOT"));
+    assert_int_equal(file_read(dir, "rope_frequencies.json", 1 << 20, &text, &err), 0);
+    assert_int_equal(json_parse(&arena, strbuf_str(&text), &cases, &err), 0);
+    assert_true(cases->n_children >= 5);
+    double worst = 0;
+    for (size_t i = 0; i < cases->n_children; i++) {
+        const struct json *expected = json_get(json_at(cases, i), STR("inv_freq"));
+        struct model_config c;
+        float inv_freq[128], scale;
+        assert_int_equal(model_config_parse(json_get(json_at(cases, i), STR("config"))->text, STR(""), &c, &err), 0);
+        assert_int_equal(expected->n_children, c.head_dim / 2);
+        model_config_rope_frequencies(&c, inv_freq, &scale);
+        assert_true(scale == 1.0f);
+        for (size_t j = 0; j < c.head_dim / 2; j++) {
+            double want = json_get_double(json_at(expected, j));
+            worst = fmax(worst, fabs(inv_freq[j] - want) / want);
+        }
+    }
+    print_message("largest relative difference %.3g\n", worst);
+    assert_true(worst < 2.5e-7);
+    arena_deinit(&arena);
+    strbuf_deinit(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_config_llama_gives_fields_and_defaults),
+        cmocka_unit_test(test_config_derived_fields_follow_transformers),
+        cmocka_unit_test(test_config_end_tokens_of_both_files_are_joined_without_repeats),
+        cmocka_unit_test(test_config_rope_scaling_in_both_spellings),
+        cmocka_unit_test(test_config_window_that_never_limits_is_accepted),
+        cmocka_unit_test(test_config_bad_field_is_named),
+        cmocka_unit_test(test_config_text_that_is_no_object_is_refused),
+        cmocka_unit_test(test_config_rope_frequencies_equal_transformers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Writes tests/fixtures/llama/: tiny models with random weights and the logits that transformers computes for them.
+
+Each case is a Hugging Face directory plus `expected/`: prompts.json (token ids) and model.safetensors (f32 logits of every
+position, one tensor per prompt). Weights stored as bf16 or f16 are widened before the reference runs in f32, so what is
+compared is the model and not the rounding of activations. rope_frequencies.json records inv_freq of several rope settings.
+
+Needs: torch, transformers, safetensors (PyPI). Usage: tests/oracle/gen_llama.py [OUTPUT_DIR]. The files are checked in; a
+run with the versions in VERSIONS writes the same ones again.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import save_file
+from transformers import LlamaConfig, MistralConfig, Qwen2Config
+
+SHAPE = dict(
+    vocab_size=61,
+    hidden_size=40,
+    intermediate_size=36,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    head_dim=10,
+    max_position_embeddings=64,
+    rms_norm_eps=1e-5,
+    tie_word_embeddings=False,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+
+LLAMA3_ROPE = dict(
+    rope_type="llama3",
+    rope_theta=10000.0,
+    factor=8.0,
+    low_freq_factor=1.0,
+    high_freq_factor=4.0,
+    original_max_position_embeddings=32,
+)
+
+# name: (config class, changes to SHAPE, dtype, options)
+CASES = {
+    "gqa-f32": (LlamaConfig, {}, torch.float32, {}),
+    "gqa-bf16": (LlamaConfig, {}, torch.bfloat16, {}),
+    "gqa-f16": (LlamaConfig, {}, torch.float16, {}),
+    "mha-tied-old-config": (
+        LlamaConfig,
+        dict(num_key_value_heads=4, tie_word_embeddings=True, eos_token_id=[2, 5]),
+        torch.float32,
+        dict(old_config=True),
+    ),
+    "mqa-biases-wide-heads": (
+        LlamaConfig,
+        dict(num_key_value_heads=1, head_dim=16, attention_bias=True, mlp_bias=True),
+        torch.float32,
+        {},
+    ),
+    "rope-llama3": (
+        LlamaConfig,
+        dict(head_dim=16, num_attention_heads=2, max_position_embeddings=256, rope_parameters=LLAMA3_ROPE),
+        torch.float32,
+        dict(prompt_lens=[7, 90]),
+    ),
+    "rope-linear-old-config": (
+        LlamaConfig,
+        dict(rope_parameters=dict(rope_type="linear", rope_theta=500.0, factor=4.0)),
+        torch.float32,
+        dict(old_config=True),
+    ),
+    "sharded": (LlamaConfig, {}, torch.float32, dict(max_shard_size="24KB")),
+    "qwen2": (Qwen2Config, dict(tie_word_embeddings=True), torch.float32, {}),
+    "mistral": (MistralConfig, dict(sliding_window=None, head_dim=12), torch.float32, {}),
+}
+
+
+def llama3_rope(factor):
+    return dict(LLAMA3_ROPE, rope_theta=500000.0, factor=factor, original_max_position_embeddings=8192)
+
+
+ROPE_CASES = [
+    dict(head_dim=64, rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
+    dict(head_dim=128, rope_parameters=dict(rope_type="default", rope_theta=1000000.0)),
+    dict(head_dim=80, rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.5)),
+    dict(head_dim=64, rope_parameters=llama3_rope(32.0)),
+    dict(head_dim=128, rope_parameters=llama3_rope(8.0)),
+]
+
+
+def randomize(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    for name, p in sorted(model.named_parameters()):
+        noise = torch.randn(p.shape, generator=generator, dtype=torch.float32)
+        if name.endswith("norm.weight"):
+            value = 1 + 0.2 * noise
+        elif p.dim() == 1:
+            value = 0.3 * noise
+        elif "embed_tokens" in name:
+            value = 0.5 * noise
+        else:
+            value = 1.5 * noise / p.shape[1] ** 0.5
+        p.data.copy_(value)
+
+
+def rewrite_as_old_config(path):
+    """The spelling of transformers 4: rope_theta beside rope_scaling, torch_dtype."""
+    config = json.loads(path.read_text())
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    config["rope_scaling"] = None if rope["rope_type"] == "default" else {"type": rope.pop("rope_type"), **rope}
+    config["torch_dtype"] = config.pop("dtype")
+    path.write_text(json.dumps(config, indent=2) + "\n")
+
+
+def make_case(out, name, config_class, changes, dtype, options):
+    config = config_class(**{**SHAPE, **changes})
+    config.dtype = dtype
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").to(torch.float32)
+    randomize(model, seed=sum(name.encode()))
+    path = out / name
+    model.to(dtype).save_pretrained(path, max_shard_size=options.get("max_shard_size", "1GB"))
+
+    # Read as f32, not widened after: rope frequencies must not pass through the small type.
+    reference = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
+    generator = torch.Generator().manual_seed(1)
+    prompts = [
+        torch.randint(0, config.vocab_size, (n,), generator=generator).tolist()
+        for n in options.get("prompt_lens", [1, 19])
+    ]
+    with torch.no_grad():
+        logits = {f"logits.{i}": reference(torch.tensor([p])).logits[0].contiguous() for i, p in enumerate(prompts)}
+    (path / "expected").mkdir()
+    save_file(logits, path / "expected" / "model.safetensors")
+    (path / "expected" / "prompts.json").write_text(json.dumps(prompts) + "\n")
+    if options.get("old_config"):
+        rewrite_as_old_config(path / "config.json")
+
+
+def make_rope_frequencies(path):
+    cases = []
+    for changes in ROPE_CASES:
+        config = LlamaConfig(**{**SHAPE, **changes, "max_position_embeddings": 131072})
+        config.architectures = ["LlamaForCausalLM"]
+        rotary = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+        # f32 values print as the shortest decimal of the double that equals them: nothing is lost
+        cases.append({"config": config.to_diff_dict(), "inv_freq": rotary.inv_freq.tolist()})
+    path.write_text(json.dumps(cases, indent=1, default=str) + "\n")
+
+
+def main():
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "fixtures" / "llama")
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    torch.set_num_threads(1)
+    for name, case in CASES.items():
+        make_case(out, name, *case)
+    make_rope_frequencies(out / "rope_frequencies.json")
+    (out / "VERSIONS").write_text(f"torch {torch.__version__}\ntransformers {transformers.__version__}\n")
+
+
+if __name__ == "__main__":
+    main()
