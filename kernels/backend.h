@@ -118,7 +118,8 @@ struct op_gather {
 };
 
 struct backend_ops {
-    const char *name; // "cpu", "cuda"
+    const char *name;     // "cpu", "cuda"
+    bool has_host_memory; // the host may read and write what `alloc` gave, after `sync`
 
     void (*close)(struct backend *b);
     const char *(*describe)(const struct backend *b); // e.g. "cpu avx512, 2 threads"

@@ -14,12 +14,17 @@ struct model_options {
     struct backend *backend; // outlives the model
     size_t batch_rows_max;   // most rows (new tokens) of one step: sizes the activation buffers
     size_t logit_rows_max;   // most rows of one step whose logits are wanted
-    size_t page_tokens;      // positions per KV page
+    size_t page_tokens;      // positions per KV page, a power of two
+    uint64_t memory_max;     // bytes for weights and activations; 0: what the machine has available (host backends)
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load; or NULL
     void *progress_ctx;
 };
 
-// Opens DIR/config.json, generation_config.json and the weights. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM: err names file and field.
+// DIR/config.json and DIR/generation_config.json (which may be absent), without the weights.
+int model_config_read(const char *dir, struct model_config *ret, struct err *err);
+
+// Opens DIR/config.json, generation_config.json and the weights. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM (err has the
+// arithmetic): err names directory, file and field or tensor.
 int model_open(const struct model_options *options, struct model **ret, struct err *err);
 void model_free(struct model *model);
 const struct model_config *model_get_config(const struct model *model);
@@ -29,13 +34,13 @@ uint64_t model_weight_bytes(const struct model *model); // device bytes read by 
 struct step {
     const int32_t *token_ids; // [map.n_rows], in row order
     struct batch_map map;
-    void *kv_pool;            // page_pool.mem
+    void *kv_pool;              // page_pool.mem
     const uint32_t *logit_rows; // batch rows whose logits are wanted
     size_t n_logit_rows;
 };
 
-// Runs one forward pass: writes K and V of the new rows, returns host memory [n_logit_rows][n_vocab] f32, valid until the next
-// step; NULL when no logits were asked for. Does not allocate and does not fail.
+// Runs one forward pass: writes K and V of the new rows, returns host memory [n_logit_rows][n_vocab] f32, valid until
+// the next step; NULL when no logits were asked for. Does not allocate and does not fail.
 const float *model_step(struct model *model, const struct step *step);
 
 #endif

@@ -1,0 +1,131 @@
+// Opens a model directory: config, then tensors against the config, then memory, then the weights.
+//
+// The order is that of cost: everything that can be wrong with the files is found before memory is taken, and a model
+// that does not fit is refused with its arithmetic before the kernel has to choose a victim.
+#include "engine/model/model.h"
+#include "engine/model/file.h"
+#include "engine/model/host_memory.h"
+#include "engine/model/safetensors.h"
+#include "engine/model/transformer.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_BYTES_MAX (4u << 20)
+
+int model_config_read(const char *dir, struct model_config *ret, struct err *err)
+{
+    struct strbuf config, generation;
+    strbuf_init(&config, 0);
+    strbuf_init(&generation, 0);
+    int rc = file_read(dir, "config.json", CONFIG_BYTES_MAX, &config, err);
+    if (rc == 0) {
+        rc = file_read(dir, "generation_config.json", CONFIG_BYTES_MAX, &generation, err);
+        rc = rc == -ENOENT ? 0 : rc; // few models need it
+    }
+    if (rc == 0 && (rc = model_config_parse(strbuf_str(&config), strbuf_str(&generation), ret, err)) < 0) {
+        err_prefix(err, "%s", dir);
+    }
+    strbuf_deinit(&config);
+    strbuf_deinit(&generation);
+    return rc;
+}
+
+static void init_kv_layout(struct model *m, enum dtype dtype, size_t page_tokens)
+{
+    const struct model_config *c = &m->config;
+    m->kv = (struct kv_layout){ .dtype = dtype,
+                                .page_tokens = page_tokens,
+                                .n_layers = c->n_layers,
+                                .n_kv_heads = c->n_kv_heads,
+                                .head_dim = c->head_dim };
+    m->kv.page_bytes = (size_t)c->n_layers * 2 * c->n_kv_heads * page_tokens * c->head_dim * dtype_bytes(dtype);
+}
+
+static int check_memory(const struct model *m, uint64_t weight_bytes, uint64_t memory_max, struct err *err)
+{
+    uint64_t available = memory_max;
+    if (available == 0) {
+        available = m->backend->ops->has_host_memory ? host_memory_available() : UINT64_MAX;
+    }
+    uint64_t act_bytes = activations_bytes(&m->config, m->batch_rows_max, m->logit_rows_max);
+    if (weight_bytes <= available && act_bytes <= available - weight_bytes) {
+        return 0;
+    }
+    return err_set(err, -ENOMEM,
+                   "the model does not fit: weights %.1f MiB + activations %.1f MiB (%zu rows) > %.1f MiB of memory %s",
+                   (double)weight_bytes / 0x1p20, (double)act_bytes / 0x1p20, m->batch_rows_max,
+                   (double)available / 0x1p20, memory_max ? "allowed" : "available");
+}
+
+static int load(struct model *m, const struct model_options *o, struct safetensors *st, struct err *err)
+{
+    enum dtype dtype;
+    uint64_t weight_bytes;
+    int rc = weights_bind(st, &m->config, &dtype, &weight_bytes, err);
+    if (rc < 0 || (rc = check_memory(m, weight_bytes, o->memory_max, err)) < 0) {
+        return rc;
+    }
+    m->config.dtype = dtype;
+    init_kv_layout(m, dtype, o->page_tokens);
+    if ((rc = weights_load(&m->weights, st, &m->config, m->backend, o->progress, o->progress_ctx, err)) == 0) {
+        m->weights.dtype = dtype;
+        rc = activations_init(m, err);
+    }
+    return rc;
+}
+
+int model_open(const struct model_options *options, struct model **ret, struct err *err)
+{
+    assert(options->page_tokens > 0 && (options->page_tokens & (options->page_tokens - 1)) == 0);
+    assert(options->batch_rows_max > 0);
+    struct model *m = calloc(1, sizeof(*m));
+    if (!m) {
+        return err_set(err, -ENOMEM, "%s: no memory", options->dir);
+    }
+    m->backend = options->backend;
+    m->batch_rows_max = options->batch_rows_max;
+    m->logit_rows_max = options->logit_rows_max;
+    struct safetensors *st = NULL;
+    int rc = model_config_read(options->dir, &m->config, err);
+    if (rc == 0) {
+        rc = safetensors_open(options->dir, &st, err);
+    }
+    if (rc == 0 && (rc = load(m, options, st, err)) != 0) {
+        err_prefix(err, "%s", options->dir);
+    }
+    safetensors_close(st);
+    if (rc != 0) {
+        model_free(m);
+        return rc;
+    }
+    *ret = m;
+    return 0;
+}
+
+void model_free(struct model *m)
+{
+    if (!m) {
+        return;
+    }
+    activations_deinit(m);
+    weights_deinit(&m->weights);
+    free(m);
+}
+
+const struct model_config *model_get_config(const struct model *m)
+{
+    return &m->config;
+}
+
+const struct kv_layout *model_get_kv_layout(const struct model *m)
+{
+    return &m->kv;
+}
+
+uint64_t model_weight_bytes(const struct model *m)
+{
+    return m->weights.bytes_per_step;
+}

@@ -1,0 +1,209 @@
+// The decoder step, a list of backend operations.
+//
+//   x = embed[token]
+//   per layer:  x += o(attention(rope(qkv(norm(x)))))        K and V of the new rows go into their pages
+//               x += down(silu(gate(norm(x))) * up(norm(x)))
+//   logits = lm_head(norm(x[wanted rows]))
+//
+// Every operation computes a row from that row alone (and the pages of its sequence), so the result of a row does not
+// depend on the batch around it (backend.h). Nothing is allocated here: buffers are sized in activations_init.
+#include "engine/model/transformer.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- buffers -------------------------------------------------------------------------------------------------------
+
+struct buffer {
+    float **ptr;
+    size_t n_rows, n_cols;
+};
+
+#define N_BUFFERS 9
+
+static void list_buffers(struct activations *act, const struct model_config *c, size_t n_rows, size_t n_logit_rows,
+                         struct buffer ret[N_BUFFERS])
+{
+    size_t n_q = (size_t)c->n_heads * c->head_dim, n_kv = (size_t)c->n_kv_heads * c->head_dim;
+    const struct buffer list[N_BUFFERS] = {
+        { &act->x, n_rows, c->n_embd },
+        { &act->normed, n_rows, c->n_embd },
+        { &act->qkv, n_rows, n_q + 2 * n_kv },
+        { &act->attn, n_rows, n_q },
+        { &act->gate_up, n_rows, 2 * (size_t)c->n_ff },
+        { &act->act, n_rows, c->n_ff },
+        { &act->last, n_logit_rows, c->n_embd },
+        { &act->logits, n_logit_rows, c->n_vocab },
+        { &act->inv_freq, 1, c->head_dim / 2 },
+    };
+    memcpy(ret, list, sizeof(list));
+}
+
+uint64_t activations_bytes(const struct model_config *config, size_t batch_rows_max, size_t logit_rows_max)
+{
+    struct activations unused;
+    struct buffer list[N_BUFFERS];
+    list_buffers(&unused, config, batch_rows_max, logit_rows_max, list);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < N_BUFFERS; i++) {
+        bytes += (uint64_t)list[i].n_rows * list[i].n_cols * sizeof(float);
+    }
+    return bytes;
+}
+
+static int upload_frequencies(struct model *m, struct err *err)
+{
+    size_t bytes = m->config.head_dim / 2 * sizeof(float);
+    float *inv_freq = malloc(bytes);
+    if (!inv_freq) {
+        return err_set(err, -ENOMEM, "no memory for rope frequencies");
+    }
+    model_config_rope_frequencies(&m->config, inv_freq, &m->rope_attn_scale);
+    m->backend->ops->upload(m->backend, m->act.inv_freq, inv_freq, bytes);
+    free(inv_freq);
+    return 0;
+}
+
+int activations_init(struct model *m, struct err *err)
+{
+    struct backend *b = m->backend;
+    struct buffer list[N_BUFFERS];
+    list_buffers(&m->act, &m->config, m->batch_rows_max, m->logit_rows_max, list);
+    for (size_t i = 0; i < N_BUFFERS; i++) {
+        size_t bytes = list[i].n_rows * list[i].n_cols * sizeof(float);
+        *list[i].ptr = b->ops->alloc(b, bytes > 0 ? bytes : 1);
+        if (!*list[i].ptr) {
+            return err_set(err, -ENOMEM,
+                           "no memory for activations: %zu rows and %zu rows of logits take %.1f MiB in all",
+                           m->batch_rows_max, m->logit_rows_max,
+                           (double)activations_bytes(&m->config, m->batch_rows_max, m->logit_rows_max) / 0x1p20);
+        }
+    }
+    if (!b->ops->has_host_memory && m->logit_rows_max > 0) {
+        m->host_logits = malloc(m->logit_rows_max * m->config.n_vocab * sizeof(float));
+        if (!m->host_logits) {
+            return err_set(err, -ENOMEM, "no memory for %zu rows of %" PRIu32 " logits", m->logit_rows_max,
+                           m->config.n_vocab);
+        }
+    }
+    return upload_frequencies(m, err);
+}
+
+void activations_deinit(struct model *m)
+{
+    struct buffer list[N_BUFFERS];
+    list_buffers(&m->act, &m->config, 0, 0, list);
+    for (size_t i = 0; i < N_BUFFERS; i++) {
+        if (*list[i].ptr) {
+            m->backend->ops->free(m->backend, *list[i].ptr);
+        }
+    }
+    free(m->host_logits);
+}
+
+// ---- step ----------------------------------------------------------------------------------------------------------
+
+static void norm(struct model *m, const float *x, const float *weight, float *y, size_t n_rows)
+{
+    const struct op_rms_norm op = {
+        .x = x, .weight = weight, .y = y, .n_rows = n_rows, .dim = m->config.n_embd, .eps = m->config.rms_eps
+    };
+    m->backend->ops->rms_norm(m->backend, &op);
+}
+
+// y [n_rows][n_out] (+)= x [n_rows][n_in] w^T + bias; rows are dense
+static void linear(struct model *m, const struct matrix *w, const float *bias, const float *x, size_t n_in, float *y,
+                   size_t n_out, size_t n_rows, bool accumulate)
+{
+    const struct op_linear op = { .w = w,
+                                  .bias = bias,
+                                  .x = x,
+                                  .y = y,
+                                  .x_stride = n_in,
+                                  .y_stride = n_out,
+                                  .n_rows = n_rows,
+                                  .accumulate = accumulate };
+    m->backend->ops->linear(m->backend, &op);
+}
+
+static void attend(struct model *m, const struct step *step, size_t layer)
+{
+    const struct op_rope_kv rope = { .qkv = m->act.qkv,
+                                     .inv_freq = m->act.inv_freq,
+                                     .attn_scale = m->rope_attn_scale,
+                                     .n_heads = m->config.n_heads,
+                                     .kv = &m->kv,
+                                     .pool = step->kv_pool,
+                                     .layer = layer,
+                                     .map = &step->map };
+    m->backend->ops->rope_kv(m->backend, &rope);
+    const struct op_attention attention = { .qkv = m->act.qkv,
+                                            .out = m->act.attn,
+                                            .scale = 1.0f / sqrtf((float)m->config.head_dim),
+                                            .n_heads = m->config.n_heads,
+                                            .kv = &m->kv,
+                                            .pool = step->kv_pool,
+                                            .layer = layer,
+                                            .map = &step->map };
+    m->backend->ops->attention(m->backend, &attention);
+}
+
+static void run_layer(struct model *m, const struct step *step, size_t layer)
+{
+    const struct model_config *c = &m->config;
+    const struct layer_weights *w = &m->weights.layers[layer];
+    const struct activations *a = &m->act;
+    size_t n_rows = step->map.n_rows, n_q = (size_t)c->n_heads * c->head_dim;
+    size_t n_qkv = n_q + 2 * (size_t)c->n_kv_heads * c->head_dim;
+
+    norm(m, a->x, w->attn_norm, a->normed, n_rows);
+    linear(m, w->qkv, w->qkv_bias, a->normed, c->n_embd, a->qkv, n_qkv, n_rows, false);
+    attend(m, step, layer);
+    linear(m, w->o, w->o_bias, a->attn, n_q, a->x, c->n_embd, n_rows, true);
+
+    norm(m, a->x, w->mlp_norm, a->normed, n_rows);
+    linear(m, w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
+    const struct op_swiglu swiglu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff };
+    m->backend->ops->swiglu(m->backend, &swiglu);
+    linear(m, w->down, w->down_bias, a->act, c->n_ff, a->x, c->n_embd, n_rows, true);
+}
+
+static const float *logits_of(struct model *m, const struct step *step)
+{
+    const struct backend_ops *ops = m->backend->ops;
+    const struct activations *a = &m->act;
+    size_t n = step->n_logit_rows, n_embd = m->config.n_embd, n_vocab = m->config.n_vocab;
+    const struct op_gather gather = { .x = a->x, .rows = step->logit_rows, .y = a->last, .n_rows = n, .dim = n_embd };
+    ops->gather(m->backend, &gather);
+    norm(m, a->last, m->weights.final_norm, a->last, n);
+    linear(m, m->weights.lm_head, NULL, a->last, n_embd, a->logits, n_vocab, n, false);
+    if (ops->has_host_memory) {
+        ops->sync(m->backend);
+        return a->logits;
+    }
+    ops->download(m->backend, m->host_logits, a->logits, n * n_vocab * sizeof(float));
+    return m->host_logits;
+}
+
+const float *model_step(struct model *m, const struct step *step)
+{
+    assert(step->map.n_rows > 0 && step->map.n_rows <= m->batch_rows_max);
+    assert(step->n_logit_rows <= m->logit_rows_max);
+    const struct op_embed embed = { .table = m->weights.embed,
+                                    .token_ids = step->token_ids,
+                                    .y = m->act.x,
+                                    .n_rows = step->map.n_rows,
+                                    .scale = 1.0f };
+    m->backend->ops->embed(m->backend, &embed);
+    for (size_t layer = 0; layer < m->config.n_layers; layer++) {
+        run_layer(m, step, layer);
+    }
+    if (step->n_logit_rows > 0) {
+        return logits_of(m, step);
+    }
+    m->backend->ops->sync(m->backend); // the batch map is the caller's again
+    return NULL;
+}

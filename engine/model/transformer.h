@@ -1,0 +1,36 @@
+// One forward pass of a decoder: which operations of the backend, in which order, on which buffers.
+#ifndef TOKFS_MODEL_TRANSFORMER_H
+#define TOKFS_MODEL_TRANSFORMER_H
+
+#include "engine/model/model.h"
+#include "engine/model/weights.h"
+
+// Device memory, sized once for the largest step.
+struct activations {
+    float *x;        // [batch_rows_max][n_embd], the residual stream
+    float *normed;   // [batch_rows_max][n_embd]
+    float *qkv;      // [batch_rows_max][(n_heads + 2 * n_kv_heads) * head_dim]
+    float *attn;     // [batch_rows_max][n_heads * head_dim]
+    float *gate_up;  // [batch_rows_max][2 * n_ff]
+    float *act;      // [batch_rows_max][n_ff]
+    float *last;     // [logit_rows_max][n_embd], rows whose logits are wanted
+    float *logits;   // [logit_rows_max][n_vocab]
+    float *inv_freq; // [head_dim / 2]
+};
+
+struct model {
+    struct model_config config;
+    struct backend *backend;
+    struct kv_layout kv;
+    struct weights weights;
+    struct activations act;
+    float *host_logits; // [logit_rows_max][n_vocab]; NULL where the host reads the device's
+    float rope_attn_scale;
+    size_t batch_rows_max, logit_rows_max;
+};
+
+uint64_t activations_bytes(const struct model_config *config, size_t batch_rows_max, size_t logit_rows_max);
+int activations_init(struct model *model, struct err *err); // -ENOMEM: err has the arithmetic
+void activations_deinit(struct model *model);
+
+#endif

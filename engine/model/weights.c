@@ -1,0 +1,405 @@
+// From tensors with names to matrices on a backend.
+//
+// Two tables describe a decoder: `places`, what it holds (a matrix or a vector, in a layer or outside), and `parts`,
+// which tensor of the file fills which rows of which place. A family with other names or other fused tensors is other
+// rows.
+//
+// Matrices keep the type of the file and are filled run by run as the file is read, so that no second copy of the
+// weights exists. Vectors (norms, biases) become f32. Everything is checked (weights_bind) before the first byte is
+// loaded.
+#include "engine/model/weights.h"
+#include "engine/base/log.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum dim { DIM_0, DIM_1, DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_Q_KV, DIM_FF, DIM_2FF, DIM_VOCAB };
+
+enum feature { ANY, QKV_BIAS, O_BIAS, MLP_BIAS, UNTIED };
+
+enum place_id {
+    ATTN_NORM,
+    QKV,
+    QKV_B,
+    O,
+    O_B,
+    MLP_NORM,
+    GATE_UP,
+    GATE_UP_B,
+    DOWN,
+    DOWN_B,
+    EMBED,
+    FINAL_NORM,
+    LM_HEAD,
+    N_PLACES
+};
+
+struct place {
+    bool is_per_layer, is_matrix;
+    size_t offset; // of the pointer in struct layer_weights or struct weights
+    enum dim n_out, n_in;
+    enum feature feature;
+};
+
+#define IN_LAYER(member)     true, true, offsetof(struct layer_weights, member)
+#define LAYER_VECTOR(member) true, false, offsetof(struct layer_weights, member)
+
+static const struct place places[N_PLACES] = {
+    [ATTN_NORM] = { LAYER_VECTOR(attn_norm), DIM_1, DIM_EMBD, ANY },
+    [QKV] = { IN_LAYER(qkv), DIM_QKV, DIM_EMBD, ANY },
+    [QKV_B] = { LAYER_VECTOR(qkv_bias), DIM_1, DIM_QKV, QKV_BIAS },
+    [O] = { IN_LAYER(o), DIM_EMBD, DIM_Q, ANY },
+    [O_B] = { LAYER_VECTOR(o_bias), DIM_1, DIM_EMBD, O_BIAS },
+    [MLP_NORM] = { LAYER_VECTOR(mlp_norm), DIM_1, DIM_EMBD, ANY },
+    [GATE_UP] = { IN_LAYER(gate_up), DIM_2FF, DIM_EMBD, ANY },
+    [GATE_UP_B] = { LAYER_VECTOR(gate_up_bias), DIM_1, DIM_2FF, MLP_BIAS },
+    [DOWN] = { IN_LAYER(down), DIM_EMBD, DIM_FF, ANY },
+    [DOWN_B] = { LAYER_VECTOR(down_bias), DIM_1, DIM_EMBD, MLP_BIAS },
+    [EMBED] = { false, true, offsetof(struct weights, embed), DIM_VOCAB, DIM_EMBD, ANY },
+    [FINAL_NORM] = { false, false, offsetof(struct weights, final_norm), DIM_1, DIM_EMBD, ANY },
+    [LM_HEAD] = { false, true, offsetof(struct weights, lm_head), DIM_VOCAB, DIM_EMBD, UNTIED },
+};
+
+// `at`: first row (of a matrix) or element (of a vector) of the place that the tensor fills; `n`: how many.
+static const struct part {
+    enum place_id place;
+    const char *name; // %u: layer
+    enum dim at, n;
+} parts[] = {
+    { EMBED, "model.embed_tokens.weight", DIM_0, DIM_VOCAB },
+    { ATTN_NORM, "model.layers.%u.input_layernorm.weight", DIM_0, DIM_EMBD },
+    { QKV, "model.layers.%u.self_attn.q_proj.weight", DIM_0, DIM_Q },
+    { QKV, "model.layers.%u.self_attn.k_proj.weight", DIM_Q, DIM_KV },
+    { QKV, "model.layers.%u.self_attn.v_proj.weight", DIM_Q_KV, DIM_KV },
+    { QKV_B, "model.layers.%u.self_attn.q_proj.bias", DIM_0, DIM_Q },
+    { QKV_B, "model.layers.%u.self_attn.k_proj.bias", DIM_Q, DIM_KV },
+    { QKV_B, "model.layers.%u.self_attn.v_proj.bias", DIM_Q_KV, DIM_KV },
+    { O, "model.layers.%u.self_attn.o_proj.weight", DIM_0, DIM_EMBD },
+    { O_B, "model.layers.%u.self_attn.o_proj.bias", DIM_0, DIM_EMBD },
+    { MLP_NORM, "model.layers.%u.post_attention_layernorm.weight", DIM_0, DIM_EMBD },
+    { GATE_UP, "model.layers.%u.mlp.gate_proj.weight", DIM_0, DIM_FF },
+    { GATE_UP, "model.layers.%u.mlp.up_proj.weight", DIM_FF, DIM_FF },
+    { GATE_UP_B, "model.layers.%u.mlp.gate_proj.bias", DIM_0, DIM_FF },
+    { GATE_UP_B, "model.layers.%u.mlp.up_proj.bias", DIM_FF, DIM_FF },
+    { DOWN, "model.layers.%u.mlp.down_proj.weight", DIM_0, DIM_EMBD },
+    { DOWN_B, "model.layers.%u.mlp.down_proj.bias", DIM_0, DIM_EMBD },
+    { FINAL_NORM, "model.norm.weight", DIM_0, DIM_EMBD },
+    { LM_HEAD, "lm_head.weight", DIM_0, DIM_VOCAB },
+};
+#define N_PARTS (sizeof(parts) / sizeof(*parts))
+
+static size_t dim_of(const struct model_config *c, enum dim dim)
+{
+    size_t n_q = (size_t)c->n_heads * c->head_dim, n_kv = (size_t)c->n_kv_heads * c->head_dim;
+    switch (dim) {
+    case DIM_0: return 0;
+    case DIM_1: return 1;
+    case DIM_EMBD: return c->n_embd;
+    case DIM_Q: return n_q;
+    case DIM_KV: return n_kv;
+    case DIM_QKV: return n_q + 2 * n_kv;
+    case DIM_Q_KV: return n_q + n_kv;
+    case DIM_FF: return c->n_ff;
+    case DIM_2FF: return 2 * (size_t)c->n_ff;
+    case DIM_VOCAB: return c->n_vocab;
+    }
+    abort();
+}
+
+static bool has_feature(const struct model_config *c, enum feature feature)
+{
+    switch (feature) {
+    case ANY: return true;
+    case QKV_BIAS: return c->qkv_bias;
+    case O_BIAS: return c->o_bias;
+    case MLP_BIAS: return c->mlp_bias;
+    case UNTIED: return !c->tie_embeddings;
+    }
+    abort();
+}
+
+// ---- binding -------------------------------------------------------------------------------------------------------
+
+// A tensor's user_idx: which part of which layer it is.
+static uint32_t pack_use(size_t part_idx, uint32_t layer)
+{
+    return layer * (uint32_t)N_PARTS + (uint32_t)part_idx;
+}
+
+static int check_shape(const struct safetensors *st, const struct tensor_info *t, const struct model_config *c,
+                       const struct part *part, struct err *err)
+{
+    const struct place *place = &places[part->place];
+    uint64_t n = dim_of(c, part->n), n_in = dim_of(c, place->n_in);
+    const char *file = safetensors_file_name(st, t->file_idx);
+    if (place->is_matrix && !(t->n_dims == 2 && t->shape[0] == n && t->shape[1] == n_in)) {
+        return err_set(err, -EINVAL,
+                       "%s: tensor \"%.*s\" has %" PRIu32 " dimensions [%" PRIu64 ", %" PRIu64
+                       "], config.json asks for [%" PRIu64 ", %" PRIu64 "]",
+                       file, STR_ARG(str_take(t->name, 80)), t->n_dims, t->shape[0], t->shape[1], n, n_in);
+    }
+    if (!place->is_matrix && !(t->n_dims == 1 && t->shape[0] == n)) {
+        return err_set(err, -EINVAL,
+                       "%s: tensor \"%.*s\" has %" PRIu32 " dimensions [%" PRIu64 "...], config.json asks for [%" PRIu64
+                       "]",
+                       file, STR_ARG(str_take(t->name, 80)), t->n_dims, t->shape[0], n);
+    }
+    return 0;
+}
+
+static int bind_part(struct safetensors *st, const struct model_config *c, size_t part_idx, uint32_t layer,
+                     struct tensor_info **ret, struct err *err)
+{
+    char name[128];
+    snprintf(name, sizeof(name), parts[part_idx].name, layer);
+    struct tensor_info *t = safetensors_find(st, str_from(name));
+    if (!t) {
+        return err_set(err, -EINVAL, "tensor \"%s\" is missing", name);
+    }
+    if (!t->is_loadable) {
+        return err_set(err, -EOPNOTSUPP, "%s: tensor \"%s\" has dtype %.*s, which is not supported",
+                       safetensors_file_name(st, t->file_idx), name, STR_ARG(t->dtype_name));
+    }
+    int rc = check_shape(st, t, c, &parts[part_idx], err);
+    if (rc == 0) {
+        t->is_used = true;
+        t->user_idx = pack_use(part_idx, layer);
+        *ret = t;
+    }
+    return rc;
+}
+
+// Parts of one matrix must agree in type, since the matrix has one.
+static int check_same_dtype(const struct safetensors *st, const struct tensor_info *first, const struct tensor_info *t,
+                            struct err *err)
+{
+    if (first->dtype == t->dtype) {
+        return 0;
+    }
+    return err_set(err, -EOPNOTSUPP, "%s: tensor \"%.*s\" is %s, but \"%.*s\" is %s: they form one matrix",
+                   safetensors_file_name(st, t->file_idx), STR_ARG(str_take(t->name, 70)), dtype_name(t->dtype),
+                   STR_ARG(str_take(first->name, 70)), dtype_name(first->dtype));
+}
+
+static int bind_place(struct safetensors *st, const struct model_config *c, enum place_id id, uint32_t layer,
+                      enum dtype *ret_dtype, struct err *err)
+{
+    const struct tensor_info *first = NULL;
+    for (size_t i = 0; i < N_PARTS; i++) {
+        if (parts[i].place != id) {
+            continue;
+        }
+        struct tensor_info *t = NULL;
+        int rc = bind_part(st, c, i, layer, &t, err);
+        if (rc == 0 && first && places[id].is_matrix) {
+            rc = check_same_dtype(st, first, t, err);
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        first = first ? first : t;
+    }
+    *ret_dtype = first->dtype;
+    return 0;
+}
+
+static bool is_known_extra(const struct model_config *c, struct str name)
+{
+    return str_ends_with(name, STR(".rotary_emb.inv_freq")) || // buffers that old versions saved
+           (c->tie_embeddings && str_eq(name, STR("lm_head.weight")));
+}
+
+static void warn_of_unused(struct safetensors *st, const struct model_config *c)
+{
+    size_t n_unused = 0;
+    const struct tensor_info *example = NULL;
+    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
+        const struct tensor_info *t = safetensors_tensor(st, i);
+        if (!t->is_used && !is_known_extra(c, t->name)) {
+            n_unused++;
+            example = example ? example : t;
+        }
+    }
+    if (n_unused > 0) {
+        log_warn("%s: %zu tensors are not used by %s, among them \"%.*s\"",
+                 safetensors_file_name(st, example->file_idx), n_unused, c->architecture,
+                 STR_ARG(str_take(example->name, 100)));
+    }
+}
+
+int weights_bind(struct safetensors *st, const struct model_config *c, enum dtype *ret_dtype, uint64_t *ret_bytes,
+                 struct err *err)
+{
+    enum dtype dtype = DTYPE_F32, ignored;
+    for (int id = 0; id < N_PLACES; id++) {
+        uint32_t n = places[id].is_per_layer ? c->n_layers : 1;
+        for (uint32_t layer = 0; has_feature(c, places[id].feature) && layer < n; layer++) {
+            int rc = bind_place(st, c, id, layer, id == QKV && layer == 0 ? &dtype : &ignored, err);
+            if (rc < 0) {
+                return rc;
+            }
+        }
+    }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
+        const struct tensor_info *t = safetensors_tensor(st, i);
+        bytes += t->is_used ? t->bytes : 0;
+    }
+    warn_of_unused(st, c);
+    *ret_dtype = dtype;
+    *ret_bytes = bytes;
+    return 0;
+}
+
+// ---- loading -------------------------------------------------------------------------------------------------------
+
+struct loader {
+    struct weights *w;
+    const struct model_config *config;
+    float *vector; // [longest vector], a vector as f32 on the host
+    void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total);
+    void *progress_ctx;
+};
+
+static void **place_pointer(struct weights *w, enum place_id id, uint32_t layer)
+{
+    char *base = places[id].is_per_layer ? (char *)&w->layers[layer] : (char *)w;
+    return (void **)(base + places[id].offset);
+}
+
+static int make_place(struct loader *l, enum place_id id, uint32_t layer, enum dtype dtype)
+{
+    struct backend *b = l->w->backend;
+    size_t n_out = dim_of(l->config, places[id].n_out), n_in = dim_of(l->config, places[id].n_in);
+    void **p = place_pointer(l->w, id, layer);
+    if (places[id].is_matrix) {
+        struct matrix *m = b->ops->matrix_new(b, dtype, n_out, n_in);
+        l->w->bytes_per_step += m && id != EMBED ? b->ops->matrix_bytes(m) : 0;
+        *p = m;
+    } else {
+        *p = b->ops->alloc(b, n_in * sizeof(float));
+        l->w->bytes_per_step += n_in * sizeof(float);
+    }
+    return *p ? 0 : -ENOMEM;
+}
+
+// Makes each place when its first bound tensor names its type.
+static int make_places(struct loader *l, struct safetensors *st, struct err *err)
+{
+    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
+        const struct tensor_info *t = safetensors_tensor(st, i);
+        const struct part *part = &parts[t->user_idx % N_PARTS];
+        uint32_t layer = t->user_idx / (uint32_t)N_PARTS;
+        if (!t->is_used || *place_pointer(l->w, part->place, layer)) {
+            continue;
+        }
+        int rc = make_place(l, part->place, layer, t->dtype);
+        if (rc < 0) {
+            return err_set(err, rc, "no memory for \"%.*s\" (%.1f MiB of weights are loaded)",
+                           STR_ARG(str_take(t->name, 100)), (double)l->w->bytes_per_step / 0x1p20);
+        }
+    }
+    return 0;
+}
+
+static void convert_to_f32(enum dtype dtype, const void *src, float *dst, size_t n)
+{
+    const uint16_t *half = src;
+    for (size_t i = 0; i < n; i++) {
+        if (dtype == DTYPE_F32) {
+            memcpy(&dst[i], (const char *)src + 4 * i, 4);
+        } else if (dtype == DTYPE_BF16) {
+            uint32_t bits = (uint32_t)half[i] << 16;
+            memcpy(&dst[i], &bits, 4);
+        } else {
+            _Float16 h;
+            memcpy(&h, &half[i], 2);
+            dst[i] = (float)h;
+        }
+    }
+}
+
+static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
+{
+    (void)err;
+    struct loader *l = ctx;
+    struct backend *b = l->w->backend;
+    const struct part *part = &parts[run->tensor->user_idx % N_PARTS];
+    void *dst = *place_pointer(l->w, part->place, run->tensor->user_idx / (uint32_t)N_PARTS);
+    size_t at = dim_of(l->config, part->at);
+    if (places[part->place].is_matrix) {
+        b->ops->matrix_fill(b, dst, at + run->row, run->n_rows, run->data);
+    } else {
+        size_t n = dim_of(l->config, part->n);
+        convert_to_f32(run->tensor->dtype, run->data, l->vector, n);
+        b->ops->upload(b, (float *)dst + at, l->vector, n * sizeof(float));
+    }
+    return 0;
+}
+
+static void report_progress(void *ctx, uint64_t bytes_done, uint64_t bytes_total)
+{
+    struct loader *l = ctx;
+    l->progress(l->progress_ctx, bytes_done, bytes_total);
+}
+
+static size_t longest_vector(const struct model_config *c)
+{
+    size_t n = 0;
+    for (int id = 0; id < N_PLACES; id++) {
+        size_t n_in = dim_of(c, places[id].n_in);
+        n = !places[id].is_matrix && n_in > n ? n_in : n;
+    }
+    return n;
+}
+
+int weights_load(struct weights *w, struct safetensors *st, const struct model_config *config, struct backend *backend,
+                 void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
+                 struct err *err)
+{
+    memset(w, 0, sizeof(*w));
+    w->backend = backend;
+    w->n_layers = config->n_layers;
+    struct loader l = { .w = w, .config = config, .progress = progress, .progress_ctx = progress_ctx };
+    w->layers = calloc(config->n_layers, sizeof(*w->layers));
+    l.vector = malloc(longest_vector(config) * sizeof(float));
+    if (!w->layers || !l.vector) {
+        free(l.vector);
+        return err_set(err, -ENOMEM, "no memory for %" PRIu32 " layers", config->n_layers);
+    }
+    int rc = make_places(&l, st, err);
+    if (rc == 0 && config->tie_embeddings) {
+        w->lm_head = w->embed;
+        w->bytes_per_step += backend->ops->matrix_bytes(w->embed);
+    }
+    if (rc == 0) {
+        const struct tensor_read read = { load_run, progress ? report_progress : NULL, &l };
+        rc = safetensors_read_all(st, &read, err);
+    }
+    free(l.vector);
+    return rc;
+}
+
+void weights_deinit(struct weights *w)
+{
+    if (w->lm_head == w->embed) {
+        w->lm_head = NULL;
+    }
+    for (int id = 0; w->layers && id < N_PLACES; id++) {
+        uint32_t n = places[id].is_per_layer ? w->n_layers : 1;
+        for (uint32_t layer = 0; layer < n; layer++) {
+            void *p = *place_pointer(w, id, layer);
+            if (p && places[id].is_matrix) {
+                w->backend->ops->matrix_free(w->backend, p);
+            } else if (p) {
+                w->backend->ops->free(w->backend, p);
+            }
+        }
+    }
+    free(w->layers);
+    memset(w, 0, sizeof(*w));
+}

@@ -1,0 +1,46 @@
+// The weights of a decoder on a backend, and filling them from a Hugging Face checkpoint.
+//
+// Projections that read the same input are one matrix: their rows lie one after the other, whatever the file calls the
+// parts.
+#ifndef TOKFS_MODEL_WEIGHTS_H
+#define TOKFS_MODEL_WEIGHTS_H
+
+#include "engine/model/config.h"
+#include "engine/model/safetensors.h"
+#include "kernels/backend.h"
+
+struct layer_weights {
+    float *attn_norm;       // [n_embd]
+    struct matrix *qkv;     // [(n_heads + 2 * n_kv_heads) * head_dim][n_embd]: q, k, v
+    float *qkv_bias;        // [(n_heads + 2 * n_kv_heads) * head_dim] or NULL
+    struct matrix *o;       // [n_embd][n_heads * head_dim]
+    float *o_bias;          // [n_embd] or NULL
+    float *mlp_norm;        // [n_embd]
+    struct matrix *gate_up; // [2 * n_ff][n_embd]: gate, up
+    float *gate_up_bias;    // [2 * n_ff] or NULL
+    struct matrix *down;    // [n_embd][n_ff]
+    float *down_bias;       // [n_embd] or NULL
+};
+
+struct weights {
+    struct backend *backend;
+    uint32_t n_layers;
+    struct layer_weights *layers; // [n_layers]
+    struct matrix *embed;         // [n_vocab][n_embd]
+    struct matrix *lm_head;       // [n_vocab][n_embd]; the same matrix as `embed` when they are tied
+    float *final_norm;            // [n_embd]
+    enum dtype dtype;             // of the projections
+    uint64_t bytes_per_step;      // read by one forward pass that wants logits, rows of `embed` apart
+};
+
+// Finds every tensor that `config` asks for and checks its shape and type; marks them used in `st`. Tensors that
+// nothing asks for are warned of. -EINVAL, -EOPNOTSUPP: err names file and tensor.
+int weights_bind(struct safetensors *st, const struct model_config *config, enum dtype *ret_dtype, uint64_t *ret_bytes,
+                 struct err *err);
+// Makes the matrices and reads the bound tensors into them. -ENOMEM, and what safetensors_read_all returns.
+int weights_load(struct weights *w, struct safetensors *st, const struct model_config *config, struct backend *backend,
+                 void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
+                 struct err *err);
+void weights_deinit(struct weights *w); // no-op on a zeroed struct
+
+#endif
