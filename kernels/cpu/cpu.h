@@ -7,8 +7,8 @@
 // Errors as backend_open.
 int cpu_backend_open(const struct backend_options *options, struct backend **ret, struct err *err);
 
-// Bytes per second at which this backend's own workers read memory: sums a buffer of `bytes` (larger than the caches) for
-// about `seconds`. The denominator of a bandwidth share; measure it in the same run.
+// Bytes per second at which this backend's own workers read memory: sums a buffer of `bytes` (larger than the caches)
+// for about `seconds`. The denominator of a bandwidth share; measure it in the same run.
 double cpu_backend_measure_read(struct backend *b, size_t bytes, double seconds);
 
 #endif

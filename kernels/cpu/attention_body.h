@@ -1,0 +1,239 @@
+// Causal attention of some rows of one sequence over its pages. Included by isa_*.c.
+//
+// Online softmax (Milakov & Gimelshein 2018; tiled as in FlashAttention) over tiles of ATTENTION_TILE positions counted
+// from position 0. For a row at position p and the tile's n = min(32, p + 1 - t0) positions that it may see:
+//   s_j = scale * (even_j + odd_j), the dot product q . k_j as two chains over even and odd dimensions, lanes over
+//   positions m'  = max(m, s), alpha = e^(m - m'), w_j = e^(s_j - m') l   = l * alpha + (w_0..15 + w_16..31),
+//   lane-wise; acc = acc * alpha, then += w_j * v_j for j = 0 .. n - 1 in order
+// and finally out = acc / sum(l). The order depends on p alone: how rows are grouped, chunked or batched changes
+// nothing, and values of later positions are never touched, not even multiplied by zero.
+//
+// Bytes: each K and V element of the sequence once per K/V head and up to ATTENTION_ROWS rows; K is transposed and both
+// are widened to f32 into scratch in the L1 cache, and all rows of the part use them there.
+
+struct attention_view {
+    const unsigned char *k, *v;   // of position 0 of page 0, this layer and head
+    size_t row_bytes;             // of one position
+    size_t page_shift, page_mask; // position -> page, position in page
+    size_t n_dim, n_vecs;         // head_dim; vectors of 16 that hold it
+};
+
+VEC struct attention_view attention_view_of(const struct attention_part *part)
+{
+    const struct kv_layout *kv = part->op->kv;
+    size_t head_bytes = kv->page_tokens * kv->head_dim * dtype_bytes(kv->dtype);
+    const unsigned char *base =
+        (const unsigned char *)part->op->pool + part->op->layer * 2 * kv->n_kv_heads * head_bytes;
+    return (struct attention_view){
+        .k = base + part->kv_head * head_bytes,
+        .v = base + (kv->n_kv_heads + part->kv_head) * head_bytes,
+        .row_bytes = kv->head_dim * dtype_bytes(kv->dtype),
+        .page_shift = (size_t)__builtin_ctzll(kv->page_tokens),
+        .page_mask = kv->page_tokens - 1,
+        .n_dim = kv->head_dim,
+        .n_vecs = (kv->head_dim + 15) / 16,
+    };
+}
+
+// Widens K (transposed) and V of n positions from t0 on into scratch; what lies past n is left as it was and never
+// used.
+VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part, const struct attention_view *view,
+                             size_t t0, size_t n, struct attention_scratch *scratch)
+{
+    size_t offset[ATTENTION_TILE];
+    for (size_t j = 0; j < ATTENTION_TILE; j++) {
+        size_t pos = t0 + (j < n ? j : 0);
+        offset[j] = part->seq->pages[pos >> view->page_shift] * part->op->kv->page_bytes +
+                    (pos & view->page_mask) * view->row_bytes;
+    }
+    for (size_t i = 0; i < view->n_vecs; i++) {
+        size_t n_lanes = view->n_dim - 16 * i < 16 ? view->n_dim - 16 * i : 16;
+        size_t skip = 16 * i * dtype_bytes(dtype);
+        for (size_t j = 0; j < n; j++) {
+            vf_store(scratch->v + (j * view->n_vecs + i) * 16,
+                     vf_load_dtype(dtype, view->v + offset[j] + skip, n_lanes));
+        }
+        for (size_t j0 = 0; j0 < n; j0 += 16) {
+            vf block[16];
+#pragma GCC unroll 16
+            for (size_t j = 0; j < 16; j++) {
+                block[j] = vf_load_dtype(dtype, view->k + offset[j0 + j] + skip, n_lanes);
+            }
+            vf_transpose(block);
+#pragma GCC unroll 16
+            for (size_t d = 0; d < 16; d++) {
+                vf_store(&scratch->k[16 * i + d][j0], block[d]);
+            }
+        }
+    }
+}
+
+// Scores of n_r rows with all positions of the tile, before scaling.
+VEC void attention_scores(const float *const *q, size_t n_r, size_t n_dim, const struct attention_scratch *scratch,
+                          vf (*s)[2])
+{
+    vf chain[VEC_ATTENTION_ROWS][2][2]; // [row][even, odd][vector of positions]
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_r; r++) {
+        chain[r][0][0] = chain[r][0][1] = chain[r][1][0] = chain[r][1][1] = vf_zero();
+    }
+    for (size_t d = 0; d < n_dim; d += 2) {
+#pragma GCC unroll 2
+        for (size_t odd = 0; odd < 2; odd++) {
+            vf k0 = vf_load(scratch->k[d + odd]), k1 = vf_load(scratch->k[d + odd] + 16);
+#pragma GCC unroll 8
+            for (size_t r = 0; r < n_r; r++) {
+                vf qr = vf_set1(q[r][d + odd]);
+                chain[r][odd][0] = vf_fma(qr, k0, chain[r][odd][0]);
+                chain[r][odd][1] = vf_fma(qr, k1, chain[r][odd][1]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_r; r++) {
+        s[r][0] = vf_add(chain[r][0][0], chain[r][1][0]);
+        s[r][1] = vf_add(chain[r][0][1], chain[r][1][1]);
+    }
+}
+
+// Scores -> weights of the n visible positions; updates the row's max and sum; returns alpha.
+VEC float attention_softmax(float scale, const vf s[2], size_t n, float *max, float *sum, float *weights)
+{
+    vf s0 = vf_keep(vf_mul(s[0], vf_set1(scale)), n, -INFINITY);
+    vf s1 = vf_keep(vf_mul(s[1], vf_set1(scale)), n < 16 ? 0 : n - 16, -INFINITY);
+    float tile_max = vf_reduce_max(vf_max(s0, s1));
+    float new_max = *max > tile_max ? *max : tile_max;
+    vf alpha = vf_exp(vf_set1(*max - new_max));
+    vf w0 = vf_exp(vf_sub(s0, vf_set1(new_max))), w1 = vf_exp(vf_sub(s1, vf_set1(new_max)));
+    vf_store(sum, vf_fma(vf_load(sum), alpha, vf_add(w0, w1)));
+    vf_store(weights, w0);
+    vf_store(weights + 16, w1);
+    *max = new_max;
+    float lanes[16];
+    vf_store(lanes, alpha);
+    return lanes[0];
+}
+
+// acc[r] = acc[r] * alpha[r] + sum_j weights[r][j] * v[j], for n_v vectors from `vec` on.
+VEC void attention_values(const struct attention_view *view, size_t vec, size_t n_v, size_t n_r, size_t n,
+                          const float *alpha, float (*weights)[ATTENTION_TILE], float *acc, const float *v)
+{
+    vf sum[VEC_ATTENTION_ROWS][4];
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_r; r++) {
+#pragma GCC unroll 4
+        for (size_t i = 0; i < n_v; i++) {
+            sum[r][i] = vf_mul(vf_load(acc + (r * view->n_vecs + vec + i) * 16), vf_set1(alpha[r]));
+        }
+    }
+    for (size_t j = 0; j < n; j++) {
+        const float *vj = v + (j * view->n_vecs + vec) * 16;
+#pragma GCC unroll 4
+        for (size_t i = 0; i < n_v; i++) {
+            vf vji = vf_load(vj + 16 * i);
+#pragma GCC unroll 8
+            for (size_t r = 0; r < n_r; r++) {
+                sum[r][i] = vf_fma(vf_set1(weights[r][j]), vji, sum[r][i]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < n_r; r++) {
+#pragma GCC unroll 4
+        for (size_t i = 0; i < n_v; i++) {
+            vf_store(acc + (r * view->n_vecs + vec + i) * 16, sum[r][i]);
+        }
+    }
+}
+
+// n_r rows from `row` on, all of which see n positions of the loaded tile.
+VEC void attention_rows(const struct attention_part *part, const struct attention_view *view, const float *const *q,
+                        size_t row, size_t n_r, size_t n, struct attention_scratch *scratch)
+{
+    vf s[VEC_ATTENTION_ROWS][2];
+    float alpha[VEC_ATTENTION_ROWS];
+    _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
+    attention_scores(q + row, n_r, view->n_dim, scratch, s);
+    for (size_t r = 0; r < n_r; r++) {
+        alpha[r] =
+            attention_softmax(part->op->scale, s[r], n, &scratch->max[row + r], scratch->sum[row + r], weights[r]);
+    }
+    float *acc = scratch->acc + row * view->n_vecs * 16;
+    size_t vec = 0;
+    for (; vec + 4 <= view->n_vecs; vec += 4) {
+        attention_values(view, vec, 4, n_r, n, alpha, weights, acc, scratch->v);
+    }
+    for (; vec < view->n_vecs; vec++) {
+        attention_values(view, vec, 1, n_r, n, alpha, weights, acc, scratch->v);
+    }
+}
+
+// All rows of the part against the loaded tile at t0; rows that see equally many of its positions go together.
+static void attention_tile(const struct attention_part *part, const struct attention_view *view, const float *const *q,
+                           size_t t0, struct attention_scratch *scratch)
+{
+    size_t group = part->op->n_heads / part->op->kv->n_kv_heads;
+    for (size_t row = 0; row < part->n_rows;) {
+        size_t token = (part->first + row) / group;
+        size_t pos = part->seq->pos + token;
+        size_t n = pos < t0 ? 0 : pos + 1 - t0 < ATTENTION_TILE ? pos + 1 - t0 : ATTENTION_TILE;
+        // A row that sees the whole tile can go with all rows after it, one on the diagonal with those of its token.
+        size_t end = n == ATTENTION_TILE ? part->n_rows : (token + 1) * group - part->first;
+        end = end < part->n_rows ? end : part->n_rows;
+        if (n == 0) {
+            row = end;
+        }
+        while (row < end) {
+            if (end - row >= VEC_ATTENTION_ROWS) {
+                attention_rows(part, view, q, row, VEC_ATTENTION_ROWS, n, scratch);
+                row += VEC_ATTENTION_ROWS;
+            } else {
+                attention_rows(part, view, q, row, 1, n, scratch);
+                row++;
+            }
+        }
+    }
+}
+
+static void attention_finish(const struct attention_part *part, const struct attention_view *view,
+                             const struct attention_scratch *scratch)
+{
+    const struct op_attention *op = part->op;
+    size_t group = op->n_heads / op->kv->n_kv_heads;
+    for (size_t row = 0; row < part->n_rows; row++) {
+        size_t token = (part->first + row) / group, head = part->kv_head * group + (part->first + row) % group;
+        float *out = op->out + ((part->seq->row + token) * op->n_heads + head) * view->n_dim;
+        const float *acc = scratch->acc + row * view->n_vecs * 16;
+        vf sum = vf_set1(vf_reduce_add(vf_load(scratch->sum[row])));
+        for (size_t i = 0; i < view->n_dim; i += 16) {
+            vf_store_n(out + i, vf_div(vf_load(acc + i), sum), view->n_dim - i);
+        }
+    }
+}
+
+static void attention(const struct attention_part *part, struct attention_scratch *scratch)
+{
+    const struct op_attention *op = part->op;
+    struct attention_view view = attention_view_of(part);
+    size_t group = op->n_heads / op->kv->n_kv_heads;
+    size_t row_floats = (op->n_heads + 2 * op->kv->n_kv_heads) * view.n_dim;
+    const float *q[ATTENTION_ROWS];
+    for (size_t row = 0; row < part->n_rows; row++) {
+        size_t token = (part->first + row) / group, head = part->kv_head * group + (part->first + row) % group;
+        q[row] = op->qkv + (part->seq->row + token) * row_floats + head * view.n_dim;
+        scratch->max[row] = -INFINITY;
+    }
+    memset(scratch->acc, 0, part->n_rows * view.n_vecs * 16 * sizeof(float));
+    memset(scratch->sum, 0, part->n_rows * sizeof(scratch->sum[0]));
+    size_t n_pos = part->seq->pos + (part->first + part->n_rows - 1) / group + 1;
+    for (size_t t0 = 0; t0 < n_pos; t0 += ATTENTION_TILE) {
+        size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE;
+        switch (op->kv->dtype) {
+        case DTYPE_F32: attention_load_tile(DTYPE_F32, part, &view, t0, n, scratch); break;
+        case DTYPE_F16: attention_load_tile(DTYPE_F16, part, &view, t0, n, scratch); break;
+        case DTYPE_BF16: attention_load_tile(DTYPE_BF16, part, &view, t0, n, scratch); break;
+        }
+        attention_tile(part, &view, q, t0, scratch);
+    }
+    attention_finish(part, &view, scratch);
+}

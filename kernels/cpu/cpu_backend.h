@@ -1,0 +1,48 @@
+// What the files of the CPU backend share. One thread, the engine thread, calls all of it; workers see only the job
+// they run.
+#ifndef TOKFS_KERNELS_CPU_CPU_BACKEND_H
+#define TOKFS_KERNELS_CPU_CPU_BACKEND_H
+
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/pool.h"
+
+struct rope_cache;
+
+struct cpu_backend {
+    struct backend backend; // first
+    const struct cpu_kernels *kernels;
+    struct pool *pool;
+    size_t n_threads;
+    struct attention_scratch *attention_scratch; // [n_threads]
+    struct rope_cache *rope;
+    // Rows of an operation packed for the product kernel: [LINEAR_ROWS_MAX][widest n_in so far]. Grown by matrix_new.
+    float *packed;
+    size_t packed_width;
+    char description[64];
+};
+
+static inline struct cpu_backend *cpu_backend_of(struct backend *b)
+{
+    return (struct cpu_backend *)b;
+}
+
+// matrix.c
+struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in);
+void cpu_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows);
+void cpu_matrix_free(struct backend *b, struct matrix *m);
+size_t cpu_matrix_bytes(const struct matrix *m);
+// linear.c, embed.c, elementwise.c, rope_kv.c, attention.c
+void cpu_linear(struct backend *b, const struct op_linear *op);
+void cpu_embed(struct backend *b, const struct op_embed *op);
+void cpu_rms_norm(struct backend *b, const struct op_rms_norm *op);
+void cpu_swiglu(struct backend *b, const struct op_swiglu *op);
+void cpu_gather(struct backend *b, const struct op_gather *op);
+void cpu_rope_kv(struct backend *b, const struct op_rope_kv *op);
+void cpu_attention(struct backend *b, const struct op_attention *op);
+
+// rope_kv.c
+struct rope_cache *rope_cache_new(size_t n_threads); // NULL: no memory
+void rope_cache_free(struct rope_cache *cache);
+
+#endif

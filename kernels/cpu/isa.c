@@ -1,0 +1,48 @@
+// cpuid (by way of the compiler's runtime, which also asks whether the kernel saves the registers) to kernel table.
+#include "kernels/cpu/isa.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+struct isa {
+    const struct cpu_kernels *kernels;
+    bool is_here;
+};
+
+#define N_ISAS 3
+
+// Best first.
+static void isa_list(struct isa isas[N_ISAS])
+{
+    memset(isas, 0, N_ISAS * sizeof(*isas));
+#ifdef TOKFS_CPU_X86
+    __builtin_cpu_init();
+    bool has_fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool has_f16c = __builtin_cpu_supports("f16c");
+    bool has_512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    isas[0] = (struct isa){ &cpu_kernels_avx512, has_512 && has_fma && has_f16c };
+    isas[1] = (struct isa){ &cpu_kernels_avx2, has_fma && has_f16c };
+#endif
+    isas[2] = (struct isa){ &cpu_kernels_scalar, true };
+}
+
+int isa_choose(const char *isa, const struct cpu_kernels **ret, struct err *err)
+{
+    static const char *const names[] = { "scalar", "avx2", "avx512" };
+    struct isa isas[N_ISAS];
+    isa_list(isas);
+    for (size_t i = 0; i < N_ISAS; i++) {
+        if (isas[i].is_here && (isa == NULL || strcmp(isa, isas[i].kernels->name) == 0)) {
+            *ret = isas[i].kernels;
+            return 0;
+        }
+    }
+    for (size_t i = 0; isa != NULL && i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(isa, names[i]) == 0) {
+            return err_set(err, -EOPNOTSUPP, "isa: this processor has no %s", isa);
+        }
+    }
+    return err_set(err, -EINVAL, "isa: \"%s\" is none of scalar, avx2, avx512", isa);
+}

@@ -1,0 +1,12 @@
+// Which kernels this processor can run.
+#ifndef TOKFS_KERNELS_CPU_ISA_H
+#define TOKFS_KERNELS_CPU_ISA_H
+
+#include "engine/base/err.h"
+#include "kernels/cpu/kernels.h"
+
+// `isa`: "scalar", "avx2", "avx512"; NULL: the best there is. 0, -EINVAL (no such name), -EOPNOTSUPP (not on this
+// processor).
+int isa_choose(const char *isa, const struct cpu_kernels **ret, struct err *err);
+
+#endif

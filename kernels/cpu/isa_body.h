@@ -1,0 +1,15 @@
+// Every kernel on the vec_*.h that was included before, and their table.
+#include "kernels/cpu/kernels.h"
+#include "kernels/cpu/vec_common.h"
+#include <math.h>
+
+#include "kernels/cpu/attention_body.h"
+#include "kernels/cpu/elementwise_body.h"
+#include "kernels/cpu/linear_body.h"
+#include "kernels/cpu/norm_body.h"
+
+#define ISA_TABLE                                                                                                      \
+    {                                                                                                                  \
+        .name = VEC_ISA_NAME, .linear_rows = VEC_LINEAR_ROWS, .linear_tiles = linear_tiles, .rms_norm = rms_norm_rows, \
+        .swiglu = swiglu, .rope = rope, .store = store, .attention = attention, .read = read_all                       \
+    }

@@ -1,0 +1,96 @@
+// What each instruction set provides, and the shapes that generic code and ISA code agree on.
+//
+// Generic code (linear.c, attention.c, ...) splits an operation over the workers; the functions of this table do the
+// work of one part on the thread that calls them. The tables are filled by isa_scalar.c, isa_avx2.c and isa_avx512.c,
+// which include the same *_body.h on different vec_*.h. All are bit-identical: lanes run over outputs, and each output
+// is one chain of fused multiply-adds (or one fixed tree) whose order does not depend on the vector width.
+#ifndef TOKFS_KERNELS_CPU_KERNELS_H
+#define TOKFS_KERNELS_CPU_KERNELS_H
+
+#include "kernels/backend.h"
+
+// A matrix is stored in tiles of LINEAR_TILE outputs, each tile contiguous over all inputs:
+//   f32, f16: [n_tiles][n_in_padded][LINEAR_TILE]
+//   bf16:     [n_tiles][n_in_padded / 2][LINEAR_TILE][2]   (pairs of inputs side by side, as AMX and VNNI read them)
+// Padding outputs and inputs are zero.
+#define LINEAR_TILE 32
+// Inputs that are summed from zero before they are added to the row's total. Part of the definition of the result.
+#define LINEAR_K_BLOCK 512
+// Rows that one pass over the weights serves; more rows take several passes.
+#define LINEAR_ROWS_MAX 256
+// Up to this many rows are read where they are; more are packed first (struct linear_job).
+#define LINEAR_DIRECT_ROWS 4
+
+struct matrix {
+    enum dtype dtype;
+    size_t n_out, n_in;
+    size_t n_tiles, n_in_padded; // n_in_padded is even
+    size_t tile_bytes;
+    size_t bytes;
+    unsigned char *data; // [n_tiles][tile_bytes], 64-byte aligned
+};
+
+// One pass of a product: at most LINEAR_ROWS_MAX rows.
+struct linear_job {
+    const struct matrix *w;
+    const float *bias; // [n_out] or NULL
+    const float *x;    // [n_rows] rows x_stride apart; used when packed is NULL
+    float *y;          // [n_rows] rows y_stride apart
+    size_t x_stride, y_stride;
+    size_t n_rows;
+    bool accumulate;
+    // More than LINEAR_DIRECT_ROWS rows: n_blocks blocks of rows, sizes as linear_block says, each [n_in][rows of the
+    // block] at packed + first_row * n_in.
+    float *packed;
+    size_t n_blocks;
+};
+
+// Row block `block` of a job: rows are dealt evenly, so that every block keeps the multiply-adds busy.
+static inline size_t linear_block(const struct linear_job *job, size_t block, size_t *ret_first)
+{
+    size_t base = job->n_rows / job->n_blocks, extra = job->n_rows % job->n_blocks;
+    *ret_first = block * base + (block < extra ? block : extra);
+    return base + (block < extra ? 1 : 0);
+}
+
+// Attention works on ATTENTION_TILE positions at a time, counted from position 0, and on up to ATTENTION_ROWS rows (one
+// row: one new token under one query head) that share a K/V head.
+#define ATTENTION_TILE         32
+#define ATTENTION_ROWS         64
+#define ATTENTION_HEAD_DIM_MAX 256
+
+struct attention_scratch {
+    _Alignas(64) float k[ATTENTION_HEAD_DIM_MAX][ATTENTION_TILE];    // transposed: [head_dim][position]
+    _Alignas(64) float v[ATTENTION_TILE * ATTENTION_HEAD_DIM_MAX];   // [position][head_dim rounded up to 16]
+    _Alignas(64) float acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX]; // [row][head_dim rounded up to 16]
+    _Alignas(64) float sum[ATTENTION_ROWS][16];                      // lane-wise sums of the weights
+    float max[ATTENTION_ROWS];
+};
+
+// Rows [first, first + n_rows) of one sequence and K/V head, counted token by token, head by head within the group.
+struct attention_part {
+    const struct op_attention *op;
+    const struct batch_seq *seq;
+    size_t kv_head;
+    size_t first, n_rows;
+};
+
+struct cpu_kernels {
+    const char *name;
+    size_t linear_rows; // most rows of a block
+    void (*linear_tiles)(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together);
+    void (*rms_norm)(const struct op_rms_norm *op, size_t row_begin, size_t row_end);
+    void (*swiglu)(const float *gate, const float *up, float *y, size_t n);
+    void (*rope)(float *head, const float *cosines, const float *sines, size_t half_dim); // [2][half_dim] in place
+    void (*store)(enum dtype dtype, void *dst, const float *src, size_t n);               // f32 -> dtype
+    void (*attention)(const struct attention_part *part, struct attention_scratch *scratch);
+    float (*read)(const void *mem,
+                  size_t bytes); // reads all of it (multiple of 256 bytes); the sum keeps it from being elided
+};
+
+extern const struct cpu_kernels cpu_kernels_scalar;
+#ifdef TOKFS_CPU_X86
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512;
+#endif
+
+#endif

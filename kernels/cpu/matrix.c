@@ -1,0 +1,145 @@
+// Weights in the form that linear_body.h streams; struct matrix (kernels.h) draws it.
+//
+// Filling is a transposition: each of a tile's LINEAR_TILE rows goes to its lane. It is split by tiles, so no two
+// workers write one cache line.
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOUCH_BYTES 4096
+
+struct fill_job {
+    struct matrix *m;
+    size_t row, n_rows;
+    const unsigned char *src; // [n_rows][n_in]
+};
+
+static void touch_tiles(void *ctx, size_t begin, size_t end, size_t worker)
+{
+    (void)worker;
+    struct matrix *m = ctx;
+    volatile unsigned char *data = m->data;
+    for (size_t i = begin * m->tile_bytes; i < end * m->tile_bytes; i += TOUCH_BYTES) {
+        data[i] = 0;
+    }
+}
+
+static bool grow_packed(struct cpu_backend *cpu, size_t n_in)
+{
+    if (n_in <= cpu->packed_width) {
+        return true;
+    }
+    float *packed = memory_new(LINEAR_ROWS_MAX * n_in * sizeof(*packed));
+    if (packed == NULL) {
+        return false;
+    }
+    memory_free(cpu->packed);
+    cpu->packed = packed;
+    cpu->packed_width = n_in;
+    return true;
+}
+
+struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in)
+{
+    struct cpu_backend *cpu = cpu_backend_of(b);
+    assert(n_out > 0 && n_in > 0 && n_in <= (size_t)1 << 32 && n_out <= (size_t)1 << 32);
+    struct matrix *m = calloc(1, sizeof(*m));
+    if (m == NULL || !grow_packed(cpu, n_in)) {
+        free(m);
+        return NULL;
+    }
+    m->dtype = dtype;
+    m->n_out = n_out;
+    m->n_in = n_in;
+    m->n_tiles = (n_out + LINEAR_TILE - 1) / LINEAR_TILE;
+    m->n_in_padded = n_in + n_in % 2;
+    m->tile_bytes = m->n_in_padded * LINEAR_TILE * dtype_bytes(dtype);
+    if (__builtin_mul_overflow(m->n_tiles, m->tile_bytes, &m->bytes)) {
+        free(m);
+        return NULL;
+    }
+    m->data = memory_new(m->bytes);
+    if (m->data == NULL) {
+        free(m);
+        return NULL;
+    }
+    // Split as linear.c splits the product, so that each worker's pages are near it.
+    pool_run(cpu->pool, m->n_tiles, 1, touch_tiles, m);
+    return m;
+}
+
+void cpu_matrix_free(struct backend *b, struct matrix *m)
+{
+    (void)b;
+    if (m != NULL) {
+        memory_free(m->data);
+        free(m);
+    }
+}
+
+size_t cpu_matrix_bytes(const struct matrix *m)
+{
+    return m->bytes;
+}
+
+// n elements of a row to its lane, one element of T per input.
+#define SCATTER(T, dst, src, n, step)                                                                                  \
+    for (size_t i = 0; i < (n); i++) {                                                                                 \
+        T value;                                                                                                       \
+        memcpy(&value, (src) + i * sizeof(T), sizeof(T));                                                              \
+        memcpy((dst) + i * (step) * sizeof(T), &value, sizeof(T));                                                     \
+    }
+
+// Inputs [k, k + n) of one row; k is even. bf16 moves pairs, as 32-bit elements.
+static void scatter(const struct matrix *m, unsigned char *tile, size_t lane, size_t k, const unsigned char *src,
+                    size_t n)
+{
+    size_t element = dtype_bytes(m->dtype);
+    unsigned char *at = tile + k * LINEAR_TILE * element;
+    if (m->dtype == DTYPE_F32) {
+        SCATTER(uint32_t, at + lane * 4, src, n, LINEAR_TILE);
+    } else if (m->dtype == DTYPE_F16) {
+        SCATTER(uint16_t, at + lane * 2, src, n, LINEAR_TILE);
+    } else {
+        SCATTER(uint32_t, at + lane * 4, src, n / 2, LINEAR_TILE);
+        if (n % 2 != 0) {
+            memcpy(at + (n / 2) * LINEAR_TILE * 4 + lane * 4, src + (n - 1) * 2, 2);
+        }
+    }
+}
+
+// Tiles counted from the one that holds job->row. A block of inputs of all lanes at a time keeps the target in the
+// cache.
+static void fill_tiles(void *ctx, size_t begin, size_t end, size_t worker)
+{
+    (void)worker;
+    const struct fill_job *job = ctx;
+    struct matrix *m = job->m;
+    const size_t n_block = 64, element = dtype_bytes(m->dtype);
+    for (size_t tile = job->row / LINEAR_TILE + begin; tile < job->row / LINEAR_TILE + end; tile++) {
+        size_t first = tile * LINEAR_TILE > job->row ? tile * LINEAR_TILE : job->row;
+        size_t last =
+            (tile + 1) * LINEAR_TILE < job->row + job->n_rows ? (tile + 1) * LINEAR_TILE : job->row + job->n_rows;
+        for (size_t k = 0; k < m->n_in; k += n_block) {
+            size_t n = m->n_in - k < n_block ? m->n_in - k : n_block;
+            for (size_t row = first; row < last; row++) {
+                const unsigned char *src = job->src + ((row - job->row) * m->n_in + k) * element;
+                scatter(m, m->data + tile * m->tile_bytes, row % LINEAR_TILE, k, src, n);
+            }
+        }
+    }
+}
+
+void cpu_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows)
+{
+    assert(row <= m->n_out && n_rows <= m->n_out - row);
+    if (n_rows == 0) {
+        return;
+    }
+    struct fill_job job = { .m = m, .row = row, .n_rows = n_rows, .src = host_rows };
+    size_t n_tiles = (row + n_rows - 1) / LINEAR_TILE - row / LINEAR_TILE + 1;
+    pool_run(cpu_backend_of(b)->pool, n_tiles, 1, fill_tiles, &job);
+}

@@ -1,0 +1,309 @@
+// A parallel loop over a futex.
+//
+// One word per worker counts the chunks left in its run. Whoever takes a chunk lowers that word by compare-and-swap and
+// only then reads the job: a job cannot end, and the next cannot be written, while a taken chunk is not done. A worker
+// that comes late therefore finds zeros, or chunks of the next job that it may take as well; nothing ties it to a job
+// that is over.
+//
+//   pool_run: write job -> store counts (release) -> bump epoch -> wake if n_parked -> take chunks -> wait for n_undone
+//   == 0 worker:   wait for epoch to change (spin, then park) -> take chunks (acquire) -> lower n_undone (release),
+//   wake at 0
+//
+// Parking uses the usual two-sided check (announce, look again, sleep; change, look for sleepers), sequentially
+// consistent.
+#include "kernels/cpu/pool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+// Longer than the gap between two operations of a step, shorter than anyone notices on an idle machine.
+#define SPIN_NS 50000
+
+struct worker {
+    _Alignas(64) atomic_uint n_left; // chunks of this worker's run that nobody has taken
+    size_t chunk_end;                // the run ends before this chunk; written by pool_run
+    struct pool *pool;
+    size_t index;
+    pthread_t thread; // not set for worker 0, the caller
+};
+
+struct pool {
+    size_t n_threads;
+    size_t n_started; // threads to join
+    int64_t spin_ns;
+    // The job. Written by pool_run while n_undone is 0.
+    pool_fn *fn;
+    void *ctx;
+    size_t n_items, chunk_items;
+    _Alignas(64) atomic_uint epoch; // futex of parked workers; counts jobs
+    atomic_uint n_parked;
+    atomic_bool is_stopping;
+    _Alignas(64) atomic_uint n_undone; // chunks not done; futex of a parked caller
+    atomic_bool is_caller_parked;
+    struct worker workers[];
+};
+
+static void futex_wait(atomic_uint *word, unsigned value)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(atomic_uint *word, int n_waiters)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n_waiters, NULL, NULL, 0);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void relax(void)
+{
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
+}
+
+// Spins until *word differs from `value` (or, with until_equal, is it). False: time is up.
+static bool spin(atomic_uint *word, unsigned value, bool until_equal, int64_t spin_ns)
+{
+    int64_t start_ns = spin_ns > 0 ? now_ns() : 0;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if ((atomic_load_explicit(word, memory_order_acquire) == value) == until_equal) {
+                return true;
+            }
+            relax();
+        }
+    } while (spin_ns > 0 && now_ns() - start_ns < spin_ns);
+    return false;
+}
+
+// Takes one chunk of w's run: false when none is left.
+static bool worker_take(struct worker *w, size_t *ret_chunk)
+{
+    unsigned n_left = atomic_load_explicit(&w->n_left, memory_order_relaxed);
+    while (n_left != 0) {
+        if (atomic_compare_exchange_weak_explicit(&w->n_left, &n_left, n_left - 1, memory_order_acquire,
+                                                  memory_order_relaxed)) {
+            *ret_chunk = w->chunk_end - n_left;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void run_chunk(struct pool *pool, size_t chunk, size_t worker)
+{
+    size_t begin = chunk * pool->chunk_items;
+    size_t end = pool->n_items - begin < pool->chunk_items ? pool->n_items : begin + pool->chunk_items;
+    pool->fn(pool->ctx, begin, end, worker);
+    if (atomic_fetch_sub(&pool->n_undone, 1) == 1 && atomic_load(&pool->is_caller_parked)) {
+        futex_wake(&pool->n_undone, 1);
+    }
+}
+
+// Own chunks first, then those of the workers after this one.
+static void run_chunks(struct pool *pool, size_t worker)
+{
+    for (size_t i = 0; i < pool->n_threads; i++) {
+        struct worker *w = &pool->workers[(worker + i) % pool->n_threads];
+        size_t chunk;
+        while (worker_take(w, &chunk)) {
+            run_chunk(pool, chunk, worker);
+        }
+    }
+}
+
+static void wait_for_job(struct pool *pool, unsigned seen)
+{
+    if (spin(&pool->epoch, seen, false, pool->spin_ns)) {
+        return;
+    }
+    atomic_fetch_add(&pool->n_parked, 1);
+    while (atomic_load(&pool->epoch) == seen) {
+        futex_wait(&pool->epoch, seen);
+    }
+    atomic_fetch_sub(&pool->n_parked, 1);
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct pool *pool = w->pool;
+    // Epoch 0 is before the first job: a worker that starts late may find the job under way, or over.
+    for (unsigned seen = 0;;) {
+        wait_for_job(pool, seen);
+        seen = atomic_load(&pool->epoch);
+        if (atomic_load(&pool->is_stopping)) {
+            return NULL;
+        }
+        run_chunks(pool, w->index);
+    }
+}
+
+static void announce(struct pool *pool)
+{
+    atomic_fetch_add(&pool->epoch, 1);
+    if (atomic_load(&pool->n_parked) > 0) {
+        futex_wake(&pool->epoch, INT_MAX);
+    }
+}
+
+static void wait_for_workers(struct pool *pool)
+{
+    if (spin(&pool->n_undone, 0, true, pool->spin_ns)) {
+        return;
+    }
+    atomic_store(&pool->is_caller_parked, true);
+    unsigned n_undone;
+    while ((n_undone = atomic_load(&pool->n_undone)) != 0) {
+        futex_wait(&pool->n_undone, n_undone);
+    }
+    atomic_store(&pool->is_caller_parked, false);
+}
+
+void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, pool_fn *fn, void *ctx)
+{
+    assert(chunk_items > 0);
+    if (n_items == 0) {
+        return;
+    }
+    if (pool->n_threads == 1 || n_items <= chunk_items) {
+        fn(ctx, 0, n_items, 0);
+        return;
+    }
+    size_t n_chunks = (n_items - 1) / chunk_items + 1;
+    assert(n_chunks <= UINT_MAX);
+    pool->fn = fn;
+    pool->ctx = ctx;
+    pool->n_items = n_items;
+    pool->chunk_items = chunk_items;
+    atomic_store_explicit(&pool->n_undone, (unsigned)n_chunks, memory_order_relaxed);
+    for (size_t i = 0; i < pool->n_threads; i++) {
+        struct worker *w = &pool->workers[i];
+        size_t begin = n_chunks * i / pool->n_threads;
+        w->chunk_end = n_chunks * (i + 1) / pool->n_threads;
+        atomic_store_explicit(&w->n_left, (unsigned)(w->chunk_end - begin), memory_order_release);
+    }
+    announce(pool);
+    run_chunks(pool, 0);
+    wait_for_workers(pool);
+}
+
+// The cpu-th processor of `allowed`.
+static cpu_set_t one_cpu(const cpu_set_t *allowed, size_t cpu)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, allowed) && cpu-- == 0) {
+            CPU_SET(i, &one);
+            break;
+        }
+    }
+    return one;
+}
+
+static int start_worker(struct worker *w, const cpu_set_t *allowed, bool is_pinned)
+{
+    pthread_attr_t attr;
+    int r = pthread_attr_init(&attr);
+    if (r != 0) {
+        return r;
+    }
+    if (is_pinned) {
+        cpu_set_t cpus = one_cpu(allowed, w->index);
+        pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+    }
+    r = pthread_create(&w->thread, &attr, worker_main, w);
+    pthread_attr_destroy(&attr);
+    if (r == 0) {
+        pthread_setname_np(w->thread, "tokfs-compute");
+    }
+    return r;
+}
+
+// Signals belong to the process's other threads.
+static int start_workers(struct pool *pool, const cpu_set_t *allowed, bool is_pinned)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int r = 0;
+    while (r == 0 && pool->n_started + 1 < pool->n_threads) {
+        r = start_worker(&pool->workers[pool->n_started + 1], allowed, is_pinned);
+        pool->n_started += r == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
+int pool_new(size_t n_threads, struct pool **ret, struct err *err)
+{
+    if (n_threads > POOL_THREADS_MAX) {
+        return err_set(err, -EINVAL, "threads: %zu is more than %d", n_threads, POOL_THREADS_MAX);
+    }
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    size_t n_cpus = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (size_t)CPU_COUNT(&allowed) : 0;
+    bool is_known = n_cpus > 0;
+    n_cpus = is_known ? n_cpus : (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (n_threads == 0) {
+        n_threads = n_cpus < POOL_THREADS_MAX ? n_cpus : POOL_THREADS_MAX;
+    }
+    size_t bytes = sizeof(struct pool) + n_threads * sizeof(struct worker);
+    struct pool *pool = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (pool == NULL) {
+        return err_set(err, -ENOMEM, "no memory for a pool of %zu threads", n_threads);
+    }
+    memset(pool, 0, bytes);
+    pool->n_threads = n_threads;
+    pool->spin_ns = n_threads <= n_cpus ? SPIN_NS : 0;
+    for (size_t i = 0; i < n_threads; i++) {
+        pool->workers[i].pool = pool;
+        pool->workers[i].index = i;
+    }
+    int r = start_workers(pool, &allowed, is_known && n_threads <= n_cpus);
+    if (r != 0) {
+        err_set(err, -r, "thread %zu of %zu: %s", pool->n_started + 2, n_threads, strerror(r));
+        pool_free(pool);
+        return -r;
+    }
+    *ret = pool;
+    return 0;
+}
+
+void pool_free(struct pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    atomic_store(&pool->is_stopping, true);
+    announce(pool);
+    for (size_t i = 0; i < pool->n_started; i++) {
+        pthread_join(pool->workers[i + 1].thread, NULL);
+    }
+    free(pool);
+}
+
+size_t pool_n_threads(const struct pool *pool)
+{
+    return pool->n_threads;
+}

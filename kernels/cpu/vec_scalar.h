@@ -1,0 +1,185 @@
+// struct vf, sixteen floats, in portable C: the definition of every operation that vec_avx2.h and vec_avx512.h speed
+// up. Lane by lane all three give the same bits (fmaf is exact everywhere), so whatever is written with vf does too.
+#ifndef TOKFS_KERNELS_CPU_VEC_SCALAR_H
+#define TOKFS_KERNELS_CPU_VEC_SCALAR_H
+
+#include "kernels/cpu/convert.h"
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define VEC          static inline __attribute__((always_inline, unused))
+#define VEC_ISA_NAME "scalar"
+// Register budget: rows that one pass of the linear kernel and of the attention kernel keeps in registers.
+#define VEC_LINEAR_ROWS 4
+// Registers per vf, and how many of them the linear kernel may use for sums.
+#define VEC_LINEAR_REGS    16
+#define VEC_LINEAR_ACC     999
+#define VEC_ATTENTION_ROWS 1
+
+typedef struct {
+    float f[16];
+} vf;
+
+#define VEC_MAP(expr)                                                                                                  \
+    vf out;                                                                                                            \
+    for (int i = 0; i < 16; i++) {                                                                                     \
+        out.f[i] = (expr);                                                                                             \
+    }                                                                                                                  \
+    return out
+
+VEC vf vf_set1(float x)
+{
+    VEC_MAP(x);
+}
+
+VEC vf vf_zero(void)
+{
+    return vf_set1(0.0f);
+}
+
+VEC vf vf_load(const float *p)
+{
+    vf out;
+    memcpy(out.f, p, sizeof(out.f));
+    return out;
+}
+
+VEC void vf_store(float *p, vf a)
+{
+    memcpy(p, a.f, sizeof(a.f));
+}
+
+VEC vf vf_add(vf a, vf b)
+{
+    VEC_MAP(a.f[i] + b.f[i]);
+}
+
+VEC vf vf_sub(vf a, vf b)
+{
+    VEC_MAP(a.f[i] - b.f[i]);
+}
+
+VEC vf vf_mul(vf a, vf b)
+{
+    VEC_MAP(a.f[i] * b.f[i]);
+}
+
+VEC vf vf_div(vf a, vf b)
+{
+    VEC_MAP(a.f[i] / b.f[i]);
+}
+
+// a * b + c, rounded once
+VEC vf vf_fma(vf a, vf b, vf c)
+{
+    VEC_MAP(fmaf(a.f[i], b.f[i], c.f[i]));
+}
+
+// When either is NaN the second operand comes back, as maxps and minps do.
+VEC vf vf_max(vf a, vf b)
+{
+    VEC_MAP(a.f[i] > b.f[i] ? a.f[i] : b.f[i]);
+}
+
+VEC vf vf_min(vf a, vf b)
+{
+    VEC_MAP(a.f[i] < b.f[i] ? a.f[i] : b.f[i]);
+}
+
+// Lanes below n from a, the others `fill`.
+VEC vf vf_keep(vf a, size_t n, float fill)
+{
+    VEC_MAP((size_t)i < n ? a.f[i] : fill);
+}
+
+// p * 2^n, where t = n + 1.5 * 2^23 (so that the low bits of t are n). Two factors, so that results may be denormal.
+VEC vf vf_scale_pow2(vf p, vf t)
+{
+    vf out;
+    for (int i = 0; i < 16; i++) {
+        int32_t n = (int32_t)(f32_bits(t.f[i]) - 0x4b400000u);
+        int32_t half = n >> 1;
+        float lo = f32_from_bits((uint32_t)(half + 127) << 23);
+        float hi = f32_from_bits((uint32_t)(n - half + 127) << 23);
+        out.f[i] = p.f[i] * lo * hi;
+    }
+    return out;
+}
+
+// Fixed tree: lanes 8 apart, then 4, 2, 1.
+VEC float vf_reduce_add(vf a)
+{
+    for (int step = 8; step > 0; step /= 2) {
+        for (int i = 0; i < step; i++) {
+            a.f[i] = a.f[i] + a.f[i + step];
+        }
+    }
+    return a.f[0];
+}
+
+VEC float vf_reduce_max(vf a)
+{
+    for (int step = 8; step > 0; step /= 2) {
+        for (int i = 0; i < step; i++) {
+            a.f[i] = a.f[i] > a.f[i + step] ? a.f[i] : a.f[i + step];
+        }
+    }
+    return a.f[0];
+}
+
+VEC vf vf_load_f16(const uint16_t *p)
+{
+    VEC_MAP(f32_from_f16(p[i]));
+}
+
+VEC vf vf_load_bf16(const uint16_t *p)
+{
+    VEC_MAP(f32_from_bf16(p[i]));
+}
+
+// Even and odd elements of 32 interleaved bf16: [16][2].
+VEC vf vf_load_bf16_even(const uint16_t *p)
+{
+    VEC_MAP(f32_from_bf16(p[2 * i]));
+}
+
+VEC vf vf_load_bf16_odd(const uint16_t *p)
+{
+    VEC_MAP(f32_from_bf16(p[2 * i + 1]));
+}
+
+VEC void vf_store_f16(uint16_t *p, vf a)
+{
+    for (int i = 0; i < 16; i++) {
+        p[i] = f16_from_f32(a.f[i]);
+    }
+}
+
+VEC void vf_store_bf16(uint16_t *p, vf a)
+{
+    for (int i = 0; i < 16; i++) {
+        p[i] = bf16_from_f32(a.f[i]);
+    }
+}
+
+// r[i].f[j] <-> r[j].f[i]
+VEC void vf_transpose(vf r[16])
+{
+    for (int i = 0; i < 16; i++) {
+        for (int j = 0; j < i; j++) {
+            float t = r[i].f[j];
+            r[i].f[j] = r[j].f[i];
+            r[j].f[i] = t;
+        }
+    }
+}
+
+VEC void vec_prefetch(const void *p)
+{
+    __builtin_prefetch(p, 0, 3);
+}
+
+#undef VEC_MAP
+#endif

@@ -1,0 +1,242 @@
+// Products, embedding rows and the packed form: against double precision, then bit for bit between instruction sets,
+// numbers of threads, batches and ways of filling.
+#include "tests/kernels/kernel_test.h"
+
+struct shape {
+    size_t n_out, n_in;
+};
+
+static const struct shape shapes[] = {
+    { 1, 1 }, { 5, 3 }, { 32, 8 }, { 33, 64 }, { 100, 511 }, { 64, 512 }, { 47, 513 }, { 130, 1200 }, { 16, 1025 },
+};
+#define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
+static const size_t row_counts[] = { 0, 1, 2, 3, 4, 5, 13, 14, 15, 17, 29, 100 };
+#define N_ROW_COUNTS (sizeof(row_counts) / sizeof(*row_counts))
+
+struct problem {
+    enum dtype dtype;
+    size_t n_out, n_in, n_rows, x_stride, y_stride;
+    void *w;      // [n_out][n_in] dtype
+    float *w_f32; // the same
+    float *bias;  // [n_out] or NULL
+    float *x;     // [n_rows][x_stride]
+    float *y;     // [n_rows][y_stride]: before the operation
+    bool accumulate;
+};
+
+static struct problem problem_make(uint64_t *rng, enum dtype dtype, struct shape shape, size_t n_rows)
+{
+    struct problem p = { .dtype = dtype, .n_out = shape.n_out, .n_in = shape.n_in, .n_rows = n_rows };
+    p.x_stride = shape.n_in + rng_below(rng, 3);
+    p.y_stride = shape.n_out + rng_below(rng, 3);
+    p.w = random_elements(rng, dtype, shape.n_out * shape.n_in, &p.w_f32);
+    p.bias = rng_below(rng, 2) ? random_floats(rng, shape.n_out) : NULL;
+    p.x = random_floats(rng, n_rows * p.x_stride);
+    p.y = random_floats(rng, n_rows * p.y_stride);
+    p.accumulate = rng_below(rng, 2);
+    return p;
+}
+
+static void problem_free(struct problem *p)
+{
+    free(p->w);
+    free(p->w_f32);
+    free(p->bias);
+    free(p->x);
+    free(p->y);
+}
+
+// Rows in runs of random length, the last run first.
+static struct matrix *matrix_make(struct backend *b, const struct problem *p, uint64_t *rng)
+{
+    struct matrix *m = b->ops->matrix_new(b, p->dtype, p->n_out, p->n_in);
+    assert_non_null(m);
+    for (size_t end = p->n_out; end > 0;) {
+        size_t n = 1 + rng_below(rng, end);
+        const char *rows = (const char *)p->w + (end - n) * p->n_in * dtype_bytes(p->dtype);
+        b->ops->matrix_fill(b, m, end - n, n, rows);
+        end -= n;
+    }
+    b->ops->matrix_fill(b, m, 0, 0, NULL);
+    return m;
+}
+
+// Rows [first, first + n) of the problem, on a copy of y. The caller frees.
+static float *problem_run(struct backend *b, const struct problem *p, const struct matrix *m, size_t first, size_t n)
+{
+    float *y = malloc((p->n_rows * p->y_stride + 1) * sizeof(*y));
+    memcpy(y, p->y, p->n_rows * p->y_stride * sizeof(*y));
+    struct op_linear op = { .w = m,
+                            .bias = p->bias,
+                            .x = p->x + first * p->x_stride,
+                            .y = y + first * p->y_stride,
+                            .x_stride = p->x_stride,
+                            .y_stride = p->y_stride,
+                            .n_rows = n,
+                            .accumulate = p->accumulate };
+    b->ops->linear(b, &op);
+    b->ops->sync(b);
+    return y;
+}
+
+static void check_against_double(const struct problem *p, const float *y)
+{
+    for (size_t r = 0; r < p->n_rows; r++) {
+        for (size_t o = 0; o < p->n_out; o++) {
+            double sum = p->bias != NULL ? (double)p->bias[o] : 0;
+            sum += p->accumulate ? (double)p->y[r * p->y_stride + o] : 0;
+            double terms = fabs(sum);
+            for (size_t i = 0; i < p->n_in; i++) {
+                double term = (double)p->x[r * p->x_stride + i] * (double)p->w_f32[o * p->n_in + i];
+                sum += term;
+                terms += fabs(term);
+            }
+            assert_near(y[r * p->y_stride + o], sum, 1e-6 * terms + 1e-12);
+        }
+        for (size_t o = p->n_out; o < p->y_stride; o++) {
+            assert_true(f32_bits(y[r * p->y_stride + o]) == f32_bits(p->y[r * p->y_stride + o]));
+        }
+    }
+}
+
+static void check_shape(const struct test_backends *all, uint64_t *rng, enum dtype dtype, struct shape shape,
+                        size_t n_rows)
+{
+    struct problem p = problem_make(rng, dtype, shape, n_rows);
+    float *want = NULL;
+    for (size_t i = 0; i < all->n; i++) {
+        struct backend *b = all->b[i];
+        struct matrix *m = matrix_make(b, &p, rng);
+        assert_true(b->ops->matrix_bytes(m) >= p.n_out * p.n_in * dtype_bytes(dtype));
+        float *y = problem_run(b, &p, m, 0, n_rows);
+        if (want == NULL) {
+            check_against_double(&p, y);
+            want = y;
+        } else {
+            assert_same_bits(y, want, n_rows * p.y_stride, b);
+            free(y);
+        }
+        b->ops->matrix_free(b, m);
+    }
+    free(want);
+    problem_free(&p);
+}
+
+static void test_linear_any_shape_equals_double_and_all_isas_agree(void **state)
+{
+    uint64_t rng = 2;
+    for (size_t s = 0; s < N_SHAPES; s++) {
+        for (size_t dtype = 0; dtype < 3; dtype++) {
+            // Every shape with every row count for some type, and with every type.
+            for (size_t r = (dtype + s) % 3; r < N_ROW_COUNTS; r += 3) {
+                check_shape(*state, &rng, (enum dtype)dtype, shapes[s], row_counts[r]);
+            }
+        }
+    }
+}
+
+static void test_linear_row_alone_equals_row_in_batch(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 3;
+    for (int dtype = 0; dtype < 3; dtype++) {
+        struct problem p = problem_make(&rng, (enum dtype)dtype, (struct shape){ 75, 1030 }, 61);
+        for (size_t i = 0; i < all->n; i++) {
+            struct matrix *m = matrix_make(all->b[i], &p, &rng);
+            float *want = problem_run(all->b[i], &p, m, 0, p.n_rows);
+            for (size_t first = 0; first < p.n_rows;) {
+                size_t left = p.n_rows - first, n = 1 + rng_below(&rng, left < 20 ? left : 20);
+                float *y = problem_run(all->b[i], &p, m, first, n);
+                assert_same_bits(y + first * p.y_stride, want + first * p.y_stride, n * p.y_stride, all->b[i]);
+                free(y);
+                first += n;
+            }
+            free(want);
+            all->b[i]->ops->matrix_free(all->b[i], m);
+        }
+        problem_free(&p);
+    }
+}
+
+static void test_linear_more_rows_than_one_pass_equal_single_rows(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 4;
+    struct problem p = problem_make(&rng, DTYPE_BF16, (struct shape){ 40, 70 }, 600);
+    for (size_t i = 0; i < all->n; i++) {
+        struct matrix *m = matrix_make(all->b[i], &p, &rng);
+        float *want = problem_run(all->b[i], &p, m, 0, p.n_rows);
+        for (size_t row = 0; row < p.n_rows; row += 37) {
+            float *y = problem_run(all->b[i], &p, m, row, 1);
+            assert_same_bits(y + row * p.y_stride, want + row * p.y_stride, p.n_out, all->b[i]);
+            free(y);
+        }
+        free(want);
+        all->b[i]->ops->matrix_free(all->b[i], m);
+    }
+    problem_free(&p);
+}
+
+static void test_linear_other_rows_nan_leave_a_row_alone(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 5;
+    struct problem p = problem_make(&rng, DTYPE_BF16, (struct shape){ 33, 66 }, 9);
+    for (size_t i = 0; i < all->n; i++) {
+        struct matrix *m = matrix_make(all->b[i], &p, &rng);
+        p.x[4 * p.x_stride] = 0.5f;
+        float *want = problem_run(all->b[i], &p, m, 0, p.n_rows);
+        p.x[4 * p.x_stride] = NAN;
+        float *y = problem_run(all->b[i], &p, m, 0, p.n_rows);
+        assert_same_bits(y, want, 4 * p.y_stride, all->b[i]);
+        assert_same_bits(y + 5 * p.y_stride, want + 5 * p.y_stride, 4 * p.y_stride, all->b[i]);
+        assert_true(isnan(y[4 * p.y_stride])); // the control: the NaN does reach its own row
+        free(y);
+        free(want);
+        all->b[i]->ops->matrix_free(all->b[i], m);
+    }
+    problem_free(&p);
+}
+
+static void test_embed_rows_are_exact(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 6;
+    const size_t n_vocab = 77, dim = 51, n_rows = 40;
+    for (size_t i = 0; i < all->n * 3; i++) {
+        struct backend *b = all->b[i / 3];
+        struct problem p = problem_make(&rng, (enum dtype)(i % 3), (struct shape){ n_vocab, dim }, 0);
+        struct matrix *m = matrix_make(b, &p, &rng);
+        int32_t ids[40];
+        float *y = random_floats(&rng, n_rows * dim);
+        for (size_t r = 0; r < n_rows; r++) {
+            ids[r] = (int32_t)rng_below(&rng, n_vocab);
+        }
+        ids[0] = 0;
+        ids[1] = (int32_t)n_vocab - 1;
+        struct op_embed op = { .table = m, .token_ids = ids, .y = y, .n_rows = n_rows, .scale = 1.7f };
+        b->ops->embed(b, &op);
+        for (size_t r = 0; r < n_rows; r++) {
+            for (size_t k = 0; k < dim; k++) {
+                assert_true(y[r * dim + k] == p.w_f32[(size_t)ids[r] * dim + k] * 1.7f);
+            }
+        }
+        op.n_rows = 0;
+        b->ops->embed(b, &op);
+        free(y);
+        b->ops->matrix_free(b, m);
+        problem_free(&p);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear_any_shape_equals_double_and_all_isas_agree),
+        cmocka_unit_test(test_linear_row_alone_equals_row_in_batch),
+        cmocka_unit_test(test_linear_more_rows_than_one_pass_equal_single_rows),
+        cmocka_unit_test(test_linear_other_rows_nan_leave_a_row_alone),
+        cmocka_unit_test(test_embed_rows_are_exact),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
