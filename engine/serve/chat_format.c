@@ -1,0 +1,159 @@
+// Reads a Hugging Face tokenizer_config.json for what concerns chats. Owns the compiled templates; refuses a template
+// that is not text and special tokens that are neither text nor an object with "content".
+#include "engine/serve/chat_format.h"
+
+#include "engine/model/file.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define CONFIG_BYTES_MAX (64u << 20) // tokenizer_config.json repeats every added token
+
+static int set_special(const struct json *config, const char *name, char **ret, struct err *err)
+{
+    const struct json *value = json_get(config, str_from(name));
+    if (value && value->type == JSON_OBJECT) { // {"__type": "AddedToken", "content": "<s>", ...}
+        value = json_get(value, STR("content"));
+    }
+    if (!value || value->type == JSON_NULL) {
+        return 0;
+    }
+    if (value->type != JSON_STRING) {
+        return err_set(err, -EINVAL, "%s is %s, not a token's text", name, json_type_name(value->type));
+    }
+    *ret = str_dup(value->text);
+    return *ret ? 0 : err_set(err, -ENOMEM, "out of memory for %s", name);
+}
+
+static int compile(struct str source, struct chat_template **ret, struct err *err)
+{
+    int rc = chat_template_compile(source, ret, err);
+    if (rc < 0) {
+        err_prefix(err, "chat_template");
+    }
+    return rc;
+}
+
+static int compile_named(const struct json *list, struct chat_format *format, struct err *err)
+{
+    const struct json *item = json_first(list);
+    for (size_t i = 0; i < list->n_children; i++, item = json_next(item)) {
+        const struct json *name = json_get(item, STR("name"));
+        const struct json *source = json_get(item, STR("template"));
+        if (!name || name->type != JSON_STRING || !source || source->type != JSON_STRING) {
+            return err_set(err, -EINVAL, "chat_template[%zu] is not {\"name\": text, \"template\": text}", i);
+        }
+        struct chat_template **place = str_eq(name->text, STR("default"))    ? &format->tmpl
+                                       : str_eq(name->text, STR("tool_use")) ? &format->tool_tmpl
+                                                                             : NULL;
+        if (place && !*place) {
+            int rc = compile(source->text, place, err);
+            if (rc < 0) {
+                return rc;
+            }
+        }
+    }
+    return 0;
+}
+
+static int take_config(struct str text, struct chat_format *format, struct err *err)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    const struct json *config;
+    int rc = json_parse(&arena, text, &config, err);
+    const struct json *source = rc == 0 ? json_get(config, STR("chat_template")) : NULL;
+    if (rc == 0 && config->type != JSON_OBJECT) {
+        rc = err_set(err, -EINVAL, "the top level is %s, not an object", json_type_name(config->type));
+    }
+    if (rc == 0 && source && !format->tmpl) {
+        rc = source->type == JSON_STRING  ? compile(source->text, &format->tmpl, err)
+             : source->type == JSON_ARRAY ? compile_named(source, format, err)
+             : source->type == JSON_NULL  ? 0
+                                          : err_set(err, -EINVAL, "chat_template is %s", json_type_name(source->type));
+    }
+    char **places[] = { &format->bos_token, &format->eos_token, &format->unk_token, &format->pad_token };
+    const char *names[] = { "bos_token", "eos_token", "unk_token", "pad_token" };
+    for (size_t i = 0; i < 4 && rc == 0; i++) {
+        rc = set_special(config, names[i], places[i], err);
+    }
+    arena_deinit(&arena);
+    return rc;
+}
+
+// Reads DIR/NAME and hands it to `take`; an absent file is fine.
+static int take_file(const char *dir, const char *name, int (*take)(struct str, struct chat_format *, struct err *),
+                     struct chat_format *format, struct err *err)
+{
+    struct strbuf text;
+    strbuf_init(&text, 0);
+    int rc = file_read(dir, name, CONFIG_BYTES_MAX, &text, err);
+    if (rc == 0) {
+        rc = take(strbuf_str(&text), format, err);
+        if (rc < 0) {
+            err_prefix(err, "%s/%s", dir, name);
+        }
+    }
+    strbuf_deinit(&text);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int take_jinja(struct str text, struct chat_format *format, struct err *err)
+{
+    return chat_template_compile(text, &format->tmpl, err);
+}
+
+int chat_format_load(const char *dir, struct chat_format *ret, struct err *err)
+{
+    struct chat_format format = { 0 };
+    int rc = take_file(dir, "chat_template.jinja", take_jinja, &format, err);
+    if (rc == 0) {
+        rc = take_file(dir, "tokenizer_config.json", take_config, &format, err);
+    }
+    if (rc < 0) {
+        chat_format_deinit(&format);
+        return rc;
+    }
+    *ret = format;
+    return 0;
+}
+
+void chat_format_deinit(struct chat_format *format)
+{
+    chat_template_free(format->tmpl);
+    chat_template_free(format->tool_tmpl);
+    free(format->bos_token);
+    free(format->eos_token);
+    free(format->unk_token);
+    free(format->pad_token);
+    *format = (struct chat_format){ 0 };
+}
+
+static struct str optional(const char *token)
+{
+    return token ? str_from(token) : (struct str){ 0 };
+}
+
+int chat_format_render(const struct chat_format *format, const struct chat_request *request, struct strbuf *out,
+                       struct err *err)
+{
+    const struct json *tools = request->tool_choice_none ? NULL : request->tools;
+    const struct chat_template *tmpl = tools && format->tool_tmpl ? format->tool_tmpl : format->tmpl;
+    if (!tmpl) {
+        return err_set_param(err, -EOPNOTSUPP, "messages", "the model has no chat template: it takes token ids only");
+    }
+    const struct chat_template_input input = {
+        .messages = request->messages,
+        .tools = tools,
+        .documents = request->documents,
+        .extra = request->template_kwargs,
+        .bos_token = optional(format->bos_token),
+        .eos_token = optional(format->eos_token),
+        .unk_token = optional(format->unk_token),
+        .pad_token = optional(format->pad_token),
+        .add_generation_prompt = request->add_generation_prompt,
+        .continue_final_message = request->continue_final_message,
+        .now = time(NULL),
+    };
+    return chat_template_render(tmpl, &input, out, err);
+}

@@ -1,0 +1,213 @@
+// Opening and closing an engine: everything is allocated here, and everything is accounted for at the end.
+//
+// Order of open: what is cheap to refuse first (options, tokenizer, chat format), then the weights, then K and V, then
+// the threads. Close is the reverse; a half-opened engine is closed the same way.
+#include "engine/serve/engine.h"
+
+#include "engine/model/host_memory.h"
+#include "engine/serve/error.h"
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RING_EVENTS_PER_SLOT 16 // the ring holds this many steps of all sequences
+#define RING_EVENTS_MIN      1024
+
+// ---- open ---------------------------------------------------------------------------------------------------------
+
+static char *name_of(const struct tokfs_engine_options *options)
+{
+    if (options->served_name && options->served_name[0]) {
+        return str_dup(str_from(options->served_name));
+    }
+    struct str dir = str_from(options->model);
+    while (dir.len > 1 && dir.ptr[dir.len - 1] == '/') {
+        dir.len--;
+    }
+    const char *slash = memrchr(dir.ptr, '/', dir.len);
+    return str_dup(slash && dir.len > 1 ? str_skip(dir, (size_t)(slash + 1 - dir.ptr)) : dir);
+}
+
+static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    int rc = tokenizer_open(options->model, &e->tok, err);
+    return rc < 0 ? rc : chat_format_load(options->model, &e->format, err);
+}
+
+static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    const struct backend_options backend_options = { .n_threads = options->n_threads, .isa = options->isa };
+    int rc = backend_open(options->device ? options->device : "auto", &backend_options, &e->backend, err);
+    if (rc < 0) {
+        return rc;
+    }
+    const struct model_options model_options = {
+        .dir = options->model,
+        .backend = e->backend,
+        .batch_rows_max = e->sizes.batch_tokens,
+        .logit_rows_max = e->sizes.n_slots,
+        .page_tokens = e->sizes.page_tokens,
+        .progress = options->progress,
+        .progress_ctx = options->progress_ctx,
+    };
+    return model_open(&model_options, &e->model, err);
+}
+
+static void add_end_id(struct tokfs_engine *e, int32_t id)
+{
+    for (size_t i = 0; i < e->n_end_ids; i++) {
+        if (e->end_ids[i] == id) {
+            return;
+        }
+    }
+    assert(e->n_end_ids < END_IDS_MAX);
+    e->end_ids[e->n_end_ids++] = id;
+}
+
+// What config.json and generation_config.json name, and the tokenizer's end-of-text token: a chat model's configuration
+// often names only the one that ends a document, its tokenizer the one that ends a turn.
+static void find_end_ids(struct tokfs_engine *e)
+{
+    const struct model_config *config = model_get_config(e->model);
+    for (uint32_t i = 0; i < config->n_eos; i++) {
+        add_end_id(e, config->eos_ids[i]);
+    }
+    int32_t id = e->format.eos_token ? tokenizer_find(e->tok, str_from(e->format.eos_token)) : -1;
+    if (id >= 0) {
+        add_end_id(e, id);
+    }
+}
+
+static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    const struct model_config *config = model_get_config(e->model);
+    int rc = sizes_fit_pages(&e->sizes, options, config->n_ctx_max, model_get_kv_layout(e->model)->page_bytes,
+                             host_memory_available(), err);
+    if (rc < 0) {
+        return rc;
+    }
+    uint32_t n_events = RING_EVENTS_PER_SLOT * e->sizes.n_slots;
+    if (event_ring_init(&e->ring, n_events > RING_EVENTS_MIN ? n_events : RING_EVENTS_MIN) < 0) {
+        return err_set(err, -ENOMEM, "out of memory for %u events", n_events);
+    }
+    const struct runner_options runner_options = {
+        .backend = e->backend,
+        .model = e->model,
+        .tok = e->tok,
+        .end_ids = e->end_ids,
+        .n_end_ids = e->n_end_ids,
+        .ring = &e->ring,
+        .n_slots = e->sizes.n_slots,
+        .n_ctx = e->sizes.n_ctx,
+        .n_pages = e->sizes.n_pages,
+        .page_tokens = e->sizes.page_tokens,
+        .batch_tokens = e->sizes.batch_tokens,
+    };
+    rc = runner_init(&e->runner, &runner_options, err);
+    e->has_runner = rc == 0;
+    return rc;
+}
+
+static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    e->served_name = name_of(options);
+    if (e->event_fd < 0 || !e->served_name) {
+        return err_set(err, e->event_fd < 0 ? -errno : -ENOMEM, "no descriptor or memory for the engine's events");
+    }
+    int rc = sizes_from_options(options, &e->sizes, err);
+    rc = rc == 0 ? open_text(e, options, err) : rc;
+    rc = rc == 0 ? open_model(e, options, err) : rc;
+    if (rc < 0) {
+        return rc;
+    }
+    find_end_ids(e);
+    rc = open_runner(e, options, err);
+    if (rc < 0) {
+        return rc;
+    }
+    e->intake =
+        (struct intake){ e->tok, &e->format, e->served_name, e->sizes.n_ctx, model_get_config(e->model)->n_vocab };
+    e->stats.n_pages = e->stats.n_pages_free = e->sizes.n_pages;
+    return engine_start_threads(e, err);
+}
+
+int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_engine **ret, struct tokfs_error *err)
+{
+    struct err why = { 0 };
+    if (!options->model || !options->model[0]) {
+        err_set(&why, -EINVAL, "no model directory was given");
+        return error_export(err, &why);
+    }
+    struct tokfs_engine *e = calloc(1, sizeof(*e));
+    if (!e) {
+        err_set(&why, -ENOMEM, "out of memory for an engine");
+        return error_export(err, &why);
+    }
+    e->created = time(NULL);
+    completion_queue_init(&e->work, LINK_WORK);
+    completion_queue_init(&e->admission, LINK_WORK);
+    completion_queue_init(&e->verdicts, LINK_VERDICT);
+    wake_init(&e->wake);
+    pthread_mutex_init(&e->stats_lock, NULL);
+    int rc = open_parts(e, options, &why);
+    if (rc < 0) {
+        tokfs_engine_close(e);
+        why.code = rc;
+        return error_export(err, &why);
+    }
+    *ret = e;
+    return 0;
+}
+
+// ---- close --------------------------------------------------------------------------------------------------------
+
+// Polls until no completion is left: all are freed, hence cancelled, and none is told of any more.
+static void drain(struct tokfs_engine *e)
+{
+    while (e->n_live > 0) {
+        struct tokfs_event event;
+        int n = tokfs_poll(e, &event);
+        assert(n == 0); // a completion was not freed before its engine
+        struct pollfd pfd = { .fd = e->event_fd, .events = POLLIN };
+        if (e->n_live > 0) {
+            poll(&pfd, 1, -1);
+        }
+    }
+}
+
+void tokfs_engine_close(struct tokfs_engine *engine)
+{
+    if (!engine) {
+        return;
+    }
+    engine_stop_text_threads(engine);
+    drain(engine);
+    engine_stop_engine_thread(engine);
+    assert(engine->n_live == 0 && engine->n_waiting == 0);
+    if (engine->has_runner) {
+        runner_deinit(&engine->runner);
+    }
+    event_ring_deinit(&engine->ring);
+    model_free(engine->model);
+    if (engine->backend) {
+        engine->backend->ops->close(engine->backend);
+    }
+    chat_format_deinit(&engine->format);
+    tokenizer_free(engine->tok);
+    completion_queue_deinit(&engine->work);
+    completion_queue_deinit(&engine->admission);
+    completion_queue_deinit(&engine->verdicts);
+    wake_deinit(&engine->wake);
+    pthread_mutex_destroy(&engine->stats_lock);
+    if (engine->event_fd >= 0) {
+        close(engine->event_fd);
+    }
+    free(engine->served_name);
+    free(engine);
+}

@@ -1,0 +1,64 @@
+// The engine as its own files see it: what each thread owns, and where threads meet.
+//
+//     caller thread --work--> text threads --admission--> engine thread
+//        ^   ^                     |                          |
+//        |   +------ verdicts -----+                          |
+//        +------------------ events (ring) -------------------+
+#ifndef TOKFS_SERVE_ENGINE_H
+#define TOKFS_SERVE_ENGINE_H
+
+#include "engine/serve/intake.h"
+#include "engine/serve/runner.h"
+#include "engine/serve/sizes.h"
+#include "engine/serve/wake.h"
+
+#define TEXT_THREADS_MAX 2
+#define END_IDS_MAX      (MODEL_EOS_MAX + 1)
+
+struct tokfs_engine {
+    // Constant after open.
+    char *served_name;
+    struct sizes sizes;
+    struct backend *backend;
+    struct model *model;
+    struct tokenizer *tok;
+    struct chat_format format;
+    struct intake intake;
+    int32_t end_ids[END_IDS_MAX];
+    size_t n_end_ids;
+    int event_fd; // readable while events or verdicts may be there
+    int64_t created;
+
+    // Where threads meet.
+    struct completion_queue work;      // caller -> text threads
+    struct completion_queue admission; // text threads -> engine thread
+    struct completion_queue verdicts;  // text threads -> caller: accepted or refused
+    struct event_ring ring;            // engine thread -> caller
+    struct wake wake;                  // wakes the engine thread
+    atomic_bool cancel_pending;        // some completion's cancel flag was set
+    atomic_bool wants_room;            // the engine thread sleeps until the ring has room
+    atomic_bool is_closing;
+
+    struct runner runner; // engine thread
+
+    pthread_mutex_t stats_lock; // of the two below
+    struct tokfs_engine_stats stats;
+    uint64_t n_refused;
+
+    // Caller thread.
+    size_t n_live;                   // completions whose memory is not free yet
+    size_t n_waiting;                // of them, those neither started nor over, as far as events told
+    struct tokfs_error polled_error; // of the FAILED event polled last
+    uint64_t n_submitted;
+
+    pthread_t engine_thread, text_threads[TEXT_THREADS_MAX];
+    unsigned n_text_threads;
+    bool has_engine_thread, has_runner;
+};
+
+void engine_signal(struct tokfs_engine *engine); // makes event_fd readable; any thread
+int engine_start_threads(struct tokfs_engine *engine, struct err *err);
+void engine_stop_text_threads(struct tokfs_engine *engine);
+void engine_stop_engine_thread(struct tokfs_engine *engine);
+
+#endif

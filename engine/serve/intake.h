@@ -1,0 +1,19 @@
+// From what a client sent to tokens that can run: parse, template, tokenize, check. The work of the text threads.
+#ifndef TOKFS_SERVE_INTAKE_H
+#define TOKFS_SERVE_INTAKE_H
+
+#include "engine/serve/chat_format.h"
+#include "engine/serve/completion.h"
+
+// Constant while text threads run.
+struct intake {
+    const struct tokenizer *tok;
+    const struct chat_format *format;
+    const char *served_name;
+    uint32_t n_ctx, n_vocab;
+};
+
+// Fills the completion's prompt, limits and sampling parameters, or its refusal. Frees its body.
+void intake_prepare(const struct intake *intake, struct tokfs_completion *completion);
+
+#endif

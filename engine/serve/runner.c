@@ -1,0 +1,308 @@
+// One step: flush, plan, batch, forward pass, sample, flush. Called by the engine thread alone (tests call it
+// directly).
+//
+// Events of a step go into the ring while its tokens are sampled; the caller publishes them when runner_step returns,
+// so a reader is woken while the next step computes. Logits are sampled in batch order, each from its own row and its
+// own (seed, position): no sequence sees another.
+#include "engine/serve/runner.h"
+
+#include "engine/base/loop.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+static int allocate(struct runner *r)
+{
+    r->slots = calloc(r->n_slots, sizeof(*r->slots));
+    r->active = calloc(r->n_slots, sizeof(*r->active));
+    r->idle = calloc(r->n_slots, sizeof(*r->idle));
+    r->sched_active = calloc(r->n_slots, sizeof(*r->sched_active));
+    r->sched_waiting = calloc(r->n_slots, sizeof(*r->sched_waiting));
+    r->plan.items = calloc(r->n_slots, sizeof(*r->plan.items));
+    r->plan.preempted = calloc(r->n_slots, sizeof(*r->plan.preempted));
+    r->batch = calloc(r->n_slots, sizeof(*r->batch));
+    r->token_ids = calloc(r->batch_tokens, sizeof(*r->token_ids));
+    r->logit_rows = calloc(r->n_slots, sizeof(*r->logit_rows));
+    bool is_done = r->slots && r->active && r->idle && r->sched_active && r->sched_waiting && r->plan.items &&
+                   r->plan.preempted && r->batch && r->token_ids && r->logit_rows;
+    for (uint32_t i = 0; i < r->n_slots && is_done; i++) {
+        is_done = sequence_init(&r->slots[i], &r->env) == 0;
+        r->n_slots_ready += is_done;
+        r->idle[r->n_slots - 1 - i] = &r->slots[i];
+    }
+    r->n_idle = r->n_slots;
+    return is_done ? 0 : -ENOMEM;
+}
+
+int runner_init(struct runner *runner, const struct runner_options *options, struct err *err)
+{
+    assert(options->batch_tokens >= options->n_slots && options->n_slots > 0);
+    assert((uint64_t)options->n_pages * options->page_tokens >= options->n_ctx);
+    *runner = (struct runner){
+        .env = { options->tok, options->end_ids, options->n_end_ids, &runner->pool, options->page_tokens,
+                 options->n_ctx },
+        .model = options->model,
+        .ring = options->ring,
+        .n_vocab = model_get_config(options->model)->n_vocab,
+        .batch_tokens = options->batch_tokens,
+        .n_slots = options->n_slots,
+    };
+    runner->waiting_last = &runner->waiting_first;
+    const struct kv_layout *kv = model_get_kv_layout(options->model);
+    int rc = page_pool_init(&runner->pool, options->backend, kv->page_bytes, options->n_pages, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (sampler_init(&runner->sampler, runner->n_vocab) < 0 || allocate(runner) < 0) {
+        runner_deinit(runner);
+        return err_set(err, -ENOMEM, "out of memory for %u sequences of %u tokens", options->n_slots, options->n_ctx);
+    }
+    return 0;
+}
+
+void runner_deinit(struct runner *runner)
+{
+    assert(runner_is_idle(runner));
+    for (uint32_t i = 0; i < runner->n_slots_ready; i++) {
+        sequence_deinit(&runner->slots[i]);
+    }
+    free(runner->slots);
+    free(runner->active);
+    free(runner->idle);
+    free(runner->sched_active);
+    free(runner->sched_waiting);
+    free(runner->plan.items);
+    free(runner->plan.preempted);
+    free(runner->batch);
+    free(runner->token_ids);
+    free(runner->logit_rows);
+    sampler_deinit(&runner->sampler);
+    page_pool_deinit(&runner->pool);
+}
+
+bool runner_is_idle(const struct runner *runner)
+{
+    return runner->n_active == 0 && runner->n_waiting == 0;
+}
+
+// ---- waiting ------------------------------------------------------------------------------------------------------
+
+void runner_add(struct runner *runner, struct tokfs_completion *completion)
+{
+    completion->next[LINK_WORK] = NULL;
+    *runner->waiting_last = completion;
+    runner->waiting_last = &completion->next[LINK_WORK];
+    runner->n_waiting++;
+}
+
+static void remove_waiting(struct runner *r, struct tokfs_completion **at)
+{
+    struct tokfs_completion *completion = *at;
+    *at = completion->next[LINK_WORK];
+    if (!*at) {
+        r->waiting_last = at;
+    }
+    r->n_waiting--;
+}
+
+static void admit_first(struct runner *r, uint64_t now_ns)
+{
+    struct tokfs_completion *completion = r->waiting_first;
+    struct sequence *seq = r->idle[--r->n_idle];
+    remove_waiting(r, &r->waiting_first);
+    sequence_begin(seq, completion, now_ns);
+    r->active[r->n_active++] = seq;
+}
+
+static bool cancel_waiting(struct runner *r, struct tokfs_completion **at)
+{
+    struct event_slot *slot = event_ring_add(r->ring);
+    if (!slot) {
+        return false;
+    }
+    struct tokfs_completion *completion = *at;
+    remove_waiting(r, at);
+    completion->finish_reason = "cancel";
+    completion->usage.prompt_tokens = completion->n_prompt;
+    completion->usage.queue_ns = clock_monotonic_ns() - completion->accepted_ns;
+    slot->completion = completion;
+    slot->kind = EVENT_SLOT_FINISHED;
+    slot->token_id = -1;
+    slot->text_len = 0;
+    r->stats.n_cancelled++;
+    return true;
+}
+
+bool runner_cancel_flagged(struct runner *runner)
+{
+    for (uint32_t i = 0; i < runner->n_active; i++) {
+        if (atomic_load(&runner->active[i]->completion->cancel)) {
+            sequence_cancel(runner->active[i]);
+        }
+    }
+    struct tokfs_completion **at = &runner->waiting_first;
+    while (*at) {
+        if (!atomic_load(&(*at)->cancel)) {
+            at = &(*at)->next[LINK_WORK];
+        } else if (!cancel_waiting(runner, at)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// ---- output -------------------------------------------------------------------------------------------------------
+
+static void count_end(struct tokfs_engine_stats *stats, const struct tokfs_completion *completion)
+{
+    if (completion->failure.code != 0) {
+        stats->n_failed++;
+    } else if (completion->finish_reason[0] == 'c') {
+        stats->n_cancelled++;
+    } else {
+        stats->n_finished++;
+    }
+}
+
+// Gives what sequences owe to the ring; those that have ended leave, the others keep their order.
+static void flush_active(struct runner *r)
+{
+    uint32_t n_kept = 0;
+    bool has_room = true;
+    for (uint32_t i = 0; i < r->n_active; i++) {
+        struct sequence *seq = r->active[i];
+        struct tokfs_completion *ending = seq->state == SEQUENCE_ENDING ? seq->completion : NULL;
+        has_room = has_room && sequence_flush(seq, r->ring);
+        if (seq->state == SEQUENCE_EMPTY) {
+            count_end(&r->stats, ending);
+            r->idle[r->n_idle++] = seq;
+        } else {
+            r->active[n_kept++] = seq;
+        }
+    }
+    r->n_active = n_kept;
+}
+
+// ---- the step -----------------------------------------------------------------------------------------------------
+
+static struct sched_seq view_of(const struct sequence *seq)
+{
+    return (struct sched_seq){ seq->n_tokens, seq->n_computed, seq->n_pages, sequence_is_blocked(seq) };
+}
+
+static void plan_step(struct runner *r)
+{
+    for (uint32_t i = 0; i < r->n_active; i++) {
+        r->sched_active[i] = view_of(r->active[i]);
+    }
+    size_t n_waiting = 0;
+    struct tokfs_completion *c = r->waiting_first;
+    for (; c && n_waiting < r->n_idle; c = c->next[LINK_WORK]) {
+        r->sched_waiting[n_waiting++] = (struct sched_seq){ .n_tokens = c->n_prompt };
+    }
+    const struct sched_input input = {
+        .active = r->sched_active,
+        .waiting = r->sched_waiting,
+        .n_active = r->n_active,
+        .n_waiting = n_waiting,
+        .n_slots_free = r->n_idle,
+        .n_pages_free = r->pool.n_free,
+        .page_tokens = r->env.page_tokens,
+        .batch_tokens = r->batch_tokens,
+    };
+    scheduler_plan(&input, &r->plan);
+}
+
+static void apply_plan(struct runner *r, uint64_t now_ns)
+{
+    for (size_t i = 0; i < r->plan.n_preempted; i++) {
+        sequence_give_pages(r->active[r->plan.preempted[i]]);
+        r->stats.n_preempted++;
+    }
+    for (size_t i = 0; i < r->plan.n_admitted; i++) {
+        admit_first(r, now_ns);
+        r->stats.prompt_tokens += r->active[r->n_active - 1]->n_tokens;
+        sequence_flush(r->active[r->n_active - 1], r->ring); // STARTED; when there is no room, a later flush does it
+    }
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        sequence_take_pages(r->active[r->plan.items[i].idx], r->plan.items[i].n_pages);
+    }
+}
+
+// Lays the items' tokens out as rows; the rows whose logits are wanted are those that complete a sequence's known
+// tokens.
+static struct step build_step(struct runner *r)
+{
+    size_t n_rows = 0, n_logits = 0;
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        const struct sched_item *item = &r->plan.items[i];
+        const struct sequence *seq = r->active[item->idx];
+        r->batch[i] = (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages };
+        for (uint32_t t = 0; t < item->n_tokens; t++) {
+            r->token_ids[n_rows++] = seq->tokens[seq->n_computed + t];
+        }
+        if (seq->n_computed + item->n_tokens == seq->n_tokens) {
+            r->logit_rows[n_logits++] = (uint32_t)n_rows - 1;
+        }
+    }
+    return (struct step){
+        .token_ids = r->token_ids,
+        .map = { .seqs = r->batch, .n_seqs = r->plan.n_items, .n_rows = n_rows },
+        .kv_pool = r->pool.mem,
+        .logit_rows = r->logit_rows,
+        .n_logit_rows = n_logits,
+    };
+}
+
+static void sample_one(struct runner *r, struct sequence *seq, const float *logits)
+{
+    struct sampler_ban ban = { r->env.end_ids, sequence_bans_end(seq) ? r->env.n_end_ids : 0 };
+    int32_t token_id;
+    int rc = sampler_draw(&r->sampler, logits, &seq->completion->sampling, ban, seq->n_tokens, &token_id);
+    if (rc < 0) {
+        struct err err;
+        err_set(&err, -EIO, "the model gave no finite logit at position %u", seq->n_tokens);
+        sequence_fail(seq, &err);
+        return;
+    }
+    sequence_append(seq, token_id, clock_monotonic_ns());
+    r->stats.completion_tokens++;
+}
+
+static void take_results(struct runner *r, const float *logits)
+{
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        struct sequence *seq = r->active[r->plan.items[i].idx];
+        bool is_complete = seq->n_computed + r->plan.items[i].n_tokens == seq->n_tokens;
+        if (sequence_advance(seq, r->plan.items[i].n_tokens)) {
+            sample_one(r, seq, logits);
+        }
+        if (is_complete) {
+            logits += r->n_vocab;
+        }
+    }
+}
+
+bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
+{
+    uint64_t begin_ns = clock_monotonic_ns();
+    flush_active(runner);
+    plan_step(runner);
+    if (runner->plan.n_items == 0) {
+        return false;
+    }
+    apply_plan(runner, begin_ns);
+    if (runner->plan.n_admitted > 0) {
+        publish(ctx);
+    }
+    struct step step = build_step(runner);
+    uint64_t model_begin_ns = clock_monotonic_ns();
+    const float *logits = model_step(runner->model, &step);
+    uint64_t model_end_ns = clock_monotonic_ns();
+    take_results(runner, logits);
+    flush_active(runner);
+    runner->stats.n_steps++;
+    runner->stats.model_ns += model_end_ns - model_begin_ns;
+    runner->stats.step_ns += clock_monotonic_ns() - begin_ns;
+    return true;
+}

@@ -1,0 +1,62 @@
+// The engine's work without its threads: admitted sequences, the waiting list, and one step after another.
+//
+// Owner: the engine thread. Everything that a step needs is made at open; a step does not allocate.
+#ifndef TOKFS_SERVE_RUNNER_H
+#define TOKFS_SERVE_RUNNER_H
+
+#include "engine/model/model.h"
+#include "engine/serve/sampler.h"
+#include "engine/serve/scheduler.h"
+#include "engine/serve/sequence.h"
+
+struct runner_options {
+    struct backend *backend;
+    struct model *model;
+    const struct tokenizer *tok;
+    const int32_t *end_ids; // borrowed
+    size_t n_end_ids;
+    struct event_ring *ring;
+    uint32_t n_slots; // sequences that run together
+    uint32_t n_ctx, n_pages, page_tokens;
+    size_t batch_tokens; // >= n_slots
+};
+
+struct runner {
+    struct sequence_env env;
+    struct model *model;
+    struct event_ring *ring;
+    struct page_pool pool;
+    struct sampler sampler;
+    size_t n_vocab, batch_tokens;
+
+    struct sequence *slots;   // [n_slots]
+    struct sequence **active; // [n_slots], the first n_active: in order of admission
+    struct sequence **idle;   // [n_slots], the first n_idle: a stack of empty slots
+    uint32_t n_slots, n_slots_ready, n_active, n_idle;
+    struct tokfs_completion *waiting_first, **waiting_last; // linked through next[LINK_WORK]
+    uint32_t n_waiting;
+
+    // Scratch of one step.
+    struct sched_seq *sched_active, *sched_waiting; // [n_slots]
+    struct sched_plan plan;                         // [n_slots]
+    struct batch_seq *batch;                        // [n_slots]
+    int32_t *token_ids;                             // [batch_tokens]
+    uint32_t *logit_rows;                           // [n_slots]
+
+    // Since open; the gauges are kept by whoever publishes them.
+    struct tokfs_engine_stats stats;
+};
+
+int runner_init(struct runner *runner, const struct runner_options *options, struct err *err);
+void runner_deinit(struct runner *runner); // asserts that nothing runs or waits and that every page has come back
+
+void runner_add(struct runner *runner, struct tokfs_completion *completion); // accepted: joins the waiting ones
+// Ends every sequence and waiting completion whose cancel flag is set. False: some waiting one could not be told,
+// because the ring is full; call again.
+bool runner_cancel_flagged(struct runner *runner);
+// Puts out what is owed, plans, and runs one step; `publish` is called when events should be seen before the step's
+// work. False: there was nothing to run (no sequences, or all wait for room in the ring).
+bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx);
+bool runner_is_idle(const struct runner *runner); // no sequence, nobody waiting
+
+#endif

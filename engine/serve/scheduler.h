@@ -1,0 +1,47 @@
+// Which sequences run in the next step, with how many tokens: a pure function of what it is shown.
+//
+// No clock, no allocation, no engine: tests and simulators drive it with plain numbers.
+#ifndef TOKFS_SERVE_SCHEDULER_H
+#define TOKFS_SERVE_SCHEDULER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// One sequence as the policy sees it. n_tokens - n_computed tokens are to be run; when that is reached, one more is
+// sampled.
+struct sched_seq {
+    uint32_t n_tokens;   // known: prompt and sampled so far
+    uint32_t n_computed; // of them, whose K and V are in pages
+    uint32_t n_pages;    // held; 0 for one that was preempted or never ran
+    bool is_blocked;     // its last output has not been taken over by the event queue: it keeps its pages and waits
+};
+
+struct sched_input {
+    const struct sched_seq *active;  // admitted, the oldest first, preempted ones included
+    const struct sched_seq *waiting; // not admitted yet, in order of arrival; as many as there are free slots will do
+    size_t n_active, n_waiting;
+    size_t n_slots_free;
+    uint32_t n_pages_free;
+    uint32_t page_tokens;
+    size_t batch_tokens; // rows of one step
+};
+
+struct sched_item {
+    uint32_t idx;      // into active; n_active + i for waiting[i]
+    uint32_t n_tokens; // rows of this step
+    uint32_t n_pages;  // that it must hold when the step begins
+};
+
+// Order of execution: preempted sequences give all their pages back, then the first n_admitted of waiting become
+// active, then each item takes the pages that it lacks. The arrays are the caller's: items for n_active + n_slots_free,
+// preempted for n_active.
+struct sched_plan {
+    struct sched_item *items;
+    uint32_t *preempted; // indices into active
+    size_t n_items, n_preempted, n_admitted;
+};
+
+void scheduler_plan(const struct sched_input *input, struct sched_plan *plan);
+
+#endif

@@ -1,0 +1,318 @@
+// The life of a sequence. Owned by the engine thread; the scheduler decides when it runs, the runner runs it.
+//
+//     EMPTY --begin--> PREFILL --prompt computed--> DECODE
+//       ^               |   ^                        |  |
+//       |               |   +------- preempted ------+  |
+//       |               |                               | end token, stop string, max_tokens,
+//       |               +-- cancel, failure --+         | cancel, failure
+//       |                                     v         v
+//       +------ last event in the ring ------ ENDING <--+
+//
+// Invariants:
+//   1. n_computed <= n_tokens <= n_tokens_max <= n_ctx; n_computed == n_tokens only between a step and its sample.
+//   2. n_computed positions fit in n_pages pages; EMPTY and ENDING hold no pages.
+//   3. Events go to the ring in order: STARTED, then each token's, then one last; a sequence that owes any is not run,
+//   so at
+//      most one token's text waits here.
+//   4. Text before a stop string is released as soon as it can no longer be part of one; the stop string never is. An
+//   end
+//      token's own text is not part of the answer.
+//   5. completion_tokens counts all sampled tokens, the end token included, as vLLM does.
+#include "engine/serve/sequence.h"
+
+#include "engine/serve/stop.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_RESERVE 4096 // more than a step ever holds, but for long runs of ill-formed bytes
+
+int sequence_init(struct sequence *seq, const struct sequence_env *env)
+{
+    *seq = (struct sequence){ .env = env };
+    seq->tokens = calloc(env->n_ctx, sizeof(*seq->tokens));
+    seq->pages = calloc((env->n_ctx + env->page_tokens - 1) / env->page_tokens, sizeof(*seq->pages));
+    strbuf_init(&seq->text, 0);
+    detokenizer_init_continued(&seq->detok, env->tok, true);
+    int rc = strbuf_reserve(&seq->text, TEXT_RESERVE);
+    for (size_t i = 0; i < DETOKENIZER_STEPS_MAX && rc == 0; i++) {
+        rc = strbuf_reserve(&seq->detok.steps[i].held, TEXT_RESERVE / 4);
+    }
+    if (!seq->tokens || !seq->pages || rc < 0) {
+        sequence_deinit(seq);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void sequence_deinit(struct sequence *seq)
+{
+    assert(seq->state == SEQUENCE_EMPTY && seq->n_pages == 0);
+    free(seq->tokens);
+    free(seq->pages);
+    strbuf_deinit(&seq->text);
+    detokenizer_deinit(&seq->detok);
+}
+
+void sequence_begin(struct sequence *seq, struct tokfs_completion *completion, uint64_t now_ns)
+{
+    assert(seq->state == SEQUENCE_EMPTY && seq->n_pages == 0);
+    assert(completion->n_prompt > 0 && completion->n_prompt <= completion->n_tokens_max);
+    assert(completion->n_tokens_max <= seq->env->n_ctx);
+    seq->state = SEQUENCE_PREFILL;
+    seq->completion = completion;
+    memcpy(seq->tokens, completion->prompt, completion->n_prompt * sizeof(*seq->tokens));
+    seq->n_tokens = completion->n_prompt;
+    seq->n_computed = 0;
+    detokenizer_init_continued(&seq->detok, seq->env->tok, true);
+    strbuf_reset(&seq->text);
+    seq->n_ready = 0;
+    seq->owes_started = true;
+    seq->owes_token = false;
+    seq->started_ns = now_ns;
+    seq->first_token_ns = seq->last_token_ns = 0;
+    completion->usage.prompt_tokens = completion->n_prompt;
+}
+
+// ---- pages --------------------------------------------------------------------------------------------------------
+
+void sequence_take_pages(struct sequence *seq, uint32_t n_pages)
+{
+    assert((uint64_t)(n_pages - 1) * seq->env->page_tokens < seq->env->n_ctx);
+    while (seq->n_pages < n_pages) {
+        bool taken = page_pool_take(seq->env->pool, &seq->pages[seq->n_pages]);
+        assert(taken);
+        seq->n_pages++;
+    }
+}
+
+void sequence_give_pages(struct sequence *seq)
+{
+    while (seq->n_pages > 0) {
+        page_pool_give(seq->env->pool, seq->pages[--seq->n_pages]);
+    }
+    seq->n_computed = 0;
+    if (seq->state == SEQUENCE_DECODE) {
+        seq->state = SEQUENCE_PREFILL;
+    }
+}
+
+// ---- tokens -------------------------------------------------------------------------------------------------------
+
+static void end(struct sequence *seq, const char *reason)
+{
+    struct tokfs_completion *c = seq->completion;
+    sequence_give_pages(seq);
+    seq->state = SEQUENCE_ENDING;
+    c->finish_reason = reason;
+    c->usage.queue_ns = seq->started_ns - c->accepted_ns;
+    if (seq->first_token_ns > 0) {
+        c->usage.prefill_ns = seq->first_token_ns - seq->started_ns;
+        c->usage.ttft_ns = seq->first_token_ns - c->submitted_ns;
+        c->usage.decode_ns = seq->last_token_ns - seq->first_token_ns;
+    }
+}
+
+void sequence_fail(struct sequence *seq, const struct err *err)
+{
+    seq->completion->failure = *err;
+    end(seq, NULL);
+}
+
+// The rest of the text becomes certain: what the detokenizer holds, what might have become a stop string.
+static void end_text(struct sequence *seq, const char *reason)
+{
+    if (detokenizer_finish(&seq->detok, &seq->text) < 0) {
+        struct err err;
+        err_set(&err, -ENOMEM, "out of memory for the text of an answer");
+        sequence_fail(seq, &err);
+        return;
+    }
+    end(seq, reason);
+}
+
+void sequence_cancel(struct sequence *seq)
+{
+    if (seq->state == SEQUENCE_PREFILL || seq->state == SEQUENCE_DECODE) {
+        end_text(seq, "cancel");
+    }
+}
+
+bool sequence_advance(struct sequence *seq, uint32_t n_rows)
+{
+    seq->n_computed += n_rows;
+    assert(seq->n_computed <= seq->n_tokens);
+    if (seq->n_computed < seq->n_tokens) {
+        return false;
+    }
+    if (seq->n_tokens == seq->completion->n_tokens_max) { // max_tokens 0: the prompt was all there was to do
+        end_text(seq, "length");
+        return false;
+    }
+    seq->state = SEQUENCE_DECODE;
+    return true;
+}
+
+static bool is_end_token(const struct sequence *seq, int32_t token_id)
+{
+    for (size_t i = 0; i < seq->env->n_end_ids; i++) {
+        if (seq->env->end_ids[i] == token_id) {
+            return !seq->completion->sampling.ignore_eos;
+        }
+    }
+    return false;
+}
+
+static bool wants_more(const struct sequence *seq, uint64_t n_sampled)
+{
+    int64_t min = seq->completion->sampling.min_tokens;
+    return min > 0 && n_sampled < (uint64_t)min;
+}
+
+bool sequence_bans_end(const struct sequence *seq)
+{
+    return !seq->completion->sampling.ignore_eos && wants_more(seq, seq->completion->usage.completion_tokens);
+}
+
+// Decodes the token and decides how much of the text is ready. True: a stop string was found.
+static bool append_text(struct sequence *seq, int32_t token_id, int *ret_rc)
+{
+    const struct sampling_params *params = &seq->completion->sampling;
+    *ret_rc = detokenizer_push(&seq->detok, token_id, &seq->text);
+    if (*ret_rc < 0 || wants_more(seq, seq->completion->usage.completion_tokens)) {
+        seq->n_ready = seq->text.len; // out before stop strings count: none can begin in it
+        return false;
+    }
+    struct str text = strbuf_str(&seq->text);
+    ptrdiff_t at = stop_find(params->stop, params->n_stop, text);
+    if (at >= 0) {
+        seq->text.len = seq->n_ready = (size_t)at;
+        seq->text.ptr[at] = '\0';
+        return true;
+    }
+    seq->n_ready = text.len - stop_held_len(params->stop, params->n_stop, text);
+    return false;
+}
+
+void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
+{
+    assert(seq->state == SEQUENCE_DECODE && seq->n_computed == seq->n_tokens);
+    assert(seq->n_tokens < seq->completion->n_tokens_max && !seq->owes_token);
+    struct tokfs_completion *c = seq->completion;
+    seq->tokens[seq->n_tokens++] = token_id;
+    seq->token_id = token_id;
+    seq->owes_token = true;
+    seq->first_token_ns = seq->first_token_ns > 0 ? seq->first_token_ns : now_ns;
+    seq->last_token_ns = now_ns;
+    c->usage.completion_tokens++;
+    if (is_end_token(seq, token_id)) {
+        end_text(seq, "stop");
+        return;
+    }
+    int rc;
+    if (append_text(seq, token_id, &rc)) {
+        end(seq, "stop");
+    } else if (rc < 0) {
+        struct err err;
+        err_set(&err, rc, "out of memory for the text of an answer");
+        sequence_fail(seq, &err);
+    } else if (seq->n_tokens == c->n_tokens_max) {
+        end_text(seq, "length");
+    }
+}
+
+// ---- output -------------------------------------------------------------------------------------------------------
+
+// The longest beginning of `text` that fits in an event and ends with a whole character.
+static size_t piece_len(struct str text)
+{
+    if (text.len <= EVENT_TEXT_MAX) {
+        return text.len;
+    }
+    size_t len = EVENT_TEXT_MAX;
+    while (len > 1 && ((unsigned char)text.ptr[len] & 0xC0) == 0x80) {
+        len--;
+    }
+    return len;
+}
+
+static struct event_slot *add_event(struct sequence *seq, struct event_ring *ring, enum event_slot_kind kind)
+{
+    struct event_slot *slot = event_ring_add(ring);
+    if (slot) {
+        slot->completion = seq->completion;
+        slot->kind = (uint8_t)kind;
+        slot->token_id = -1;
+        slot->text_len = 0;
+        slot->sampled_ns = seq->last_token_ns;
+    }
+    return slot;
+}
+
+static void take_text(struct sequence *seq, struct event_slot *slot, size_t n_most)
+{
+    struct str text = strbuf_str(&seq->text);
+    size_t len = piece_len(str_take(text, n_most));
+    if (len == 0) {
+        return;
+    }
+    memcpy(slot->text, text.ptr, len);
+    slot->text_len = (uint8_t)len;
+    memmove(seq->text.ptr, seq->text.ptr + len, seq->text.len - len + 1);
+    seq->text.len -= len;
+    seq->n_ready -= len < seq->n_ready ? len : seq->n_ready;
+}
+
+// TOKEN events for the first n_ready bytes (at least one event for a new token).
+static bool flush_token(struct sequence *seq, struct event_ring *ring)
+{
+    while (seq->owes_token || seq->n_ready > 0) {
+        struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_TOKEN);
+        if (!slot) {
+            return false;
+        }
+        slot->token_id = seq->owes_token ? seq->token_id : -1;
+        seq->owes_token = false;
+        take_text(seq, slot, seq->n_ready);
+    }
+    return true;
+}
+
+static bool flush_end(struct sequence *seq, struct event_ring *ring)
+{
+    bool is_failed = seq->completion->failure.code != 0;
+    while (!is_failed && seq->text.len > EVENT_TEXT_MAX) {
+        struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_TOKEN);
+        if (!slot) {
+            return false;
+        }
+        take_text(seq, slot, seq->text.len);
+    }
+    struct event_slot *slot = add_event(seq, ring, is_failed ? EVENT_SLOT_FAILED : EVENT_SLOT_FINISHED);
+    if (!slot) {
+        return false;
+    }
+    if (!is_failed) {
+        take_text(seq, slot, seq->text.len);
+    }
+    seq->completion = NULL; // the caller's once the ring is published
+    seq->state = SEQUENCE_EMPTY;
+    return true;
+}
+
+bool sequence_flush(struct sequence *seq, struct event_ring *ring)
+{
+    if (seq->owes_started) {
+        if (!add_event(seq, ring, EVENT_SLOT_STARTED)) {
+            return false;
+        }
+        seq->owes_started = false;
+    }
+    return flush_token(seq, ring) && (seq->state != SEQUENCE_ENDING || flush_end(seq, ring));
+}
+
+bool sequence_is_blocked(const struct sequence *seq)
+{
+    return seq->owes_started || seq->owes_token || seq->n_ready > 0 || seq->state == SEQUENCE_ENDING;
+}

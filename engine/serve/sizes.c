@@ -1,0 +1,70 @@
+// Arithmetic of the engine's limits. Pure functions; refuses what cannot work instead of trimming it silently.
+#include "engine/serve/sizes.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#define PAGE_TOKENS 16 // positions per page: the block of the prefix cache
+#define N_CTX_MIN   2  // one token of prompt, one of answer
+
+static size_t or_default(size_t value, size_t fallback)
+{
+    return value > 0 ? value : fallback;
+}
+
+int sizes_from_options(const struct tokfs_engine_options *options, struct sizes *ret, struct err *err)
+{
+    if (options->max_sequences > 4096) {
+        return err_set_param(err, -EINVAL, "max_sequences", "max_sequences is %u, above 4096", options->max_sequences);
+    }
+    struct sizes sizes = {
+        .page_tokens = PAGE_TOKENS,
+        .n_slots = (uint32_t)or_default(options->max_sequences, 64),
+        .max_queued = (uint32_t)or_default(options->max_queued, 10000),
+    };
+    sizes.batch_tokens = or_default(options->batch_tokens, sizes.n_slots > 512 ? sizes.n_slots : 512);
+    if (sizes.batch_tokens < sizes.n_slots || sizes.batch_tokens > 65536) {
+        return err_set_param(err, -EINVAL, "batch_tokens",
+                             "batch_tokens is %zu: it must be at least max_sequences (%u), at most 65536",
+                             sizes.batch_tokens, sizes.n_slots);
+    }
+    if (options->n_ctx == 1) {
+        return err_set_param(err, -EINVAL, "n_ctx", "n_ctx is 1: a prompt and an answer need %d", N_CTX_MIN);
+    }
+    *ret = sizes;
+    return 0;
+}
+
+static uint64_t pages_for(uint64_t n_tokens)
+{
+    return (n_tokens + PAGE_TOKENS - 1) / PAGE_TOKENS;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *options, uint32_t n_ctx_model,
+                    size_t page_bytes, uint64_t memory_free, struct err *err)
+{
+    if (options->n_ctx > n_ctx_model) {
+        return err_set_param(err, -EINVAL, "n_ctx", "n_ctx is %zu; the model was made for at most %u", options->n_ctx,
+                             n_ctx_model);
+    }
+    uint64_t n_ctx = or_default(options->n_ctx, n_ctx_model);
+    uint64_t n_useful = least(pages_for(n_ctx) * sizes->n_slots, UINT32_MAX);
+    uint64_t kv_bytes = options->kv_bytes > 0 ? options->kv_bytes : memory_free / 4;
+    uint64_t n_pages = least(kv_bytes / page_bytes, n_useful);
+    uint64_t n_needed = options->n_ctx > 0 ? pages_for(n_ctx) : pages_for(N_CTX_MIN);
+    if (n_pages < n_needed) {
+        return err_set_param(err, -ENOMEM, options->kv_bytes > 0 ? "kv_bytes" : "",
+                             "%llu bytes for K and V are %llu pages of %zu bytes; a sequence of %llu tokens takes %llu",
+                             (unsigned long long)kv_bytes, (unsigned long long)n_pages, page_bytes,
+                             (unsigned long long)(options->n_ctx > 0 ? n_ctx : N_CTX_MIN),
+                             (unsigned long long)n_needed);
+    }
+    sizes->n_ctx = (uint32_t)least(n_ctx, n_pages * PAGE_TOKENS);
+    sizes->n_pages = (uint32_t)n_pages;
+    return 0;
+}

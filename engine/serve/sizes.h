@@ -1,0 +1,23 @@
+// How long a sequence may be and how many pages there are: from the options, the model and the machine's memory.
+#ifndef TOKFS_SERVE_SIZES_H
+#define TOKFS_SERVE_SIZES_H
+
+#include "engine/base/err.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <tokfs/engine.h>
+
+struct sizes {
+    uint32_t n_ctx, n_pages, page_tokens, n_slots, max_queued;
+    size_t batch_tokens;
+};
+
+// The options with their defaults. -EINVAL names the option.
+int sizes_from_options(const struct tokfs_engine_options *options, struct sizes *ret, struct err *err);
+// n_ctx and n_pages, so that the longest sequence fits into the pages. n_ctx_model: the model's own limit; memory_free:
+// bytes. -EINVAL: the context asked for is longer than the model's; -ENOMEM: kv_bytes is too little for it (err has the
+// arithmetic).
+int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *options, uint32_t n_ctx_model,
+                    size_t page_bytes, uint64_t memory_free, struct err *err);
+
+#endif

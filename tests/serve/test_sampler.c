@@ -1,0 +1,298 @@
+// The sampler against a float64 reference that sorts everything, and against statistics with fixed seeds.
+#include "engine/serve/philox.h"
+#include "engine/serve/sampler.h"
+
+#include "tests/unit.h"
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#define N_VOCAB_MAX 5000
+
+static const struct sampler_ban NO_BAN = { NULL, 0 };
+
+static struct sampling_params params(double temperature, int64_t top_k, double top_p, double min_p)
+{
+    return (struct sampling_params){
+        .temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p, .has_seed = true, .seed = 1
+    };
+}
+
+// Logits with a shape like a model's (a few large ones, a long tail) or flat, and with ties.
+static void fill_logits(float *logits, size_t n, uint64_t seed, double spread)
+{
+    for (size_t i = 0; i < n; i++) {
+        double u = philox_uniform(seed, i);
+        logits[i] = (float)(spread * -log(1 - u) - 3);
+        if (i % 7 == 0) {
+            logits[i] = roundf(logits[i]); // ties
+        }
+    }
+}
+
+static void test_philox_known_answers_match(void **state)
+{
+    (void)state; // the generator's published test vectors
+    struct philox_block zero = philox((struct philox_block){ { 0, 0, 0, 0 } }, 0, 0);
+    const uint32_t want_zero[4] = { 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8 };
+    assert_memory_equal(zero.word, want_zero, sizeof(want_zero));
+    struct philox_block ones = philox((struct philox_block){ { ~0u, ~0u, ~0u, ~0u } }, ~0u, ~0u);
+    const uint32_t want_ones[4] = { 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd };
+    assert_memory_equal(ones.word, want_ones, sizeof(want_ones));
+    struct philox_block pi =
+        philox((struct philox_block){ { 0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344 } }, 0xa4093822, 0x299f31d0);
+    const uint32_t want_pi[4] = { 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1 };
+    assert_memory_equal(pi.word, want_pi, sizeof(want_pi));
+}
+
+static void test_sampler_greedy_takes_the_lowest_id_of_a_tie(void **state)
+{
+    (void)state;
+    struct sampler s;
+    float logits[200] = { 0 };
+    logits[70] = logits[71] = logits[199] = 5;
+    assert_int_equal(sampler_init(&s, 200), 0);
+    struct sampling_params p = params(0, 0, 1, 0);
+    int32_t id;
+    assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, 0, &id), 0);
+    assert_int_equal(id, 70);
+    logits[199] = 6; // in the last, unfilled block
+    assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, 0, &id), 0);
+    assert_int_equal(id, 199);
+    const int32_t banned[] = { 199, 70 };
+    assert_int_equal(sampler_draw(&s, logits, &p, (struct sampler_ban){ banned, 2 }, 0, &id), 0);
+    assert_int_equal(id, 71);
+    sampler_deinit(&s);
+}
+
+static void test_sampler_no_finite_logit_is_an_error(void **state)
+{
+    (void)state;
+    struct sampler s;
+    float logits[100];
+    int32_t id = -7;
+    struct sampling_params p = params(1, 0, 0.5, 0);
+    assert_int_equal(sampler_init(&s, 100), 0);
+    for (int i = 0; i < 100; i++) {
+        logits[i] = -INFINITY;
+    }
+    assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, 0, &id), -EDOM);
+    logits[3] = NAN;
+    assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, 0, &id), -EDOM);
+    logits[3] = INFINITY;
+    assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, 0, &id), -EDOM);
+    assert_int_equal(id, -7);
+    logits[3] = -50; // the only one
+    assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, 0, &id), 0);
+    assert_int_equal(id, 3);
+    sampler_deinit(&s);
+}
+
+// ---- reference ----------------------------------------------------------------------------------------------------
+
+static const float *sort_logits; // for qsort
+
+static int by_rank(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    float lx = sort_logits[x], ly = sort_logits[y];
+    return lx > ly ? -1 : lx < ly ? 1 : x < y ? -1 : 1;
+}
+
+// Probabilities in float64 after temperature, min_p, top_k, top_p: everything sorted, no shortcuts.
+static void reference(const float *logits, size_t n, const struct sampling_params *p, double *ret_prob)
+{
+    static int32_t order[N_VOCAB_MAX];
+    for (size_t i = 0; i < n; i++) {
+        order[i] = (int32_t)i;
+        ret_prob[i] = 0;
+    }
+    sort_logits = logits;
+    qsort(order, n, sizeof(*order), by_rank);
+    double max = logits[order[0]];
+    size_t n_kept = n;
+    while (p->min_p > 0 && exp((logits[order[n_kept - 1]] - max) / p->temperature) < p->min_p) {
+        n_kept--;
+    }
+    if (p->top_k > 0 && (size_t)p->top_k < n_kept) {
+        n_kept = (size_t)p->top_k;
+    }
+    double total = 0, mass = 0;
+    for (size_t i = 0; i < n_kept; i++) {
+        total += exp((logits[order[i]] - max) / p->temperature);
+    }
+    size_t n_top = 0;
+    while (n_top < n_kept && (mass < p->top_p * total || p->top_p >= 1)) {
+        mass += exp((logits[order[n_top++]] - max) / p->temperature);
+    }
+    for (size_t i = 0; i < n_top; i++) {
+        ret_prob[order[i]] = exp((logits[order[i]] - max) / p->temperature) / mass;
+    }
+}
+
+static int32_t reference_draw(const double *prob, size_t n, double u, double *ret_margin)
+{
+    double below = 0;
+    int32_t last = -1;
+    for (size_t i = 0; i < n; i++) {
+        if (prob[i] > 0) {
+            last = (int32_t)i;
+            below += prob[i];
+            if (below > u) {
+                break;
+            }
+        }
+    }
+    double down = u - (below - prob[last]), up = below - u;
+    *ret_margin = down < up ? down : up;
+    return last;
+}
+
+static const struct sampling_params CASES[] = {
+    { .temperature = 1, .top_p = 1 },
+    { .temperature = 0.3, .top_p = 1 },
+    { .temperature = 5, .top_p = 1 },
+    { .temperature = 1, .top_p = 1, .top_k = 1 },
+    { .temperature = 1, .top_p = 1, .top_k = 7 },
+    { .temperature = 1, .top_p = 1, .top_k = 300 },
+    { .temperature = 1, .top_p = 1, .top_k = 100000 },
+    { .temperature = 1, .top_p = 0.9 },
+    { .temperature = 0.7, .top_p = 0.5 },
+    { .temperature = 2, .top_p = 0.99 },
+    { .temperature = 1, .top_p = 1e-9 },
+    { .temperature = 1, .top_p = 0.999999 },
+    { .temperature = 1, .top_p = 1, .min_p = 0.05 },
+    { .temperature = 1.5, .top_p = 1, .min_p = 1 },
+    { .temperature = 0.8, .top_p = 0.95, .top_k = 40, .min_p = 0.01 },
+    { .temperature = 3, .top_p = 0.8, .top_k = 1000 },
+    { .temperature = 1, .top_p = 0.6, .min_p = 0.02 },
+};
+
+// For each case and many positions: the same token, except where the float64 sums say that u lies on a border.
+static void test_sampler_every_filter_matches_the_reference(void **state)
+{
+    (void)state;
+    static float logits[N_VOCAB_MAX];
+    static double prob[N_VOCAB_MAX];
+    const size_t sizes[] = { 1, 3, 64, 65, 512, 5000 };
+    size_t n_borders = 0, n_draws = 0;
+    for (size_t z = 0; z < sizeof(sizes) / sizeof(*sizes); z++) {
+        struct sampler s;
+        assert_int_equal(sampler_init(&s, sizes[z]), 0);
+        for (size_t c = 0; c < sizeof(CASES) / sizeof(*CASES); c++) {
+            fill_logits(logits, sizes[z], c + 100 * z, c % 2 == 0 ? 2.0 : 0.2);
+            struct sampling_params p = CASES[c];
+            p.seed = 1000 + c;
+            reference(logits, sizes[z], &p, prob);
+            for (uint64_t pos = 0; pos < 200; pos++, n_draws++) {
+                int32_t id;
+                double margin;
+                assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, pos, &id), 0);
+                int32_t want = reference_draw(prob, sizes[z], philox_uniform(p.seed, pos), &margin);
+                assert_true(prob[id] > 0);
+                if (id != want) {
+                    assert_true(margin < 1e-6);
+                    n_borders++;
+                }
+            }
+        }
+        sampler_deinit(&s);
+    }
+    assert_true(n_borders * 200 < n_draws);
+}
+
+static void test_sampler_all_equal_logits_keep_the_lowest_ids(void **state)
+{
+    (void)state;
+    static float logits[N_VOCAB_MAX];
+    struct sampler s;
+    assert_int_equal(sampler_init(&s, N_VOCAB_MAX), 0);
+    struct sampling_params p = params(1, 10, 1, 0), q = params(1, 0, 0.001, 0);
+    for (uint64_t pos = 0; pos < 300; pos++) {
+        int32_t id;
+        assert_int_equal(sampler_draw(&s, logits, &p, NO_BAN, pos, &id), 0);
+        assert_in_range(id, 0, 9);
+        assert_int_equal(sampler_draw(&s, logits, &q, NO_BAN, pos, &id), 0);
+        assert_in_range(id, 0, 5); // 5 of 5000, and one more if the sums round down
+    }
+    sampler_deinit(&s);
+}
+
+// Chi-square over 40 classes, fixed seeds: below the 99.9% quantile of 39 degrees of freedom (72.1); the control, with
+// another temperature, far above it.
+static double chi_square(struct sampler *s, const float *logits, const struct sampling_params *p, const double *prob)
+{
+    enum { N = 40, DRAWS = 40000 };
+    double count[N] = { 0 }, sum = 0;
+    for (uint64_t pos = 0; pos < DRAWS; pos++) {
+        int32_t id;
+        assert_int_equal(sampler_draw(s, logits, p, NO_BAN, pos, &id), 0);
+        count[id]++;
+    }
+    for (int i = 0; i < N; i++) {
+        double expected = prob[i] * DRAWS;
+        sum += (count[i] - expected) * (count[i] - expected) / expected;
+    }
+    return sum;
+}
+
+static void test_sampler_distribution_passes_chi_square(void **state)
+{
+    (void)state;
+    float logits[40];
+    double prob[40];
+    struct sampler s;
+    fill_logits(logits, 40, 5, 0.8);
+    assert_int_equal(sampler_init(&s, 40), 0);
+    struct sampling_params p = params(0.9, 0, 1, 0), other = params(1.1, 0, 1, 0);
+    reference(logits, 40, &p, prob);
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        p.seed = seed;
+        assert_true(chi_square(&s, logits, &p, prob) < 72.1);
+    }
+    assert_true(chi_square(&s, logits, &other, prob) > 150);
+    sampler_deinit(&s);
+}
+
+static void test_sampler_draw_depends_on_seed_and_position_only(void **state)
+{
+    (void)state;
+    static float logits[N_VOCAB_MAX], noise[N_VOCAB_MAX];
+    struct sampler a, b;
+    int32_t ids[50], id;
+    fill_logits(logits, N_VOCAB_MAX, 9, 0.5);
+    fill_logits(noise, N_VOCAB_MAX, 10, 2);
+    assert_int_equal(sampler_init(&a, N_VOCAB_MAX), 0);
+    assert_int_equal(sampler_init(&b, N_VOCAB_MAX), 0);
+    struct sampling_params p = params(1, 0, 0.95, 0);
+    size_t n_other = 0;
+    for (uint64_t pos = 0; pos < 50; pos++) {
+        assert_int_equal(sampler_draw(&a, logits, &p, NO_BAN, pos, &ids[pos]), 0);
+    }
+    for (uint64_t pos = 50; pos-- > 0;) { // backwards, other rows in between, another sampler
+        assert_int_equal(sampler_draw(&b, noise, &p, NO_BAN, pos, &id), 0);
+        assert_int_equal(sampler_draw(&b, logits, &p, NO_BAN, pos, &id), 0);
+        assert_int_equal(id, ids[pos]);
+        struct sampling_params q = p;
+        q.seed = 2;
+        assert_int_equal(sampler_draw(&b, logits, &q, NO_BAN, pos, &id), 0);
+        n_other += id != ids[pos];
+    }
+    assert_true(n_other > 40);
+    sampler_deinit(&a);
+    sampler_deinit(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_philox_known_answers_match),
+        cmocka_unit_test(test_sampler_greedy_takes_the_lowest_id_of_a_tie),
+        cmocka_unit_test(test_sampler_no_finite_logit_is_an_error),
+        cmocka_unit_test(test_sampler_every_filter_matches_the_reference),
+        cmocka_unit_test(test_sampler_all_equal_logits_keep_the_lowest_ids),
+        cmocka_unit_test(test_sampler_distribution_passes_chi_square),
+        cmocka_unit_test(test_sampler_draw_depends_on_seed_and_position_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
