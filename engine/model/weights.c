@@ -122,6 +122,47 @@ static bool has_feature(const struct model_config *c, enum feature feature)
     abort();
 }
 
+// ---- list ----------------------------------------------------------------------------------------------------------
+
+static int list_part(const struct model_config *c, const struct part *part, uint32_t layer,
+                     int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
+{
+    const struct place *place = &places[part->place];
+    if (!has_feature(c, place->feature)) {
+        return 0;
+    }
+    struct weight_spec spec = { .n_dims = place->is_matrix ? 2 : 1 };
+    snprintf(spec.name, sizeof(spec.name), part->name, layer);
+    spec.shape[0] = dim_of(c, part->n);
+    spec.shape[1] = place->is_matrix ? dim_of(c, place->n_in) : 1;
+    return fn(ctx, &spec);
+}
+
+int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
+{
+    size_t first = 0; // parts[first .. end) repeat in every layer
+    while (!places[parts[first].place].is_per_layer) {
+        first++;
+    }
+    size_t end = first;
+    while (places[parts[end].place].is_per_layer) {
+        end++;
+    }
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < first; i++) {
+        rc = list_part(config, &parts[i], 0, fn, ctx);
+    }
+    for (uint32_t layer = 0; rc == 0 && layer < config->n_layers; layer++) {
+        for (size_t i = first; rc == 0 && i < end; i++) {
+            rc = list_part(config, &parts[i], layer, fn, ctx);
+        }
+    }
+    for (size_t i = end; rc == 0 && i < N_PARTS; i++) {
+        rc = list_part(config, &parts[i], 0, fn, ctx);
+    }
+    return rc;
+}
+
 // ---- binding -------------------------------------------------------------------------------------------------------
 
 // A tensor's user_idx: which part of which layer it is.

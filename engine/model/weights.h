@@ -33,6 +33,15 @@ struct weights {
     uint64_t bytes_per_step;      // read by one forward pass that wants logits, rows of `embed` apart
 };
 
+// A tensor that a checkpoint of `config` has.
+struct weight_spec {
+    char name[128];
+    uint32_t n_dims; // 1 or 2
+    uint64_t shape[2];
+};
+// Tells each one, in the order in which transformers writes them. `fn` returning non-zero stops with that value.
+int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx);
+
 // Finds every tensor that `config` asks for and checks its shape and type; marks them used in `st`. Tensors that
 // nothing asks for are warned of. -EINVAL, -EOPNOTSUPP: err names file and tensor.
 int weights_bind(struct safetensors *st, const struct model_config *config, enum dtype *ret_dtype, uint64_t *ret_bytes,

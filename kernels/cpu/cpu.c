@@ -54,6 +54,7 @@ static void cpu_sync(struct backend *b)
 
 static const struct backend_ops cpu_ops = {
     .name = "cpu",
+    .has_host_memory = true,
     .close = cpu_close,
     .describe = cpu_describe,
     .alloc = cpu_alloc,

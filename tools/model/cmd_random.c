@@ -1,0 +1,229 @@
+// tokfs-model random: a model directory with the shape of a known model and random contents.
+//
+// It exists to measure: speed depends on shapes, not on what the weights know. config.json is written last, so that a
+// directory that was not finished is not taken for a model.
+#include "engine/base/json.h"
+#include "tools/model/command.h"
+#include "tools/model/random_tokenizer.h"
+#include "tools/model/random_weights.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct shape {
+    const char *name;
+    const char *architecture, *model_type;
+    uint32_t n_vocab, n_embd, n_ff, n_layers, n_heads, n_kv_heads, head_dim, n_ctx_max;
+    bool tie_embeddings;
+    double rms_eps, rope_theta;
+    double llama3_factor; // of its rope scaling; 0: none
+};
+
+static const struct shape shapes[] = {
+    // Llama-3.2-1B, Llama-3.1-8B, Qwen2.5-0.5B, stories15M (with a longer context), and one for tests
+    { "llama-1b", "LlamaForCausalLM", "llama", 128256, 2048, 8192, 16, 32, 8, 64, 131072, true, 1e-5, 500000, 32 },
+    { "llama-8b", "LlamaForCausalLM", "llama", 128256, 4096, 14336, 32, 32, 8, 128, 131072, false, 1e-5, 500000, 8 },
+    { "qwen-0.5b", "Qwen2ForCausalLM", "qwen2", 151936, 896, 4864, 24, 14, 2, 64, 32768, true, 1e-6, 1000000, 0 },
+    { "llama-15m", "LlamaForCausalLM", "llama", 32000, 288, 768, 6, 6, 6, 48, 2048, true, 1e-5, 10000, 0 },
+    { "tiny", "LlamaForCausalLM", "llama", 1000, 64, 160, 2, 4, 2, 16, 2048, true, 1e-5, 10000, 0 },
+};
+#define N_SHAPES   (sizeof(shapes) / sizeof(*shapes))
+#define SHAPE_LIST "llama-1b, llama-8b, qwen-0.5b, llama-15m or tiny"
+
+static const char *const torch_names[] = {
+    [DTYPE_F32] = "float32", [DTYPE_F16] = "float16", [DTYPE_BF16] = "bfloat16"
+};
+
+// ---- configuration -------------------------------------------------------------------------------------------------
+
+static void member_u64(struct json_writer *w, const char *key, uint64_t v)
+{
+    json_write_key(w, key);
+    json_write_u64(w, v);
+}
+
+static void member_text(struct json_writer *w, const char *key, const char *v)
+{
+    json_write_key(w, key);
+    json_write_cstr(w, v);
+}
+
+static void write_rope(struct json_writer *w, const struct shape *s)
+{
+    json_write_key(w, "rope_theta");
+    json_write_double(w, s->rope_theta);
+    json_write_key(w, "rope_scaling");
+    if (s->llama3_factor == 0) {
+        json_write_null(w);
+        return;
+    }
+    json_write_object_begin(w);
+    member_text(w, "rope_type", "llama3");
+    json_write_key(w, "factor");
+    json_write_double(w, s->llama3_factor);
+    json_write_key(w, "low_freq_factor");
+    json_write_double(w, 1);
+    json_write_key(w, "high_freq_factor");
+    json_write_double(w, 4);
+    member_u64(w, "original_max_position_embeddings", 8192);
+    json_write_object_end(w);
+}
+
+static void write_config(struct json_writer *w, const struct shape *s, enum dtype dtype)
+{
+    json_write_object_begin(w);
+    json_write_key(w, "architectures");
+    json_write_array_begin(w);
+    json_write_cstr(w, s->architecture);
+    json_write_array_end(w);
+    member_text(w, "model_type", s->model_type);
+    member_u64(w, "vocab_size", s->n_vocab);
+    member_u64(w, "hidden_size", s->n_embd);
+    member_u64(w, "intermediate_size", s->n_ff);
+    member_u64(w, "num_hidden_layers", s->n_layers);
+    member_u64(w, "num_attention_heads", s->n_heads);
+    member_u64(w, "num_key_value_heads", s->n_kv_heads);
+    member_u64(w, "head_dim", s->head_dim);
+    member_u64(w, "max_position_embeddings", s->n_ctx_max);
+    json_write_key(w, "rms_norm_eps");
+    json_write_double(w, s->rms_eps);
+    write_rope(w, s);
+    member_text(w, "hidden_act", "silu");
+    json_write_key(w, "tie_word_embeddings");
+    json_write_bool(w, s->tie_embeddings);
+    json_write_key(w, "bos_token_id");
+    json_write_null(w);
+    member_u64(w, "eos_token_id", random_tokenizer_specials(s->n_vocab).im_end);
+    member_text(w, "torch_dtype", torch_names[dtype]);
+    json_write_object_end(w);
+    strbuf_append_byte(w->out, '\n');
+}
+
+static void write_generation_config(struct json_writer *w, const struct shape *s)
+{
+    struct special_tokens special = random_tokenizer_specials(s->n_vocab);
+    json_write_object_begin(w);
+    json_write_key(w, "eos_token_id");
+    json_write_array_begin(w);
+    json_write_u64(w, special.im_end);
+    json_write_u64(w, special.end_of_text);
+    json_write_array_end(w);
+    member_u64(w, "pad_token_id", special.end_of_text);
+    json_write_object_end(w);
+    strbuf_append_byte(w->out, '\n');
+}
+
+// ---- command -------------------------------------------------------------------------------------------------------
+
+struct request {
+    const struct shape *shape;
+    enum dtype dtype;
+    uint64_t seed;
+    const char *dir;
+};
+
+static int write_files(const struct request *r, struct str config_text, struct str generation, struct err *err)
+{
+    struct model_config config;
+    int rc = model_config_parse(config_text, generation, &config, err);
+    if (rc < 0) {
+        return rc;
+    }
+    char path[4096];
+    struct stat st;
+    if (mkdir(r->dir, 0777) < 0 && errno != EEXIST) {
+        return err_set(err, -errno, "%s: %s", r->dir, strerror(errno));
+    }
+    if (snprintf(path, sizeof(path), "%s/config.json", r->dir) < (int)sizeof(path) && stat(path, &st) == 0) {
+        return err_set(err, -EEXIST, "%s: a model is there already", r->dir);
+    }
+    if ((rc = random_tokenizer_write(r->dir, config.n_vocab, config.n_ctx_max, err)) < 0 ||
+        (rc = random_weights_write(r->dir, &config, r->seed, err)) < 0 ||
+        (rc = output_write(r->dir, "generation_config.json", generation, err)) < 0) {
+        return rc;
+    }
+    return output_write(r->dir, "config.json", config_text, err);
+}
+
+static int make(const struct request *r, struct err *err)
+{
+    struct strbuf config, generation;
+    struct json_writer w;
+    strbuf_init(&config, 0);
+    strbuf_init(&generation, 0);
+    json_writer_init(&w, &config);
+    write_config(&w, r->shape, r->dtype);
+    json_writer_init(&w, &generation);
+    write_generation_config(&w, r->shape);
+    int rc = config.error || generation.error ? err_set(err, -ENOMEM, "no memory")
+                                              : write_files(r, strbuf_str(&config), strbuf_str(&generation), err);
+    strbuf_deinit(&config);
+    strbuf_deinit(&generation);
+    return rc;
+}
+
+static const struct shape *find_shape(const char *name)
+{
+    for (size_t i = 0; i < N_SHAPES; i++) {
+        if (strcmp(name, shapes[i].name) == 0) {
+            return &shapes[i];
+        }
+    }
+    return NULL;
+}
+
+static int parse_dtype(const struct command *command, const char *name, enum dtype *ret)
+{
+    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
+        if (strcmp(name, dtype_name(dtype)) == 0) {
+            *ret = dtype;
+            return 0;
+        }
+    }
+    return command_fail(command, "--dtype must be bf16, f16 or f32, not \"%s\"", name);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = { { "shape", required_argument, NULL, 's' },
+                                             { "dtype", required_argument, NULL, 'd' },
+                                             { "seed", required_argument, NULL, 'r' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { 0 } };
+    struct request r = { .dtype = DTYPE_BF16 };
+    int64_t seed = 0;
+    int status = 0;
+    for (int opt; status == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+        switch (opt) {
+        case 's':
+            r.shape = find_shape(optarg);
+            status = r.shape ? 0 : command_fail(command, "--shape must be " SHAPE_LIST ", not \"%s\"", optarg);
+            break;
+        case 'd': status = parse_dtype(command, optarg, &r.dtype); break;
+        case 'r': status = command_parse_number(command, "--seed", optarg, 0, INT64_MAX, &seed); break;
+        case 'h': return command_help(command);
+        default: return 2;
+        }
+    }
+    if (status) {
+        return status;
+    }
+    if (argc - optind != 1 || !r.shape) {
+        return command_usage(command);
+    }
+    r.seed = (uint64_t)seed;
+    r.dir = argv[optind];
+    struct err err = { 0 };
+    return make(&r, &err) < 0 ? command_fail(command, "%s", err.msg) : 0;
+}
+
+const struct command command_random = {
+    .name = "random",
+    .synopsis = "--shape NAME [--dtype bf16|f16|f32] [--seed N] DIR",
+    .summary = "makes a model with random weights and a working tokenizer",
+    .options = "  --shape NAME  " SHAPE_LIST "\n"
+               "  --dtype TYPE  of the weights: bf16 (default), f16, f32\n"
+               "  --seed N      another seed, other weights (default 0)\n",
+    .run = run,
+};

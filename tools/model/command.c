@@ -1,0 +1,88 @@
+// What the subcommands say to the user and write to files, in one place so that it looks the same.
+#include "tools/model/command.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int command_fail(const struct command *command, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    fprintf(stderr, "tokfs-model %s: ", command->name);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return 1;
+}
+
+int command_usage(const struct command *command)
+{
+    fprintf(stderr, "usage: tokfs-model %s %s\n", command->name, command->synopsis);
+    return 2;
+}
+
+int command_help(const struct command *command)
+{
+    printf("usage: tokfs-model %s %s\n\n%s\n\n%s", command->name, command->synopsis, command->summary,
+           command->options);
+    return command_finish(command);
+}
+
+int command_parse_number(const struct command *command, const char *option, const char *text, int64_t min, int64_t max,
+                         int64_t *ret)
+{
+    if (str_parse_i64(str_from(text), ret) < 0 || *ret < min || *ret > max) {
+        return command_fail(command, "%s must be a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", option,
+                            min, max, text);
+    }
+    return 0;
+}
+
+int command_finish(const struct command *command)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        return command_fail(command, "standard output: %s", strerror(errno ? errno : EIO));
+    }
+    return 0;
+}
+
+static int write_fully(int fd, struct str text)
+{
+    while (text.len > 0) {
+        ssize_t n = write(fd, text.ptr, text.len);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return -errno;
+        }
+        text = str_skip(text, (size_t)n);
+    }
+    return 0;
+}
+
+int output_write(const char *dir, const char *name, struct str text, struct err *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path)) {
+        return err_set(err, -ENAMETOOLONG, "%s/%s: %s", dir, name, strerror(ENAMETOOLONG));
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return err_set(err, -errno, "%s: %s", path, strerror(errno));
+    }
+    int rc = write_fully(fd, text);
+    if (close(fd) < 0 && rc == 0) {
+        rc = -errno;
+    }
+    if (rc < 0) {
+        unlink(path);
+        return err_set(err, rc, "%s: %s", path, strerror(-rc));
+    }
+    return 0;
+}

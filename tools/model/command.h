@@ -1,0 +1,33 @@
+// The subcommands of tokfs-model, and what they share.
+#ifndef TOKFS_TOOLS_MODEL_COMMAND_H
+#define TOKFS_TOOLS_MODEL_COMMAND_H
+
+#include "engine/base/err.h"
+#include "engine/base/str.h"
+#include <getopt.h>
+#include <stdint.h>
+
+struct command {
+    const char *name;
+    const char *synopsis; // its options and operands on one line
+    const char *summary;
+    const char *options; // a line per option, for --help; each ends in a newline
+    int (*run)(const struct command *command, int argc, char **argv); // exit status; argv[0] is "tokfs-model NAME"
+};
+
+extern const struct command command_info, command_random, command_logits;
+
+// One line on stderr: "tokfs-model NAME: message". Returns the exit status 1.
+int command_fail(const struct command *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int command_usage(const struct command *command); // after getopt has said what is wrong: 2
+int command_help(const struct command *command);  // --help, on stdout: 0
+// A whole number in [min, max] of an option. 0, or 1 after saying what is wrong.
+int command_parse_number(const struct command *command, const char *option, const char *text, int64_t min, int64_t max,
+                         int64_t *ret);
+// Flushes stdout; the exit status: 0, or 1 when not all of it could be written.
+int command_finish(const struct command *command);
+// Creates DIR/NAME with this text. 0 or -errno (-EEXIST: it is there already); a file that could not be finished is
+// removed.
+int output_write(const char *dir, const char *name, struct str text, struct err *err);
+
+#endif

@@ -1,0 +1,11 @@
+// Random weights in safetensors files, for models of which only the shape matters.
+#ifndef TOKFS_TOOLS_MODEL_RANDOM_WEIGHTS_H
+#define TOKFS_TOOLS_MODEL_RANDOM_WEIGHTS_H
+
+#include "engine/model/config.h"
+
+// Writes DIR/model.safetensors, or shards of at most 5 GB and their index, with every tensor that `config` asks for in
+// config->dtype. The bytes depend on config and seed alone. 0 or -errno; a file that could not be finished is removed.
+int random_weights_write(const char *dir, const struct model_config *config, uint64_t seed, struct err *err);
+
+#endif
