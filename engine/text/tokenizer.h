@@ -25,24 +25,27 @@ enum tokenizer_flags {
     TOKENIZER_PLAIN_SPECIAL = 1 << 1,
 };
 
-// From the text of a tokenizer.json. -EINVAL (malformed; err names the entry), -EOPNOTSUPP (a model type or component that is
-// not implemented; err names it), -ENOMEM.
+// From the text of a tokenizer.json. -EINVAL (malformed; err names the entry), -EOPNOTSUPP (a model type or component
+// that is not implemented; err names it), -ENOMEM.
 int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err);
 // From a file, or from the tokenizer.json inside a directory. -errno of the file as well.
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err);
 void tokenizer_free(struct tokenizer *tok);
 
 // Appends the ids of `text` to *out. Ill-formed UTF-8 gives -EINVAL. -ENOMEM. On failure *out keeps its old length.
-int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flags, struct token_ids *out, struct err *err);
+int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flags, struct token_ids *out,
+                     struct err *err);
 // Appends the decoding of n ids as one text (decoder steps that concern the beginning of a text apply to the first id).
 // An id that does not exist decodes to nothing, as in Hugging Face's library. Ill-formed UTF-8 becomes U+FFFD.
 int tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct strbuf *out);
 
-size_t tokenizer_n_vocab(const struct tokenizer *tok);                  // one more than the largest id
-int32_t tokenizer_find(const struct tokenizer *tok, struct str token);  // id by its written form ("<|im_end|>"), -1 if none
+size_t tokenizer_n_vocab(const struct tokenizer *tok); // one more than the largest id
+int32_t tokenizer_find(const struct tokenizer *tok,
+                       struct str token); // id by its written form ("<|im_end|>"), -1 if none
 bool tokenizer_is_special(const struct tokenizer *tok, int32_t id);
-// The bytes that a token adds in the middle of a text, before any UTF-8 repair: a byte-level or byte-fallback token gives its
-// raw bytes, a special token its written form. Borrowed from the tokenizer; empty for an id that does not exist.
+// The bytes that a token adds in the middle of a text, before any UTF-8 repair: a byte-level or byte-fallback token
+// gives its raw bytes, a special token its written form. Borrowed from the tokenizer; empty for an id that does not
+// exist.
 struct str tokenizer_token_bytes(const struct tokenizer *tok, int32_t id);
 
 #endif

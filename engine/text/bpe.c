@@ -1,0 +1,364 @@
+// Merging: a piece becomes a list of first symbols (one per character), then the adjacent pair of the lowest rank is
+// merged, the leftmost one first, until no pair has a merge.
+//
+// Two ways to the same result: up to SHORT_MAX symbols, arrays that are scanned for their minimum; beyond, a linked
+// list and a heap of (rank, position), O(n log n). A heap entry whose pair has changed since is recognised when it is
+// popped. Before merging, a piece that is a token as a whole is looked up: right away with ignore_merges, otherwise
+// when merging that very text gives the token, which is found out once per token and remembered (is_whole, the only
+// field written after load; every writer stores the same value).
+#include "engine/text/bpe.h"
+
+#include "engine/text/byte_level.h"
+#include "engine/text/codepoint.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHORT_MAX 32
+#define NO_RANK   UINT32_MAX
+
+static inline const struct bpe_merge *find_merge(const struct bpe *bpe, uint32_t left, uint32_t right)
+{
+    for (uint32_t at = bpe_pair_hash(left, right) & bpe->merge_mask;; at = (at + 1) & bpe->merge_mask) {
+        const struct bpe_merge *m = &bpe->merges[at];
+        if (m->left == left && m->right == right) {
+            return m;
+        }
+        if (m->left == BPE_NONE) {
+            return NULL;
+        }
+    }
+}
+
+static inline uint32_t pair_rank(const struct bpe *bpe, uint32_t left, uint32_t right)
+{
+    const struct bpe_merge *m = find_merge(bpe, left, right);
+    return m ? m->rank : NO_RANK;
+}
+
+// ---- merging a short piece
+// -------------------------------------------------------------------------------------------
+
+// Merges ids[0..n) in place; returns how many are left.
+static size_t merge_short(const struct bpe *bpe, uint32_t *ids, size_t n)
+{
+    uint32_t ranks[SHORT_MAX]; // of the pair that begins at the same index
+    for (size_t i = 0; i + 1 < n; i++) {
+        ranks[i] = pair_rank(bpe, ids[i], ids[i + 1]);
+    }
+    while (n > 1) {
+        size_t best = 0;
+        for (size_t i = 1; i + 1 < n; i++) {
+            best = ranks[i] < ranks[best] ? i : best;
+        }
+        if (ranks[best] == NO_RANK) {
+            break;
+        }
+        ids[best] = bpe->new_id_of_rank[ranks[best]];
+        n--;
+        for (size_t i = best + 1; i < n; i++) {
+            ids[i] = ids[i + 1];
+            ranks[i - 1] = ranks[i];
+        }
+        if (best > 0) {
+            ranks[best - 1] = pair_rank(bpe, ids[best - 1], ids[best]);
+        }
+        if (best + 1 < n) {
+            ranks[best] = pair_rank(bpe, ids[best], ids[best + 1]);
+        }
+    }
+    return n;
+}
+
+// ---- merging a long piece
+// --------------------------------------------------------------------------------------------
+
+static void sift_down(uint64_t *heap, size_t len, size_t i)
+{
+    uint64_t item = heap[i];
+    for (size_t child; (child = 2 * i + 1) < len; i = child) {
+        if (child + 1 < len && heap[child + 1] < heap[child]) {
+            child++;
+        }
+        if (item <= heap[child]) {
+            break;
+        }
+        heap[i] = heap[child];
+    }
+    heap[i] = item;
+}
+
+static uint64_t heap_pop(struct bpe_scratch *s)
+{
+    uint64_t top = s->heap[0];
+    s->heap[0] = s->heap[--s->heap_len];
+    if (s->heap_len > 0) {
+        sift_down(s->heap, s->heap_len, 0);
+    }
+    return top;
+}
+
+// The heap has room: it holds at most one entry per symbol and two per merge.
+static void heap_push_pair(const struct bpe *bpe, struct bpe_scratch *s, uint32_t left)
+{
+    uint32_t right = s->symbols[left].next;
+    uint32_t rank = right == BPE_NONE ? NO_RANK : pair_rank(bpe, s->symbols[left].id, s->symbols[right].id);
+    if (rank == NO_RANK) {
+        return;
+    }
+    uint64_t item = (uint64_t)rank << 32 | left;
+    size_t i = s->heap_len++;
+    for (; i > 0 && item < s->heap[(i - 1) / 2]; i = (i - 1) / 2) {
+        s->heap[i] = s->heap[(i - 1) / 2];
+    }
+    s->heap[i] = item;
+}
+
+static int heap_init(const struct bpe *bpe, struct bpe_scratch *s)
+{
+    size_t cap = 3 * s->n_symbols;
+    if (cap > s->heap_cap) {
+        uint64_t *heap = realloc(s->heap, cap * sizeof *heap);
+        if (!heap) {
+            return -ENOMEM;
+        }
+        s->heap = heap;
+        s->heap_cap = cap;
+    }
+    s->heap_len = 0;
+    for (size_t i = 0; i + 1 < s->n_symbols; i++) {
+        uint32_t rank = pair_rank(bpe, s->symbols[i].id, s->symbols[i + 1].id);
+        if (rank != NO_RANK) {
+            s->heap[s->heap_len++] = (uint64_t)rank << 32 | i;
+        }
+    }
+    for (size_t i = s->heap_len / 2; i-- > 0;) {
+        sift_down(s->heap, s->heap_len, i);
+    }
+    return 0;
+}
+
+static void link_symbols(struct bpe_scratch *s)
+{
+    for (size_t i = 0; i < s->n_symbols; i++) {
+        s->symbols[i].prev = i ? (uint32_t)i - 1 : BPE_NONE;
+        s->symbols[i].next = i + 1 < s->n_symbols ? (uint32_t)i + 1 : BPE_NONE;
+    }
+}
+
+// A symbol merged into its left neighbour has id BPE_NONE. Symbol 0 always survives and heads the list of the result.
+static int merge_long(const struct bpe *bpe, struct bpe_scratch *s)
+{
+    link_symbols(s);
+    int r = heap_init(bpe, s);
+    if (r < 0) {
+        return r;
+    }
+    while (s->heap_len > 0) {
+        uint64_t top = heap_pop(s);
+        uint32_t left = (uint32_t)top, right = s->symbols[left].next;
+        if (s->symbols[left].id == BPE_NONE || right == BPE_NONE) {
+            continue;
+        }
+        const struct bpe_merge *m = find_merge(bpe, s->symbols[left].id, s->symbols[right].id);
+        if (!m || m->new_id != bpe->new_id_of_rank[top >> 32]) {
+            continue;
+        }
+        s->symbols[left].id = m->new_id;
+        s->symbols[left].next = s->symbols[right].next;
+        s->symbols[right].id = BPE_NONE;
+        if (s->symbols[left].next != BPE_NONE) {
+            s->symbols[s->symbols[left].next].prev = left;
+        }
+        if (s->symbols[left].prev != BPE_NONE) {
+            heap_push_pair(bpe, s, s->symbols[left].prev);
+        }
+        heap_push_pair(bpe, s, left);
+    }
+    return 0;
+}
+
+// ---- first symbols
+// ---------------------------------------------------------------------------------------------------
+
+static int push_symbol(struct bpe_scratch *s, int32_t id)
+{
+    if (s->n_symbols == s->symbols_cap) {
+        size_t cap = s->symbols_cap ? 2 * s->symbols_cap : 256;
+        if (cap >= BPE_NONE) {
+            return -ENOMEM;
+        }
+        struct bpe_symbol *symbols = realloc(s->symbols, cap * sizeof *symbols);
+        if (!symbols) {
+            return -ENOMEM;
+        }
+        s->symbols = symbols;
+        s->symbols_cap = cap;
+    }
+    s->symbols[s->n_symbols++].id = (uint32_t)id;
+    return 0;
+}
+
+// The character's written form with the prefix of inner and the suffix of last characters.
+static int written_form(const struct bpe *bpe, struct bpe_scratch *s, struct str c, bool is_first, bool is_last)
+{
+    strbuf_reset(&s->form);
+    if (!is_first) {
+        strbuf_append(&s->form, bpe->prefix);
+    }
+    if (bpe->is_byte_level) {
+        byte_level_append_written(&s->form, c);
+    } else {
+        strbuf_append(&s->form, c);
+    }
+    if (is_last) {
+        strbuf_append(&s->form, bpe->suffix);
+    }
+    return s->form.error;
+}
+
+static bool has_fallback(const struct bpe *bpe, struct str form)
+{
+    for (size_t i = 0; i < form.len; i++) {
+        if (bpe->fallback_ids[(uint8_t)form.ptr[i]] < 0) {
+            return false;
+        }
+    }
+    return bpe->byte_fallback;
+}
+
+static int push_fallback(const struct bpe *bpe, struct bpe_scratch *s, struct str form)
+{
+    int r = 0;
+    for (size_t i = 0; i < form.len && r == 0; i++) {
+        r = push_symbol(s, bpe->fallback_ids[(uint8_t)form.ptr[i]]);
+    }
+    return r;
+}
+
+static int32_t first_symbol(const struct bpe *bpe, struct bpe_scratch *s, struct str c, bool is_first, bool is_last)
+{
+    if ((is_first || bpe->prefix.len == 0) && (!is_last || bpe->suffix.len == 0)) {
+        if (bpe->is_byte_level || (uint8_t)c.ptr[0] < 0x80) {
+            return bpe->char_ids[(uint8_t)c.ptr[0]];
+        }
+        return vocab_map_find(&bpe->by_written, c);
+    }
+    return written_form(bpe, s, c, is_first, is_last) < 0 ? -1 : vocab_map_find(&bpe->by_written, strbuf_str(&s->form));
+}
+
+// An unknown character waits (n_unk) until a known one comes, so that a run of them can be fused; characters that fall
+// back to bytes do not end the run and come to stand before it, as in the reference.
+static int first_symbols(const struct bpe *bpe, struct bpe_scratch *s, struct str piece, struct err *err)
+{
+    bool has_unk = false;
+    int r = 0;
+    s->n_symbols = 0;
+    for (size_t i = 0, n; i < piece.len && r == 0; i += n) {
+        n = bpe->is_byte_level ? 1 : codepoint_len((uint8_t)piece.ptr[i]);
+        struct str c = { piece.ptr + i, n };
+        bool is_first = i == 0, is_last = i + n == piece.len;
+        int32_t id = first_symbol(bpe, s, c, is_first, is_last);
+        if (id >= 0) {
+            if (has_unk) {
+                r = push_symbol(s, bpe->unk_id);
+                has_unk = false;
+            }
+            r = r ? r : push_symbol(s, id);
+            continue;
+        }
+        r = written_form(bpe, s, c, is_first, is_last);
+        if (r == 0 && has_fallback(bpe, strbuf_str(&s->form))) {
+            r = push_fallback(bpe, s, strbuf_str(&s->form));
+        } else if (r == 0 && bpe->unk_missing) {
+            r = err_set(err, -EINVAL, "model.unk_token \"%s\" is needed but not in model.vocab", bpe->unk_missing);
+        } else if (r == 0 && bpe->unk_id >= 0) {
+            r = has_unk && !bpe->fuse_unk ? push_symbol(s, bpe->unk_id) : 0;
+            has_unk = true;
+        } // else a character that nothing stands for: dropped, as in the reference
+    }
+    return r == 0 && has_unk ? push_symbol(s, bpe->unk_id) : r;
+}
+
+// ---- encoding
+// --------------------------------------------------------------------------------------------------------
+
+static int append_ids(struct token_ids *out, const uint32_t *ids, size_t n)
+{
+    int r = 0;
+    for (size_t i = 0; i < n && r == 0; i++) {
+        r = token_ids_append(out, (int32_t)ids[i]);
+    }
+    return r;
+}
+
+static int merge_symbols(const struct bpe *bpe, struct bpe_scratch *s, struct token_ids *out)
+{
+    if (s->n_symbols <= SHORT_MAX) {
+        uint32_t ids[SHORT_MAX];
+        for (size_t i = 0; i < s->n_symbols; i++) {
+            ids[i] = s->symbols[i].id;
+        }
+        return append_ids(out, ids, merge_short(bpe, ids, s->n_symbols));
+    }
+    int r = merge_long(bpe, s);
+    for (uint32_t i = 0; i != BPE_NONE && r == 0; i = s->symbols[i].next) {
+        r = token_ids_append(out, (int32_t)s->symbols[i].id);
+    }
+    return r;
+}
+
+// Most pieces of byte-level models: every byte has a symbol, nothing is unknown.
+static bool short_byte_symbols(const struct bpe *bpe, struct str piece, uint32_t *ids)
+{
+    int32_t all = 0;
+    for (size_t i = 0; i < piece.len; i++) {
+        int32_t id = bpe->char_ids[(uint8_t)piece.ptr[i]];
+        ids[i] = (uint32_t)id;
+        all |= id;
+    }
+    return all >= 0;
+}
+
+static int encode_by_merging(const struct bpe *bpe, struct bpe_scratch *scratch, struct str piece,
+                             struct token_ids *out, struct err *err)
+{
+    if (bpe->is_byte_level && piece.len <= SHORT_MAX && bpe->prefix.len == 0 && bpe->suffix.len == 0) {
+        uint32_t ids[SHORT_MAX];
+        if (short_byte_symbols(bpe, piece, ids)) {
+            return append_ids(out, ids, merge_short(bpe, ids, piece.len));
+        }
+    }
+    int r = first_symbols(bpe, scratch, piece, err);
+    return r < 0 || scratch->n_symbols == 0 ? r : merge_symbols(bpe, scratch, out);
+}
+
+int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, struct str piece, struct token_ids *out,
+               struct err *err)
+{
+    int32_t id = piece.len == 0 ? -1 : vocab_map_find(bpe->by_piece, piece);
+    if (id < 0) {
+        return encode_by_merging(bpe, scratch, piece, out, err);
+    }
+    uint8_t state = bpe->ignore_merges ? 1 : atomic_load_explicit(&bpe->is_whole[id], memory_order_relaxed);
+    if (state == 1) {
+        return token_ids_append(out, id);
+    }
+    size_t len = out->len;
+    int r = encode_by_merging(bpe, scratch, piece, out, err);
+    if (r == 0 && state == 0) {
+        bool is_whole = out->len == len + 1 && out->ids[len] == id;
+        atomic_store_explicit(&bpe->is_whole[id], is_whole ? 1 : 2, memory_order_relaxed);
+    }
+    return r;
+}
+
+void bpe_scratch_deinit(struct bpe_scratch *scratch)
+{
+    free(scratch->symbols);
+    free(scratch->heap);
+    strbuf_deinit(&scratch->form);
+    *scratch = (struct bpe_scratch){ 0 };
+}

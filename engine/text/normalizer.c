@@ -1,0 +1,397 @@
+// Each step is a kind and its parameters; the table `kinds` binds the name in the file to a reader and a function that
+// appends the rewritten text to a buffer. Two buffers take turns.
+//
+// Unicode forms come from utf8proc; text that is ASCII, which every form leaves alone, is not copied for them.
+#include "engine/text/normalizer.h"
+
+#include "engine/base/utf8.h"
+#include "engine/text/byte_level.h"
+#include "engine/text/codepoint.h"
+#include "engine/text/precompiled.h"
+#include "engine/text/spec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+struct normalizer_step {
+    const struct kind *kind;
+    struct str pattern, content; // Replace with a String, Prepend (content); owned
+    struct regex *regex;         // Replace with a Regex
+    bool strip_left, strip_right;
+    struct precompiled *map;
+};
+
+struct run {
+    const struct normalizer *norm;
+    struct normalizer_scratch *scratch;
+    bool *keeps_start;
+};
+
+struct kind {
+    const char *name;
+    int (*load)(struct normalizer_step *step, const struct json *spec, const char *where,
+                const struct unicode_table *table, struct err *err); // NULL: no parameters
+    // Appends the rewritten text.
+    int (*apply)(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out);
+    bool keeps_ascii; // leaves ASCII text as it is
+};
+
+static int copy_str(struct str s, struct str *ret)
+{
+    *ret = (struct str){ str_dup(s), s.len };
+    return ret->ptr ? 0 : -ENOMEM;
+}
+
+// ---- Unicode forms
+// ---------------------------------------------------------------------------------------------------
+
+// Decomposes and orders the characters of `text`, composes them again when asked to, and appends them.
+static int append_form(struct str text, utf8proc_option_t options, struct strbuf *out)
+{
+    utf8proc_int32_t small[256];
+    const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text.ptr;
+    utf8proc_ssize_t cap = 256, n;
+    utf8proc_int32_t *points = small;
+    n = utf8proc_decompose(p, (utf8proc_ssize_t)text.len, points, cap, options);
+    if (n > cap) {
+        points = malloc(((size_t)n + 1) * sizeof *points); // reencode writes a terminator
+        if (!points) {
+            return -ENOMEM;
+        }
+        cap = n;
+        n = utf8proc_decompose(p, (utf8proc_ssize_t)text.len, points, cap, options);
+    }
+    int r = n < 0 ? (n == UTF8PROC_ERROR_NOMEM ? -ENOMEM : -EINVAL) : 0;
+    if (r == 0 && options & UTF8PROC_COMPOSE) {
+        n = utf8proc_normalize_utf32(points, n, options);
+    }
+    for (utf8proc_ssize_t i = 0; i < n && r == 0; i++) {
+        char c[4];
+        r = strbuf_append(out, (struct str){ c, utf8_encode((uint32_t)points[i], c) });
+    }
+    if (points != small) {
+        free(points);
+    }
+    return r;
+}
+
+static int apply_nfc(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    (void)step, (void)run;
+    return append_form(text, UTF8PROC_COMPOSE | UTF8PROC_STABLE, out);
+}
+
+static int apply_nfd(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    (void)step, (void)run;
+    return append_form(text, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, out);
+}
+
+static int apply_nfkc(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    (void)step, (void)run;
+    return append_form(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, out);
+}
+
+static int apply_nfkd(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    (void)step, (void)run;
+    return append_form(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, out);
+}
+
+// ---- character by character
+// ------------------------------------------------------------------------------------------
+
+#define DROP UINT32_MAX
+
+// Appends map(character) of each; DROP leaves a character out.
+static int append_mapped(struct str text, const struct run *run, uint32_t (*map)(const struct run *run, uint32_t c),
+                         struct strbuf *out)
+{
+    const uint8_t *p = (const uint8_t *)text.ptr;
+    bool is_at_start = true;
+    int r = 0;
+    for (size_t i = 0; i < text.len && r == 0;) {
+        uint32_t c;
+        char bytes[4];
+        i += codepoint_next(p + i, &c);
+        uint32_t mapped = map(run, c);
+        if (mapped == DROP) {
+            *run->keeps_start = *run->keeps_start && !is_at_start;
+            continue;
+        }
+        is_at_start = false;
+        r = strbuf_append(out, (struct str){ bytes, utf8_encode(mapped, bytes) });
+    }
+    return r;
+}
+
+static uint32_t unless_mark(const struct run *run, uint32_t c)
+{
+    return unicode_class_in(unicode_class(run->norm->table, c), UNICODE_SET_M) ? DROP : c;
+}
+
+static int apply_strip_accents(const struct normalizer_step *step, const struct run *run, struct str text,
+                               struct strbuf *out)
+{
+    (void)step;
+    return append_mapped(text, run, unless_mark, out);
+}
+
+static uint32_t nmt(const struct run *run, uint32_t c)
+{
+    (void)run;
+    if ((c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f || c == 0x9f) {
+        return DROP;
+    }
+    bool is_space = c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 || (c >= 0x200b && c <= 0x200f) ||
+                    c == 0x2028 || c == 0x2029 || c == 0x2581 || c == 0xfeff || c == 0xfffd;
+    return is_space ? ' ' : c;
+}
+
+static int apply_nmt(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    (void)step;
+    return append_mapped(text, run, nmt, out);
+}
+
+// U+0130 is the only character whose lower case is two: i and a combining dot.
+static int apply_lowercase(const struct normalizer_step *step, const struct run *run, struct str text,
+                           struct strbuf *out)
+{
+    (void)step, (void)run;
+    const uint8_t *p = (const uint8_t *)text.ptr;
+    int r = 0;
+    for (size_t i = 0; i < text.len && r == 0;) {
+        uint32_t c;
+        char bytes[4];
+        i += codepoint_next(p + i, &c);
+        uint32_t lower = c < 0x80 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : (uint32_t)utf8proc_tolower((int32_t)c);
+        r = c == 0x130 ? strbuf_append(out, STR("i\xcc\x87"))
+                       : strbuf_append(out, (struct str){ bytes, utf8_encode(lower, bytes) });
+    }
+    return r;
+}
+
+// ---- Strip, Prepend, Replace, ByteLevel, Precompiled
+// -----------------------------------------------------------------
+
+static int load_strip(struct normalizer_step *step, const struct json *spec, const char *where,
+                      const struct unicode_table *table, struct err *err)
+{
+    (void)table;
+    int r = spec_bool(spec, where, "strip_left", SPEC_REQUIRED, &step->strip_left, err);
+    return r ? r : spec_bool(spec, where, "strip_right", SPEC_REQUIRED, &step->strip_right, err);
+}
+
+static int apply_strip(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    const uint8_t *p = (const uint8_t *)text.ptr;
+    size_t start = 0, end = 0;
+    for (size_t i = 0; i < text.len;) {
+        uint32_t c;
+        size_t n = codepoint_next(p + i, &c);
+        bool is_space = unicode_is_space(run->norm->table, c);
+        if (step->strip_left && is_space && start == i) {
+            start = i + n;
+        }
+        i += n;
+        end = is_space && step->strip_right ? end : i;
+    }
+    *run->keeps_start = *run->keeps_start && start == 0;
+    return end > start ? strbuf_append(out, (struct str){ text.ptr + start, end - start }) : 0;
+}
+
+static int load_prepend(struct normalizer_step *step, const struct json *spec, const char *where,
+                        const struct unicode_table *table, struct err *err)
+{
+    (void)table;
+    struct str s;
+    int r = spec_str(spec, where, "prepend", SPEC_REQUIRED, &s, err);
+    return r ? r : copy_str(s, &step->content);
+}
+
+static int apply_prepend(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    (void)run;
+    strbuf_append(out, step->content);
+    return strbuf_append(out, text);
+}
+
+static int load_replace(struct normalizer_step *step, const struct json *spec, const char *where,
+                        const struct unicode_table *table, struct err *err)
+{
+    struct str content, pattern;
+    bool is_regex;
+    int r = spec_str(spec, where, "content", SPEC_REQUIRED, &content, err);
+    r = r ? r : spec_pattern(spec, where, &pattern, &is_regex, err);
+    r = r ? r : copy_str(content, &step->content);
+    if (r == 0 && is_regex) {
+        char path[SPEC_PATH_MAX];
+        snprintf(path, sizeof path, "%s.pattern", where);
+        return regex_new(pattern, table, path, &step->regex, err);
+    }
+    return r ? r : copy_str(pattern, &step->pattern);
+}
+
+static int apply_replace_string(const struct normalizer_step *step, struct str text, struct strbuf *out)
+{
+    ptrdiff_t at;
+    while (step->pattern.len > 0 && (at = str_find(text, step->pattern)) >= 0) {
+        strbuf_append(out, str_take(text, (size_t)at));
+        strbuf_append(out, step->content);
+        text = str_skip(text, (size_t)at + step->pattern.len);
+    }
+    return strbuf_append(out, text);
+}
+
+static int apply_replace(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
+{
+    if (!step->regex) {
+        return apply_replace_string(step, text, out);
+    }
+    struct regex_iter iter = { .re = step->regex, .scratch = run->scratch->regex, .text = text };
+    size_t done = 0, start, end;
+    int r;
+    while ((r = regex_iter_next(&iter, &start, &end)) > 0) {
+        strbuf_append(out, (struct str){ text.ptr + done, start - done });
+        strbuf_append(out, step->content);
+        done = end;
+    }
+    return r < 0 ? r : strbuf_append(out, str_skip(text, done));
+}
+
+static int apply_byte_level(const struct normalizer_step *step, const struct run *run, struct str text,
+                            struct strbuf *out)
+{
+    (void)step, (void)run;
+    return byte_level_append_written(out, text);
+}
+
+static int load_precompiled(struct normalizer_step *step, const struct json *spec, const char *where,
+                            const struct unicode_table *table, struct err *err)
+{
+    (void)table;
+    struct str map;
+    int r = spec_str(spec, where, "precompiled_charsmap", SPEC_REQUIRED, &map, err);
+    return r ? r : precompiled_new(map, where, &step->map, err);
+}
+
+static int apply_precompiled(const struct normalizer_step *step, const struct run *run, struct str text,
+                             struct strbuf *out)
+{
+    (void)run;
+    return precompiled_append(step->map, text, out);
+}
+
+// ---- the list of steps
+// -----------------------------------------------------------------------------------------------
+
+static const struct kind kinds[] = {
+    { "NFC", NULL, apply_nfc, true },
+    { "NFD", NULL, apply_nfd, true },
+    { "NFKC", NULL, apply_nfkc, true },
+    { "NFKD", NULL, apply_nfkd, true },
+    { "StripAccents", NULL, apply_strip_accents, true },
+    { "Lowercase", NULL, apply_lowercase, false },
+    { "Nmt", NULL, apply_nmt, false },
+    { "Strip", load_strip, apply_strip, false },
+    { "Prepend", load_prepend, apply_prepend, false },
+    { "Replace", load_replace, apply_replace, false },
+    { "ByteLevel", NULL, apply_byte_level, false },
+    { "Precompiled", load_precompiled, apply_precompiled, false },
+};
+#define N_KINDS (sizeof kinds / sizeof kinds[0])
+
+static int add_step(void *ctx, const struct json *spec, const char *where, struct err *err)
+{
+    struct normalizer *norm = ctx;
+    const char *names[N_KINDS];
+    for (size_t i = 0; i < N_KINDS; i++) {
+        names[i] = kinds[i].name;
+    }
+    int kind;
+    int r = spec_type(spec, where, names, N_KINDS, &kind, err);
+    if (r < 0) {
+        return r;
+    }
+    struct normalizer_step *steps = realloc(norm->steps, (norm->n_steps + 1) * sizeof *steps);
+    if (!steps) {
+        return -ENOMEM;
+    }
+    norm->steps = steps;
+    struct normalizer_step *step = &steps[norm->n_steps++];
+    *step = (struct normalizer_step){ .kind = &kinds[kind] };
+    return step->kind->load ? step->kind->load(step, spec, where, norm->table, err) : 0;
+}
+
+int normalizer_init(struct normalizer *norm, const struct json *spec, const struct unicode_table *table,
+                    struct err *err)
+{
+    *norm = (struct normalizer){ .table = table };
+    if (!spec || spec->type == JSON_NULL) {
+        return 0;
+    }
+    int r = spec_for_each(spec, "normalizer", "normalizers", add_step, norm, err);
+    if (r < 0) {
+        normalizer_deinit(norm);
+    }
+    return r;
+}
+
+void normalizer_deinit(struct normalizer *norm)
+{
+    for (size_t i = 0; i < norm->n_steps; i++) {
+        free((char *)norm->steps[i].pattern.ptr);
+        free((char *)norm->steps[i].content.ptr);
+        regex_free(norm->steps[i].regex);
+        precompiled_free(norm->steps[i].map);
+    }
+    free(norm->steps);
+    *norm = (struct normalizer){ 0 };
+}
+
+void normalizer_scratch_deinit(struct normalizer_scratch *scratch)
+{
+    strbuf_deinit(&scratch->buffers[0]);
+    strbuf_deinit(&scratch->buffers[1]);
+}
+
+static bool is_ascii(struct str s)
+{
+    uint8_t all = 0;
+    for (size_t i = 0; i < s.len; i++) {
+        all |= (uint8_t)s.ptr[i];
+    }
+    return all < 0x80;
+}
+
+int normalizer_run(const struct normalizer *norm, struct normalizer_scratch *scratch, struct str text, struct str *ret,
+                   bool *keeps_start)
+{
+    struct run run = { norm, scratch, keeps_start };
+    int turn = 0, ascii = -1; // ascii: -1 not known yet
+    for (size_t i = 0; i < norm->n_steps && text.len > 0; i++) {
+        const struct normalizer_step *step = &norm->steps[i];
+        if (step->kind->keeps_ascii && ascii < 0) {
+            ascii = is_ascii(text);
+        }
+        if (step->kind->keeps_ascii && ascii > 0) {
+            continue;
+        }
+        struct strbuf *out = &scratch->buffers[turn];
+        strbuf_reset(out);
+        int r = step->kind->apply(step, &run, text, out);
+        if (r < 0) {
+            return r;
+        }
+        text = strbuf_str(out);
+        turn = !turn;
+        ascii = -1;
+    }
+    *ret = text;
+    return 0;
+}

@@ -1,0 +1,188 @@
+// Loading a tokenizer.json: each member goes to the part that knows it, in the order in which the parts depend on each
+// other.
+//
+// Members that say how to batch (truncation, padding) are ignored, as transformers does: they belong to training runs.
+#include "engine/text/spec.h"
+#include "engine/text/tokenizer_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_BYTES_MAX (512u << 20)
+
+static int check_root(const struct json *root, struct err *err)
+{
+    struct str version = STR("1.0");
+    if (root->type != JSON_OBJECT) {
+        return err_set(err, -EINVAL, "object expected, %s found", json_type_name(root->type));
+    }
+    int r = spec_str(root, "tokenizer", "version", SPEC_OPTIONAL, &version, err);
+    if (r == 0 && !str_eq(version, STR("1.0"))) {
+        return err_set(err, -EOPNOTSUPP, "version: \"%.*s\" is not supported, only 1.0", STR_ARG(version));
+    }
+    return r;
+}
+
+static int load_added(struct tokenizer *tok, const struct json *root, struct err *err)
+{
+    const struct json *list = json_get(root, STR("added_tokens"));
+    if (list && list->type != JSON_ARRAY) {
+        return err_set(err, -EINVAL, "added_tokens: array expected, %s found", json_type_name(list->type));
+    }
+    struct regex_scratch regex;
+    struct normalizer_scratch scratch = { .regex = &regex };
+    int r = regex_scratch_init(&regex);
+    if (r < 0) {
+        return r;
+    }
+    r = added_tokens_init(&tok->added, list, &tok->bpe, &tok->normalizer, &scratch, &tok->table, err);
+    normalizer_scratch_deinit(&scratch);
+    regex_scratch_deinit(&regex);
+    return r;
+}
+
+static int index_ids(struct tokenizer *tok)
+{
+    tok->n_ids = tok->bpe.written.n_ids;
+    for (size_t i = 0; i < tok->added.n_tokens; i++) {
+        uint32_t id = tok->added.tokens[i].id;
+        tok->n_ids = id >= tok->n_ids ? id + 1 : tok->n_ids;
+    }
+    tok->added_of_id = calloc(tok->n_ids + 1, sizeof *tok->added_of_id);
+    if (!tok->added_of_id) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < tok->added.n_tokens; i++) {
+        tok->added_of_id[tok->added.tokens[i].id] = (uint32_t)i + 1;
+    }
+    return 0;
+}
+
+// Special tokens stand for their written form; others for what the decoder makes of them.
+static int index_bytes(struct tokenizer *tok)
+{
+    struct strbuf bytes;
+    strbuf_init(&bytes, 0);
+    int r = vocab_table_init(&tok->token_bytes, tok->n_ids);
+    for (size_t id = 0; id < tok->n_ids && r == 0; id++) {
+        struct str form;
+        bool is_skippable;
+        if (!tokenizer_token_form(tok, (int32_t)id, &form, &is_skippable)) {
+            continue;
+        }
+        strbuf_reset(&bytes);
+        r = tokenizer_is_special(tok, (int32_t)id)
+                ? strbuf_append(&bytes, tok->added.tokens[tok->added_of_id[id] - 1].content)
+                : decoder_append_bytes(&tok->decoder, form, &bytes);
+        r = r ? r : vocab_table_set(&tok->token_bytes, (uint32_t)id, strbuf_str(&bytes));
+    }
+    strbuf_deinit(&bytes);
+    return r;
+}
+
+static int load_parts(struct tokenizer *tok, const struct json *root, struct err *err)
+{
+    const struct json *model;
+    int r = check_root(root, err);
+    r = r ? r : spec_container(root, "tokenizer", "model", JSON_OBJECT, SPEC_REQUIRED, &model, err);
+    r = r ? r : bpe_check_type(model, err);
+    r = r ? r : normalizer_init(&tok->normalizer, json_get(root, STR("normalizer")), &tok->table, err);
+    r = r ? r : pretokenizer_init(&tok->pretokenizer, json_get(root, STR("pre_tokenizer")), &tok->table, err);
+    r = r ? r : bpe_init(&tok->bpe, model, tok->pretokenizer.is_byte_level, err);
+    r = r ? r : load_added(tok, root, err);
+    r = r ? r : post_processor_init(&tok->post_processor, json_get(root, STR("post_processor")), err);
+    r = r ? r : decoder_init(&tok->decoder, json_get(root, STR("decoder")), &tok->table, err);
+    r = r ? r : index_ids(tok);
+    return r ? r : index_bytes(tok);
+}
+
+int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct tokenizer *tok = calloc(1, sizeof *tok);
+    const struct json *root = NULL;
+    int r = tok ? json_parse(&arena, json, &root, err) : -ENOMEM;
+    if (r == 0) {
+        unicode_table_init(&tok->table);
+        r = load_parts(tok, root, err);
+    }
+    arena_deinit(&arena);
+    if (r < 0) {
+        tokenizer_free(tok);
+        return r == -ENOMEM ? err_set(err, r, "out of memory") : r;
+    }
+    *ret = tok;
+    return 0;
+}
+
+void tokenizer_free(struct tokenizer *tok)
+{
+    if (!tok) {
+        return;
+    }
+    normalizer_deinit(&tok->normalizer);
+    pretokenizer_deinit(&tok->pretokenizer);
+    bpe_deinit(&tok->bpe);
+    added_tokens_deinit(&tok->added);
+    post_processor_deinit(&tok->post_processor);
+    decoder_deinit(&tok->decoder);
+    vocab_table_deinit(&tok->token_bytes);
+    free(tok->added_of_id);
+    free(tok);
+}
+
+static int read_file(int fd, struct strbuf *text)
+{
+    int r = 0;
+    for (;;) {
+        r = strbuf_reserve(text, 1 << 16);
+        if (r < 0) {
+            return r;
+        }
+        ssize_t n = read(fd, text->ptr + text->len, text->cap - text->len - 1);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? -errno : 0;
+        }
+        text->len += (size_t)n;
+    }
+}
+
+int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err)
+{
+    struct strbuf name, text;
+    struct stat st;
+    strbuf_init(&name, 0);
+    strbuf_init(&text, FILE_BYTES_MAX);
+    bool is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    int r = strbuf_printf(&name, is_dir ? "%s/tokenizer.json" : "%s", path);
+    int fd = r == 0 ? open(name.ptr, O_RDONLY | O_CLOEXEC) : -1;
+    if (r == 0 && fd < 0) {
+        r = err_set(err, -errno, "%s: %s", name.ptr, strerror(errno));
+    } else if (r == 0) {
+        if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < FILE_BYTES_MAX) {
+            strbuf_reserve(&text, (size_t)st.st_size + 1);
+        }
+        r = read_file(fd, &text);
+        if (r < 0) {
+            err_set(err, r, "%s: %s", name.ptr, strerror(-r));
+        } else {
+            r = tokenizer_from_json(strbuf_str(&text), ret, err);
+            if (r < 0) {
+                err_prefix(err, "%s", name.ptr);
+            }
+        }
+        close(fd);
+    }
+    strbuf_deinit(&text);
+    strbuf_deinit(&name);
+    return r;
+}
