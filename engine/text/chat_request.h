@@ -1,8 +1,8 @@
 // The OpenAI chat-completions request, typed and validated: every field is taken, or refused with its path.
 //
-// Error codes are the errno that a write to the mount returns: -EINVAL bad value, -EOPNOTSUPP a field that would change the
-// answer and that this server cannot honour, -ENOENT unknown model, -E2BIG prompt exceeds the context, -EFBIG body too large.
-// err.param is the field's path ("messages[2].content[0].type").
+// Error codes are the errno that a write to the mount returns: -EINVAL bad value, -EOPNOTSUPP a field that would change
+// the answer and that this server cannot honour, -ENOENT unknown model, -E2BIG prompt exceeds the context, -EFBIG body
+// too large. err.param is the field's path ("messages[2].content[0].type").
 #ifndef TOKFS_TEXT_CHAT_REQUEST_H
 #define TOKFS_TEXT_CHAT_REQUEST_H
 
@@ -12,17 +12,17 @@
 #include "engine/text/chat_template.h"
 #include "engine/text/tokenizer.h"
 
-#define STOP_STRINGS_MAX 16  // OpenAI allows 4; vLLM and llama-server more
+#define STOP_STRINGS_MAX      16 // OpenAI allows 4; vLLM and llama-server more
 #define STOP_STRING_BYTES_MAX 256
 
 struct sampling_params {
-    double temperature;   // >= 0; 0 = greedy
-    double top_p;         // (0, 1]
-    int64_t top_k;        // 0 or -1 = off
-    double min_p;         // [0, 1]
-    bool has_seed;        // otherwise the engine draws one
+    double temperature; // >= 0; 0 = greedy
+    double top_p;       // (0, 1]
+    int64_t top_k;      // 0 or -1 = off
+    double min_p;       // [0, 1]
+    bool has_seed;      // otherwise the engine draws one
     uint64_t seed;
-    int64_t max_tokens;   // -1: as many as the context allows
+    int64_t max_tokens; // -1: as many as the context allows
     int64_t min_tokens;
     bool ignore_eos;
     struct str stop[STOP_STRINGS_MAX]; // in the request's arena
@@ -32,12 +32,12 @@ struct sampling_params {
 void sampling_params_default(struct sampling_params *params); // OpenAI's: temperature 1, top_p 1
 
 struct chat_request {
-    struct str model;              // empty: the served one
-    const struct json *messages;   // validated array, content in a form that templates expect
-    const struct json *tools;      // array or NULL
-    const struct json *documents;  // array or NULL
+    struct str model;                   // empty: the served one
+    const struct json *messages;        // validated array, content in a form that templates expect
+    const struct json *tools;           // array or NULL
+    const struct json *documents;       // array or NULL
     const struct json *template_kwargs; // object or NULL
-    bool tool_choice_none;         // tools are not shown to the template
+    bool tool_choice_none;              // tools are not shown to the template
     bool stream, include_usage;
     bool add_generation_prompt, continue_final_message;
     struct sampling_params sampling;
@@ -45,8 +45,8 @@ struct chat_request {
 
 // Parses and validates one body (UTF-8 JSON object). Everything in *ret lives in the arena or borrows from `body`.
 int chat_request_parse(struct arena *arena, struct str body, struct chat_request *ret, struct err *err);
-// The same for sampling parameters alone: a JSON object, or lines "name value". Writes a JSON object with the same meaning to
-// *out (for merging into requests): the form in which a session keeps them.
+// The same for sampling parameters alone: a JSON object, or lines "name value". Writes a JSON object with the same
+// meaning to *out (for merging into requests): the form in which a session keeps them.
 int sampling_params_parse(struct arena *arena, struct str text, struct strbuf *out, struct err *err);
 // Tool schemas alone: a JSON array of tools (or one tool object). Validates.
 int chat_tools_parse(struct arena *arena, struct str text, const struct json **ret, struct err *err);

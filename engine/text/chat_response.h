@@ -12,13 +12,14 @@ struct chat_usage {
 
 // What all objects of one answer have in common.
 struct chat_response_head {
-    struct str id;     // "chatcmpl-..."
-    int64_t created;   // unix seconds
+    struct str id;   // "chatcmpl-..."
+    int64_t created; // unix seconds
     struct str model;
     struct str system_fingerprint;
 };
 
-// {"id":..., "object":"chat.completion", ..., "choices":[{"index":0,"message":{"role":"assistant","content":...},...}],"usage":{...}}
+// {"id":..., "object":"chat.completion", ...,
+// "choices":[{"index":0,"message":{"role":"assistant","content":...},...}],"usage":{...}}
 void chat_response_write(struct strbuf *out, const struct chat_response_head *head, struct str content,
                          struct str finish_reason, const struct chat_usage *usage);
 // One chunk. `role` only in the first; content.ptr NULL: no content member; finish_reason empty: null.
@@ -30,9 +31,9 @@ struct chat_chunk {
     bool no_choices;
 };
 void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_chunk *chunk);
-// {"error":{"message":...,"type":...,"param":...,"code":...}} for err->code (negative errno); the HTTP status that goes with it
-// is chat_error_http_status(err->code) (EINVAL 400, ENOENT 404, E2BIG 400, EFBIG 413, EOPNOTSUPP 400, EBUSY 409, EAGAIN 429, EDQUOT 429,
-// ESHUTDOWN 503, EIO 500, ...).
+// {"error":{"message":...,"type":...,"param":...,"code":...}} for err->code (negative errno); the HTTP status that goes
+// with it is chat_error_http_status(err->code) (EINVAL 400, ENOENT 404, E2BIG 400, EFBIG 413, EOPNOTSUPP 400, EBUSY
+// 409, EAGAIN 429, EDQUOT 429, ESHUTDOWN 503, EIO 500, ...).
 void chat_error_write(struct strbuf *out, const struct err *err);
 int chat_error_http_status(int code);
 

@@ -1,0 +1,194 @@
+// Writes OpenAI's answer objects: chat.completion, chat.completion.chunk and error. The order of members is fixed.
+//
+// Owns nothing; the caller's buffer carries a failed allocation as its sticky error.
+// Format: the schemas CreateChatCompletionResponse, CreateChatCompletionStreamResponse and ErrorResponse of OpenAI's
+// API description.
+#include "engine/text/chat_response.h"
+
+#include <errno.h>
+
+static void write_head(struct json_writer *w, const struct chat_response_head *head, const char *object)
+{
+    json_write_key(w, "id");
+    json_write_str(w, head->id);
+    json_write_key(w, "object");
+    json_write_cstr(w, object);
+    json_write_key(w, "created");
+    json_write_i64(w, head->created);
+    json_write_key(w, "model");
+    json_write_str(w, head->model);
+    if (head->system_fingerprint.len > 0) {
+        json_write_key(w, "system_fingerprint");
+        json_write_str(w, head->system_fingerprint);
+    }
+}
+
+static void write_usage(struct json_writer *w, const struct chat_usage *usage)
+{
+    json_write_key(w, "usage");
+    json_write_object_begin(w);
+    json_write_key(w, "prompt_tokens");
+    json_write_u64(w, usage->prompt_tokens);
+    json_write_key(w, "completion_tokens");
+    json_write_u64(w, usage->completion_tokens);
+    json_write_key(w, "total_tokens");
+    json_write_u64(w, usage->prompt_tokens + usage->completion_tokens);
+    json_write_key(w, "prompt_tokens_details");
+    json_write_object_begin(w);
+    json_write_key(w, "cached_tokens");
+    json_write_u64(w, usage->cached_tokens);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static void write_finish_reason(struct json_writer *w, struct str reason)
+{
+    json_write_key(w, "finish_reason");
+    if (reason.len > 0) {
+        json_write_str(w, reason);
+    } else {
+        json_write_null(w);
+    }
+}
+
+void chat_response_write(struct strbuf *out, const struct chat_response_head *head, struct str content,
+                         struct str finish_reason, const struct chat_usage *usage)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    write_head(&w, head, "chat.completion");
+    json_write_key(&w, "choices");
+    json_write_array_begin(&w);
+    json_write_object_begin(&w);
+    json_write_key(&w, "index");
+    json_write_i64(&w, 0);
+    json_write_key(&w, "message");
+    json_write_object_begin(&w);
+    json_write_key(&w, "role");
+    json_write_cstr(&w, "assistant");
+    json_write_key(&w, "content");
+    json_write_str(&w, content);
+    json_write_key(&w, "refusal");
+    json_write_null(&w);
+    json_write_object_end(&w);
+    json_write_key(&w, "logprobs");
+    json_write_null(&w);
+    write_finish_reason(&w, finish_reason);
+    json_write_object_end(&w);
+    json_write_array_end(&w);
+    if (usage != NULL) {
+        write_usage(&w, usage);
+    }
+    json_write_object_end(&w);
+}
+
+static void write_chunk_choice(struct json_writer *w, const struct chat_chunk *chunk)
+{
+    json_write_object_begin(w);
+    json_write_key(w, "index");
+    json_write_i64(w, 0);
+    json_write_key(w, "delta");
+    json_write_object_begin(w);
+    if (chunk->role) {
+        json_write_key(w, "role");
+        json_write_cstr(w, "assistant");
+    }
+    if (chunk->content.ptr != NULL) {
+        json_write_key(w, "content");
+        json_write_str(w, chunk->content);
+    }
+    json_write_object_end(w);
+    json_write_key(w, "logprobs");
+    json_write_null(w);
+    write_finish_reason(w, chunk->finish_reason);
+    json_write_object_end(w);
+}
+
+void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_chunk *chunk)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    write_head(&w, head, "chat.completion.chunk");
+    json_write_key(&w, "choices");
+    json_write_array_begin(&w);
+    if (!chunk->no_choices) {
+        write_chunk_choice(&w, chunk);
+    }
+    json_write_array_end(&w);
+    if (chunk->usage != NULL) {
+        write_usage(&w, chunk->usage);
+    }
+    json_write_object_end(&w);
+}
+
+// How each errno looks over HTTP. `code` is OpenAI's machine-readable reason, NULL where it has none.
+static const struct {
+    int code;
+    int http_status;
+    const char *type;
+    const char *reason;
+} error_forms[] = {
+    { -EINVAL, 400, "invalid_request_error", NULL },
+    { -EOPNOTSUPP, 400, "invalid_request_error", "unsupported_parameter" },
+    { -E2BIG, 400, "invalid_request_error", "context_length_exceeded" },
+    { -ENOENT, 404, "invalid_request_error", "model_not_found" },
+    { -EACCES, 403, "invalid_request_error", "permission_denied" },
+    { -EPERM, 403, "invalid_request_error", "permission_denied" },
+    { -EFBIG, 413, "invalid_request_error", "request_too_large" },
+    { -EBUSY, 409, "invalid_request_error", "conflict" },
+    { -EAGAIN, 429, "rate_limit_error", "queue_full" },
+    { -EDQUOT, 429, "rate_limit_error", "rate_limit_exceeded" },
+    { -ECANCELED, 499, "server_error", "request_cancelled" },
+    { -ESHUTDOWN, 503, "server_error", "shutting_down" },
+    { -ENOMEM, 503, "server_error", "out_of_memory" },
+};
+static const size_t n_error_forms = sizeof(error_forms) / sizeof(error_forms[0]);
+
+int chat_error_http_status(int code)
+{
+    for (size_t i = 0; i < n_error_forms; i++) {
+        if (error_forms[i].code == code) {
+            return error_forms[i].http_status;
+        }
+    }
+    return 500;
+}
+
+void chat_error_write(struct strbuf *out, const struct err *err)
+{
+    const char *type = "server_error", *reason = "internal_error";
+    struct json_writer w;
+
+    for (size_t i = 0; i < n_error_forms; i++) {
+        if (error_forms[i].code == err->code) {
+            type = error_forms[i].type;
+            reason = error_forms[i].reason;
+        }
+    }
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_key(&w, "error");
+    json_write_object_begin(&w);
+    json_write_key(&w, "message");
+    json_write_cstr(&w, err->msg);
+    json_write_key(&w, "type");
+    json_write_cstr(&w, type);
+    json_write_key(&w, "param");
+    if (err->param[0] != 0) {
+        json_write_cstr(&w, err->param);
+    } else {
+        json_write_null(&w);
+    }
+    json_write_key(&w, "code");
+    if (reason != NULL) {
+        json_write_cstr(&w, reason);
+    } else {
+        json_write_null(&w);
+    }
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+}
