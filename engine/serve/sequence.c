@@ -26,7 +26,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_RESERVE 4096 // more than a step ever holds, but for long runs of ill-formed bytes
+// More than is ever held, but for long runs of byte-fallback tokens.
+#define TEXT_RESERVE        4096
+#define DETOKENIZER_RESERVE 512
 
 int sequence_init(struct sequence *seq, const struct sequence_env *env)
 {
@@ -37,7 +39,8 @@ int sequence_init(struct sequence *seq, const struct sequence_env *env)
     detokenizer_init_continued(&seq->detok, env->tok, true);
     int rc = strbuf_reserve(&seq->text, TEXT_RESERVE);
     for (size_t i = 0; i < DETOKENIZER_STEPS_MAX && rc == 0; i++) {
-        rc = strbuf_reserve(&seq->detok.steps[i].held, TEXT_RESERVE / 4);
+        rc = strbuf_reserve(&seq->detok.steps[i].held, DETOKENIZER_RESERVE);
+        rc = rc == 0 ? strbuf_reserve(&seq->detok.steps[i].text, DETOKENIZER_RESERVE) : rc;
     }
     if (!seq->tokens || !seq->pages || rc < 0) {
         sequence_deinit(seq);
@@ -55,6 +58,19 @@ void sequence_deinit(struct sequence *seq)
     detokenizer_deinit(&seq->detok);
 }
 
+// A fresh detokenizer with the memory of the slot's last one.
+static void restart_detokenizer(struct sequence *seq)
+{
+    struct detokenizer old = seq->detok;
+    detokenizer_init_continued(&seq->detok, seq->env->tok, true);
+    for (size_t i = 0; i < DETOKENIZER_STEPS_MAX; i++) {
+        strbuf_reset(&old.steps[i].held);
+        strbuf_reset(&old.steps[i].text);
+        seq->detok.steps[i].held = old.steps[i].held;
+        seq->detok.steps[i].text = old.steps[i].text;
+    }
+}
+
 void sequence_begin(struct sequence *seq, struct tokfs_completion *completion, uint64_t now_ns)
 {
     assert(seq->state == SEQUENCE_EMPTY && seq->n_pages == 0);
@@ -65,7 +81,7 @@ void sequence_begin(struct sequence *seq, struct tokfs_completion *completion, u
     memcpy(seq->tokens, completion->prompt, completion->n_prompt * sizeof(*seq->tokens));
     seq->n_tokens = completion->n_prompt;
     seq->n_computed = 0;
-    detokenizer_init_continued(&seq->detok, seq->env->tok, true);
+    restart_detokenizer(seq);
     strbuf_reset(&seq->text);
     seq->n_ready = 0;
     seq->owes_started = true;
