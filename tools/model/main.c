@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = { &command_info, &command_random, &command_logits };
+static const struct command *const commands[] = { &command_info, &command_random, &command_logits, &command_tokenize,
+                                                  &command_detokenize };
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))
 
 static int help(FILE *out, int status)
@@ -13,7 +14,7 @@ static int help(FILE *out, int status)
     fprintf(out, "usage: tokfs-model COMMAND [OPTION...] DIR\n\n"
                  "DIR is a model directory as Hugging Face lays it out.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++) {
-        fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     }
     fprintf(out, "\nOptions: --help, --version; \"tokfs-model COMMAND --help\" lists the command's own.\n");
     return status;
