@@ -28,7 +28,7 @@ static int vocab_n_ids(const struct json *vocab, size_t *ret, struct err *err)
     const struct json *key = json_first(vocab);
     for (size_t i = 0; i < vocab->n_children; i++) {
         const struct json *value = json_next(key);
-        uint32_t id;
+        uint32_t id = 0;
         int r = vocab_id(key, value, &id, err);
         if (r < 0) {
             return r;

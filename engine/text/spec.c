@@ -31,7 +31,7 @@ static int member(const struct json *object, const char *where, const char *key,
 int spec_str(const struct json *object, const char *where, const char *key, enum spec_need need, struct str *ret,
              struct err *err)
 {
-    const struct json *value;
+    const struct json *value = NULL;
     int r = member(object, where, key, need, JSON_STRING, &value, err);
     if (r == 0) {
         *ret = value->text;
@@ -42,7 +42,7 @@ int spec_str(const struct json *object, const char *where, const char *key, enum
 int spec_bool(const struct json *object, const char *where, const char *key, enum spec_need need, bool *ret,
               struct err *err)
 {
-    const struct json *value;
+    const struct json *value = NULL;
     int r = member(object, where, key, need, JSON_BOOL, &value, err);
     if (r == 0) {
         *ret = value->boolean;
@@ -53,7 +53,7 @@ int spec_bool(const struct json *object, const char *where, const char *key, enu
 int spec_u32(const struct json *object, const char *where, const char *key, enum spec_need need, uint32_t *ret,
              struct err *err)
 {
-    const struct json *value;
+    const struct json *value = NULL;
     int r = member(object, where, key, need, JSON_NUMBER, &value, err);
     int64_t number;
     if (r != 0) {
