@@ -1,0 +1,138 @@
+// Gathering of written pieces.
+//
+// EMPTY --first byte that is not white space--> JSON or TEXT --body_reset--> EMPTY. A refused piece sets `failed`: the
+// rest of the same text (a shell writes line by line and does not stop at an error) must not be taken for a new one.
+#include "fs/body.h"
+#include "engine/base/utf8.h"
+#include <errno.h>
+
+void body_init(struct body *body, size_t bytes_max, unsigned takes)
+{
+    *body = (struct body){ .takes = takes };
+    strbuf_init(&body->bytes, bytes_max);
+    json_scan_init(&body->scan);
+}
+
+void body_deinit(struct body *body)
+{
+    strbuf_deinit(&body->bytes);
+}
+
+void body_reset(struct body *body)
+{
+    strbuf_reset(&body->bytes);
+    json_scan_init(&body->scan);
+    body->kind = BODY_EMPTY;
+    body->n_checked = 0;
+    body->failed = 0;
+}
+
+static struct str skip_space(struct str s)
+{
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\n' || s.ptr[0] == '\t' || s.ptr[0] == '\r')) {
+        s = str_skip(s, 1);
+    }
+    return s;
+}
+
+static int choose_kind(struct body *body, char first, struct tokfs_error *reason)
+{
+    if (first == '{' || (first == '[' && body->takes & BODY_TAKES_ARRAY)) {
+        body->kind = BODY_JSON;
+    } else if (body->takes & BODY_TAKES_TEXT) {
+        body->kind = BODY_TEXT;
+    } else {
+        const char *wanted = body->takes & BODY_TAKES_ARRAY ? "array or object" : "object";
+        unsigned char byte = (unsigned char)first;
+        if (byte >= 0x20 && byte < 0x7f) {
+            return reason_set(reason, -EINVAL, NULL, "a JSON %s is expected, not text that begins with '%c'", wanted,
+                              byte);
+        }
+        return reason_set(reason, -EINVAL, NULL, "a JSON %s is expected, not text that begins with byte 0x%02x", wanted,
+                          byte);
+    }
+    return 0;
+}
+
+static int feed_json(struct body *body, struct str bytes, struct tokfs_error *reason)
+{
+    struct err err = { 0 };
+    int r = json_scan_feed(&body->scan, bytes, &err);
+    if (r < 0) {
+        reason_from_err(reason, &err);
+        return r;
+    }
+    return r == JSON_SCAN_COMPLETE ? BODY_COMPLETE : BODY_MORE;
+}
+
+static int feed_text(struct body *body, struct tokfs_error *reason)
+{
+    struct str rest = str_skip(strbuf_str(&body->bytes), body->n_checked);
+    size_t n_valid = utf8_valid_len(rest);
+    body->n_checked += n_valid;
+    struct str bad = str_skip(rest, n_valid);
+    if (bad.len > 0 && bad.len != utf8_incomplete_tail(bad)) {
+        return reason_set(reason, -EINVAL, NULL, "text is not UTF-8 at byte %zu (0x%02x)", body->n_checked,
+                          (unsigned char)bad.ptr[0]);
+    }
+    return BODY_MORE;
+}
+
+static int append(struct body *body, struct str bytes, struct tokfs_error *reason)
+{
+    int r = strbuf_append(&body->bytes, bytes);
+    if (r == -EFBIG) {
+        return reason_set(reason, r, NULL, "longer than the limit of %zu bytes", body->bytes.len_max);
+    }
+    return r < 0 ? reason_set(reason, r, NULL, "out of memory") : 0;
+}
+
+int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason)
+{
+    int r = body->failed;
+    if (r < 0) {
+        return r; // the reason was given with the piece that failed
+    }
+    if (body->kind == BODY_EMPTY) {
+        bytes = skip_space(bytes);
+        if (bytes.len == 0) {
+            return BODY_MORE;
+        }
+        r = choose_kind(body, bytes.ptr[0], reason);
+    }
+    if (r == 0) {
+        r = append(body, bytes, reason);
+    }
+    if (r == 0) {
+        r = body->kind == BODY_JSON ? feed_json(body, bytes, reason) : feed_text(body, reason);
+    }
+    if (r < 0) {
+        body->failed = r;
+    }
+    return r;
+}
+
+int body_check_end(const struct body *body, struct tokfs_error *reason)
+{
+    if (body->kind == BODY_JSON) {
+        struct err err = { 0 };
+        int r = json_scan_end(&body->scan, &err);
+        if (r < 0) {
+            reason_from_err(reason, &err);
+        }
+        return r;
+    }
+    if (body->kind == BODY_TEXT && body->n_checked < body->bytes.len) {
+        return reason_set(reason, -EINVAL, NULL, "text ends inside a UTF-8 character");
+    }
+    return 0;
+}
+
+struct str body_text(const struct body *body)
+{
+    struct str text = strbuf_str(&body->bytes);
+    if (text.len > 0 && text.ptr[text.len - 1] == '\n') {
+        text.len--;
+    }
+    return text;
+}

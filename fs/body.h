@@ -1,0 +1,38 @@
+// What one open file has been given so far: JSON, told complete by the write that completes it, or plain text, which
+// ends with its writer. Writes come in pieces of any size; their offsets mean nothing.
+#ifndef TOKFS_FS_BODY_H
+#define TOKFS_FS_BODY_H
+
+#include "engine/base/json.h"
+#include "fs/user_errors.h"
+
+enum body_kind { BODY_EMPTY, BODY_JSON, BODY_TEXT };
+
+enum {                         // what a file takes
+    BODY_TAKES_TEXT = 1 << 0,  // anything that does not begin with a brace
+    BODY_TAKES_ARRAY = 1 << 1, // a JSON array as well as an object
+};
+
+enum body_result { BODY_MORE, BODY_COMPLETE };
+
+struct body {
+    struct strbuf bytes;
+    struct json_scan scan; // JSON: state after all of `bytes`
+    size_t n_checked;      // text: bytes known to be UTF-8
+    enum body_kind kind;
+    unsigned takes;
+    int failed; // errno of a piece that was refused: what follows it is refused alike until body_reset
+};
+
+void body_init(struct body *body, size_t bytes_max, unsigned takes);
+void body_deinit(struct body *body);
+void body_reset(struct body *body); // as if nothing had been written; keeps the memory
+// enum body_result, or -EINVAL (JSON or UTF-8 is ill formed; reason), -EFBIG, -ENOMEM. White space before anything else
+// is taken and ignored, so that the line end after a complete body begins nothing.
+int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason);
+// Whether text that ends here is whole: -EINVAL when it ends inside a character, or inside JSON.
+int body_check_end(const struct body *body, struct tokfs_error *reason);
+// Plain text as a message: without the line end that `echo` puts after it.
+struct str body_text(const struct body *body);
+
+#endif

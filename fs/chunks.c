@@ -1,0 +1,129 @@
+// The phases of a cursor: ROLE (as soon as the turn is accepted), PIECES (one chunk per piece of text), FINISH (the
+// finish reason, or the error object of a turn that failed), USAGE and DONE (SSE only), END. A phase that has nothing
+// to say is stepped over.
+#include "fs/chunks.h"
+#include "fs/mount.h"
+#include <errno.h>
+#include <stdlib.h>
+
+void chunk_cursor_init(struct chunk_cursor *cursor, enum chunk_form form)
+{
+    *cursor = (struct chunk_cursor){ .form = form };
+}
+
+static bool has_failed(const struct turn *turn)
+{
+    return turn->state == TURN_FAILED || turn->state == TURN_CANCELLED;
+}
+
+static int emit(enum chunk_form form, struct str json, struct strbuf *out)
+{
+    if (form == CHUNKS_SSE) {
+        strbuf_append(out, STR("data: "));
+    }
+    strbuf_append(out, json);
+    strbuf_append(out, form == CHUNKS_SSE ? STR("\n\n") : STR("\n"));
+    return out->error ? out->error : 1;
+}
+
+static int emit_buffer(enum chunk_form form, int r, struct tokfs_buffer *json, struct strbuf *out)
+{
+    if (r == 0) {
+        r = emit(form, (struct str){ json->ptr, json->len }, out);
+        free(json->ptr);
+    }
+    return r;
+}
+
+static int emit_chunk(enum chunk_form form, const struct turn *turn, const struct tokfs_chunk *chunk,
+                      struct strbuf *out)
+{
+    struct tokfs_answer_head head = { turn->id, turn->created, turn->mount->info.model };
+    struct tokfs_buffer json = { 0 };
+    return emit_buffer(form, tokfs_write_chunk(&head, chunk, &json), &json, out);
+}
+
+static int emit_finish(enum chunk_form form, const struct turn *turn, struct strbuf *out)
+{
+    if (has_failed(turn)) {
+        struct tokfs_buffer json = { 0 };
+        return emit_buffer(form, tokfs_write_error(&turn->error, &json), &json, out);
+    }
+    struct tokfs_chunk chunk = { .finish_reason = turn->finish_reason };
+    chunk.usage = form == CHUNKS_NDJSON ? &turn->usage : NULL;
+    return emit_chunk(form, turn, &chunk, out);
+}
+
+// The phase that really comes next: steps over those that are through or do not apply. CHUNK_PIECES is held as long as
+// the turn may still grow.
+static enum chunk_phase settle(const struct chunk_cursor *cursor, const struct turn *turn)
+{
+    enum chunk_phase phase = cursor->phase;
+    if (turn->state == TURN_IDLE) {
+        return CHUNK_END;
+    }
+    if (phase == CHUNK_ROLE && !turn->is_accepted && turn_is_ended(turn)) {
+        phase = CHUNK_FINISH; // refused: only the error
+    }
+    if (phase == CHUNK_PIECES && cursor->piece_idx == turn->n_pieces && turn_is_ended(turn)) {
+        phase = CHUNK_FINISH;
+    }
+    if (phase == CHUNK_USAGE && (cursor->form != CHUNKS_SSE || !turn->include_usage || has_failed(turn))) {
+        phase = CHUNK_DONE;
+    }
+    if (phase == CHUNK_DONE && cursor->form != CHUNKS_SSE) {
+        phase = CHUNK_END;
+    }
+    return phase;
+}
+
+bool chunk_has_next(const struct chunk_cursor *cursor, const struct turn *turn)
+{
+    switch (settle(cursor, turn)) {
+    case CHUNK_ROLE: return turn->is_accepted;
+    case CHUNK_PIECES: return cursor->piece_idx < turn->n_pieces;
+    case CHUNK_END: return false;
+    default: return true;
+    }
+}
+
+static int emit_piece(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
+{
+    size_t len = turn->pieces[cursor->piece_idx];
+    struct tokfs_chunk chunk = { .content = turn->text.ptr + cursor->text_offset, .content_len = len };
+    int r = emit_chunk(cursor->form, turn, &chunk, out);
+    if (r > 0) {
+        cursor->piece_idx++;
+        cursor->text_offset += len;
+    }
+    return r;
+}
+
+int chunk_next(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
+{
+    if (!chunk_has_next(cursor, turn)) {
+        return 0;
+    }
+    cursor->phase = settle(cursor, turn);
+    int r = 0;
+    switch (cursor->phase) {
+    case CHUNK_ROLE: {
+        struct tokfs_chunk chunk = { .role = true, .content = "" };
+        r = emit_chunk(cursor->form, turn, &chunk, out);
+        break;
+    }
+    case CHUNK_PIECES: return emit_piece(cursor, turn, out);
+    case CHUNK_FINISH: r = emit_finish(cursor->form, turn, out); break;
+    case CHUNK_USAGE: {
+        struct tokfs_chunk chunk = { .usage = &turn->usage, .no_choices = true };
+        r = emit_chunk(cursor->form, turn, &chunk, out);
+        break;
+    }
+    case CHUNK_DONE: r = emit(cursor->form, STR("[DONE]"), out); break;
+    case CHUNK_END: return 0;
+    }
+    if (r > 0) {
+        cursor->phase++;
+    }
+    return r;
+}

@@ -1,0 +1,269 @@
+// Open files. A struct file lives from its open to its RELEASE (or to the end of the mount, which frees those that the
+// kernel did not release); it holds a reference to its session, so that what it reads stays when the session is
+// removed.
+//
+// An open is parked like a read: the file exists already, is_opened tells whether the kernel knows it.
+#include "fs/file.h"
+#include "fs/mount.h"
+#include "fs/node.h"
+#include "fs/session.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <stdlib.h>
+
+static struct file *file_from_info(const struct fuse_file_info *fi)
+{
+    return (struct file *)(uintptr_t)fi->fh;
+}
+
+static struct file *file_new(struct mount *mount, fuse_req_t req, struct node *node, int flags)
+{
+    struct file *file = calloc(1, sizeof(*file));
+    if (!file) {
+        return NULL;
+    }
+    const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    file->type = node->type;
+    file->mount = mount;
+    file->node = node;
+    file->flags = flags;
+    file->uid = ctx->uid;
+    file->gid = ctx->gid;
+    file->pid = ctx->pid;
+    strbuf_init(&file->snapshot, 0);
+    list_init(&file->watch_link);
+    list_init(&file->link);
+    list_append(&mount->files, &file->link);
+    mount->counts.n_files++;
+    if (node->session) {
+        file->session = session_ref(node->session);
+        file->channel = &node->session->channel;
+        session_touch(node->session);
+    }
+    return file;
+}
+
+void file_free(struct file *file)
+{
+    channel_unwatch(file);
+    if (file->type->close) {
+        file->type->close(file);
+    }
+    strbuf_deinit(&file->snapshot);
+    list_remove(&file->link);
+    file->mount->counts.n_files--;
+    session_unref(file->session);
+    free(file);
+}
+
+int file_slice(struct str content, size_t size, uint64_t offset, struct str *ret_bytes)
+{
+    struct str rest = str_skip(content, offset > content.len ? content.len : (size_t)offset);
+    *ret_bytes = str_take(rest, size);
+    return (int)ret_bytes->len;
+}
+
+static bool is_stale(const struct file *file)
+{
+    return file->session && file->session->is_removed;
+}
+
+static int file_open(struct file *file)
+{
+    if (is_stale(file)) {
+        return -ESTALE;
+    }
+    int r = file->type->open ? file->type->open(file) : 0;
+    if (r == 0 && file->type->render) {
+        r = file->type->render(file, &file->snapshot);
+        if (r == 0) {
+            r = file->snapshot.error;
+        }
+    }
+    return r;
+}
+
+static int file_read(struct file *file, size_t size, uint64_t offset, struct str *ret_bytes)
+{
+    if (is_stale(file)) {
+        return -ESTALE;
+    }
+    if (!file->type->read) {
+        return file_slice(strbuf_str(&file->snapshot), size, offset, ret_bytes);
+    }
+    return file->type->read(file, size, offset, ret_bytes);
+}
+
+int file_resume(struct file *file, enum parked_kind kind, size_t size, uint64_t offset, struct str *ret_bytes)
+{
+    switch (kind) {
+    case PARKED_OPEN: return file_open(file);
+    case PARKED_READ: return file_read(file, size, offset, ret_bytes);
+    case PARKED_WRITE: {
+        int r = is_stale(file) ? -ESTALE : file->type->write_done(file);
+        return r == 0 ? (int)size : r;
+    }
+    }
+    return -EIO;
+}
+
+void file_interrupted(struct file *file, enum parked_kind kind)
+{
+    if (kind == PARKED_WRITE && file->type->write_abort) {
+        file->type->write_abort(file);
+    }
+}
+
+bool file_is_readable(struct file *file)
+{
+    return is_stale(file) || !file->type->is_readable || file->type->is_readable(file);
+}
+
+// The kernel learns the size of a file that is read through its page cache from the LOOKUP before the open, which may
+// have been made while the answer was still growing. Storing the last byte tells it the size now. Only for the first
+// open of a NODE_FRESH node: nobody can hold a page of it locked, so the store cannot wait for a request that waits for
+// us.
+static void announce_size(struct file *file)
+{
+    struct str content = strbuf_str(&file->snapshot);
+    if (file->node->is_sized || content.len == 0) {
+        return;
+    }
+    file->node->is_sized = true;
+    struct fuse_bufvec buf = FUSE_BUFVEC_INIT(1);
+    buf.buf[0].mem = (char *)(uintptr_t)(content.ptr + content.len - 1);
+    fuse_lowlevel_notify_store(file->mount->fuse, node_number(file->mount, file->node), (off_t)content.len - 1, &buf,
+                               0);
+}
+
+static void answer_open(fuse_req_t req, struct file *file, int result)
+{
+    const struct node_type *type = file->type;
+    if (result != 0) {
+        fuse_reply_err(req, -result);
+        file_free(file);
+        return;
+    }
+    // libfuse 3.14 has no field for FOPEN_STREAM, hence the reply in the kernel's own form.
+    struct fuse_open_out out = { .fh = (uintptr_t)file };
+    out.open_flags = type->flags & NODE_CACHED ? 0 : FOPEN_DIRECT_IO;
+    if (type->flags & NODE_STREAM) {
+        out.open_flags |= FOPEN_STREAM;
+    }
+    if (type->flags & NODE_CACHED) {
+        announce_size(file);
+    }
+    file->is_opened = true;
+    if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) != 0) {
+        file_free(file); // the opener is gone: no RELEASE will come
+    }
+}
+
+void file_answer(fuse_req_t req, struct file *file, enum parked_kind kind, int result, struct str bytes)
+{
+    if (kind == PARKED_OPEN) {
+        answer_open(req, file, result);
+    } else if (result < 0) {
+        fuse_reply_err(req, -result);
+    } else if (kind == PARKED_WRITE) {
+        fuse_reply_write(req, (size_t)result);
+    } else {
+        fuse_reply_buf(req, bytes.ptr, bytes.len);
+    }
+}
+
+// Sends the result of a handler, or parks the request.
+static void finish(fuse_req_t req, struct file *file, enum parked_kind kind, int result, struct str bytes, size_t size,
+                   uint64_t offset)
+{
+    if (result == FILE_WAIT && kind != PARKED_WRITE && file->flags & O_NONBLOCK) {
+        result = -EAGAIN;
+    }
+    if (result == FILE_WAIT) {
+        channel_park(file->channel, req, file, kind, size, offset);
+    } else {
+        file_answer(req, file, kind, result, bytes);
+    }
+}
+
+void file_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *node = node_from_ino(mount, ino);
+    if (mount->counts.n_files >= mount->limits.n_files) {
+        fuse_reply_err(req, ENFILE);
+        return;
+    }
+    struct file *file = file_new(mount, req, node, fi->flags);
+    if (!file) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    finish(req, file, PARKED_OPEN, file_open(file), (struct str){ 0 }, 0, 0);
+}
+
+void file_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    struct file *file = file_from_info(fi);
+    struct str bytes = { 0 };
+    (void)ino;
+    file->flags = fi->flags; // fcntl may have changed O_NONBLOCK
+    int result = offset < 0 ? -EINVAL : file_read(file, size, (uint64_t)offset, &bytes);
+    finish(req, file, PARKED_READ, result, bytes, size, (uint64_t)offset);
+}
+
+void file_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
+                   struct fuse_file_info *fi)
+{
+    struct file *file = file_from_info(fi);
+    (void)ino;
+    (void)offset; // pieces are taken in the order in which they come
+    file->pid = fuse_req_ctx(req)->pid;
+    int result = -EBADF;
+    if (is_stale(file)) {
+        result = -ESTALE;
+    } else if (file->type->write) {
+        result = file->type->write(file, (struct str){ buf, size });
+        result = result == 0 ? (int)size : result;
+    }
+    finish(req, file, PARKED_WRITE, result, (struct str){ 0 }, size, 0);
+}
+
+void file_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct file *file = file_from_info(fi);
+    (void)ino;
+    fuse_reply_err(req, file->type->flush && !is_stale(file) ? -file->type->flush(file) : 0);
+}
+
+void file_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    (void)ino;
+    file_free(file_from_info(fi));
+    fuse_reply_err(req, 0);
+}
+
+void file_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+    (void)ino;
+    (void)datasync;
+    (void)fi;
+    fuse_reply_err(req, 0); // nothing is held back
+}
+
+void file_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *handle)
+{
+    struct file *file = file_from_info(fi);
+    (void)ino;
+    bool is_readable = file_is_readable(file);
+    unsigned events = (is_readable ? POLLIN | POLLRDNORM : 0u) | (file->type->write ? POLLOUT | POLLWRNORM : 0u);
+    if (handle && file->channel) {
+        channel_watch(file->channel, file, handle);
+    } else if (handle) {
+        fuse_pollhandle_destroy(handle);
+    }
+    fuse_reply_poll(req, events);
+}

@@ -1,0 +1,383 @@
+// The mount's glue: ring, device, engine descriptor, signals, timers, and the order of starting and ending.
+//
+// The FUSE descriptor is made non-blocking: the ring then polls it and reads in the loop's own thread, so requests are
+// handled in the order in which the kernel queued them (a RELEASE that submits an input comes before the open of its
+// output), which reads blocking in worker threads would not promise.
+#include "fs/mount.h"
+#include "fs/root_files.h"
+#include "fs/session_table.h"
+#include "fs/turn.h"
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RECEIVE_BYTES   (MOUNT_WRITE_BYTES_MAX + 4096)
+#define EVENTS_PER_TURN 4096 // of the engine; the device gets its turn in between
+
+const struct mount_limits mount_limits_default = {
+    .n_sessions = 10000,
+    .n_files = 65536,
+    .n_parked = 65536,
+    .body_bytes = 8u << 20,
+    .setting_bytes = 256u << 10,
+    .drain_ms = 10000,
+    .linger_ms = 1000,
+};
+
+bool mount_is_draining(const struct mount *mount)
+{
+    return mount->phase != MOUNT_SERVING;
+}
+
+// ---- ending --------------------------------------------------------------------------------------------------------
+
+static void stop(struct mount *mount)
+{
+    if (mount->phase != MOUNT_STOPPED) {
+        mount->phase = MOUNT_STOPPED;
+        loop_stop(mount->loop);
+    }
+}
+
+// Out of the namespace without waiting: what is open stays open. Never waits for the helper program, which may itself
+// ask the mount something.
+static void detach_lazily(struct mount *mount)
+{
+    if (geteuid() == 0) {
+        umount2(mount->mountpoint, MNT_DETACH);
+        return;
+    }
+    char *argv[] = { "fusermount3", "-u", "-q", "-z", "--", mount->mountpoint, NULL };
+    char *envp[] = { "PATH=/usr/bin:/bin:/usr/local/bin", NULL };
+    pid_t pid;
+    if (posix_spawnp(&pid, argv[0], NULL, NULL, argv, envp) == 0) {
+        mount->helper = pid;
+    }
+}
+
+static void on_timer(struct loop_op *op, int res)
+{
+    struct mount *mount = list_entry(op, struct mount, timer_op);
+    if (res < 0) {
+        return;
+    }
+    if (mount->phase == MOUNT_DETACHED) {
+        stop(mount);
+    } else if (mount->phase == MOUNT_DRAINING) {
+        list_for_each(link, next, &mount->running)
+        {
+            turn_cancel(list_entry(link, struct turn, link));
+        }
+    }
+}
+
+static void detach(struct mount *mount)
+{
+    mount->phase = MOUNT_DETACHED;
+    loop_cancel(mount->loop, &mount->timer_op);
+    if (mount->mountpoint) {
+        mount->was_detached = true;
+        detach_lazily(mount);
+    }
+}
+
+// Called between the loop's turns, so that nothing of a turn that just ended is left unsaid.
+static void go_on_draining(struct mount *mount)
+{
+    if (mount->phase == MOUNT_DRAINING && mount->counts.n_running == 0) {
+        detach(mount);
+    }
+    if (mount->phase == MOUNT_DETACHED && !mount->timer_op.is_pending) {
+        loop_timer(mount->loop, &mount->timer_op, (uint64_t)mount->limits.linger_ms * 1000000u);
+    }
+}
+
+void mount_drain(struct mount *mount)
+{
+    if (mount->phase == MOUNT_SERVING) {
+        mount->phase = MOUNT_DRAINING;
+        loop_timer(mount->loop, &mount->timer_op, (uint64_t)mount->limits.drain_ms * 1000000u);
+    } else { // asked twice: in a hurry
+        stop(mount);
+    }
+}
+
+// ---- the loop's callbacks ------------------------------------------------------------------------------------------
+
+void mount_flush(struct mount *mount)
+{
+    while (!list_is_empty(&mount->dirty_channels)) {
+        channel_flush(list_entry(mount->dirty_channels.next, struct channel, dirty_link));
+    }
+}
+
+static void on_turn_end(void *ctx)
+{
+    struct mount *mount = ctx;
+    mount_flush(mount);
+    go_on_draining(mount);
+}
+
+void mount_process(struct mount *mount, const struct fuse_buf *buf)
+{
+    fuse_session_process_buf(mount->fuse, buf);
+    if (fuse_session_exited(mount->fuse)) {
+        stop(mount);
+    }
+}
+
+static void receive(struct receiver *receiver)
+{
+    struct mount *mount = receiver->mount;
+    loop_read(mount->loop, &receiver->op, fuse_session_fd(mount->fuse), receiver->mem, RECEIVE_BYTES, (uint64_t)-1);
+}
+
+static void on_request(struct loop_op *op, int res)
+{
+    struct receiver *receiver = list_entry(op, struct receiver, op);
+    struct mount *mount = receiver->mount;
+    if (res > 0) {
+        struct fuse_buf buf = { .size = (size_t)res, .mem = receiver->mem };
+        mount_process(mount, &buf);
+    } else if (res != -EINTR && res != -EAGAIN && res != -ENOENT) { // ENOENT: the request was withdrawn
+        stop(mount);                                                // ENODEV: unmounted
+    }
+    if (mount->phase != MOUNT_STOPPED) {
+        receive(receiver);
+    }
+}
+
+void mount_take_events(struct mount *mount)
+{
+    struct tokfs_event event;
+    for (int i = 0; i < EVENTS_PER_TURN && tokfs_poll(mount->engine, &event); i++) {
+        turn_take_event(event.user, &event);
+    }
+}
+
+static void on_engine(struct loop_op *op, int res)
+{
+    struct mount *mount = list_entry(op, struct mount, engine_op);
+    if (res >= 0) {
+        mount_take_events(mount);
+    }
+    if (mount->phase != MOUNT_STOPPED) {
+        loop_poll(mount->loop, &mount->engine_op, tokfs_engine_fd(mount->engine), POLLIN);
+    }
+}
+
+static void on_signal(struct loop_op *op, int res)
+{
+    struct mount *mount = list_entry(op, struct mount, signal_op);
+    if (res > 0) {
+        mount_drain(mount);
+    }
+    if (mount->phase != MOUNT_STOPPED) {
+        loop_read(mount->loop, &mount->signal_op, mount->signal_fd, mount->signal_buf, sizeof(mount->signal_buf),
+                  (uint64_t)-1);
+    }
+}
+
+void mount_on_init(struct mount *mount, struct fuse_conn_info *conn)
+{
+    // Off: what would let the kernel answer by itself from what it remembers, or split one client's request.
+    conn->want &=
+        ~(unsigned)(FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+                    FUSE_CAP_SPLICE_MOVE | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS | FUSE_CAP_WRITEBACK_CACHE);
+    conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA);
+    conn->max_write = MOUNT_WRITE_BYTES_MAX;
+    conn->max_background = 1024;
+    if (mount->ready) {
+        mount->ready(mount->ready_ctx);
+        mount->ready = NULL;
+    }
+}
+
+// ---- life ----------------------------------------------------------------------------------------------------------
+
+static void lay_out(struct mount *mount, const struct node_type *dir)
+{
+    for (const struct node_type *child = dir->children; child && child->name; child++) {
+        mount->nodes[mount->n_nodes] = (struct node){ .type = child, .ino = mount->n_nodes + 1 };
+        mount->n_nodes++;
+        lay_out(mount, child);
+    }
+}
+
+static int make_nodes(struct mount *mount)
+{
+    mount->nodes = calloc(1 + node_type_count(&root_type), sizeof(*mount->nodes));
+    if (!mount->nodes) {
+        return -ENOMEM;
+    }
+    mount->nodes[0] = (struct node){ .type = &root_type, .ino = 1 };
+    mount->n_nodes = 1;
+    lay_out(mount, &root_type);
+    return 0;
+}
+
+static int make_receivers(struct mount *mount)
+{
+    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
+        struct receiver *receiver = &mount->receivers[i];
+        receiver->op.done = on_request;
+        receiver->mount = mount;
+        receiver->mem = aligned_alloc(4096, RECEIVE_BYTES);
+        if (!receiver->mem) {
+            return -ENOMEM;
+        }
+    }
+    return 0;
+}
+
+int mount_new(const struct mount_options *options, struct loop *loop, struct tokfs_engine *engine, struct mount **ret,
+              struct err *err)
+{
+    struct mount *mount = calloc(1, sizeof(*mount));
+    if (!mount) {
+        return err_set(err, -ENOMEM, "out of memory");
+    }
+    mount->loop = loop;
+    mount->engine = engine;
+    mount->limits = options->limits;
+    mount->signal_fd = options->signal_fd;
+    mount->ready = options->ready;
+    mount->ready_ctx = options->ready_ctx;
+    mount->uid = geteuid();
+    mount->gid = getegid();
+    mount->engine_op.done = on_engine;
+    mount->signal_op.done = on_signal;
+    mount->timer_op.done = on_timer;
+    tokfs_engine_get_info(engine, &mount->info);
+    clock_gettime(CLOCK_REALTIME, &mount->started);
+    list_init(&mount->files);
+    list_init(&mount->running);
+    list_init(&mount->dirty_channels);
+    list_init(&mount->fresh_nodes);
+    list_init(&mount->all_sessions);
+    int r = make_nodes(mount);
+    r = r < 0 ? r : make_receivers(mount);
+    r = r < 0 ? r : session_table_new(mount, &mount->sessions);
+    if (r < 0) {
+        err_set(err, r, "out of memory");
+    } else {
+        mount->fuse = fuse_session_new(options->args, &node_operations, sizeof(node_operations), mount);
+        r = mount->fuse ? 0 : err_set(err, -EINVAL, "the -o options are not accepted");
+    }
+    if (r < 0) {
+        mount_free(mount);
+        return r;
+    }
+    *ret = mount;
+    return 0;
+}
+
+int mount_attach(struct mount *mount, const char *mountpoint, struct err *err)
+{
+    errno = 0;
+    if (fuse_session_mount(mount->fuse, mountpoint) != 0) {
+        int code = errno ? -errno : -EIO;
+        return err_set(err, code, "cannot mount at %s: %s", mountpoint, strerror(-code));
+    }
+    mount->mountpoint = str_dup(str_from(mountpoint));
+    int fd = fuse_session_fd(mount->fuse);
+    int flags = fcntl(fd, F_GETFL);
+    if (!mount->mountpoint || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return err_set(err, mount->mountpoint ? -errno : -ENOMEM, "cannot prepare the FUSE device");
+    }
+    return 0;
+}
+
+static void cancel_all(struct mount *mount)
+{
+    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
+        loop_cancel(mount->loop, &mount->receivers[i].op);
+    }
+    loop_cancel(mount->loop, &mount->engine_op);
+    loop_cancel(mount->loop, &mount->signal_op);
+    loop_cancel(mount->loop, &mount->timer_op);
+    loop_run_until_idle(mount->loop);
+}
+
+int mount_run(struct mount *mount)
+{
+    loop_set_turn_end(mount->loop, on_turn_end, mount);
+    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
+        receive(&mount->receivers[i]);
+    }
+    on_engine(&mount->engine_op, 0);
+    if (mount->signal_fd >= 0) {
+        on_signal(&mount->signal_op, 0);
+    }
+    int r = loop_run(mount->loop);
+    mount->phase = MOUNT_STOPPED;
+    cancel_all(mount);
+    loop_set_turn_end(mount->loop, NULL, NULL);
+    return r;
+}
+
+static void release_all(struct mount *mount)
+{
+    list_for_each(link, next, &mount->files)
+    {
+        struct file *file = list_entry(link, struct file, link);
+        if (file->channel) {
+            channel_abort(file->channel, -ENOTCONN);
+        }
+    }
+    while (!list_is_empty(&mount->files)) {
+        file_free(list_entry(mount->files.next, struct file, link));
+    }
+}
+
+// libfuse unmounts by path when it closes the session. What is at that path may be another mount by now (ours was
+// detached, and the next one started): a descriptor that reports an error makes it believe, rightly, that ours is gone.
+static void keep_path(struct mount *mount)
+{
+    int ends[2];
+    if (mount->was_detached && pipe2(ends, O_CLOEXEC) == 0) {
+        close(ends[0]);
+        dup2(ends[1], fuse_session_fd(mount->fuse));
+        close(ends[1]);
+    }
+}
+
+void mount_free(struct mount *mount)
+{
+    if (!mount) {
+        return;
+    }
+    mount->phase = MOUNT_STOPPED;
+    release_all(mount);
+    node_forget_all(mount);
+    session_table_free(mount->sessions);
+    if (mount->fuse) {
+        keep_path(mount);
+        if (mount->mountpoint) {
+            fuse_session_unmount(mount->fuse);
+        }
+        fuse_session_destroy(mount->fuse);
+    }
+    if (mount->helper > 0) {
+        waitpid(mount->helper, NULL, 0);
+    }
+    const struct mount_counts *counts = &mount->counts;
+    assert(counts->n_sessions == 0 && counts->n_files == 0 && counts->n_parked == 0 && counts->n_turns == 0);
+    assert(counts->n_running == 0 && counts->n_exchanges == 0 && counts->n_fresh_nodes == 0 &&
+           list_is_empty(&mount->dirty_channels));
+    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
+        free(mount->receivers[i].mem);
+    }
+    free(mount->mountpoint);
+    free(mount->nodes);
+    free(mount);
+}

@@ -1,0 +1,118 @@
+// The mount: one libfuse session, one io_uring loop and one engine, and everything that hangs on them.
+//
+// All of it belongs to the loop thread. Requests come as io_uring reads of the FUSE device and are handled to
+// completion or parked; the engine's events come through its descriptor, polled by the same ring. After each turn of
+// the loop the marked channels are flushed.
+//
+//   serving --SIGTERM--> draining (new requests ESHUTDOWN; running ones have drain_ms, then they are cancelled)
+//           --all turns ended--> detached (out of the namespace; open descriptors have linger_ms to read what is left)
+//           --last descriptor closed, or the time is up--> loop stops.   Unmounted by others: loop stops.
+#ifndef TOKFS_FS_MOUNT_H
+#define TOKFS_FS_MOUNT_H
+
+#include "engine/base/err.h"
+#include "engine/base/loop.h"
+#include "fs/channel.h"
+#include "fs/fuse.h"
+#include "fs/list.h"
+#include "fs/node.h"
+#include "fs/user_errors.h"
+#include <stdbool.h>
+#include <time.h>
+#include <tokfs/engine.h>
+
+struct session_table;
+
+// What clients can grow, and how far. Over it: the errno in the comment.
+struct mount_limits {
+    uint32_t n_sessions;  // the least recently used idle one goes; EDQUOT when none is idle
+    uint32_t n_files;     // open at once: ENFILE
+    uint32_t n_parked;    // waiting requests: EAGAIN
+    size_t body_bytes;    // one request, one input: EFBIG
+    size_t setting_bytes; // a session's system, params and tools, each: EFBIG
+    uint32_t drain_ms;
+    uint32_t linger_ms;
+};
+extern const struct mount_limits mount_limits_default;
+
+// Charged and uncharged where the thing is made and freed; all zero when the mount is freed.
+struct mount_counts {
+    uint32_t n_sessions, n_files, n_dirs, n_parked, n_turns, n_fresh_nodes, n_exchanges;
+    uint32_t n_running; // turns that have not ended
+};
+
+enum mount_phase { MOUNT_SERVING, MOUNT_DRAINING, MOUNT_DETACHED, MOUNT_STOPPED };
+
+// Requests are read into this many buffers at once, each with room for the longest write.
+#define MOUNT_N_RECEIVERS     8
+#define MOUNT_WRITE_BYTES_MAX (128u << 10)
+
+// st_ino: 1.. the fixed tree, then 32 numbers per session.
+#define MOUNT_SESSION_INO(serial) ((uint64_t)(serial)*32 + 1024)
+
+struct receiver {
+    struct loop_op op;
+    struct mount *mount;
+    char *mem; // [MOUNT_WRITE_BYTES_MAX + room for the headers]
+};
+
+struct mount {
+    struct loop *loop;
+    struct tokfs_engine *engine;
+    struct tokfs_engine_info info;
+    struct fuse_session *fuse;
+    struct mount_limits limits;
+    struct mount_counts counts;
+    enum mount_phase phase;
+
+    struct node *nodes; // the fixed tree; [0] is the root
+    size_t n_nodes;
+    struct session_table *sessions;
+    struct user_errors errors;
+    struct list files;          // struct file
+    struct list running;        // struct turn
+    struct list dirty_channels; // struct channel
+    struct list fresh_nodes;    // NODE_FRESH nodes that the kernel knows
+    struct list all_sessions;   // struct session, also those removed and the private ones
+    uint64_t n_sessions_made;
+
+    uid_t uid;
+    gid_t gid;
+    struct timespec started;
+
+    struct receiver receivers[MOUNT_N_RECEIVERS];
+    char *mountpoint;  // NULL: never in the namespace
+    bool was_detached; // by detach_lazily
+    pid_t helper;      // that it started, 0: none
+    struct loop_op engine_op, signal_op, timer_op;
+    int signal_fd;            // -1: none
+    uint32_t signal_buf[32];  // struct signalfd_siginfo
+    void (*ready)(void *ctx); // called once, when the kernel's INIT was answered
+    void *ready_ctx;
+};
+
+struct mount_options {
+    struct fuse_args *args; // for libfuse: program name and -o options
+    struct mount_limits limits;
+    int signal_fd; // signalfd(2) of SIGTERM and SIGINT, -1: none; stays the caller's
+    void (*ready)(void *ctx);
+    void *ready_ctx;
+};
+
+// Neither the loop nor the engine is taken: both stay the caller's and outlive the mount.
+int mount_new(const struct mount_options *options, struct loop *loop, struct tokfs_engine *engine, struct mount **ret,
+              struct err *err);
+int mount_attach(struct mount *mount, const char *mountpoint, struct err *err); // into the namespace
+int mount_run(struct mount *mount);   // until it is unmounted or drained: 0 or -errno
+void mount_free(struct mount *mount); // detaches if need be; asserts that all counts are zero; NULL is accepted
+
+void mount_drain(struct mount *mount);
+// Handles one request of the kernel: what the receivers call, and tests with a device of their own.
+void mount_process(struct mount *mount, const struct fuse_buf *buf);
+// What the loop does when the engine's descriptor is readable, and at the end of its turn.
+void mount_take_events(struct mount *mount);
+void mount_flush(struct mount *mount);
+bool mount_is_draining(const struct mount *mount);
+void mount_on_init(struct mount *mount, struct fuse_conn_info *conn);
+
+#endif

@@ -1,0 +1,445 @@
+// The operations on names: lookup, attributes, directories, links. What differs between names is in the tables
+// (root_nodes, session_nodes); this file knows only the flags of struct node_type.
+//
+// Every time-out is 0: the kernel asks again each time, so sizes, links and sessions are always as they are now.
+#include "fs/node.h"
+#include "fs/mount.h"
+#include "fs/session.h"
+#include "fs/session_files.h"
+#include "fs/session_table.h"
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct node *node_from_ino(struct mount *mount, fuse_ino_t ino)
+{
+    return ino == FUSE_ROOT_ID ? &mount->nodes[0] : (struct node *)(uintptr_t)ino;
+}
+
+fuse_ino_t node_number(const struct mount *mount, const struct node *node)
+{
+    return node == &mount->nodes[0] ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)node;
+}
+
+size_t node_type_count(const struct node_type *dir)
+{
+    size_t n = 0;
+    for (const struct node_type *child = dir->children; child && child->name; child++) {
+        n += 1 + node_type_count(child);
+    }
+    return n;
+}
+
+// What a node of this type renders now, for its size.
+static uint64_t rendered_size(struct mount *mount, struct node *node)
+{
+    struct file probe = { .type = node->type, .mount = mount, .node = node, .session = node->session };
+    struct strbuf text;
+    strbuf_init(&text, 0);
+    int r = node->type->render(&probe, &text);
+    uint64_t len = r == 0 ? text.len : 0;
+    strbuf_deinit(&text);
+    return len;
+}
+
+void node_stat(struct mount *mount, struct node *node, struct file *file, struct stat *ret)
+{
+    const struct session *session = node->session;
+    *ret = (struct stat){ .st_ino = node->ino, .st_mode = node->type->mode, .st_blksize = 4096 };
+    ret->st_nlink = S_ISDIR(node->type->mode) ? 2 : 1;
+    ret->st_uid = session ? session->uid : mount->uid;
+    ret->st_gid = session ? session->gid : mount->gid;
+    ret->st_mtim = ret->st_ctim = ret->st_atim = session ? session->changed : mount->started;
+    if (node->type->size) {
+        ret->st_size = (off_t)node->type->size(node->session, file);
+    } else if (node->type->flags & NODE_SIZED) {
+        ret->st_size = (off_t)rendered_size(mount, node);
+    }
+    ret->st_blocks = (ret->st_size + 511) / 512;
+}
+
+// ---- lookup --------------------------------------------------------------------------------------------------------
+
+static void node_get(struct node *node)
+{
+    if (node->n_lookups++ == 0 && node->session) {
+        session_ref(node->session);
+    }
+}
+
+static void node_put(struct mount *mount, struct node *node, uint64_t n)
+{
+    assert(node->n_lookups >= n);
+    node->n_lookups -= n;
+    if (node->n_lookups > 0 || n == 0) {
+        return;
+    }
+    struct session *session = node->session;
+    if (node->type->flags & NODE_FRESH) {
+        list_remove(&node->link);
+        free(node);
+        mount->counts.n_fresh_nodes--;
+    }
+    session_unref(session);
+}
+
+static struct node *fresh_node(struct mount *mount, const struct node *shared)
+{
+    struct node *node = malloc(sizeof(*node));
+    if (node) {
+        *node = (struct node){ .type = shared->type, .session = shared->session, .ino = shared->ino };
+        list_append(&mount->fresh_nodes, &node->link);
+        mount->counts.n_fresh_nodes++;
+    }
+    return node;
+}
+
+static void forget_session_nodes(struct mount *mount, struct session *session)
+{
+    session_ref(session);
+    node_put(mount, &session->dir, session->dir.n_lookups);
+    for (size_t i = 0; i < SESSION_N_FILES; i++) {
+        node_put(mount, &session->files[i], session->files[i].n_lookups);
+    }
+    session_unref(session);
+}
+
+void node_forget_all(struct mount *mount)
+{
+    while (!list_is_empty(&mount->fresh_nodes)) {
+        struct node *node = list_entry(mount->fresh_nodes.next, struct node, link);
+        node_put(mount, node, node->n_lookups);
+    }
+    list_for_each(link, next, &mount->all_sessions)
+    {
+        forget_session_nodes(mount, list_entry(link, struct session, all_link));
+    }
+}
+
+static struct node *child_of_fixed(struct mount *mount, const struct node *dir, struct str name)
+{
+    const struct node_type *child = dir->type->children;
+    for (; child && child->name; child++) {
+        if (str_eq(str_from(child->name), name)) {
+            break;
+        }
+    }
+    for (size_t i = 0; child && child->name && i < mount->n_nodes; i++) {
+        if (mount->nodes[i].type == child) {
+            return &mount->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static struct node *find_child(struct mount *mount, struct node *dir, const char *name)
+{
+    struct str key = str_from(name);
+    if (dir->type->flags & NODE_SESSION) {
+        return dir->session->is_removed ? NULL : session_find_file(dir->session, key);
+    }
+    struct node *node = child_of_fixed(mount, dir, key);
+    if (!node && dir->type->flags & NODE_SESSIONS) {
+        struct session *session = session_table_find(mount->sessions, key);
+        node = session ? &session->dir : NULL;
+    }
+    return node;
+}
+
+static void reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
+{
+    struct fuse_entry_param entry = { 0 };
+    if (node->type->flags & NODE_FRESH) {
+        node = fresh_node(mount, node);
+        if (!node) {
+            fuse_reply_err(req, ENOMEM);
+            return;
+        }
+    }
+    entry.ino = node_number(mount, node);
+    node_stat(mount, node, NULL, &entry.attr);
+    node_get(node);
+    if (fuse_reply_entry(req, &entry) != 0) {
+        node_put(mount, node, 1); // the caller was interrupted: no FORGET will come
+    }
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *node = find_child(mount, node_from_ino(mount, parent), name);
+    if (node) {
+        reply_entry(req, mount, node);
+    } else {
+        fuse_reply_err(req, ENOENT);
+    }
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    if (ino != FUSE_ROOT_ID) {
+        node_put(mount, node_from_ino(mount, ino), n);
+    }
+    fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    for (size_t i = 0; i < count; i++) {
+        if (forgets[i].ino != FUSE_ROOT_ID) {
+            node_put(mount, node_from_ino(mount, forgets[i].ino), forgets[i].nlookup);
+        }
+    }
+    fuse_reply_none(req);
+}
+
+// ---- attributes ----------------------------------------------------------------------------------------------------
+
+static void reply_attr(fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct stat st;
+    node_stat(mount, node, fi && fi->fh ? (struct file *)(uintptr_t)fi->fh : NULL, &st);
+    fuse_reply_attr(req, &st, 0);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    reply_attr(req, node_from_ino(mount, ino), fi);
+}
+
+static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *node = node_from_ino(mount, ino);
+    (void)attr;
+    if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    if (to_set & FUSE_SET_ATTR_SIZE) {
+        int r = node->type->truncate ? node->type->truncate(node->session) : node->type->write ? 0 : -EPERM;
+        if (r < 0) {
+            fuse_reply_err(req, -r);
+            return;
+        }
+    }
+    reply_attr(req, node, fi); // times are the server's own: setting them is accepted and has no effect
+}
+
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *node = node_from_ino(mount, ino);
+    char target[NAME_MAX + 1];
+    int r = node->type->readlink ? node->type->readlink(mount, fuse_req_ctx(req), target, sizeof(target)) : -EINVAL;
+    if (r < 0) {
+        fuse_reply_err(req, -r);
+    } else {
+        fuse_reply_readlink(req, target);
+    }
+}
+
+static void op_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    (void)ino;
+    struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = SESSION_NAME_MAX };
+    st.f_files = mount->limits.n_sessions;
+    st.f_ffree = st.f_favail = mount->limits.n_sessions - session_table_count(mount->sessions);
+    fuse_reply_statfs(req, &st);
+}
+
+// ---- directories ---------------------------------------------------------------------------------------------------
+
+static void add_entry(fuse_req_t req, struct strbuf *out, const char *name, uint64_t ino, mode_t mode)
+{
+    size_t size = fuse_add_direntry(req, NULL, 0, name, NULL, 0);
+    if (strbuf_reserve(out, size) == 0) {
+        struct stat st = { .st_ino = ino, .st_mode = mode };
+        fuse_add_direntry(req, out->ptr + out->len, size, name, &st, (off_t)(out->len + size));
+        out->len += size;
+    }
+}
+
+struct list_ctx {
+    fuse_req_t req;
+    struct strbuf *out;
+    uid_t uid;
+};
+
+static void add_session(void *ctx, struct session *session)
+{
+    struct list_ctx *list = ctx;
+    if (list->uid == session->uid || list->uid == 0) {
+        add_entry(list->req, list->out, session->name, session->dir.ino, session->dir.type->mode);
+    }
+}
+
+// A directory's listing is taken once, at opendir, in the form in which the kernel wants it: an entry's offset is the
+// offset of its bytes, and a long listing stays the same while it is read in pieces.
+static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *dir = node_from_ino(mount, ino);
+    struct strbuf *out = malloc(sizeof(*out));
+    if (!out) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    strbuf_init(out, 0);
+    add_entry(req, out, ".", dir->ino, S_IFDIR);
+    add_entry(req, out, "..", mount->nodes[0].ino, S_IFDIR);
+    if (!dir->session || !dir->session->is_removed) {
+        for (const struct node_type *child = dir->type->children; child && child->name; child++) {
+            const struct node *node = find_child(mount, dir, child->name);
+            add_entry(req, out, child->name, node->ino, child->mode);
+        }
+    }
+    if (dir->type->flags & NODE_SESSIONS) {
+        struct list_ctx ctx = { req, out, fuse_req_ctx(req)->uid };
+        session_table_each(mount->sessions, add_session, &ctx);
+    }
+    fi->fh = (uintptr_t)out;
+    mount->counts.n_dirs++;
+    if (out->error || fuse_reply_open(req, fi) != 0) {
+        if (out->error) {
+            fuse_reply_err(req, ENOMEM);
+        }
+        mount->counts.n_dirs--;
+        strbuf_deinit(out);
+        free(out);
+    }
+}
+
+static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+    const struct strbuf *listing = (const struct strbuf *)(uintptr_t)fi->fh;
+    (void)ino;
+    struct str rest = str_skip(strbuf_str(listing), offset < 0 ? SIZE_MAX : (size_t)offset);
+    size_t len = 0;
+    while (len < rest.len) {
+        struct fuse_dirent head;
+        memcpy(&head, rest.ptr + len, sizeof(head));
+        size_t entry = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + head.namelen);
+        if (len + entry > size) {
+            break;
+        }
+        len += entry;
+    }
+    fuse_reply_buf(req, rest.ptr, len);
+}
+
+static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct strbuf *listing = (struct strbuf *)(uintptr_t)fi->fh;
+    (void)ino;
+    strbuf_deinit(listing);
+    free(listing);
+    mount->counts.n_dirs--;
+    fuse_reply_err(req, 0);
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *dir = node_from_ino(mount, parent);
+    const struct fuse_ctx *caller = fuse_req_ctx(req);
+    (void)mode; // always 0700
+    if (!(dir->type->flags & NODE_SESSIONS)) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    if (find_child(mount, dir, name)) {
+        fuse_reply_err(req, EEXIST);
+        return;
+    }
+    struct session *session;
+    int r = session_table_create(mount->sessions, str_from(name), caller->uid, caller->gid, caller->pid, &session);
+    if (r < 0) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    reply_entry(req, mount, &session->dir);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *dir = node_from_ino(mount, parent);
+    struct node *node = find_child(mount, dir, name);
+    int code = ENOENT;
+    if (node && node->type->flags & NODE_SESSION && dir->type->flags & NODE_SESSIONS) {
+        session_table_remove(mount->sessions, node->session);
+        code = 0;
+    } else if (node) {
+        code = S_ISDIR(node->type->mode) ? EPERM : ENOTDIR;
+    }
+    fuse_reply_err(req, code);
+}
+
+// `rm -r` of a session unlinks its files first. They belong to the directory: unlinking one succeeds and changes
+// nothing.
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *dir = node_from_ino(mount, parent);
+    struct node *node = find_child(mount, dir, name);
+    fuse_reply_err(req, !node ? ENOENT : dir->type->flags & NODE_SESSION ? 0 : EPERM);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
+                      unsigned flags)
+{
+    struct mount *mount = fuse_req_userdata(req);
+    struct node *dir = node_from_ino(mount, parent);
+    struct node *node = find_child(mount, dir, name);
+    int code;
+    if (!node) {
+        code = ENOENT;
+    } else if (!(node->type->flags & NODE_SESSION) || parent != new_parent || flags & ~1u) {
+        code = EPERM; // 1: RENAME_NOREPLACE, which is how it works here anyway
+    } else if (find_child(mount, dir, new_name)) {
+        code = EEXIST;
+    } else {
+        code = -session_table_rename(mount->sessions, node->session, str_from(new_name));
+    }
+    fuse_reply_err(req, code);
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+    mount_on_init(userdata, conn);
+}
+
+const struct fuse_lowlevel_ops node_operations = {
+    .init = op_init,
+    .lookup = op_lookup,
+    .forget = op_forget,
+    .forget_multi = op_forget_multi,
+    .getattr = op_getattr,
+    .setattr = op_setattr,
+    .readlink = op_readlink,
+    .mkdir = op_mkdir,
+    .unlink = op_unlink,
+    .rmdir = op_rmdir,
+    .rename = op_rename,
+    .opendir = op_opendir,
+    .readdir = op_readdir,
+    .releasedir = op_releasedir,
+    .statfs = op_statfs,
+    .open = file_op_open,
+    .read = file_op_read,
+    .write = file_op_write,
+    .flush = file_op_flush,
+    .release = file_op_release,
+    .fsync = file_op_fsync,
+    .poll = file_op_poll,
+};

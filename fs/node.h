@@ -1,0 +1,64 @@
+// Nodes: the names of the mount. One table row (struct node_type) per name holds what differs between files; the
+// operations are written once.
+//
+// A node's number is its address (the kernel is the only client of the device, and it names only nodes that it looked
+// up and has not forgotten); the root's is FUSE_ROOT_ID. Nodes live in three places: the fixed tree in the mount, a
+// session's directory and files in the session, and nodes of their own for NODE_FRESH types, made by each lookup and
+// freed when forgotten, so that the kernel's per-inode write lock never makes one client wait for another.
+#ifndef TOKFS_FS_NODE_H
+#define TOKFS_FS_NODE_H
+
+#include "engine/base/str.h"
+#include "fs/file.h"
+#include "fs/fuse.h"
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum {
+    NODE_FRESH = 1 << 0,  // a new node for each lookup
+    NODE_STREAM = 1 << 1, // no file position: read and write of one descriptor do not exclude each other
+    NODE_CACHED =
+        1 << 2,          // complete and constant once open: read through the page cache, so that sendfile and mmap work
+    NODE_SIZED = 1 << 3, // st_size is the length of what it renders now
+    NODE_SESSIONS = 1 << 4, // directory whose further entries are sessions
+    NODE_SESSION = 1 << 5,  // a session's directory
+};
+
+struct node_type {
+    const char *name;
+    mode_t mode; // with its S_IFMT
+    unsigned flags;
+    const struct node_type *children;                     // directories; ended by a row without a name
+    int (*open)(struct file *file);                       // 0, -errno, FILE_WAIT
+    void (*close)(struct file *file);                     // frees file->state; also after an open that failed
+    int (*render)(struct file *file, struct strbuf *out); // the whole text, at open; replaces `read`
+    int (*read)(struct file *file, size_t size, uint64_t offset, struct str *ret_bytes);
+    int (*write)(struct file *file, struct str bytes); // 0: all taken; -errno, FILE_WAIT
+    int (*write_done)(struct file *file);              // after FILE_WAIT: 0, -errno, FILE_WAIT
+    void (*write_abort)(struct file *file);            // the waiting writer was interrupted: as if it had not written
+    int (*flush)(struct file *file);
+    bool (*is_readable)(struct file *file);                       // NULL: always
+    uint64_t (*size)(struct session *session, struct file *file); // st_size; file is NULL for a path
+    int (*truncate)(struct session *session);
+    int (*readlink)(struct mount *mount, const struct fuse_ctx *caller, char *buf, size_t size);
+};
+
+struct node {
+    const struct node_type *type;
+    struct session *session;
+    uint64_t n_lookups;
+    uint64_t ino;     // st_ino
+    bool is_sized;    // NODE_CACHED: the kernel was told its size at an earlier open
+    struct list link; // NODE_FRESH ones: in mount->fresh_nodes
+};
+
+struct node *node_from_ino(struct mount *mount, fuse_ino_t ino);
+fuse_ino_t node_number(const struct mount *mount, const struct node *node);
+void node_stat(struct mount *mount, struct node *node, struct file *file, struct stat *ret);
+// Total count of the rows of a directory and of those below it.
+size_t node_type_count(const struct node_type *dir);
+void node_forget_all(struct mount *mount); // at the end, when no FORGET will come any more
+
+extern const struct fuse_lowlevel_ops node_operations;
+
+#endif

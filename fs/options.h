@@ -1,0 +1,25 @@
+// The command line of tokfs.
+#ifndef TOKFS_FS_OPTIONS_H
+#define TOKFS_FS_OPTIONS_H
+
+#include "engine/base/err.h"
+#include "engine/base/str.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <tokfs/engine.h>
+
+struct options {
+    const char *model;      // as given
+    const char *mountpoint; // as given
+    struct strbuf fuse;     // -o options for libfuse, with commas between them
+    bool foreground, nonempty, show_help, show_version;
+    uint32_t max_sessions;              // 0: the default
+    struct tokfs_engine_options engine; // without model and progress
+};
+
+// Borrows from argv. -EINVAL with the option and value named.
+int options_parse(int argc, char **argv, struct options *ret, struct err *err);
+void options_deinit(struct options *options);
+extern const char options_help[];
+
+#endif

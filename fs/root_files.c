@@ -1,0 +1,154 @@
+// The fixed tree and the texts of its files that only tell.
+#include "fs/root_files.h"
+#include "engine/base/json.h"
+#include "fs/ask.h"
+#include "fs/mount.h"
+#include "fs/session_table.h"
+#include "fs/sessions_dir.h"
+#include "fs/transaction.h"
+#include <inttypes.h>
+
+static const char readme[] =
+    "This is a language model. Run these in this directory.\n"
+    "\n"
+    "Ask once (text in, text out, on one descriptor):\n"
+    "    { echo 'Why is the sky blue?' >&3; cat <&3; } 3<>ask\n"
+    "\n"
+    "Hold a conversation (a directory): echo speaks, cat listens, rmdir forgets:\n"
+    "    mkdir sessions/bob\n"
+    "    echo 'Be terse' > sessions/bob/system;  echo 'temperature 0.2' > sessions/bob/params\n"
+    "    echo hi > sessions/bob/input && cat sessions/bob/output\n"
+    "    echo more > sessions/bob/input; cat sessions/bob/output\n"
+    "    cp sessions/bob/text answer.txt; cp sessions/bob/messages chat.json\n"
+    "    echo cancel > sessions/bob/ctl;  read -r st < sessions/bob/wait\n"
+    "    rmdir sessions/bob\n"
+    "\n"
+    "Send a chat-completions JSON and get a conversation of it:\n"
+    "    exec 3<>sessions/new; printf %s \"$json\" >&3; read -r id <&3; exec 3>&-; cat sessions/$id/output\n"
+    "    echo \"$json\" > sessions/new && cat sessions/last/output\n"
+    "    cat sessions/error      # why the last one was refused\n"
+    "\n"
+    "Exactly what curl would get:\n"
+    "    { cat request.json >&3; cat <&3; } 3<>v1/chat/completions\n"
+    "\n"
+    "Also: v1/models health metrics. The manual: man 5 tokfs\n";
+
+static int readme_render(struct file *file, struct strbuf *out)
+{
+    (void)file;
+    return strbuf_append(out, (struct str){ readme, sizeof(readme) - 1 });
+}
+
+static int health_render(struct file *file, struct strbuf *out)
+{
+    return strbuf_append(out, mount_is_draining(file->mount) ? STR("shutting down\n") : STR("ok\n"));
+}
+
+static int models_render(struct file *file, struct strbuf *out)
+{
+    const struct tokfs_engine_info *info = &file->mount->info;
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_key(&w, "object");
+    json_write_cstr(&w, "list");
+    json_write_key(&w, "data");
+    json_write_array_begin(&w);
+    json_write_object_begin(&w);
+    json_write_key(&w, "id");
+    json_write_cstr(&w, info->model);
+    json_write_key(&w, "object");
+    json_write_cstr(&w, "model");
+    json_write_key(&w, "created");
+    json_write_i64(&w, info->created);
+    json_write_key(&w, "owned_by");
+    json_write_cstr(&w, "tokfs");
+    json_write_key(&w, "max_model_len");
+    json_write_u64(&w, info->n_ctx);
+    json_write_object_end(&w);
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    return strbuf_append_byte(out, '\n');
+}
+
+static void metric(struct strbuf *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+    strbuf_printf(out, "# HELP tokfs_%s %s\n# TYPE tokfs_%s %s\ntokfs_%s %" PRIu64 "\n", name, help, name, type, name,
+                  value);
+}
+
+// Prometheus wants seconds.
+static void metric_seconds(struct strbuf *out, const char *name, const char *help, uint64_t ns)
+{
+    strbuf_printf(out, "# HELP tokfs_%s %s\n# TYPE tokfs_%s counter\ntokfs_%s %" PRIu64 ".%09" PRIu64 "\n", name, help,
+                  name, name, ns / 1000000000u, ns % 1000000000u);
+}
+
+// Prometheus text exposition format 0.0.4.
+static int metrics_render(struct file *file, struct strbuf *out)
+{
+    const struct mount *mount = file->mount;
+    struct tokfs_engine_stats stats;
+    tokfs_engine_get_stats(mount->engine, &stats);
+    metric(out, "requests_total", "counter", "Requests accepted.", stats.n_requests);
+    metric(out, "requests_finished_total", "counter", "Requests answered to the end.", stats.n_finished);
+    metric(out, "requests_cancelled_total", "counter", "Requests cancelled.", stats.n_cancelled);
+    metric(out, "requests_failed_total", "counter", "Requests refused or failed.", stats.n_failed);
+    metric(out, "requests_running", "gauge", "Sequences running.", stats.n_running);
+    metric(out, "requests_queued", "gauge", "Requests waiting for a place in the batch.", stats.n_queued);
+    metric(out, "prompt_tokens_total", "counter", "Prompt tokens of accepted requests.", stats.prompt_tokens);
+    metric(out, "completion_tokens_total", "counter", "Tokens sampled.", stats.completion_tokens);
+    metric(out, "preemptions_total", "counter", "Running sequences that gave their pages up.", stats.n_preempted);
+    metric(out, "steps_total", "counter", "Forward passes.", stats.n_steps);
+    metric_seconds(out, "step_seconds_total", "Time in steps.", stats.step_ns);
+    metric_seconds(out, "model_seconds_total", "Time in forward passes.", stats.model_ns);
+    metric(out, "kv_pages", "gauge", "Pages of K and V memory.", stats.n_pages);
+    metric(out, "kv_pages_free", "gauge", "Pages of K and V memory that are free.", stats.n_pages_free);
+    metric(out, "sessions", "gauge", "Conversations in sessions/.", session_table_count(mount->sessions));
+    metric(out, "open_files", "gauge", "Files of the mount that are open.", mount->counts.n_files);
+    metric(out, "parked_requests", "gauge", "Readers and writers that wait.", mount->counts.n_parked);
+    return out->error;
+}
+
+static const struct node_type chat_nodes[] = {
+    { .name = "completions",
+      .mode = S_IFREG | 0666,
+      .flags = NODE_FRESH | NODE_STREAM,
+      .open = transaction_open,
+      .close = transaction_close,
+      .read = transaction_read,
+      .write = transaction_write,
+      .write_done = transaction_write_done,
+      .write_abort = transaction_write_abort,
+      .flush = transaction_flush,
+      .is_readable = transaction_is_readable },
+    { 0 },
+};
+
+static const struct node_type v1_nodes[] = {
+    { .name = "models", .mode = S_IFREG | 0444, .flags = NODE_SIZED, .render = models_render },
+    { .name = "chat", .mode = S_IFDIR | 0555, .children = chat_nodes },
+    { 0 },
+};
+
+static const struct node_type root_nodes[] = {
+    { .name = "README", .mode = S_IFREG | 0444, .flags = NODE_SIZED, .render = readme_render },
+    { .name = "health", .mode = S_IFREG | 0444, .flags = NODE_SIZED, .render = health_render },
+    { .name = "metrics", .mode = S_IFREG | 0444, .render = metrics_render },
+    { .name = "ask",
+      .mode = S_IFREG | 0666,
+      .flags = NODE_FRESH | NODE_STREAM,
+      .open = ask_open,
+      .close = ask_close,
+      .read = ask_read,
+      .write = ask_write,
+      .write_done = ask_write_done,
+      .write_abort = ask_write_abort,
+      .flush = ask_flush,
+      .is_readable = ask_is_readable },
+    { .name = "v1", .mode = S_IFDIR | 0555, .children = v1_nodes },
+    { .name = "sessions", .mode = S_IFDIR | 01777, .flags = NODE_SESSIONS, .children = sessions_nodes },
+    { 0 },
+};
+
+const struct node_type root_type = { .name = "/", .mode = S_IFDIR | 0555, .children = root_nodes };

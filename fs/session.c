@@ -1,0 +1,280 @@
+// Sessions: the state machine of a conversation.
+//
+//   idle --submit_text--> running --ended--> idle           the turn is in the chain from the start
+//   idle --submit_json--> candidate --accepted--> running   refused: idle again, the chain as it was
+//
+// What a turn leaves in the conversation: an answer that is complete, or was cut short by a cancel after its reader saw
+// some of it, is kept with its question. A turn that failed, or was cancelled before it said anything, leaves nothing.
+#include "fs/session.h"
+#include "fs/mount.h"
+#include "fs/session_files.h"
+#include "fs/session_table.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void stamp(struct session *session)
+{
+    clock_gettime(CLOCK_REALTIME, &session->changed);
+}
+
+static void set_up_nodes(struct session *session)
+{
+    uint64_t ino = MOUNT_SESSION_INO(session->serial);
+    session->dir = (struct node){ .type = &session_dir_type, .session = session, .ino = ino };
+    for (size_t i = 0; i < SESSION_N_FILES; i++) {
+        session->files[i] = (struct node){ .type = &session_nodes[i], .session = session, .ino = ino + 1 + i };
+    }
+}
+
+int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, struct session **ret)
+{
+    struct session *session = calloc(1, sizeof(*session));
+    if (!session) {
+        return -ENOMEM;
+    }
+    session->refs = 1;
+    session->mount = mount;
+    session->uid = uid;
+    session->gid = gid;
+    session->serial = ++mount->n_sessions_made;
+    session->name = name.ptr ? str_dup(name) : NULL;
+    list_init(&session->used_link);
+    list_init(&session->all_link);
+    list_append(&mount->all_sessions, &session->all_link);
+    channel_init(&session->channel, mount);
+    conversation_init(&session->conversation, mount->limits.setting_bytes);
+    conversation_input_init(&session->input);
+    set_up_nodes(session);
+    stamp(session);
+    mount->counts.n_sessions++;
+    if ((name.ptr && !session->name) || turn_new_idle(mount, &session->last) < 0) {
+        session_unref(session);
+        return -ENOMEM;
+    }
+    *ret = session;
+    return 0;
+}
+
+struct session *session_ref(struct session *session)
+{
+    session->refs++;
+    return session;
+}
+
+void session_unref(struct session *session)
+{
+    if (!session || --session->refs > 0) {
+        return;
+    }
+    assert(!session->candidate && !session->writer);
+    list_remove(&session->all_link);
+    channel_deinit(&session->channel);
+    conversation_deinit(&session->conversation);
+    conversation_input_deinit(&session->input);
+    turn_unref(session->last);
+    session->mount->counts.n_sessions--;
+    free(session->name);
+    free(session);
+}
+
+void session_touch(struct session *session)
+{
+    if (session->name && !session->is_removed) {
+        session_table_touch(session->mount->sessions, session);
+    }
+}
+
+struct node *session_find_file(struct session *session, struct str name)
+{
+    for (size_t i = 0; i < SESSION_N_FILES; i++) {
+        if (str_eq(name, str_from(session->files[i].type->name))) {
+            return &session->files[i];
+        }
+    }
+    return NULL;
+}
+
+bool session_is_busy(const struct session *session)
+{
+    return session->candidate || !turn_is_ended(session->last);
+}
+
+int session_fail(struct session *session, int code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    session->error = (struct tokfs_error){ .code = code };
+    vsnprintf(session->error.msg, sizeof(session->error.msg), fmt, args);
+    va_end(args);
+    return code;
+}
+
+// ---- turns ---------------------------------------------------------------------------------------------------------
+
+static void append_turn(struct session *session, struct turn *turn)
+{
+    turn_follow(session->last, turn);
+    turn_unref(session->last);
+    session->last = turn;
+    session->n_turns++;
+    stamp(session);
+}
+
+static void drop_input(struct session *session)
+{
+    conversation_input_deinit(&session->input);
+    conversation_input_init(&session->input);
+}
+
+static void on_accepted(struct turn *turn, void *ctx)
+{
+    struct session *session = ctx;
+    if (session->candidate == turn) {
+        session->candidate = NULL;
+        append_turn(session, turn);
+    }
+    session->error = (struct tokfs_error){ 0 };
+    if (session->adopts_settings && conversation_adopt_settings(&session->conversation, &session->input) < 0) {
+        session_fail(session, -EFBIG, "the parameters and tools are too long to be kept for the next turns");
+    }
+}
+
+static void on_ended(struct turn *turn, void *ctx)
+{
+    struct session *session = ctx;
+    struct str answer = turn->text.len > 0 ? strbuf_str(&turn->text) : STR("");
+    bool is_kept = turn->state == TURN_DONE || (turn->state == TURN_CANCELLED && answer.len > 0);
+    if (turn->error.code) {
+        session->error = turn->error;
+    }
+    if (is_kept && conversation_extend(&session->conversation, &session->input, answer) < 0) {
+        session_fail(session, -ENOMEM, "out of memory: the conversation lost its last turn");
+    }
+    drop_input(session);
+    stamp(session);
+}
+
+static int submit(struct session *session, struct turn **ret)
+{
+    struct turn_owner owner = { &session->channel, on_accepted, on_ended, session };
+    struct strbuf body;
+    strbuf_init(&body, 0);
+    int r = conversation_build(&session->conversation, &session->input, &body);
+    if (r < 0) {
+        session_fail(session, r, "out of memory");
+    } else {
+        r = turn_submit(session->mount, strbuf_str(&body), &owner, ret, &session->error);
+    }
+    strbuf_deinit(&body);
+    return r;
+}
+
+static int check_idle(struct session *session)
+{
+    if (session_is_busy(session)) {
+        return session_fail(session, -EBUSY, "a turn is running: read its answer, or cancel it");
+    }
+    return mount_is_draining(session->mount) ? session_fail(session, -ESHUTDOWN, "the mount is shutting down") : 0;
+}
+
+int session_submit_text(struct session *session, struct str text)
+{
+    struct turn *turn;
+    int r = check_idle(session);
+    if (r < 0) {
+        return r;
+    }
+    session->adopts_settings = false;
+    r = conversation_input_set_text(&session->input, text);
+    if (r == 0) {
+        r = submit(session, &turn);
+    }
+    if (r < 0) { // its writer has gone and cannot be told: the readers are, by a turn that failed
+        drop_input(session);
+        if (turn_new_failed(session->mount, &session->error, &turn) < 0) {
+            return r;
+        }
+    }
+    append_turn(session, turn);
+    channel_mark(&session->channel);
+    return r;
+}
+
+int session_submit_json(struct session *session, struct str json, bool adopts_settings)
+{
+    int r = check_idle(session);
+    if (r < 0) {
+        return r;
+    }
+    session->error = (struct tokfs_error){ 0 };
+    session->adopts_settings = adopts_settings;
+    r = conversation_input_set_json(&session->input, json, &session->error);
+    if (r == 0) {
+        r = submit(session, &session->candidate);
+    } else if (!session->error.code) {
+        session_fail(session, r, "out of memory");
+    }
+    if (r < 0) {
+        drop_input(session);
+    }
+    return r;
+}
+
+int session_submit_result(struct session *session)
+{
+    struct turn *turn = session->candidate;
+    if (!turn) {
+        return 0;
+    }
+    if (!turn_is_ended(turn)) {
+        return FILE_WAIT;
+    }
+    session->candidate = NULL;
+    session->error = turn->error;
+    turn_unref(turn);
+    return session->error.code;
+}
+
+void session_abandon_candidate(struct session *session)
+{
+    struct turn *turn = session->candidate;
+    if (turn) {
+        session->candidate = NULL;
+        turn_disown(turn);
+        turn_unref(turn);
+        drop_input(session);
+        channel_mark(&session->channel);
+    }
+}
+
+void session_cancel(struct session *session)
+{
+    if (session->candidate) {
+        turn_cancel(session->candidate);
+    }
+    turn_cancel(session->last);
+}
+
+int session_reset(struct session *session)
+{
+    struct conversation *c = &session->conversation;
+    session_abandon_candidate(session);
+    turn_disown(session->last);
+    drop_input(session);
+    strbuf_reset(&c->messages);
+    c->n_messages = 0;
+    session->error = (struct tokfs_error){ 0 };
+    stamp(session);
+    channel_mark(&session->channel);
+    return 0;
+}
+
+void session_remove(struct session *session)
+{
+    session->is_removed = true;
+    session_abandon_candidate(session);
+    turn_disown(session->last);
+    channel_mark(&session->channel);
+}

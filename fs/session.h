@@ -1,0 +1,70 @@
+// A session: one conversation, the chain of its turns, and the nodes of its directory if it has one.
+//
+// Shared: the table (while it is listed), every open file in it and every node that the kernel has looked up hold a
+// reference. A removed session stays until they are gone; its files answer ESTALE.
+//
+// Invariants: at most one turn runs. `last` is never NULL (an idle turn at first) and is the end of the chain. A turn
+// whose writer still waits for its acceptance is `candidate`, not yet in the chain: refused, it leaves no trace.
+#ifndef TOKFS_FS_SESSION_H
+#define TOKFS_FS_SESSION_H
+
+#include "fs/ancestry.h"
+#include "fs/channel.h"
+#include "fs/conversation.h"
+#include "fs/node.h"
+#include "fs/turn.h"
+#include <time.h>
+
+#define SESSION_NAME_MAX 255
+#define SESSION_N_FILES  14
+
+struct session {
+    unsigned refs;
+    struct mount *mount;
+    char *name; // NULL: private (of an open `ask`)
+    uid_t uid;
+    gid_t gid;
+    struct timespec changed;
+    struct ancestry creator;
+    uint64_t serial; // order of creation
+
+    struct list all_link;  // in mount->all_sessions
+    struct list used_link; // in the table, most recently used last
+    struct session *hash_next;
+    bool is_removed;
+
+    struct channel channel;
+    struct conversation conversation;
+    struct conversation_input input; // of the running turn
+    struct turn *last;               // shared
+    struct turn *candidate;          // shared; NULL: none
+    bool adopts_settings;            // the running turn's fields become the session's
+    struct file *writer;             // holds plain text for `input` that is not submitted yet; NULL: none
+    uint64_t n_turns;
+    struct tokfs_error error; // of the latest failure; code 0: none
+
+    struct node dir;
+    struct node files[SESSION_N_FILES];
+};
+
+int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid,
+                struct session **ret); // name.ptr NULL: private
+struct session *session_ref(struct session *session);
+void session_unref(struct session *session); // NULL is accepted
+void session_touch(struct session *session); // it is in use now
+struct node *session_find_file(struct session *session, struct str name);
+
+bool session_is_busy(const struct session *session);
+// Starts a turn. waits: the writer waits for the engine's word: session_submit_result tells it; otherwise the turn is
+// in the chain at once and a refusal ends it like any failure. -EBUSY and what turn_submit and the checks of JSON give;
+// the reason stays in session->error.
+int session_submit_text(struct session *session, struct str text);
+int session_submit_json(struct session *session, struct str json, bool adopts_settings);
+int session_submit_result(struct session *session);      // FILE_WAIT, 0 accepted, -errno refused (told once)
+void session_abandon_candidate(struct session *session); // its writer was interrupted
+void session_cancel(struct session *session);
+int session_reset(struct session *session);   // forgets the messages; cancels what runs
+void session_remove(struct session *session); // by the table, or by the owner of a private one: ends everything
+int session_fail(struct session *session, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#endif

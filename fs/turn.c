@@ -1,0 +1,266 @@
+// Turns. The engine's completion belongs to the turn and is freed with its last event; so a turn that has ended costs
+// its text only. turn_submit's caller and the engine (until the last event) hold a reference each.
+#include "fs/turn.h"
+#include "fs/mount.h"
+#include "fs/random_id.h"
+#include "fs/user_errors.h"
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct turn *turn_new(struct mount *mount, enum turn_state state)
+{
+    struct turn *turn = calloc(1, sizeof(*turn));
+    if (!turn) {
+        return NULL;
+    }
+    turn->refs = 1;
+    turn->mount = mount;
+    turn->state = state;
+    turn->created = time(NULL);
+    strbuf_init(&turn->text, 0);
+    list_init(&turn->link);
+    mount->counts.n_turns++;
+    return turn;
+}
+
+int turn_new_idle(struct mount *mount, struct turn **ret)
+{
+    *ret = turn_new(mount, TURN_IDLE);
+    return *ret ? 0 : -ENOMEM;
+}
+
+int turn_new_failed(struct mount *mount, const struct tokfs_error *error, struct turn **ret)
+{
+    *ret = turn_new(mount, TURN_FAILED);
+    if (!*ret) {
+        return -ENOMEM;
+    }
+    (*ret)->error = *error;
+    return 0;
+}
+
+int turn_submit(struct mount *mount, struct str body, const struct turn_owner *owner, struct turn **ret,
+                struct tokfs_error *reason)
+{
+    if (mount_is_draining(mount)) {
+        return reason_set(reason, -ESHUTDOWN, NULL, "the mount is shutting down");
+    }
+    struct turn *turn = turn_new(mount, TURN_SUBMITTED);
+    if (!turn) {
+        return reason_set(reason, -ENOMEM, NULL, "out of memory");
+    }
+    int r = random_id_write("chatcmpl-", turn->id, sizeof(turn->id));
+    if (r == 0) {
+        r = tokfs_submit_chat(mount->engine, body.ptr, body.len, turn, &turn->completion, reason);
+    } else {
+        reason_set(reason, r, NULL, "no random numbers");
+    }
+    if (r < 0) {
+        turn_unref(turn);
+        return r;
+    }
+    turn->owner = *owner;
+    list_append(&mount->running, &turn->link);
+    mount->counts.n_running++;
+    *ret = turn_ref(turn);
+    return 0;
+}
+
+struct turn *turn_ref(struct turn *turn)
+{
+    turn->refs++;
+    return turn;
+}
+
+void turn_unref(struct turn *turn)
+{
+    while (turn && --turn->refs == 0) { // a chain is freed from its head, however long it is
+        struct turn *next = turn->next;
+        assert(!turn->completion);
+        turn->mount->counts.n_turns--;
+        strbuf_deinit(&turn->text);
+        free(turn->pieces);
+        free(turn);
+        turn = next;
+    }
+}
+
+void turn_follow(struct turn *turn, struct turn *next)
+{
+    assert(!turn->next);
+    turn->next = turn_ref(next);
+    next->serial = turn->serial + 1;
+}
+
+void turn_cancel(struct turn *turn)
+{
+    if (turn->completion) {
+        tokfs_cancel(turn->completion);
+    }
+}
+
+bool turn_is_ended(const struct turn *turn)
+{
+    return turn->state == TURN_IDLE || turn->state >= TURN_DONE;
+}
+
+int turn_end_code(const struct turn *turn)
+{
+    return turn->state == TURN_CANCELLED ? -ECANCELED : turn->state == TURN_FAILED ? -EIO : 0;
+}
+
+static void end(struct turn *turn, enum turn_state state)
+{
+    struct mount *mount = turn->mount;
+    struct turn_owner owner = turn->owner;
+    turn->state = state;
+    tokfs_completion_free(turn->completion);
+    turn->completion = NULL;
+    turn->owner = (struct turn_owner){ 0 };
+    list_remove(&turn->link);
+    mount->counts.n_running--;
+    if (owner.channel) {
+        channel_mark(owner.channel);
+    }
+    if (owner.ended) {
+        owner.ended(turn, owner.ctx);
+    }
+    turn_unref(turn);
+}
+
+void turn_disown(struct turn *turn)
+{
+    turn->owner.accepted = NULL;
+    turn->owner.ended = NULL;
+    if (turn->completion) {
+        reason_set(&turn->error, -ECANCELED, NULL, "cancelled: the client went away");
+        end(turn, TURN_CANCELLED);
+    }
+    turn->owner.channel = NULL;
+}
+
+// ---- events --------------------------------------------------------------------------------------------------------
+
+static int add_piece(struct turn *turn, struct str piece)
+{
+    if (piece.len == 0) {
+        return 0;
+    }
+    if (turn->n_pieces == turn->pieces_cap) {
+        size_t cap = turn->pieces_cap ? turn->pieces_cap * 2 : 32;
+        uint32_t *pieces = reallocarray(turn->pieces, cap, sizeof(*pieces));
+        if (!pieces) {
+            return -ENOMEM;
+        }
+        turn->pieces = pieces;
+        turn->pieces_cap = cap;
+    }
+    int r = strbuf_append(&turn->text, piece);
+    if (r == 0) {
+        turn->pieces[turn->n_pieces++] = (uint32_t)piece.len;
+    }
+    return r;
+}
+
+static void fail(struct turn *turn, const struct tokfs_error *error)
+{
+    turn->error = *error;
+    end(turn, turn->is_accepted && error->code == -ECANCELED ? TURN_CANCELLED : TURN_FAILED);
+}
+
+static void on_accepted(struct turn *turn, const struct tokfs_event *event)
+{
+    turn->state = TURN_QUEUED;
+    turn->is_accepted = true;
+    turn->stream = event->stream;
+    turn->include_usage = event->include_usage;
+    turn->usage.prompt_tokens = event->usage.prompt_tokens;
+    if (turn->owner.accepted) {
+        turn->owner.accepted(turn, turn->owner.ctx);
+    }
+}
+
+static void on_finished(struct turn *turn, const struct tokfs_event *event)
+{
+    bool is_cancelled = strcmp(event->finish_reason, "cancel") == 0;
+    turn->usage = event->usage;
+    snprintf(turn->finish_reason, sizeof(turn->finish_reason), "%s", event->finish_reason);
+    if (is_cancelled && !turn->error.code) {
+        reason_set(&turn->error, -ECANCELED, NULL, "cancelled");
+    }
+    end(turn, is_cancelled ? TURN_CANCELLED : TURN_DONE);
+}
+
+void turn_take_event(struct turn *turn, const struct tokfs_event *event)
+{
+    if (turn->owner.channel) {
+        channel_mark(turn->owner.channel);
+    }
+    if (event->text_len > 0 && add_piece(turn, (struct str){ event->text, event->text_len }) < 0) {
+        struct tokfs_error error = { 0 };
+        reason_set(&error, -ENOMEM, NULL, "out of memory for the answer");
+        fail(turn, &error);
+        return;
+    }
+    switch (event->kind) {
+    case TOKFS_EVENT_ACCEPTED: on_accepted(turn, event); break;
+    case TOKFS_EVENT_STARTED: turn->state = TURN_PREFILL; break;
+    case TOKFS_EVENT_TOKEN:
+        turn->state = TURN_DECODE;
+        turn->n_tokens += event->token_id >= 0;
+        break;
+    case TOKFS_EVENT_FINISHED: on_finished(turn, event); break;
+    case TOKFS_EVENT_FAILED: fail(turn, event->error); break;
+    }
+}
+
+// ---- texts ---------------------------------------------------------------------------------------------------------
+
+const char *turn_state_name(const struct turn *turn)
+{
+    static const char *const names[] = {
+        [TURN_IDLE] = "idle",           [TURN_SUBMITTED] = "queued", [TURN_QUEUED] = "queued",
+        [TURN_PREFILL] = "prefill",     [TURN_DECODE] = "decode",    [TURN_DONE] = "done",
+        [TURN_CANCELLED] = "cancelled", [TURN_FAILED] = "error",
+    };
+    return names[turn->state];
+}
+
+void turn_write_status(const struct turn *turn, struct strbuf *out)
+{
+    uint64_t n_completion = turn->state == TURN_DONE ? turn->usage.completion_tokens : turn->n_tokens;
+    strbuf_printf(out, "%s prompt_tokens=%" PRIu64 " cached_tokens=%" PRIu64 " completion_tokens=%" PRIu64,
+                  turn_state_name(turn), turn->usage.prompt_tokens, turn->usage.cached_tokens, n_completion);
+    if (turn->finish_reason[0]) {
+        strbuf_printf(out, " finish_reason=%s", turn->finish_reason);
+    }
+    strbuf_append_byte(out, '\n');
+}
+
+void turn_write_usage(const struct turn *turn, struct strbuf *out)
+{
+    const struct tokfs_usage *usage = &turn->usage;
+    uint64_t n_completion = turn_is_ended(turn) && usage->completion_tokens ? usage->completion_tokens : turn->n_tokens;
+    strbuf_printf(out, "prompt_tokens %" PRIu64 "\ncached_tokens %" PRIu64 "\ncompletion_tokens %" PRIu64 "\n",
+                  usage->prompt_tokens, usage->cached_tokens, n_completion);
+    strbuf_printf(out, "queue_ns %" PRIu64 "\nprefill_ns %" PRIu64 "\nttft_ns %" PRIu64 "\ndecode_ns %" PRIu64 "\n",
+                  usage->queue_ns, usage->prefill_ns, usage->ttft_ns, usage->decode_ns);
+}
+
+int turn_write_response(const struct turn *turn, struct strbuf *out)
+{
+    struct tokfs_answer_head head = { turn->id, turn->created, turn->mount->info.model };
+    struct tokfs_buffer json = { 0 };
+    int r = tokfs_write_answer(&head, turn->text.ptr ? turn->text.ptr : "", turn->text.len, turn->finish_reason,
+                               &turn->usage, &json);
+    if (r == 0) {
+        strbuf_append(out, (struct str){ json.ptr, json.len });
+        r = strbuf_append_byte(out, '\n');
+        free(json.ptr);
+    }
+    return r;
+}

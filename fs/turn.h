@@ -1,0 +1,82 @@
+// A turn: one request to the engine and its answer as it grows.
+//
+//   SUBMITTED --ACCEPTED--> QUEUED --STARTED--> PREFILL --TOKEN--> DECODE --FINISHED--> DONE, or CANCELLED (reason
+//   "cancel")
+//        |                    `------------ FAILED ------------`--> FAILED
+//        `--FAILED--> FAILED, is_accepted false: it was refused
+//
+// Shared: by the conversation, by open files that read it, and by the engine's events until it ends. Its text only
+// grows. A turn refers to the one that followed it in its conversation, so that a reader can go on from one to the
+// next.
+#ifndef TOKFS_FS_TURN_H
+#define TOKFS_FS_TURN_H
+
+#include "engine/base/str.h"
+#include "fs/channel.h"
+#include "fs/list.h"
+#include <tokfs/engine.h>
+#include <tokfs/openai.h>
+
+enum turn_state {
+    TURN_IDLE, // before the first turn of a conversation: empty and ended
+    TURN_SUBMITTED,
+    TURN_QUEUED,
+    TURN_PREFILL,
+    TURN_DECODE,
+    TURN_DONE,
+    TURN_CANCELLED,
+    TURN_FAILED,
+};
+
+struct turn;
+
+// Who submitted it. `channel` is marked at every change; `accepted` and `ended` come before the flush that follows.
+struct turn_owner {
+    struct channel *channel;
+    void (*accepted)(struct turn *turn, void *ctx);
+    void (*ended)(struct turn *turn, void *ctx);
+    void *ctx;
+};
+
+struct turn {
+    unsigned refs;
+    struct mount *mount;
+    struct list link;  // in mount->running until it ends
+    struct turn *next; // shared; NULL: none yet
+    uint64_t serial;   // grows along `next`
+    enum turn_state state;
+    bool is_accepted, stream, include_usage;
+    struct tokfs_completion *completion; // NULL once ended
+    struct turn_owner owner;             // cleared by turn_disown
+    struct strbuf text;                  // the answer so far
+    uint32_t *pieces;                    // [n_pieces] lengths in bytes of the parts in which text came
+    size_t n_pieces, pieces_cap;
+    uint64_t n_tokens;
+    struct tokfs_usage usage;
+    struct tokfs_error error; // FAILED, CANCELLED
+    char finish_reason[16];
+    char id[48]; // "chatcmpl-..."
+    int64_t created;
+};
+
+int turn_new_idle(struct mount *mount, struct turn **ret); // the end of the chain that a new conversation starts with
+int turn_new_failed(struct mount *mount, const struct tokfs_error *error,
+                    struct turn **ret); // ended before the engine saw it
+// -EAGAIN, -ENOMEM, -ESHUTDOWN at once; anything else comes as an event.
+int turn_submit(struct mount *mount, struct str body, const struct turn_owner *owner, struct turn **ret,
+                struct tokfs_error *reason);
+struct turn *turn_ref(struct turn *turn);
+void turn_unref(struct turn *turn);                     // NULL is accepted
+void turn_follow(struct turn *turn, struct turn *next); // takes a reference of next
+void turn_cancel(struct turn *turn);                    // asks the engine; the turn ends within a step
+void turn_disown(struct turn *turn);                    // its owner goes: cancelled at once, no callback comes any more
+void turn_take_event(struct turn *turn, const struct tokfs_event *event);
+
+bool turn_is_ended(const struct turn *turn);
+int turn_end_code(const struct turn *turn); // what a read at the end gives: 0, -ECANCELED, -EIO
+const char *turn_state_name(const struct turn *turn);
+void turn_write_status(const struct turn *turn, struct strbuf *out);  // one line
+void turn_write_usage(const struct turn *turn, struct strbuf *out);   // "name value" lines
+int turn_write_response(const struct turn *turn, struct strbuf *out); // chat.completion and a line end
+
+#endif

@@ -1,0 +1,390 @@
+// A null model behind include/tokfs/engine.h: it answers with the words of the last message, or, to "count N", with the
+// numbers from 1 to N. Requests are validated by the text library as the real engine does it.
+//
+// Time: every TOKFS_FAKE_TOKEN_US microseconds (environment, default 200) a step gives one token to each running
+// sequence. A message that begins with "fail" fails after its first token. Prompt tokens are the words of the body.
+//
+// One lock protects everything; the step thread makes events, the caller's thread takes them.
+#include "engine/base/loop.h"
+#include "engine/serve/error.h"
+#include "engine/text/chat_request.h"
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <tokfs/engine.h>
+#include <unistd.h>
+
+#define QUEUE_MAX 4096
+
+struct tokfs_completion {
+    struct tokfs_completion *next;
+    struct tokfs_engine *engine;
+    void *user;
+    char *body;
+    size_t body_len;
+    char *answer;
+    size_t answer_len, at;
+    int64_t max_tokens;
+    bool is_checked, is_started, is_cancelled, is_ended, is_freed, must_fail;
+    bool stream, include_usage;
+    struct tokfs_usage usage;
+    uint64_t submitted_ns, first_ns;
+};
+
+struct queued {
+    struct tokfs_event event;
+    char text[64];
+    struct tokfs_error error;
+};
+
+struct tokfs_engine {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    struct tokfs_completion *running; // in the order of submission
+    struct queued queue[QUEUE_MAX];
+    size_t head, n;
+    struct queued taken; // what the caller looks at until its next poll
+    int fd;
+    bool is_closing;
+    unsigned step_us;
+    char name[64];
+    int64_t created;
+    struct tokfs_engine_stats stats;
+};
+
+// ---- events --------------------------------------------------------------------------------------------------------
+
+static struct queued *push(struct tokfs_completion *c, enum tokfs_event_kind kind)
+{
+    struct tokfs_engine *engine = c->engine;
+    assert(engine->n < QUEUE_MAX);
+    struct queued *q = &engine->queue[(engine->head + engine->n++) % QUEUE_MAX];
+    *q = (struct queued){ .event = { .kind = kind, .completion = c, .user = c->user } };
+    uint64_t one = 1;
+    if (write(engine->fd, &one, sizeof(one)) < 0) {
+        assert(errno == EAGAIN);
+    }
+    return q;
+}
+
+static void push_failure(struct tokfs_completion *c, const struct tokfs_error *error)
+{
+    struct queued *q = push(c, TOKFS_EVENT_FAILED);
+    q->error = *error;
+    c->is_ended = true;
+    c->engine->stats.n_failed++;
+}
+
+static void push_end(struct tokfs_completion *c, const char *reason)
+{
+    struct queued *q = push(c, TOKFS_EVENT_FINISHED);
+    c->usage.decode_ns = clock_monotonic_ns() - c->first_ns;
+    q->event.finish_reason = reason;
+    q->event.usage = c->usage;
+    c->is_ended = true;
+    c->engine->stats.n_finished++;
+}
+
+// ---- the model -----------------------------------------------------------------------------------------------------
+
+static void make_answer(struct tokfs_completion *c, struct str question)
+{
+    struct strbuf out;
+    int64_t n;
+    strbuf_init(&out, 0);
+    c->must_fail = str_starts_with(question, STR("fail"));
+    struct str digits = str_trim(str_skip(question, 6));
+    if (str_starts_with(question, STR("count ")) && str_parse_i64(digits, &n) == 0 && n < 1000000) {
+        for (int64_t i = 1; i <= n; i++) {
+            strbuf_printf(&out, i < n ? "%lld " : "%lld", (long long)i);
+        }
+    } else {
+        strbuf_append(&out, question);
+    }
+    c->answer_len = out.len;
+    c->answer = strbuf_steal(&out);
+}
+
+static void check(struct tokfs_completion *c)
+{
+    struct chat_request request;
+    struct tokfs_error error = { 0 };
+    struct err err = { 0 };
+    struct arena arena;
+    arena_init(&arena, 0);
+    int r = chat_request_parse(&arena, (struct str){ c->body, c->body_len }, &request, &err);
+    if (r == 0 && request.model.len > 0 && !str_eq(request.model, str_from(c->engine->name))) {
+        r = err_set_param(&err, -ENOENT, "model", "there is no model \"%.*s\"", STR_ARG(request.model));
+    }
+    if (r == 0 && c->body_len > 100000) {
+        r = err_set_param(&err, -E2BIG, "messages", "the prompt exceeds the context");
+    }
+    c->is_checked = true;
+    if (r < 0) {
+        error_export(&error, &err);
+        push_failure(c, &error);
+    } else {
+        const struct json *last = json_at(request.messages, request.messages->n_children - 1);
+        const struct json *content = json_get(last, STR("content"));
+        make_answer(c, content && content->type == JSON_STRING ? content->text : STR(""));
+        c->max_tokens = request.sampling.max_tokens;
+        c->stream = request.stream;
+        c->include_usage = request.include_usage;
+        c->usage.prompt_tokens = request.messages->n_children;
+        struct queued *q = push(c, TOKFS_EVENT_ACCEPTED);
+        q->event.stream = c->stream;
+        q->event.include_usage = c->include_usage;
+        q->event.usage = c->usage;
+    }
+    arena_deinit(&arena);
+}
+
+static void sample(struct tokfs_completion *c)
+{
+    size_t len = 0, rest = c->answer_len - c->at;
+    while (len < rest && len < sizeof(c->engine->taken.text) - 1 && (len == 0 || c->answer[c->at + len - 1] != ' ')) {
+        len++;
+    }
+    while (len < rest && (c->answer[c->at + len] & 0xc0) == 0x80) {
+        len--; // whole characters
+    }
+    struct queued *q = push(c, TOKFS_EVENT_TOKEN);
+    memcpy(q->text, c->answer + c->at, len);
+    q->event.text_len = len;
+    q->event.token_id = (int32_t)c->usage.completion_tokens;
+    q->event.sampled_ns = clock_monotonic_ns();
+    c->at += len;
+    c->usage.completion_tokens++;
+    c->engine->stats.completion_tokens++;
+    if (!c->first_ns) {
+        c->first_ns = q->event.sampled_ns;
+        c->usage.ttft_ns = c->first_ns - c->submitted_ns;
+    }
+}
+
+static void step_one(struct tokfs_completion *c)
+{
+    if (!c->is_checked) {
+        check(c);
+    } else if (c->is_cancelled) {
+        push_end(c, "cancel");
+    } else if (!c->is_started) {
+        c->is_started = true;
+        push(c, TOKFS_EVENT_STARTED);
+    } else if (c->must_fail && c->at > 0) {
+        struct tokfs_error error = { .code = -EIO, .msg = "the fake engine was asked to fail" };
+        push_failure(c, &error);
+    } else if (c->at >= c->answer_len) {
+        push_end(c, "stop");
+    } else if (c->max_tokens >= 0 && (int64_t)c->usage.completion_tokens >= c->max_tokens) {
+        push_end(c, "length");
+    } else {
+        sample(c);
+    }
+}
+
+static void release(struct tokfs_completion *c)
+{
+    free(c->body);
+    free(c->answer);
+    free(c);
+}
+
+static void step(struct tokfs_engine *engine)
+{
+    struct tokfs_completion **at = &engine->running;
+    while (*at) {
+        struct tokfs_completion *c = *at;
+        if (!c->is_freed && engine->n < QUEUE_MAX) {
+            step_one(c);
+        }
+        if (c->is_ended || c->is_freed) {
+            *at = c->next;
+            c->is_ended = true;
+            if (c->is_freed) {
+                release(c);
+            }
+        } else {
+            at = &c->next;
+        }
+    }
+    engine->stats.n_steps++;
+}
+
+static void *engine_thread(void *ctx)
+{
+    struct tokfs_engine *engine = ctx;
+    pthread_mutex_lock(&engine->lock);
+    while (!engine->is_closing) {
+        if (!engine->running) {
+            pthread_cond_wait(&engine->work, &engine->lock);
+            continue;
+        }
+        step(engine);
+        pthread_mutex_unlock(&engine->lock);
+        usleep(engine->step_us);
+        pthread_mutex_lock(&engine->lock);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return NULL;
+}
+
+// ---- the interface -------------------------------------------------------------------------------------------------
+
+int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_engine **ret, struct tokfs_error *err)
+{
+    const char *step_us = getenv("TOKFS_FAKE_TOKEN_US");
+    struct tokfs_engine *engine = calloc(1, sizeof(*engine));
+    (void)err;
+    assert(engine);
+    engine->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    engine->step_us = step_us ? (unsigned)strtoul(step_us, NULL, 10) : 200;
+    engine->created = 1700000000;
+    strncpy(engine->name, options->served_name ? options->served_name : "fake", sizeof(engine->name) - 1);
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->work, NULL);
+    if (options->progress) {
+        options->progress(options->progress_ctx, 1, 1);
+    }
+    int r = pthread_create(&engine->thread, NULL, engine_thread, engine);
+    assert(r == 0);
+    *ret = engine;
+    return 0;
+}
+
+void tokfs_engine_close(struct tokfs_engine *engine)
+{
+    if (!engine) {
+        return;
+    }
+    pthread_mutex_lock(&engine->lock);
+    engine->is_closing = true;
+    pthread_cond_signal(&engine->work);
+    pthread_mutex_unlock(&engine->lock);
+    pthread_join(engine->thread, NULL);
+    while (engine->running) {
+        struct tokfs_completion *c = engine->running;
+        assert(c->is_freed);
+        engine->running = c->next;
+        release(c);
+    }
+    close(engine->fd);
+    pthread_mutex_destroy(&engine->lock);
+    pthread_cond_destroy(&engine->work);
+    free(engine);
+}
+
+void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engine_info *ret)
+{
+    *ret = (struct tokfs_engine_info){ .model = engine->name,
+                                       .architecture = "Fake",
+                                       .backend = "none",
+                                       .n_ctx = 100000,
+                                       .n_vocab = 1,
+                                       .max_sequences = 64,
+                                       .max_queued = 10000,
+                                       .page_tokens = 16,
+                                       .created = engine->created,
+                                       .has_chat_template = true };
+}
+
+void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engine_stats *ret)
+{
+    struct tokfs_engine *e = (struct tokfs_engine *)(uintptr_t)engine;
+    pthread_mutex_lock(&e->lock);
+    *ret = e->stats;
+    ret->n_running = 0;
+    for (const struct tokfs_completion *c = e->running; c; c = c->next) {
+        ret->n_running++;
+    }
+    pthread_mutex_unlock(&e->lock);
+}
+
+int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                      struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    struct tokfs_completion *c = calloc(1, sizeof(*c));
+    (void)err;
+    assert(c);
+    c->engine = engine;
+    c->user = user;
+    c->body = str_dup((struct str){ json, len });
+    c->body_len = len;
+    c->submitted_ns = clock_monotonic_ns();
+    pthread_mutex_lock(&engine->lock);
+    struct tokfs_completion **at = &engine->running;
+    while (*at) {
+        at = &(*at)->next;
+    }
+    *at = c;
+    engine->stats.n_requests++;
+    pthread_cond_signal(&engine->work);
+    pthread_mutex_unlock(&engine->lock);
+    *ret = c;
+    return 0;
+}
+
+void tokfs_cancel(struct tokfs_completion *completion)
+{
+    struct tokfs_engine *engine = completion->engine;
+    pthread_mutex_lock(&engine->lock);
+    if (!completion->is_cancelled) {
+        completion->is_cancelled = true;
+        engine->stats.n_cancelled++;
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
+void tokfs_completion_free(struct tokfs_completion *completion)
+{
+    if (!completion) {
+        return;
+    }
+    struct tokfs_engine *engine = completion->engine;
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < engine->n; i++) {
+        struct queued *q = &engine->queue[(engine->head + i) % QUEUE_MAX];
+        q->event.completion = q->event.completion == completion ? NULL : q->event.completion;
+    }
+    engine->stats.n_cancelled += !completion->is_ended && !completion->is_cancelled;
+    completion->is_freed = true;
+    bool is_ended = completion->is_ended;
+    pthread_mutex_unlock(&engine->lock);
+    if (is_ended) { // no longer in the list
+        release(completion);
+    }
+}
+
+int tokfs_engine_fd(const struct tokfs_engine *engine)
+{
+    return engine->fd;
+}
+
+int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&engine->lock);
+    while (engine->n > 0 && !is_found) {
+        engine->taken = engine->queue[engine->head];
+        engine->head = (engine->head + 1) % QUEUE_MAX;
+        engine->n--;
+        is_found = engine->taken.event.completion != NULL;
+    }
+    if (!is_found) {
+        uint64_t count;
+        if (read(engine->fd, &count, sizeof(count)) < 0) {
+            assert(errno == EAGAIN);
+        }
+    }
+    pthread_mutex_unlock(&engine->lock);
+    if (is_found) {
+        *ret = engine->taken.event;
+        ret->text = engine->taken.text;
+        ret->error = &engine->taken.error;
+    }
+    return is_found;
+}
