@@ -26,7 +26,7 @@ SHAPE = dict(
     num_hidden_layers=2,
     num_attention_heads=4,
     num_key_value_heads=2,
-    head_dim=10,
+    head_dim=8,
     max_position_embeddings=64,
     rms_norm_eps=1e-5,
     tie_word_embeddings=False,
@@ -74,7 +74,7 @@ CASES = {
     ),
     "sharded": (LlamaConfig, {}, torch.float32, dict(max_shard_size="24KB")),
     "qwen2": (Qwen2Config, dict(tie_word_embeddings=True), torch.float32, {}),
-    "mistral": (MistralConfig, dict(sliding_window=None, head_dim=12), torch.float32, {}),
+    "mistral": (MistralConfig, dict(sliding_window=None, head_dim=24), torch.float32, {}),
 }
 
 

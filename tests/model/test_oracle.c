@@ -1,0 +1,242 @@
+// Logits of tiny random models against those that transformers computed (tests/oracle/gen_llama.py), on every path that
+// this machine has, and the batch invariance of a step.
+#include "engine/base/json.h"
+#include "engine/model/file.h"
+#include "engine/model/safetensors.h"
+#include "tests/model/model_run.h"
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define FIXTURES    "tests/fixtures/llama"
+#define PROMPTS_MAX 4
+#define TOKENS_MAX  128
+#define VOCAB       61
+
+static const char *const isas[] = { "scalar", "avx2", "avx512" };
+
+struct expected {
+    size_t n_prompts;
+    size_t n_tokens[PROMPTS_MAX];
+    int32_t tokens[PROMPTS_MAX][TOKENS_MAX];
+    float logits[PROMPTS_MAX][TOKENS_MAX][VOCAB];
+};
+
+// ---- recorded logits -----------------------------------------------------------------------------------------------
+
+static void load_prompts(const char *dir, struct expected *e)
+{
+    struct strbuf text;
+    struct arena arena;
+    struct err err;
+    const struct json *list;
+    strbuf_init(&text, 0);
+    arena_init(&arena, 0);
+    assert_int_equal(file_read(dir, "prompts.json", 1 << 20, &text, &err), 0);
+    assert_int_equal(json_parse(&arena, strbuf_str(&text), &list, &err), 0);
+    assert_in_range(list->n_children, 1, PROMPTS_MAX);
+    e->n_prompts = list->n_children;
+    for (size_t i = 0; i < e->n_prompts; i++) {
+        const struct json *prompt = json_at(list, i);
+        assert_in_range(prompt->n_children, 1, TOKENS_MAX);
+        e->n_tokens[i] = prompt->n_children;
+        for (size_t j = 0; j < e->n_tokens[i]; j++) {
+            e->tokens[i][j] = (int32_t)json_get_double(json_at(prompt, j));
+        }
+    }
+    arena_deinit(&arena);
+    strbuf_deinit(&text);
+}
+
+static int take_logits(void *ctx, const struct tensor_run *run, struct err *err)
+{
+    (void)err;
+    struct expected *e = ctx;
+    memcpy(e->logits[run->tensor->user_idx][run->row], run->data, run->n_rows * VOCAB * sizeof(float));
+    return 0;
+}
+
+static struct expected *load_expected(const char *name)
+{
+    struct expected *e = calloc(1, sizeof(*e));
+    struct safetensors *st;
+    struct err err;
+    char path[64], dir[4096];
+    assert_non_null(e);
+    snprintf(path, sizeof(path), FIXTURES "/%s/expected", name);
+    source_path(dir, sizeof(dir), path);
+    load_prompts(dir, e);
+    assert_int_equal(safetensors_open(dir, &st, &err), 0);
+    for (uint32_t i = 0; i < e->n_prompts; i++) {
+        snprintf(path, sizeof(path), "logits.%u", i);
+        struct tensor_info *t = safetensors_find(st, str_from(path));
+        assert_true(t && t->shape[0] == e->n_tokens[i] && t->shape[1] == VOCAB && t->dtype == DTYPE_F32);
+        t->is_used = true;
+        t->user_idx = i;
+    }
+    const struct tensor_read read = { take_logits, NULL, e };
+    assert_int_equal(safetensors_read_all(st, &read, &err), 0);
+    safetensors_close(st);
+    return e;
+}
+
+static void open_fixture(struct model_run *run, const char *name, const char *isa)
+{
+    char path[64], dir[4096];
+    snprintf(path, sizeof(path), FIXTURES "/%s", name);
+    run_open(run, source_path(dir, sizeof(dir), path), isa);
+    assert_int_equal(run->n_vocab, VOCAB);
+}
+
+// ---- against transformers ------------------------------------------------------------------------------------------
+
+static double worst_difference(const struct expected *e, struct model_run *run)
+{
+    float logits[TOKENS_MAX][VOCAB];
+    double worst = 0;
+    for (size_t i = 0; i < e->n_prompts; i++) {
+        run_prompt(run, e->tokens[i], e->n_tokens[i], 16, logits[0]);
+        for (size_t j = 0; j < e->n_tokens[i]; j++) {
+            for (size_t k = 0; k < VOCAB; k++) {
+                double d = fabs((double)logits[j][k] - (double)e->logits[i][j][k]);
+                worst = d > worst || isnan(d) ? d : worst;
+            }
+        }
+    }
+    return worst;
+}
+
+static void compare_all(const char *name, double tolerance)
+{
+    struct expected *e = load_expected(name);
+    for (size_t i = 0; i < sizeof(isas) / sizeof(*isas); i++) {
+        if (!run_has_isa(isas[i])) {
+            continue;
+        }
+        struct model_run run;
+        open_fixture(&run, name, isas[i]);
+        double worst = worst_difference(e, &run);
+        print_message("%-24s %-7s largest difference %.3g\n", name, isas[i], worst);
+        assert_true(worst < tolerance);
+        run_close(&run);
+    }
+    free(e);
+}
+
+static void test_model_f32_logits_equal_transformers(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "gqa-f32",
+                                         "mha-tied-old-config",
+                                         "mqa-biases-wide-heads",
+                                         "rope-llama3",
+                                         "rope-linear-old-config",
+                                         "sharded",
+                                         "qwen2",
+                                         "mistral" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        compare_all(names[i], 1e-4);
+    }
+}
+
+// K and V are stored in the type of the weights, hence the width of these.
+static void test_model_half_precision_logits_are_near_transformers(void **state)
+{
+    (void)state;
+    compare_all("gqa-f16", 0.02);
+    compare_all("gqa-bf16", 0.15);
+}
+
+static void test_model_of_another_fixture_differs(void **state)
+{
+    (void)state;
+    struct expected *e = load_expected("gqa-f32");
+    struct model_run run;
+    open_fixture(&run, "rope-linear-old-config", NULL);
+    assert_true(worst_difference(e, &run) > 0.1);
+    run_close(&run);
+    free(e);
+}
+
+// ---- batch invariance ----------------------------------------------------------------------------------------------
+
+static void fill_tokens(int32_t *tokens, size_t n, uint32_t seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        tokens[i] = (int32_t)((seed >> 8) % VOCAB);
+    }
+}
+
+static void check_invariance(const char *name, const char *isa)
+{
+    static const size_t chunks[] = { 1, 3, 7, 16 };
+    enum { N = 41 };
+    static int32_t tokens[RUN_SEQS_MAX][TOKENS_MAX];
+    static float alone[N][VOCAB], again[N][VOCAB], other[RUN_SEQS_MAX][TOKENS_MAX][VOCAB];
+    for (uint32_t i = 0; i < RUN_SEQS_MAX; i++) {
+        fill_tokens(tokens[i], TOKENS_MAX, i);
+    }
+    struct model_run run;
+    open_fixture(&run, name, isa);
+    run_prompt(&run, tokens[0], N, N, alone[0]);
+    for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++) {
+        memset(again, 0, sizeof(again));
+        run_prompt(&run, tokens[0], N, chunks[i], again[0]);
+        assert_memory_equal(again, alone, sizeof(alone));
+    }
+    // Among others that are further on or further back, at every place of the batch.
+    for (size_t place = 0; place < RUN_SEQS_MAX; place++) {
+        struct run_seq seqs[RUN_SEQS_MAX] = { 0 }, *list[RUN_SEQS_MAX];
+        for (size_t i = 0; i < RUN_SEQS_MAX; i++) {
+            seqs[i] = (struct run_seq){ .tokens = tokens[(i + RUN_SEQS_MAX - place) % RUN_SEQS_MAX],
+                                        .logits = i == place ? again[0] : other[i][0] };
+            list[i] = &seqs[i];
+        }
+        memset(again, 0, sizeof(again));
+        for (size_t turn = 0; seqs[place].n_done < N; turn++) {
+            size_t n_new[RUN_SEQS_MAX];
+            for (size_t i = 0; i < RUN_SEQS_MAX; i++) {
+                n_new[i] = 1 + (turn * 5 + i * 3) % 9;
+            }
+            size_t left = N - seqs[place].n_done;
+            n_new[place] = n_new[place] < left ? n_new[place] : left;
+            run_step(&run, list, n_new, RUN_SEQS_MAX);
+        }
+        for (size_t i = 0; i < RUN_SEQS_MAX; i++) {
+            run_seq_end(&run, &seqs[i]);
+        }
+        assert_memory_equal(again, alone, sizeof(alone));
+    }
+    assert_memory_not_equal(other[0][0], alone[0], sizeof(alone[0])); // other prompts do give other bits
+    run_close(&run);
+}
+
+static void test_model_step_is_bit_identical_in_any_cut_and_company(void **state)
+{
+    (void)state;
+    static const char *const names[] = { "gqa-f32", "gqa-bf16", "gqa-f16", "mqa-biases-wide-heads" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        for (size_t j = 0; j < sizeof(isas) / sizeof(*isas); j++) {
+            if (run_has_isa(isas[j])) {
+                check_invariance(names[i], isas[j]);
+            }
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model_f32_logits_equal_transformers),
+        cmocka_unit_test(test_model_half_precision_logits_are_near_transformers),
+        cmocka_unit_test(test_model_of_another_fixture_differs),
+        cmocka_unit_test(test_model_step_is_bit_identical_in_any_cut_and_company),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
