@@ -120,6 +120,7 @@ struct op_gather {
 struct backend_ops {
     const char *name;     // "cpu", "cuda"
     bool has_host_memory; // the host may read and write what `alloc` gave, after `sync`
+    size_t head_dim_step, head_dim_max; // attention and rope take multiples of the first up to the second
 
     void (*close)(struct backend *b);
     const char *(*describe)(const struct backend *b); // e.g. "cpu avx512, 2 threads"

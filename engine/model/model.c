@@ -60,12 +60,27 @@ static int check_memory(const struct model *m, uint64_t weight_bytes, uint64_t m
                    (double)available / 0x1p20, memory_max ? "allowed" : "available");
 }
 
+static int check_backend(const struct model *m, struct err *err)
+{
+    const struct backend_ops *ops = m->backend->ops;
+    uint32_t head_dim = m->config.head_dim;
+    if (head_dim % ops->head_dim_step == 0 && head_dim <= ops->head_dim_max) {
+        return 0;
+    }
+    return err_set_param(err, -EOPNOTSUPP, "head_dim",
+                         "config.json: head_dim %" PRIu32
+                         " is not supported: the %s backend takes multiples of %zu up to "
+                         "%zu",
+                         head_dim, ops->name, ops->head_dim_step, ops->head_dim_max);
+}
+
 static int load(struct model *m, const struct model_options *o, struct safetensors *st, struct err *err)
 {
     enum dtype dtype;
     uint64_t weight_bytes;
-    int rc = weights_bind(st, &m->config, &dtype, &weight_bytes, err);
-    if (rc < 0 || (rc = check_memory(m, weight_bytes, o->memory_max, err)) < 0) {
+    int rc = check_backend(m, err);
+    if (rc < 0 || (rc = weights_bind(st, &m->config, &dtype, &weight_bytes, err)) < 0 ||
+        (rc = check_memory(m, weight_bytes, o->memory_max, err)) < 0) {
         return rc;
     }
     m->config.dtype = dtype;

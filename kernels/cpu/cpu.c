@@ -55,6 +55,8 @@ static void cpu_sync(struct backend *b)
 static const struct backend_ops cpu_ops = {
     .name = "cpu",
     .has_host_memory = true,
+    .head_dim_step = 8,
+    .head_dim_max = ATTENTION_HEAD_DIM_MAX,
     .close = cpu_close,
     .describe = cpu_describe,
     .alloc = cpu_alloc,
