@@ -95,7 +95,7 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
     if (len > BODY_BYTES_MAX) {
         return refuse(err, -EFBIG, "the body is larger than 64 MiB");
     }
-    struct tokfs_completion *c;
+    struct tokfs_completion *c = NULL;
     int rc = new_completion(engine, user, &c, err);
     if (rc < 0) {
         return rc;
@@ -133,7 +133,7 @@ int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *ids, size_t 
     if (n_ids > BODY_BYTES_MAX / sizeof(*ids)) {
         return refuse(err, -EFBIG, "the prompt is larger than 64 MiB");
     }
-    struct tokfs_completion *c;
+    struct tokfs_completion *c = NULL;
     int rc = new_completion(engine, user, &c, err);
     if (rc < 0) {
         return rc;

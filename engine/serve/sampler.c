@@ -5,8 +5,8 @@
 // at the blocks that can matter. The work is in two halves that share nothing but one number:
 //
 //   find_cut   the lowest-ranking token that the filters keep. Rank: logit downwards, then id upwards (a strict order).
-//              A lower bound of the cut (from min_p, from the k-th largest block maximum, or from the mass) selects few
-//              candidates; selection among them is quickselect, by count or mass.
+//              A lower bound of the cut (from min_p or the k-th largest block maximum) or a histogram (top_p) leaves
+//              few candidates; selection among them is quickselect, by count or mass.
 //   draw       inverse CDF over the kept tokens in order of id: block sums first, then one block.
 //
 // Sums run in a fixed order over the row, in double across blocks, so the result is a function of the row alone.
@@ -22,6 +22,73 @@
 
 #define BLOCK 64
 
+// For top_p over a whole row: buckets of equal ratio, down to e^-32 of the most probable token.
+#define DEPTH_STEPS 32
+#define N_BUCKETS   1024
+
+typedef float lanes __attribute__((vector_size(64)));
+typedef int32_t lanes_i32 __attribute__((vector_size(64)));
+
+#define BODY_TARGET
+#define BODY_NAME(name) name##_base
+#include "engine/serve/sampler_body.h"
+#undef BODY_TARGET
+#undef BODY_NAME
+
+struct sampler_isa {
+    const char *name;
+    float (*block_max)(const float *x);
+    double (*block_exp)(const float *x, float max, float scale, float *w);
+    void (*block_buckets)(const float *x, float max, float scale, int32_t *bucket);
+};
+
+#if defined(__x86_64__)
+#define BODY_TARGET     __attribute__((target("avx2")))
+#define BODY_NAME(name) name##_avx2
+#include "engine/serve/sampler_body.h"
+#undef BODY_TARGET
+#undef BODY_NAME
+#define BODY_TARGET     __attribute__((target("avx512f,avx512dq")))
+#define BODY_NAME(name) name##_avx512
+#include "engine/serve/sampler_body.h"
+#undef BODY_TARGET
+#undef BODY_NAME
+#endif
+
+static const struct sampler_isa isas[] = {
+    // the best first
+#if defined(__x86_64__)
+    { "avx512", block_max_avx512, block_exp_avx512, block_buckets_avx512 },
+    { "avx2", block_max_avx2, block_exp_avx2, block_buckets_avx2 },
+#endif
+    { "base", block_max_base, block_exp_base, block_buckets_base },
+};
+#define N_ISAS (sizeof(isas) / sizeof(*isas))
+
+static bool has_isa(const char *name)
+{
+#if defined(__x86_64__)
+    if (strcmp(name, "avx512") == 0) {
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+    }
+    if (strcmp(name, "avx2") == 0) {
+        return __builtin_cpu_supports("avx2");
+    }
+#endif
+    return strcmp(name, "base") == 0;
+}
+
+bool sampler_use_isa(struct sampler *s, const char *name)
+{
+    for (size_t i = 0; i < N_ISAS; i++) {
+        if ((!name || strcmp(name, isas[i].name) == 0) && has_isa(isas[i].name)) {
+            s->isa = &isas[i];
+            return true;
+        }
+    }
+    return false;
+}
+
 struct sampler_candidate {
     float logit;
     int32_t id;
@@ -32,13 +99,15 @@ int sampler_init(struct sampler *s, size_t n_vocab)
 {
     assert(n_vocab > 0);
     *s = (struct sampler){ .n_vocab = n_vocab, .n_blocks = (n_vocab + BLOCK - 1) / BLOCK };
+    sampler_use_isa(s, NULL);
     s->weights = calloc(s->n_blocks * BLOCK, sizeof(float));
     s->block_max = calloc(s->n_blocks, sizeof(float));
     s->masked = calloc(n_vocab, sizeof(float));
     s->tail = calloc(BLOCK, sizeof(float));
     s->block_sum = calloc(s->n_blocks, sizeof(double));
+    s->bucket_mass = calloc(N_BUCKETS, sizeof(double));
     s->candidates = calloc(n_vocab, sizeof(*s->candidates));
-    if (!s->weights || !s->block_max || !s->masked || !s->tail || !s->block_sum || !s->candidates) {
+    if (!s->weights || !s->block_max || !s->masked || !s->tail || !s->block_sum || !s->bucket_mass || !s->candidates) {
         sampler_deinit(s);
         return -ENOMEM;
     }
@@ -52,6 +121,7 @@ void sampler_deinit(struct sampler *s)
     free(s->masked);
     free(s->tail);
     free(s->block_sum);
+    free(s->bucket_mass);
     free(s->candidates);
     *s = (struct sampler){ 0 };
 }
@@ -72,29 +142,12 @@ static void fill_tail(struct sampler *s, const float *logits)
     }
 }
 
-static float block_maximum(const float *restrict x)
-{
-    float max[16];
-    for (int lane = 0; lane < 16; lane++) {
-        max[lane] = x[lane];
-    }
-    for (int i = 16; i < BLOCK; i += 16) {
-        for (int lane = 0; lane < 16; lane++) {
-            max[lane] = x[i + lane] > max[lane] ? x[i + lane] : max[lane];
-        }
-    }
-    for (int lane = 1; lane < 16; lane++) {
-        max[0] = max[lane] > max[0] ? max[lane] : max[0];
-    }
-    return max[0];
-}
-
 static float find_maximum(struct sampler *s, const float *logits)
 {
     float max = -INFINITY;
     fill_tail(s, logits);
     for (size_t b = 0; b < s->n_blocks; b++) {
-        s->block_max[b] = block_maximum(block_logits(s, logits, b));
+        s->block_max[b] = s->isa->block_max(block_logits(s, logits, b));
         max = s->block_max[b] > max ? s->block_max[b] : max;
     }
     return max;
@@ -112,49 +165,6 @@ static int32_t first_id_of(const struct sampler *s, const float *logits, float m
         i++;
     }
     return (int32_t)(block * BLOCK + i);
-}
-
-// 16 lanes, whatever the processor's width: the compiler splits them.
-typedef float lanes __attribute__((vector_size(64)));
-typedef int32_t lanes_i32 __attribute__((vector_size(64)));
-
-// w[i] = exp((x[i] - max) * scale) for x[i] <= max, 0 below exp(-87). Cody-Waite reduction by ln 2 and a polynomial of
-// degree 6 (Cephes' expf). Comparisons give masks instead of branches.
-static void block_exp(const float *restrict x, float max, float scale, float *restrict w)
-{
-    for (int i = 0; i < BLOCK; i += 16) {
-        lanes a;
-        memcpy(&a, x + i, sizeof(a));
-        a = (a - max) * scale;
-        lanes_i32 keep = a > -87.0f;
-        a = (lanes)((lanes_i32)a & keep);
-        lanes n = a * 1.44269504088896341f + 12582912.0f; // 1.5 * 2^23: rounds to the nearest whole number
-        lanes_i32 power = (((lanes_i32)n - 0x4B400000 + 127) << 23) & keep; // 2^n, or 0
-        n -= 12582912.0f;
-        lanes r = a - n * 0.693359375f + n * 2.12194440e-4f;
-        lanes p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-        p = p * r + 8.3334519073e-3f;
-        p = p * r + 4.1665795894e-2f;
-        p = p * r + 1.6666665459e-1f;
-        p = p * r + 5.0000001201e-1f;
-        p = (p * r * r + r + 1.0f) * (lanes)power;
-        memcpy(w + i, &p, sizeof(p));
-    }
-}
-
-static double block_total(const float *w)
-{
-    float sum[16] = { 0 };
-    for (int i = 0; i < BLOCK; i += 16) {
-        for (int lane = 0; lane < 16; lane++) {
-            sum[lane] += w[i + lane];
-        }
-    }
-    double total = 0;
-    for (int lane = 0; lane < 16; lane++) {
-        total += (double)sum[lane];
-    }
-    return total;
 }
 
 // ---- rank ---------------------------------------------------------------------------------------------------------
@@ -235,36 +245,6 @@ static float top_k_bound(struct sampler *s, size_t k)
     return bound;
 }
 
-static double mass_from(const struct sampler *s, const struct row *row, float bound)
-{
-    double mass = 0;
-    for (size_t b = 0; b < s->n_blocks; b++) {
-        const float *x = block_logits(s, row->logits, b);
-        for (size_t i = 0; s->block_max[b] >= bound && i < BLOCK; i++) {
-            mass += x[i] >= bound ? (double)s->weights[b * BLOCK + i] : 0;
-        }
-    }
-    return mass;
-}
-
-// A value such that the logits from it upwards hold the mass that top_p wants; *ret_total is the mass of the whole row.
-static float top_p_bound(struct sampler *s, const struct row *row, double *ret_total)
-{
-    double total = 0;
-    for (size_t b = 0; b < s->n_blocks; b++) {
-        block_exp(block_logits(s, row->logits, b), row->max, row->scale, &s->weights[b * BLOCK]);
-        total += block_total(&s->weights[b * BLOCK]);
-    }
-    *ret_total = total;
-    for (float depth = 4; depth <= 32; depth *= 2) {
-        float bound = row->max - depth / row->scale;
-        if (mass_from(s, row, bound) > row->params->top_p * total * (1 + 1e-6)) {
-            return bound;
-        }
-    }
-    return -INFINITY;
-}
-
 static size_t gather_candidates(struct sampler *s, const struct row *row, float bound)
 {
     size_t n = 0;
@@ -275,7 +255,7 @@ static size_t gather_candidates(struct sampler *s, const struct row *row, float 
         const float *x = block_logits(s, row->logits, b);
         float *w = &s->weights[b * BLOCK];
         if (row->params->top_p < 1) {
-            block_exp(x, row->max, row->scale, w);
+            s->isa->block_exp(x, row->max, row->scale, w);
         }
         size_t left = s->n_vocab - b * BLOCK;
         for (size_t i = 0; i < BLOCK && i < left; i++) {
@@ -328,6 +308,61 @@ static struct sampler_candidate last_of(const struct sampler_candidate *c, size_
     return last;
 }
 
+// Weights of the whole row into s->weights, their mass per bucket; returns the mass of all.
+static double fill_histogram(struct sampler *s, const struct row *row)
+{
+    double total = 0;
+    memset(s->bucket_mass, 0, N_BUCKETS * sizeof(*s->bucket_mass));
+    for (size_t b = 0; b < s->n_blocks; b++) {
+        int32_t bucket[BLOCK];
+        const float *x = block_logits(s, row->logits, b);
+        float *w = &s->weights[b * BLOCK];
+        total += s->isa->block_exp(x, row->max, row->scale, w);
+        s->isa->block_buckets(x, row->max, row->scale, bucket);
+        for (int i = 0; i < BLOCK; i++) {
+            s->bucket_mass[bucket[i]] += (double)w[i];
+        }
+    }
+    return total;
+}
+
+static size_t gather_bucket(struct sampler *s, const struct row *row, int32_t wanted)
+{
+    size_t n = 0;
+    for (size_t b = 0; b < s->n_blocks; b++) {
+        int32_t bucket[BLOCK];
+        const float *x = block_logits(s, row->logits, b);
+        s->isa->block_buckets(x, row->max, row->scale, bucket);
+        size_t left = s->n_vocab - b * BLOCK;
+        for (size_t i = 0; i < BLOCK && i < left; i++) {
+            if (bucket[i] == wanted) {
+                int32_t id = (int32_t)(b * BLOCK + i);
+                s->candidates[n++] = (struct sampler_candidate){ x[i], id, s->weights[id] };
+            }
+        }
+    }
+    return n;
+}
+
+// top_p alone: the bucket in which the mass is reached holds the cut; only its tokens are looked at singly.
+static struct sampler_candidate cut_row_by_mass(struct sampler *s, const struct row *row)
+{
+    double target = row->params->top_p * fill_histogram(s, row);
+    double before = 0;
+    int32_t found = 0;
+    for (int32_t i = 0; i < N_BUCKETS; i++) {
+        if (s->bucket_mass[i] > 0) {
+            before += found == i ? 0 : s->bucket_mass[found];
+            found = i;
+            if (before + s->bucket_mass[i] >= target) {
+                break;
+            }
+        }
+    }
+    size_t n = gather_bucket(s, row, found);
+    return last_of(s->candidates, select_mass(s->candidates, n, target - before));
+}
+
 // The lowest-ranking token that stays. top_k 0 and top_p >= 1 are off.
 static struct sampler_candidate find_cut(struct sampler *s, const struct row *row)
 {
@@ -337,11 +372,10 @@ static struct sampler_candidate find_cut(struct sampler *s, const struct row *ro
     if (k == 0 && params->top_p >= 1) {
         return (struct sampler_candidate){ bound, INT32_MAX, 0 };
     }
-    bool is_whole_row = k == 0 && params->min_p <= 0;
-    double total = 0;
-    if (is_whole_row) {
-        bound = top_p_bound(s, row, &total);
-    } else if (k > 0) {
+    if (k == 0 && params->min_p <= 0) {
+        return cut_row_by_mass(s, row);
+    }
+    if (k > 0) {
         bound = fmaxf(bound, top_k_bound(s, k));
     }
     size_t n = gather_candidates(s, row, bound);
@@ -350,8 +384,7 @@ static struct sampler_candidate find_cut(struct sampler *s, const struct row *ro
         n = k;
     }
     if (params->top_p < 1) {
-        total = is_whole_row ? total : mass_of(s->candidates, n);
-        n = select_mass(s->candidates, n, params->top_p * total);
+        n = select_mass(s->candidates, n, params->top_p * mass_of(s->candidates, n));
     }
     return last_of(s->candidates, n);
 }
@@ -366,13 +399,18 @@ static double weigh_block(struct sampler *s, const struct row *row, struct sampl
     if (s->block_max[block] < cut.logit) {
         return 0;
     }
-    block_exp(x, row->max, row->scale, w);
+    double mass = s->isa->block_exp(x, row->max, row->scale, w);
+    if (cut.logit == -INFINITY) {
+        return mass;
+    }
     int32_t first_id = (int32_t)(block * BLOCK);
+    mass = 0;
     for (int32_t i = 0; i < BLOCK; i++) {
         bool keep = x[i] > cut.logit || (x[i] == cut.logit && first_id + i <= cut.id);
         w[i] = keep ? w[i] : 0.0f;
+        mass += (double)w[i];
     }
-    return block_total(w);
+    return mass;
 }
 
 static int32_t draw_from_block(const struct sampler *s, size_t block, double below, double target)

@@ -13,20 +13,25 @@
 #define SAMPLER_TEMPERATURE_MIN 1e-5 // below: greedy (as vLLM)
 
 struct sampler_candidate;
+struct sampler_isa;
 
 // Owner: the engine thread. Scratch for one row at a time.
 struct sampler {
     size_t n_vocab, n_blocks;
-    float *weights;                       // [n_blocks][64] exp((logit - max) / temperature), 0 for dropped tokens
-    float *block_max;                     // [n_blocks]
-    float *masked;                        // [n_vocab]
-    float *tail;                          // [64] the last block, filled up with -inf
-    double *block_sum;                    // [n_blocks]
+    float *weights;      // [n_blocks][64] exp((logit - max) / temperature), 0 for dropped tokens
+    float *block_max;    // [n_blocks]
+    float *masked;       // [n_vocab]
+    float *tail;         // [64] the last block, filled up with -inf
+    double *block_sum;   // [n_blocks]
+    double *bucket_mass; // histogram of top_p
+    const struct sampler_isa *isa;
     struct sampler_candidate *candidates; // [n_vocab]
 };
 
 int sampler_init(struct sampler *s, size_t n_vocab); // 0 or -ENOMEM
 void sampler_deinit(struct sampler *s);
+// "base", "avx2" or "avx512" instead of the best there is; the result is the same. False: this processor lacks it.
+bool sampler_use_isa(struct sampler *s, const char *name);
 
 // Tokens that must not be drawn now (end tokens before min_tokens).
 struct sampler_ban {

@@ -283,6 +283,35 @@ static void test_sampler_draw_depends_on_seed_and_position_only(void **state)
     sampler_deinit(&b);
 }
 
+static void test_sampler_every_instruction_set_draws_the_same(void **state)
+{
+    (void)state;
+    static float logits[N_VOCAB_MAX];
+    static const char *const names[] = { "base", "avx2", "avx512" };
+    struct sampler best, other;
+    assert_int_equal(sampler_init(&best, N_VOCAB_MAX), 0);
+    assert_int_equal(sampler_init(&other, N_VOCAB_MAX), 0);
+    assert_false(sampler_use_isa(&other, "abacus"));
+    for (size_t n = 0; n < 3; n++) {
+        if (!sampler_use_isa(&other, names[n])) {
+            printf("skipped: no %s here\n", names[n]);
+            continue;
+        }
+        for (size_t c = 0; c < sizeof(CASES) / sizeof(*CASES); c++) {
+            fill_logits(logits, N_VOCAB_MAX, c, c % 2 == 0 ? 2.0 : 0.2);
+            for (uint64_t pos = 0; pos < 20; pos++) {
+                int32_t a, b;
+                assert_int_equal(sampler_draw(&best, logits, &CASES[c], NO_BAN, pos, &a), 0);
+                assert_int_equal(sampler_draw(&other, logits, &CASES[c], NO_BAN, pos, &b), 0);
+                assert_int_equal(a, b);
+                assert_memory_equal(best.weights, other.weights, N_VOCAB_MAX * sizeof(float));
+            }
+        }
+    }
+    sampler_deinit(&best);
+    sampler_deinit(&other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_sampler_every_filter_matches_the_reference),
         cmocka_unit_test(test_sampler_all_equal_logits_keep_the_lowest_ids),
         cmocka_unit_test(test_sampler_distribution_passes_chi_square),
+        cmocka_unit_test(test_sampler_every_instruction_set_draws_the_same),
         cmocka_unit_test(test_sampler_draw_depends_on_seed_and_position_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,65 @@
+// The sampler's inner loops over one block of logits, compiled once per instruction set: included by sampler.c with
+// BODY_NAME(name) and BODY_TARGET defined. Vectors have 16 lanes whatever the processor's width (the compiler splits
+// them) and nothing is contracted or reordered, so that every instruction set gives the same bits.
+
+BODY_TARGET static float BODY_NAME(block_max)(const float *x)
+{
+    lanes max, v;
+    memcpy(&max, x, sizeof(max));
+    for (int i = 16; i < BLOCK; i += 16) {
+        memcpy(&v, x + i, sizeof(v));
+        lanes_i32 is_more = v > max;
+        max = (lanes)(((lanes_i32)v & is_more) | ((lanes_i32)max & ~is_more));
+    }
+    float most = max[0];
+    for (int lane = 1; lane < 16; lane++) {
+        most = max[lane] > most ? max[lane] : most;
+    }
+    return most;
+}
+
+// w[i] = exp((x[i] - max) * scale) for x[i] <= max, 0 below exp(-87); returns their sum. Cody-Waite reduction by ln 2
+// and a polynomial of degree 6 (Cephes' expf). Comparisons give masks instead of branches.
+BODY_TARGET static double BODY_NAME(block_exp)(const float *x, float max, float scale, float *w)
+{
+    lanes sum = { 0 };
+    for (int i = 0; i < BLOCK; i += 16) {
+        lanes a;
+        memcpy(&a, x + i, sizeof(a));
+        a = (a - max) * scale;
+        lanes_i32 keep = a > -87.0f;
+        a = (lanes)((lanes_i32)a & keep);
+        lanes n = a * 1.44269504088896341f + 12582912.0f; // 1.5 * 2^23: rounds to the nearest whole number
+        lanes_i32 power = (((lanes_i32)n - 0x4B400000 + 127) << 23) & keep; // 2^n, or 0
+        n -= 12582912.0f;
+        lanes r = a - n * 0.693359375f + n * 2.12194440e-4f;
+        lanes p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+        p = p * r + 8.3334519073e-3f;
+        p = p * r + 4.1665795894e-2f;
+        p = p * r + 1.6666665459e-1f;
+        p = p * r + 5.0000001201e-1f;
+        p = (p * r * r + r + 1.0f) * (lanes)power;
+        memcpy(w + i, &p, sizeof(p));
+        sum += p;
+    }
+    double total = 0;
+    for (int lane = 0; lane < 16; lane++) {
+        total += (double)sum[lane];
+    }
+    return total;
+}
+
+// Histogram bucket of each logit: how far below the maximum, DEPTH_STEPS buckets to the factor e, the last one for the
+// rest.
+BODY_TARGET static void BODY_NAME(block_buckets)(const float *x, float max, float scale, int32_t *bucket)
+{
+    for (int i = 0; i < BLOCK; i += 16) {
+        lanes depth;
+        memcpy(&depth, x + i, sizeof(depth));
+        depth = (max - depth) * scale * (float)DEPTH_STEPS;
+        lanes_i32 is_near = depth < (float)(N_BUCKETS - 1);
+        depth = (lanes)((lanes_i32)depth & is_near);
+        lanes_i32 idx = __builtin_convertvector(depth, lanes_i32) | (~is_near & (N_BUCKETS - 1));
+        memcpy(bucket + i, &idx, sizeof(idx));
+    }
+}

@@ -1,0 +1,375 @@
+// The engine through its public API on a small random model: order of events, invariance, cancel, limits, back
+// pressure.
+#include "tests/serve/engine_test.h"
+
+#include <errno.h>
+#include <time.h>
+
+static const char *model_dir;
+
+#define N_MANY 24
+
+// A mixture: greedy and sampled, short and long prompts (longer than a chunk), different lengths.
+struct request {
+    int32_t prompt[700];
+    size_t n_prompt;
+    struct tokfs_sampling sampling;
+};
+
+static struct request request(uint32_t i)
+{
+    struct request r = { .n_prompt = 1 + (i * 37) % 61 };
+    r.n_prompt = i % 12 == 5 ? 600 : r.n_prompt;
+    for (size_t t = 0; t < r.n_prompt; t++) {
+        r.prompt[t] = (int32_t)((i * 7919 + t * 104729 + t * t) % 990);
+    }
+    r.sampling = (struct tokfs_sampling){
+        .temperature = i % 3 == 0 ? 0 : 0.5 + i % 4,
+        .top_p = i % 4 == 1 ? 0.9 : 1,
+        .top_k = i % 5 == 2 ? 20 : 0,
+        .min_p = i % 7 == 3 ? 0.01 : 0,
+        .seed = i,
+        .max_tokens = 1 + (i * 67) % 230,
+        .ignore_eos = i % 2 == 0,
+    };
+    return r;
+}
+
+static void submit(struct tokfs_engine *engine, const struct request *r, struct answer *answer)
+{
+    struct tokfs_error error;
+    assert_int_equal(
+        tokfs_submit_tokens(engine, r->prompt, r->n_prompt, &r->sampling, answer, &answer->completion, &error), 0);
+}
+
+static void submit_chat(struct tokfs_engine *engine, const char *body, struct answer *answer)
+{
+    struct tokfs_error error;
+    assert_int_equal(tokfs_submit_chat(engine, body, strlen(body), answer, &answer->completion, &error), 0);
+}
+
+static void expect_idle(struct tokfs_engine *engine)
+{
+    struct tokfs_engine_stats stats;
+    struct tokfs_event event;
+    assert_int_equal(tokfs_poll(engine, &event), 0);
+    tokfs_engine_get_stats(engine, &stats);
+    assert_int_equal(stats.n_running, 0);
+    assert_int_equal(stats.n_queued, 0);
+    assert_int_equal(stats.n_pages_free, stats.n_pages);
+    assert_int_equal(stats.n_requests, stats.n_finished + stats.n_cancelled + stats.n_failed);
+}
+
+// ---- alone and together ----
+
+static struct answer *run_alone(void)
+{
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir, .n_threads = 1 });
+    struct answer *answers = answers_new(N_MANY);
+    for (uint32_t i = 0; i < N_MANY; i++) {
+        struct request r = request(i);
+        submit(engine, &r, &answers[i]);
+        engine_test_finish(engine, &answers[i], 1);
+        assert_true(answers[i].is_finished);
+        assert_int_equal(answers[i].usage.prompt_tokens, r.n_prompt);
+        assert_true(answers[i].n_ids == (size_t)r.sampling.max_tokens || strcmp(answers[i].reason, "stop") == 0);
+    }
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    return answers;
+}
+
+static void run_together(struct tokfs_engine_options options, const struct answer *alone, uint64_t n_preempted_min)
+{
+    struct tokfs_engine *engine = engine_test_open(options);
+    struct answer *answers = answers_new(N_MANY);
+    for (uint32_t i = 0; i < N_MANY; i++) {
+        struct request r = request(i);
+        submit(engine, &r, &answers[i]);
+    }
+    engine_test_finish(engine, answers, N_MANY);
+    for (uint32_t i = 0; i < N_MANY; i++) {
+        answers_equal(&answers[i], &alone[i]);
+    }
+    struct tokfs_engine_stats stats;
+    tokfs_engine_get_stats(engine, &stats);
+    assert_true(stats.n_preempted >= n_preempted_min);
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(answers);
+}
+
+static void test_engine_many_together_answer_as_each_alone(void **state)
+{
+    (void)state;
+    struct answer *alone = run_alone();
+    run_together((struct tokfs_engine_options){ .model = model_dir }, alone, 0);
+    // Chunks of odd sizes, few slots.
+    run_together((struct tokfs_engine_options){ .model = model_dir, .max_sequences = 7, .batch_tokens = 23 }, alone, 0);
+    // So few pages that sequences give way to each other: 53 pages of 16 tokens, 2 layers x 2 x 2 heads x 16 x 4 bytes.
+    struct tokfs_engine_options tight = { .model = model_dir, .n_ctx = 840, .kv_bytes = 53 * 16 * 512 };
+    run_together(tight, alone, 1);
+    size_t n_different = 0;
+    for (uint32_t i = 1; i < N_MANY; i++) {
+        n_different += alone[i].ids[0] != alone[i - 1].ids[0];
+    }
+    assert_true(n_different > N_MANY / 2); // the control: requests do differ
+    free(alone);
+}
+
+// ---- limits ----
+
+static void test_engine_refuses_what_cannot_run(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine =
+        engine_test_open((struct tokfs_engine_options){ .model = model_dir, .n_ctx = 64, .served_name = "mini" });
+    struct answer *a = answers_new(8);
+    struct request r = request(0);
+    r.n_prompt = 64; // no room for a token
+    submit(engine, &r, &a[0]);
+    r.n_prompt = 0;
+    submit(engine, &r, &a[1]);
+    r.n_prompt = 2;
+    r.prompt[1] = 1000; // ids end at 999
+    submit(engine, &r, &a[2]);
+    r.prompt[1] = 0;
+    r.sampling.top_p = 0;
+    submit(engine, &r, &a[3]);
+    submit_chat(engine, "{\"model\":\"other\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}", &a[4]);
+    submit_chat(engine, "{\"messages\":", &a[5]);
+    r.sampling.top_p = 1;
+    r.sampling.max_tokens = 0; // the prompt only
+    submit(engine, &r, &a[6]);
+    r.sampling.max_tokens = -1; // as much as there is room for
+    r.sampling.ignore_eos = true;
+    submit(engine, &r, &a[7]);
+    engine_test_finish(engine, a, 8);
+    const int codes[] = { -E2BIG, -EINVAL, -EINVAL, -EINVAL, -ENOENT, -EINVAL };
+    const char *params[] = { "input_ids", "input_ids", "input_ids", "top_p", "model", "" };
+    for (int i = 0; i < 6; i++) {
+        assert_true(a[i].is_failed && !a[i].is_accepted);
+        assert_int_equal(a[i].error.code, codes[i]);
+        assert_string_equal(a[i].error.param, params[i]);
+    }
+    assert_non_null(strstr(a[0].error.msg, "64"));
+    assert_true(a[6].is_finished && a[6].n_ids == 0);
+    assert_string_equal(a[6].reason, "length");
+    assert_true(a[7].is_finished);
+    assert_int_equal(a[7].n_ids, 62);
+    assert_string_equal(a[7].reason, "length");
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+static void test_engine_open_errors_name_the_reason(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine;
+    struct tokfs_error error;
+    struct tokfs_engine_options options = { .model = "/nonexistent/model" };
+    assert_int_equal(tokfs_engine_open(&options, &engine, &error), -ENOENT);
+    assert_non_null(strstr(error.msg, "/nonexistent/model"));
+    options = (struct tokfs_engine_options){ 0 };
+    assert_int_equal(tokfs_engine_open(&options, &engine, &error), -EINVAL);
+    options = (struct tokfs_engine_options){ .model = model_dir, .n_ctx = 1000000 };
+    assert_int_equal(tokfs_engine_open(&options, &engine, &error), -EINVAL);
+    assert_string_equal(error.param, "n_ctx");
+    options = (struct tokfs_engine_options){ .model = model_dir, .n_ctx = 2000, .kv_bytes = 10000 };
+    assert_int_equal(tokfs_engine_open(&options, &engine, &error), -ENOMEM);
+    assert_string_equal(error.param, "kv_bytes");
+    options = (struct tokfs_engine_options){ .model = model_dir, .device = "abacus" };
+    assert_true(tokfs_engine_open(&options, &engine, &error) < 0);
+    assert_true(error.msg[0]);
+    tokfs_engine_close(NULL);
+}
+
+static void test_engine_full_queue_is_eagain_until_one_leaves(void **state)
+{
+    (void)state;
+    struct tokfs_engine_options options = { .model = model_dir, .max_sequences = 1, .max_queued = 3 };
+    struct tokfs_engine *engine = engine_test_open(options);
+    struct answer *a = answers_new(4);
+    struct request r = request(1);
+    for (int i = 0; i < 3; i++) {
+        submit(engine, &r, &a[i]);
+    }
+    struct tokfs_error error;
+    assert_int_equal(tokfs_submit_tokens(engine, r.prompt, r.n_prompt, &r.sampling, &a[3], &a[3].completion, &error),
+                     -EAGAIN);
+    while (!a[0].is_started) {
+        engine_test_next(engine);
+    }
+    submit(engine, &r, &a[3]);
+    engine_test_finish(engine, a, 4);
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+// ---- cancel ----
+
+static void test_engine_cancel_stops_in_every_state(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine =
+        engine_test_open((struct tokfs_engine_options){ .model = model_dir, .max_sequences = 2 });
+    struct answer *a = answers_new(5);
+    struct request endless = request(4);
+    endless.sampling.max_tokens = -1;
+    endless.sampling.ignore_eos = true;
+    for (int i = 0; i < 5; i++) {
+        submit(engine, &endless, &a[i]);
+    }
+    tokfs_cancel(a[4].completion); // most likely not accepted yet
+    while (a[0].n_ids < 3 || !a[3].is_accepted) {
+        engine_test_next(engine);
+    }
+    tokfs_cancel(a[3].completion); // waits for a slot
+    tokfs_cancel(a[0].completion); // decodes
+    tokfs_cancel(a[0].completion); // twice is once
+    while (!answer_is_over(&a[0]) || !answer_is_over(&a[3]) || !answer_is_over(&a[4])) {
+        engine_test_next(engine);
+    }
+    assert_string_equal(a[0].reason, "cancel");
+    assert_int_equal(a[0].usage.completion_tokens, a[0].n_ids);
+    assert_string_equal(a[3].reason, "cancel");
+    assert_false(a[3].is_started);
+    assert_true(a[4].is_failed ? a[4].error.code == -ECANCELED : strcmp(a[4].reason, "cancel") == 0);
+    while (a[2].n_ids < 3) { // took the free slot
+        engine_test_next(engine);
+    }
+    assert_false(a[1].is_finished);
+    for (int i = 0; i < 5; i++) {
+        tokfs_completion_free(a[i].completion); // 1 and 2 run: freed, and never heard of again
+    }
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+static void test_engine_freed_completions_are_silent(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    struct answer *a = answers_new(20);
+    for (uint32_t i = 0; i < 20; i++) {
+        struct request r = request(i);
+        submit(engine, &r, &a[i]);
+        if (i % 2 == 0) {
+            tokfs_completion_free(a[i].completion);
+            a[i].completion = NULL; // an event of it would trip answer_take
+        }
+    }
+    for (uint32_t i = 1; i < 20; i += 2) {
+        engine_test_finish(engine, &a[i], 1);
+        assert_true(a[i].is_finished);
+    }
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+// ---- back pressure ----
+
+// A caller that does not poll: the engine fills its ring and waits; nothing is lost when the caller comes back.
+static void test_engine_caller_that_sleeps_loses_nothing(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine =
+        engine_test_open((struct tokfs_engine_options){ .model = model_dir, .max_sequences = 4 });
+    struct answer *a = answers_new(4);
+    struct request r = request(6);
+    r.sampling.max_tokens = 1200; // 4800 events; the ring has 1024
+    r.sampling.ignore_eos = true;
+    for (int i = 0; i < 4; i++) {
+        submit(engine, &r, &a[i]);
+    }
+    struct tokfs_engine_stats stats = { 0 }, later;
+    for (uint64_t before = 1; stats.n_steps == 0 || stats.n_steps != before;) {
+        before = stats.n_steps;
+        nanosleep(&(struct timespec){ .tv_nsec = 50000000 }, NULL);
+        tokfs_engine_get_stats(engine, &stats);
+    }
+    assert_true(stats.completion_tokens < 1100);
+    assert_int_equal(stats.n_running, 4);
+    engine_test_finish(engine, a, 4);
+    tokfs_engine_get_stats(engine, &later);
+    assert_int_equal(later.completion_tokens, 4800);
+    for (int i = 1; i < 4; i++) {
+        answers_equal(&a[i], &a[0]);
+    }
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+static void test_engine_descriptor_is_readable_while_events_are_left(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    struct answer *a = answers_new(1);
+    struct request r = request(2);
+    struct pollfd pfd = { .fd = tokfs_engine_fd(engine), .events = POLLIN };
+    assert_int_equal(poll(&pfd, 1, 0), 0);
+    submit(engine, &r, a);
+    while (!answer_is_over(a)) { // one event per wake
+        assert_int_equal(poll(&pfd, 1, 20000), 1);
+        struct tokfs_event event;
+        if (tokfs_poll(engine, &event)) {
+            answer_take(a, &event);
+        }
+    }
+    tokfs_completion_free(a->completion);
+    expect_idle(engine);
+    assert_int_equal(poll(&pfd, 1, 0), 0);
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+static void test_engine_timings_add_up(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    struct tokfs_engine_info info;
+    tokfs_engine_get_info(engine, &info);
+    assert_string_equal(info.model, "tiny");
+    assert_string_equal(info.architecture, "LlamaForCausalLM");
+    assert_int_equal(info.n_ctx, 2048);
+    assert_int_equal(info.n_vocab, 1000);
+    assert_true(info.has_chat_template && info.n_params > 0 && info.kv_bytes > 0);
+    struct answer *a = answers_new(1);
+    struct request r = request(5);
+    r.sampling.max_tokens = 20;
+    r.sampling.ignore_eos = true;
+    submit(engine, &r, a);
+    engine_test_finish(engine, a, 1);
+    assert_true(a->usage.prefill_ns > 0 && a->usage.decode_ns > 0);
+    assert_true(a->usage.ttft_ns >= a->usage.queue_ns + a->usage.prefill_ns);
+    struct tokfs_engine_stats stats;
+    tokfs_engine_get_stats(engine, &stats);
+    assert_int_equal(stats.n_finished, 1);
+    assert_int_equal(stats.completion_tokens, 20);
+    assert_int_equal(stats.prompt_tokens, 600);
+    assert_int_equal(stats.n_steps, 2 + 19); // 600 tokens are two chunks
+    assert_true(stats.step_ns >= stats.model_ns && stats.model_ns > 0);
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+int main(int argc, char **argv)
+{
+    assert(argc == 2);
+    model_dir = engine_test_model(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_engine_many_together_answer_as_each_alone),
+        cmocka_unit_test(test_engine_refuses_what_cannot_run),
+        cmocka_unit_test(test_engine_open_errors_name_the_reason),
+        cmocka_unit_test(test_engine_full_queue_is_eagain_until_one_leaves),
+        cmocka_unit_test(test_engine_cancel_stops_in_every_state),
+        cmocka_unit_test(test_engine_freed_completions_are_silent),
+        cmocka_unit_test(test_engine_caller_that_sleeps_loses_nothing),
+        cmocka_unit_test(test_engine_descriptor_is_readable_while_events_are_left),
+        cmocka_unit_test(test_engine_timings_add_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
