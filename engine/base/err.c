@@ -37,7 +37,7 @@ int err_set(struct err *err, int code, const char *fmt, ...)
     return code;
 }
 
-// Formats its own one string argument: gives copy_param the va_list that format_line wants.
+// format_line for text that is at hand rather than in a caller's va_list.
 static void copy_line(char *text, size_t cap, const char *fmt, ...)
 {
     va_list args;
