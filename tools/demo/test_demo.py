@@ -1,0 +1,68 @@
+"""Checks of the generator and of the committed model directory, with the standard library only.
+
+    python3 -m unittest discover -s tools/demo
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import unittest
+from pathlib import Path
+
+import howto
+import talk
+from generate import EVAL_SEED, Writer, held_turns, items
+from phrase import normal
+
+HERE = Path(__file__).resolve().parent
+MODEL = HERE / "model"
+
+
+class Generator(unittest.TestCase):
+    def test_same_seed_gives_same_dialogues(self) -> None:
+        first, second, other = (Writer(seed).dialogue(2000) for seed in (7, 7, 8))
+        self.assertEqual(first, second)
+        self.assertNotEqual(first, other)
+
+    def test_items_are_many_different_and_fixed(self) -> None:
+        found = items()
+        self.assertGreaterEqual(len(found), 400)
+        self.assertEqual(found, items(EVAL_SEED))
+        self.assertEqual(len({json.dumps(item["messages"][:-1]) for item in found}), len(found))
+
+    def test_held_turns_are_not_in_training(self) -> None:
+        held, writer = held_turns(), Writer(3)
+        turns = [m for _ in range(2000) for m in writer.dialogue(800)["messages"] if m["role"] == "user"]
+        self.assertEqual([m["content"] for m in turns if normal(m["content"]) in held], [])
+        self.assertIn(normal(items()[0]["messages"][-2]["content"]), held)
+
+    def test_phrasings_of_rows_are_apart(self) -> None:
+        for row in [*howto.FACTS, *talk.TALKS]:
+            self.assertFalse(set(row.train) & set(row.held), row.name)
+            self.assertTrue(row.held, row.name)
+
+
+class Directory(unittest.TestCase):
+    def test_directory_is_small_and_complete(self) -> None:
+        size = sum(path.stat().st_size for path in MODEL.iterdir())
+        self.assertLessEqual(size, 8_000_000)
+        names = {path.name for path in MODEL.iterdir()}
+        self.assertLessEqual({"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}, names)
+
+    def test_template_is_the_one_of_training(self) -> None:
+        settings = json.loads((MODEL / "tokenizer_config.json").read_text())
+        self.assertEqual(settings["chat_template"], (HERE / "chat_template.jinja").read_text())
+
+    def test_weights_are_bf16_and_cover_the_file(self) -> None:
+        with (MODEL / "model.safetensors").open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        self.assertEqual({tensor["dtype"] for tensor in header.values()}, {"BF16"})
+        end = max(tensor["data_offsets"][1] for tensor in header.values())
+        self.assertEqual(8 + length + end, (MODEL / "model.safetensors").stat().st_size)
+
+
+if __name__ == "__main__":
+    unittest.main()

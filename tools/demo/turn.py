@@ -1,0 +1,32 @@
+"""One user turn with its exact answer, and how a task asks for it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from phrase import dress, expand
+
+
+@dataclass
+class Turn:
+    user: str
+    answer: str
+    short: str | None = None  # the one-word answer, where there is one
+    terse: str | None = None  # the answer under "Be terse", when it is not the one-word answer
+
+
+Make = Callable[[random.Random, bool], Turn]
+
+
+def ask(
+    rng: random.Random,
+    held: bool,
+    train_list: list[str],
+    held_list: list[str],
+    fold: bool = True,
+    end: bool = True,
+    **slots: object,
+) -> str:
+    return dress(rng, expand(rng, rng.choice(held_list if held else train_list), **slots), fold, end)
