@@ -149,6 +149,7 @@ static void run_prompt(struct runner *r, size_t n_tokens)
         pos += n;
     }
     puts("]}");
+    fflush(stdout); // a program may converse with us line by line
     for (size_t i = 0; i < n_pages; i++) {
         page_pool_give(&r->pool, r->pages[i]);
     }

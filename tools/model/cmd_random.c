@@ -119,7 +119,7 @@ static void write_generation_config(struct json_writer *w, const struct shape *s
 struct request {
     const struct shape *shape;
     enum dtype dtype;
-    uint64_t seed;
+    uint64_t seed, shard_bytes_max;
     const char *dir;
 };
 
@@ -139,7 +139,7 @@ static int write_files(const struct request *r, struct str config_text, struct s
         return err_set(err, -EEXIST, "%s: a model is there already", r->dir);
     }
     if ((rc = random_tokenizer_write(r->dir, config.n_vocab, config.n_ctx_max, err)) < 0 ||
-        (rc = random_weights_write(r->dir, &config, r->seed, err)) < 0 ||
+        (rc = random_weights_write(r->dir, &config, r->seed, r->shard_bytes_max, err)) < 0 ||
         (rc = output_write(r->dir, "generation_config.json", generation, err)) < 0) {
         return rc;
     }
@@ -186,12 +186,12 @@ static int parse_dtype(const struct command *command, const char *name, enum dty
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = { { "shape", required_argument, NULL, 's' },
-                                             { "dtype", required_argument, NULL, 'd' },
-                                             { "seed", required_argument, NULL, 'r' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { 0 } };
-    struct request r = { .dtype = DTYPE_BF16 };
+    static const struct option options[] = {
+        { "shape", required_argument, NULL, 's' }, { "dtype", required_argument, NULL, 'd' },
+        { "seed", required_argument, NULL, 'r' },  { "shard-max", required_argument, NULL, 'm' },
+        { "help", no_argument, NULL, 'h' },        { 0 }
+    };
+    struct request r = { .dtype = DTYPE_BF16, .shard_bytes_max = RANDOM_SHARD_BYTES_MAX };
     int64_t seed = 0;
     int status = 0;
     for (int opt; status == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
@@ -202,6 +202,11 @@ static int run(const struct command *command, int argc, char **argv)
             break;
         case 'd': status = parse_dtype(command, optarg, &r.dtype); break;
         case 'r': status = command_parse_number(command, "--seed", optarg, 0, INT64_MAX, &seed); break;
+        case 'm':
+            if (str_parse_bytes(str_from(optarg), &r.shard_bytes_max) < 0 || r.shard_bytes_max == 0) {
+                status = command_fail(command, "--shard-max must be a size such as 2G, not \"%s\"", optarg);
+            }
+            break;
         case 'h': return command_help(command);
         default: return 2;
         }
@@ -220,10 +225,11 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_random = {
     .name = "random",
-    .synopsis = "--shape NAME [--dtype bf16|f16|f32] [--seed N] DIR",
+    .synopsis = "--shape NAME [--dtype bf16|f16|f32] [--seed N] [--shard-max SIZE] DIR",
     .summary = "makes a model with random weights and a working tokenizer",
-    .options = "  --shape NAME  " SHAPE_LIST "\n"
-               "  --dtype TYPE  of the weights: bf16 (default), f16, f32\n"
-               "  --seed N      another seed, other weights (default 0)\n",
+    .options = "  --shape NAME      " SHAPE_LIST "\n"
+               "  --dtype TYPE      of the weights: bf16 (default), f16, f32\n"
+               "  --seed N          another seed, other weights (default 0)\n"
+               "  --shard-max SIZE  of one weight file (default 5000000000); more files and an index above it\n",
     .run = run,
 };

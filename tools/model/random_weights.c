@@ -21,10 +21,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SHARD_BYTES_MAX UINT64_C(5000000000) // as transformers' save_pretrained
-#define CHUNK_BYTES     (4u << 20)
-#define N_SLOTS         4u
-#define N_QUANTILES     65536u
+#define CHUNK_BYTES (4u << 20)
+#define N_SLOTS     4u
+#define N_QUANTILES 65536u
 
 enum kind { KIND_NORM, KIND_BIAS, KIND_EMBED, KIND_IN, KIND_O, KIND_DOWN, N_KINDS };
 
@@ -48,6 +47,7 @@ struct writer {
     struct tensor *tensors; // in file order
     size_t n_tensors, cap_tensors;
     uint32_t n_files;
+    uint64_t shard_bytes_max;
     union table tables[N_KINDS];
 };
 
@@ -198,7 +198,7 @@ static int plan_tensor(void *ctx, const struct weight_spec *spec)
     t.bytes = spec->shape[0] * spec->shape[1] * dtype_bytes(w->config->dtype);
     if (w->n_tensors > 0) {
         const struct tensor *last = &w->tensors[w->n_tensors - 1];
-        bool fits = last->offset + last->bytes + t.bytes <= SHARD_BYTES_MAX;
+        bool fits = last->offset + last->bytes + t.bytes <= w->shard_bytes_max;
         t.file_idx = fits ? last->file_idx : last->file_idx + 1;
         t.offset = fits ? last->offset + last->bytes : 0;
     }
@@ -438,7 +438,8 @@ static int write_index(struct writer *w)
     return rc;
 }
 
-int random_weights_write(const char *dir, const struct model_config *config, uint64_t seed, struct err *err)
+int random_weights_write(const char *dir, const struct model_config *config, uint64_t seed, uint64_t shard_bytes_max,
+                         struct err *err)
 {
     struct writer *w = calloc(1, sizeof(*w));
     if (!w) {
@@ -446,6 +447,7 @@ int random_weights_write(const char *dir, const struct model_config *config, uin
     }
     w->dir = dir;
     w->config = config;
+    w->shard_bytes_max = shard_bytes_max;
     w->err = err;
     int rc = weights_list(config, plan_tensor, w);
     for (size_t i = 0; rc == 0 && i < w->n_tensors; i++) {

@@ -4,8 +4,12 @@
 
 #include "engine/model/config.h"
 
-// Writes DIR/model.safetensors, or shards of at most 5 GB and their index, with every tensor that `config` asks for in
-// config->dtype. The bytes depend on config and seed alone. 0 or -errno; a file that could not be finished is removed.
-int random_weights_write(const char *dir, const struct model_config *config, uint64_t seed, struct err *err);
+#define RANDOM_SHARD_BYTES_MAX UINT64_C(5000000000) // as transformers' save_pretrained
+
+// Writes DIR/model.safetensors, or shards of at most shard_bytes_max (or one tensor) and their index, with every tensor
+// that `config` asks for in config->dtype. A tensor's bytes depend on config and seed alone. 0 or -errno; a file that
+// could not be finished is removed.
+int random_weights_write(const char *dir, const struct model_config *config, uint64_t seed, uint64_t shard_bytes_max,
+                         struct err *err);
 
 #endif

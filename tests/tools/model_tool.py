@@ -1,0 +1,163 @@
+"""tokfs-model info, random and logits as a user sees them: outputs, one-line errors, exit codes. Usage: model_tool.py TOKFS_MODEL"""
+
+import hashlib
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOOL = sys.argv.pop(1)
+
+
+def run(*args, stdin=""):
+    return subprocess.run([TOOL, *args], input=stdin, capture_output=True, text=True, timeout=60)
+
+
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+def read_header(path):
+    with open(path, "rb") as f:
+        return json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+
+
+class ModelTool(unittest.TestCase):
+    def setUp(self):
+        self.tmp = tempfile.TemporaryDirectory()
+        self.dir = os.path.join(self.tmp.name, "tiny")
+
+    def tearDown(self):
+        self.tmp.cleanup()
+
+    def make(self, *args, directory=None):
+        result = run("random", "--shape", "tiny", *args, directory or self.dir)
+        self.assertEqual((result.returncode, result.stderr, result.stdout), (0, "", ""))
+
+    def assert_fails(self, result, *words, code=1):
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+
+    def test_info_tells_what_random_made(self):
+        for dtype, width in ("bf16", 2), ("f16", 2), ("f32", 4):
+            directory = os.path.join(self.tmp.name, dtype)
+            self.make("--dtype", dtype, directory=directory)
+            info = json.loads(run("info", "--json", directory).stdout)
+            self.assertEqual(info["architecture"], "LlamaForCausalLM")
+            self.assertEqual(info["parameters"], 150336)
+            self.assertEqual(info["weight_bytes"], {dtype.upper(): 150336 * width})
+            text = run("info", "--tensors", directory)
+            self.assertEqual(text.returncode, 0)
+            self.assertIn("parameters    150336\n", text.stdout)
+            self.assertIn(f"model.embed_tokens.weight {dtype.upper()} 1000x64 model.safetensors\n", text.stdout)
+
+    def test_random_depends_on_the_seed_alone(self):
+        paths = [os.path.join(self.tmp.name, name) for name in "abc"]
+        for path, seed in zip(paths, ("7", "7", "8")):
+            self.make("--seed", seed, directory=path)
+        digests = [digest(os.path.join(p, "model.safetensors")) for p in paths]
+        self.assertEqual(digests[0], digests[1])
+        self.assertNotEqual(digests[0], digests[2])
+        self.assertEqual(*(digest(os.path.join(p, "tokenizer.json")) for p in (paths[0], paths[2])))
+
+    def test_random_in_shards_is_the_same_model(self):
+        self.make()
+        shards = os.path.join(self.tmp.name, "shards")
+        self.make("--shard-max", "100K", directory=shards)
+        with open(os.path.join(shards, "model.safetensors.index.json")) as f:
+            index = json.load(f)
+        self.assertGreater(len(set(index["weight_map"].values())), 2)
+        self.assertEqual(set(index["weight_map"]), set(read_header(self.dir + "/model.safetensors")) - {"__metadata__"})
+        prompt = "[5, 6, 7, 900]\n"
+        whole = run("logits", self.dir, stdin=prompt)
+        self.assertEqual(whole.returncode, 0)
+        self.assertEqual(run("logits", shards, stdin=prompt).stdout, whole.stdout)
+
+    def test_random_weights_have_their_scale(self):
+        self.make("--dtype", "f32")
+        path = self.dir + "/model.safetensors"
+        header = read_header(path)
+        begin, end = header["model.layers.1.mlp.gate_proj.weight"]["data_offsets"]
+        with open(path, "rb") as f:
+            data = f.read()
+        values = struct.unpack(f"<{(end - begin) // 4}f", data[len(data) - max(
+            t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"):][begin:end])
+        self.assertLess(abs(sum(values) / len(values)), 0.01)
+        self.assertLess(abs(math.sqrt(sum(v * v for v in values) / len(values)) * 8 - 1), 0.05)
+
+    def test_random_refuses_by_option_and_value(self):
+        self.assert_fails(run("random", "--shape", "huge", self.dir), "--shape must be", '"huge"')
+        self.assert_fails(run("random", "--shape", "tiny", "--dtype", "f8", self.dir), "--dtype must be", '"f8"')
+        self.assert_fails(run("random", "--shape", "tiny", "--seed", "x", self.dir), "--seed must be", '"x"')
+        self.assert_fails(run("random", "--shape", "tiny", "--shard-max", "0", self.dir), "--shard-max must be")
+        self.assert_fails(run("random", self.dir), "usage: tokfs-model random", code=2)
+        self.assert_fails(run("random", "--shape", "tiny", "/no/such/parent/x"), "/no/such/parent/x: No such file")
+        self.assertFalse(os.path.exists(self.dir))
+        self.make()
+        before = digest(self.dir + "/model.safetensors")
+        self.assert_fails(run("random", "--shape", "tiny", "--seed", "9", self.dir), "a model is there already")
+        self.assertEqual(digest(self.dir + "/model.safetensors"), before)
+
+    def test_logits_of_every_position_whatever_the_chunk(self):
+        self.make()
+        prompts = [[1, 2, 3, 4, 5, 6, 7], [999], []]
+        lines = "".join(json.dumps(p) + "\n" for p in prompts)
+        whole = run("logits", self.dir, stdin=lines)
+        self.assertEqual((whole.returncode, whole.stderr), (0, ""))
+        answers = [json.loads(line)["logits"] for line in whole.stdout.splitlines()]
+        self.assertEqual([[len(row) for row in a] for a in answers], [[1000] * len(p) for p in prompts])
+        for args in ("--chunk", "1"), ("--chunk", "3"), ("--threads", "1"), ("--ctx", "7"):
+            self.assertEqual(run("logits", *args, self.dir, stdin=lines).stdout, whole.stdout, args)
+        self.assertEqual(run("logits", self.dir, stdin=lines.rstrip("\n")).stdout, whole.stdout)
+        other = run("logits", self.dir, stdin="[1, 2, 3, 4, 5, 6, 8]\n").stdout
+        rows = json.loads(other)["logits"]
+        self.assertEqual(rows[:6], answers[0][:6])
+        self.assertNotEqual(rows[6], answers[0][6])
+
+    def test_logits_bad_line_is_named_after_the_good_ones(self):
+        self.make()
+        for bad, *words in (
+            ("[1, 1000]", "element 1 (1000) is not a token id from 0 to 999"),
+            ("[-1]", "(-1)"),
+            ("[1.5]", "(1.5)"),
+            ('["a"]', "(a)"),
+            ("{}", "not an array of token ids but object"),
+            ("[1", "line 2"),
+            (json.dumps([0] * 2049), "2049 tokens are more than the context of 2048"),
+        ):
+            result = run("logits", self.dir, stdin=f"[1]\n{bad}\n[1]\n")
+            self.assert_fails(result, "tokfs-model logits: line 2: ", *words)
+            self.assertEqual(result.stdout.count("\n"), 1)
+
+    def test_commands_refuse_a_bad_model_by_file(self):
+        self.make()
+        os.truncate(self.dir + "/model.safetensors", 200000)
+        for command in "info", "logits":
+            self.assert_fails(run(command, self.dir), self.dir + ": model.safetensors: tensor", "truncated")
+            self.assert_fails(run(command, "/no/such/dir"), "/no/such/dir/config.json: No such file")
+        self.assert_fails(run("logits", "--ctx", "9999", self.dir), "model.safetensors")
+
+    def test_help_version_and_unknown_commands(self):
+        self.assertEqual(run("--help").returncode, 0)
+        self.assertRegex(run("--version").stdout, r"^tokfs-model \d+\.\d+\.\d+\n$")
+        for command in "info", "random", "logits":
+            self.assertIn(f"usage: tokfs-model {command} ", run(command, "--help").stdout)
+            self.assert_fails(run(command, "--nonsense"), "--nonsense", code=2)
+        self.assert_fails(run("nonsense"), '"nonsense" is not a command', code=2)
+
+    def test_full_output_is_an_error(self):
+        self.make()
+        with open("/dev/full", "w") as full:
+            result = subprocess.run([TOOL, "info", self.dir], stdout=full, stderr=subprocess.PIPE, text=True)
+        self.assert_fails(result, "standard output: No space left on device")
+
+
+if __name__ == "__main__":
+    unittest.main()
