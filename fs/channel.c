@@ -1,7 +1,8 @@
 // Channels: parked requests and poll handles.
 //
 // A parked request is in exactly one channel's list from channel_park until it is answered; it is answered exactly
-// once, by parked_answer, which every way out takes: flush (the file has an answer), interrupt, abort.
+// once, by parked_answer, which every way out takes: flush (the file has an answer), interrupt, abort. All are on the
+// loop thread.
 #include "fs/channel.h"
 #include "fs/file.h"
 #include "fs/mount.h"
@@ -45,12 +46,13 @@ static void parked_answer(struct parked *parked, int result, struct str bytes)
 {
     struct mount *mount = parked->channel->mount;
     list_remove(&parked->link);
-    fuse_req_interrupt_func(parked->req, NULL, NULL);
     file_answer(parked->req, parked->file, parked->kind, result, bytes);
     mount->counts.n_parked--;
     free(parked);
 }
 
+// libfuse holds the request's lock here, and lets it go after the answer; so its callback cannot be taken back here,
+// and need not: it has run.
 static void on_interrupt(fuse_req_t req, void *data)
 {
     struct parked *parked = data;
@@ -104,6 +106,7 @@ void channel_flush(struct channel *channel)
         struct str bytes = { 0 };
         int result = file_resume(parked->file, parked->kind, parked->size, parked->offset, &bytes);
         if (result != FILE_WAIT) {
+            fuse_req_interrupt_func(parked->req, NULL, NULL);
             parked_answer(parked, result, bytes);
         }
     }
@@ -122,6 +125,7 @@ void channel_abort(struct channel *channel, int code)
     list_for_each(link, next, &channel->parked)
     {
         struct parked *parked = list_entry(link, struct parked, link);
+        fuse_req_interrupt_func(parked->req, NULL, NULL);
         file_interrupted(parked->file, parked->kind);
         parked_answer(parked, code, (struct str){ 0 });
     }

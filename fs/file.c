@@ -38,6 +38,7 @@ static struct file *file_new(struct mount *mount, fuse_req_t req, struct node *n
     list_init(&file->link);
     list_append(&mount->files, &file->link);
     mount->counts.n_files++;
+    node_add_file(node);
     if (node->session) {
         file->session = session_ref(node->session);
         file->channel = &node->session->channel;
@@ -53,6 +54,7 @@ void file_free(struct file *file)
         file->type->close(file);
     }
     strbuf_deinit(&file->snapshot);
+    node_remove_file(file->mount, file->node, file);
     list_remove(&file->link);
     file->mount->counts.n_files--;
     session_unref(file->session);
@@ -157,6 +159,9 @@ static void answer_open(fuse_req_t req, struct file *file, int result)
         announce_size(file);
     }
     file->is_opened = true;
+    if (type->flags & NODE_FRESH) {
+        file->node->file = file;
+    }
     if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) != 0) {
         file_free(file); // the opener is gone: no RELEASE will come
     }

@@ -45,7 +45,7 @@ static uint64_t rendered_size(struct mount *mount, struct node *node)
     return len;
 }
 
-void node_stat(struct mount *mount, struct node *node, struct file *file, struct stat *ret)
+void node_stat(struct mount *mount, struct node *node, struct stat *ret)
 {
     const struct session *session = node->session;
     *ret = (struct stat){ .st_ino = node->ino, .st_mode = node->type->mode, .st_blksize = 4096 };
@@ -54,7 +54,7 @@ void node_stat(struct mount *mount, struct node *node, struct file *file, struct
     ret->st_gid = session ? session->gid : mount->gid;
     ret->st_mtim = ret->st_ctim = ret->st_atim = session ? session->changed : mount->started;
     if (node->type->size) {
-        ret->st_size = (off_t)node->type->size(node->session, file);
+        ret->st_size = (off_t)node->type->size(node->session, node->file);
     } else if (node->type->flags & NODE_SIZED) {
         ret->st_size = (off_t)rendered_size(mount, node);
     }
@@ -70,6 +70,15 @@ static void node_get(struct node *node)
     }
 }
 
+static void free_if_unused(struct mount *mount, struct node *node)
+{
+    if (node->type->flags & NODE_FRESH && node->n_lookups == 0 && node->n_files == 0) {
+        list_remove(&node->link);
+        free(node);
+        mount->counts.n_fresh_nodes--;
+    }
+}
+
 static void node_put(struct mount *mount, struct node *node, uint64_t n)
 {
     assert(node->n_lookups >= n);
@@ -78,12 +87,20 @@ static void node_put(struct mount *mount, struct node *node, uint64_t n)
         return;
     }
     struct session *session = node->session;
-    if (node->type->flags & NODE_FRESH) {
-        list_remove(&node->link);
-        free(node);
-        mount->counts.n_fresh_nodes--;
-    }
+    free_if_unused(mount, node);
     session_unref(session);
+}
+
+void node_add_file(struct node *node)
+{
+    node->n_files++;
+}
+
+void node_remove_file(struct mount *mount, struct node *node, struct file *file)
+{
+    node->n_files--;
+    node->file = node->file == file ? NULL : node->file;
+    free_if_unused(mount, node);
 }
 
 static struct node *fresh_node(struct mount *mount, const struct node *shared)
@@ -160,7 +177,7 @@ static void reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
         }
     }
     entry.ino = node_number(mount, node);
-    node_stat(mount, node, NULL, &entry.attr);
+    node_stat(mount, node, &entry.attr);
     node_get(node);
     if (fuse_reply_entry(req, &entry) != 0) {
         node_put(mount, node, 1); // the caller was interrupted: no FORGET will come
@@ -200,18 +217,19 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 
 // ---- attributes ----------------------------------------------------------------------------------------------------
 
-static void reply_attr(fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+static void reply_attr(fuse_req_t req, struct node *node)
 {
     struct mount *mount = fuse_req_userdata(req);
     struct stat st;
-    node_stat(mount, node, fi && fi->fh ? (struct file *)(uintptr_t)fi->fh : NULL, &st);
+    node_stat(mount, node, &st);
     fuse_reply_attr(req, &st, 0);
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = fuse_req_userdata(req);
-    reply_attr(req, node_from_ino(mount, ino), fi);
+    (void)fi;
+    reply_attr(req, node_from_ino(mount, ino));
 }
 
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
@@ -219,6 +237,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
     struct mount *mount = fuse_req_userdata(req);
     struct node *node = node_from_ino(mount, ino);
     (void)attr;
+    (void)fi;
     if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
         fuse_reply_err(req, EPERM);
         return;
@@ -230,7 +249,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
             return;
         }
     }
-    reply_attr(req, node, fi); // times are the server's own: setting them is accepted and has no effect
+    reply_attr(req, node); // times are the server's own: setting them is accepted and has no effect
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -38,7 +38,7 @@ struct node_type {
     void (*write_abort)(struct file *file);            // the waiting writer was interrupted: as if it had not written
     int (*flush)(struct file *file);
     bool (*is_readable)(struct file *file);                       // NULL: always
-    uint64_t (*size)(struct session *session, struct file *file); // st_size; file is NULL for a path
+    uint64_t (*size)(struct session *session, struct file *file); // st_size; file NULL: not open
     int (*truncate)(struct session *session);
     int (*readlink)(struct mount *mount, const struct fuse_ctx *caller, char *buf, size_t size);
 };
@@ -47,14 +47,20 @@ struct node {
     const struct node_type *type;
     struct session *session;
     uint64_t n_lookups;
-    uint64_t ino;     // st_ino
-    bool is_sized;    // NODE_CACHED: the kernel was told its size at an earlier open
-    struct list link; // NODE_FRESH ones: in mount->fresh_nodes
+    uint64_t ino;  // st_ino
+    bool is_sized; // NODE_CACHED: the kernel was told its size at an earlier open
+    // NODE_FRESH ones:
+    struct list link;  // in mount->fresh_nodes
+    uint32_t n_files;  // open on it: FORGET may overtake RELEASE
+    struct file *file; // latest one opened, for its st_size: fstat(2) names the node only; NULL: none
 };
 
 struct node *node_from_ino(struct mount *mount, fuse_ino_t ino);
 fuse_ino_t node_number(const struct mount *mount, const struct node *node);
-void node_stat(struct mount *mount, struct node *node, struct file *file, struct stat *ret);
+void node_stat(struct mount *mount, struct node *node, struct stat *ret);
+// A file was opened on the node, or is closed; the node may be gone after the latter.
+void node_add_file(struct node *node);
+void node_remove_file(struct mount *mount, struct node *node, struct file *file);
 // Total count of the rows of a directory and of those below it.
 size_t node_type_count(const struct node_type *dir);
 void node_forget_all(struct mount *mount); // at the end, when no FORGET will come any more

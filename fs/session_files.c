@@ -327,6 +327,7 @@ const struct node_type session_nodes[] = {
       .truncate = tools_truncate },
     { .name = "output",
       .mode = S_IFREG | 0400,
+      .flags = NODE_FRESH,
       .open = output_open,
       .close = output_close,
       .read = output_read,

@@ -1,0 +1,132 @@
+"""What the tests of the mount in Python share: a mount on a directory of its own (standard library only).
+
+Environment: TOKFS_BIN (program) and TOKFS_MODEL (its MODEL argument). Without /dev/fuse a test ends with 77, a visible skip.
+"""
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+
+def skip(why):
+    print("skipped:", why)
+    sys.exit(77)
+
+
+def need_fuse():
+    if not os.access(os.environ.get("TOKFS_BIN", ""), os.X_OK):
+        skip("TOKFS_BIN is not a program")
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK) or not shutil.which("fusermount3"):
+        skip("no access to FUSE")
+
+
+class Mount:
+    """Mounts when entered; unmounts, whatever happened, when left. `path` is the mount point."""
+
+    def __init__(self, *options, foreground=True, model=None, path=None, **environment):
+        self.options = list(options)
+        self.model = model or os.environ.get("TOKFS_MODEL", "demo")
+        self.scratch = tempfile.mkdtemp(prefix="tokfs-test.")
+        self.path = path or os.path.join(self.scratch, "m")
+        self.environment = {**os.environ, **environment}
+        self.daemon = None
+
+    def start(self):
+        if not os.path.lexists(self.path) and not self.daemon:
+            os.mkdir(self.path)
+        self.stderr = open(os.path.join(self.scratch, "stderr"), "w+")
+        command = [os.environ["TOKFS_BIN"], "-f", *self.options, self.model, self.path]
+        self.daemon = subprocess.Popen(command, stderr=self.stderr, env=self.environment)
+        deadline = time.monotonic() + 60
+        while not os.path.exists(self.path + "/health"):
+            if self.daemon.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"the mount did not come up: {self.messages()}")
+            time.sleep(0.02)
+        return self
+
+    def messages(self):
+        with open(self.stderr.name) as file:
+            return file.read()
+
+    def stop(self, sig=signal.SIGTERM):
+        """Ends the daemon; its exit status."""
+        if self.daemon.poll() is None:
+            self.daemon.send_signal(sig)
+        return self.daemon.wait(60)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, kind, value, trace):
+        if self.daemon and self.daemon.poll() is None:
+            self.stop()
+        subprocess.run(["fusermount3", "-u", "-q", "-z", self.path], stderr=subprocess.DEVNULL)
+        if self.daemon and kind is None and self.daemon.returncode not in (0, -signal.SIGKILL):
+            raise AssertionError(f"the daemon ended with {self.daemon.returncode}: {self.messages()}")
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    # ---- files -----------------------------------------------------------------------------------------------------
+
+    def at(self, name):
+        return os.path.join(self.path, name)
+
+    def read(self, name):
+        with open(self.at(name), "rb") as file:
+            return file.read()
+
+    def write(self, name, text):
+        """One write(2): what fails, fails here."""
+        fd = os.open(self.at(name), os.O_WRONLY | os.O_TRUNC)
+        try:
+            os.write(fd, text.encode() if isinstance(text, str) else text)
+        finally:
+            os.close(fd)
+
+    def session(self, name):
+        os.mkdir(self.at("sessions/" + name))
+        return "sessions/" + name
+
+    def metric(self, name):
+        for line in self.read("metrics").decode().splitlines():
+            if line.startswith(f"tokfs_{name} "):
+                return float(line.split()[1])
+        raise AssertionError(f"no metric {name}")
+
+
+def until(condition, what, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def raises(code):
+    try:
+        yield
+    except OSError as error:
+        assert error.errno == code, f"errno {error.errno} ({os.strerror(error.errno)}), wanted {os.strerror(code)}"
+    else:
+        raise AssertionError(f"no error, wanted {os.strerror(code)}")
+
+
+def run_tests(tests):
+    """Runs functions in order, all of them; exit status 1 when one failed."""
+    need_fuse()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job would inherit that it is ignored
+    n_failed = 0
+    for test in tests:
+        start = time.monotonic()
+        try:
+            test()
+            print(f"ok      {test.__name__} ({time.monotonic() - start:.2f} s)", flush=True)
+        except Exception:
+            n_failed += 1
+            print(f"FAILED  {test.__name__}", flush=True)
+            traceback.print_exc(file=sys.stdout)
+    sys.exit(1 if n_failed else 0)

@@ -1,0 +1,332 @@
+#!/usr/bin/env python3
+"""Readers and writers of the real mount: many at once, at their own offsets, interrupted, polled, gone."""
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+
+from mount import Mount, raises, run_tests, until
+
+
+def body(text, **fields):
+    return json.dumps({"messages": [{"role": "user", "content": text}], "temperature": 0, **fields})
+
+
+LONG = body("count 5000", ignore_eos=True, max_tokens=900)
+# Slow enough to be caught in the act: only the null model looks at it.
+SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
+
+
+def cat(mount, name, results, key):
+    results[key] = subprocess.run(["cat", mount.at(name)], capture_output=True)
+
+
+def in_parallel(calls):
+    threads = [threading.Thread(target=call[0], args=call[1:]) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_64_sessions_stream_at_once_as_each_alone():
+    with Mount() as m:
+        requests = [body(f"Tell me about number {i} and count to ten, please.", max_tokens=60) for i in range(64)]
+        alone = []
+        for i, request in enumerate(requests):
+            name = m.session(f"alone{i}")
+            m.write(name + "/input", request)
+            alone.append(m.read(name + "/text"))
+        assert all(alone), "an answer is empty"
+        results = {}
+        names = [m.session(f"together{i}") for i in range(64)]
+        for name, request in zip(names, requests):
+            m.write(name + "/input", request)
+        in_parallel([(cat, m, name + "/output", results, i) for i, name in enumerate(names)])
+        for i in range(64):
+            assert results[i].returncode == 0, results[i].stderr
+            assert results[i].stdout == alone[i], f"session {i}: {results[i].stdout!r} is not {alone[i]!r}"
+
+
+def test_8_readers_of_a_session_see_the_same():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", LONG)
+        results = {}
+        in_parallel([(cat, m, name + "/output", results, i) for i in range(8)]
+                    + [(cat, m, name + "/events", results, 8 + i) for i in range(4)])
+        answer = m.read(name + "/text")
+        assert answer and all(results[i].stdout == answer for i in range(8))
+        for i in range(8, 12):
+            lines = [json.loads(line) for line in results[i].stdout.splitlines()]
+            assert "".join(line["choices"][0]["delta"].get("content") or "" for line in lines) == answer.decode()
+            assert lines[-1]["choices"][0]["finish_reason"] == "length" and lines[-1]["usage"]["completion_tokens"] == 900
+            assert results[i].stdout == results[8].stdout
+
+
+def test_readers_at_offsets_get_the_same_bytes():
+    with Mount() as m:
+        name = m.session("s")
+        m.write(name + "/input", body("count 300", max_tokens=200, ignore_eos=True))
+        answer = m.read(name + "/text")
+        for file in ("output", "text", "events"):
+            whole = m.read(f"{name}/{file}")
+            fd = os.open(m.at(f"{name}/{file}"), os.O_RDONLY)
+            for offset in (len(whole) - 1, len(whole) // 2, 7, 0, len(whole) // 3):
+                assert os.pread(fd, 10, offset) == whole[offset:offset + 10], (file, offset)
+            assert os.pread(fd, 10, len(whole) + 5) == b""
+            os.close(fd)
+        for file in ("output", "text", "response.json", "messages", "status"):
+            assert os.stat(m.at(f"{name}/{file}")).st_size == len(m.read(f"{name}/{file}")), file
+        assert answer == m.read(name + "/output")
+
+
+def test_sendfile_reader_that_waited_gets_all_of_text():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", body("count 300", max_tokens=200, ignore_eos=True))
+        fd = os.open(m.at(name + "/text"), os.O_RDONLY)  # waits; no fstat between open and sendfile
+        out = os.open("/tmp", os.O_TMPFILE | os.O_RDWR)
+        while os.sendfile(out, fd, None, 1 << 20) > 0:
+            pass
+        answer = m.read(name + "/output")
+        assert answer and os.pread(out, 1 << 20, 0) == answer
+        os.close(fd)
+        os.close(out)
+
+
+def test_interrupt_returns_at_once_and_harms_nobody():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", LONG)
+        results = {}
+        other = threading.Thread(target=cat, args=(m, name + "/output", results, 0))
+        other.start()
+        waiting = subprocess.Popen(["cat", m.at(name + "/wait")], stdout=subprocess.PIPE)
+        until(lambda: m.metric("parked_requests") >= 1, "cat waits")
+        start = time.monotonic()
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait() == -signal.SIGINT
+        delay = time.monotonic() - start
+        other.join()
+        assert results[0].returncode == 0 and results[0].stdout == m.read(name + "/text")
+        print(f"        interrupted after {delay * 1000:.1f} ms")
+        assert delay < 0.25  # the goal is 10 ms; a loaded machine schedules later than that
+
+
+def test_stop_and_continue_loses_nothing():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", LONG)
+        reader = subprocess.Popen(["cat", m.at(name + "/output")], stdout=subprocess.PIPE)
+        time.sleep(0.05)
+        reader.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        reader.send_signal(signal.SIGCONT)
+        out, _ = reader.communicate()
+        assert reader.returncode == 0 and out == m.read(name + "/text")
+
+
+def test_interrupted_writer_leaves_no_turn():
+    with Mount() as m:
+        name = m.session("s")
+        for _ in range(20):
+            writer = subprocess.Popen(["dd", "of=" + m.at(name + "/input"), "status=none"], stdin=subprocess.PIPE)
+            writer.stdin.write(b'{"role":"user",')
+            writer.stdin.flush()
+            writer.send_signal(signal.SIGINT)
+            writer.wait()
+        until(lambda: m.metric("open_files") <= 1, "the writers are gone")
+        m.write(name + "/input", body("hello"))
+        assert m.read(name + "/text")
+        assert len(json.loads(m.read(name + "/messages"))) == 2
+
+
+def test_close_of_ask_and_transaction_cancels():
+    with Mount(**SLOW) as m:
+        for file, request in (("ask", LONG), ("v1/chat/completions", LONG),
+                              ("v1/chat/completions", body("count 5000", stream=True, ignore_eos=True, max_tokens=900))):
+            fd = os.open(m.at(file), os.O_RDWR)
+            os.write(fd, request.encode())
+            assert m.metric("requests_running") == 1
+            start = time.monotonic()
+            os.close(fd)
+            until(lambda: m.metric("requests_running") == 0, f"{file} is cancelled")
+            assert time.monotonic() - start < 1
+
+
+def test_poll_and_nonblock():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", LONG)
+        fd = os.open(m.at(name + "/output"), os.O_RDONLY | os.O_NONBLOCK)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        got, n_again = b"", 0
+        while True:
+            try:
+                piece = os.read(fd, 4096)
+                if not piece:
+                    break
+                got += piece
+            except BlockingIOError:
+                n_again += 1
+                assert poll.poll(10000), "poll timed out"
+        assert got == m.read(name + "/text") and n_again > 0
+        os.close(fd)
+        waiting = os.open(m.at(name + "/wait"), os.O_RDONLY | os.O_NONBLOCK)
+        m.write(name + "/input", LONG)
+        with raises(errno.EAGAIN):
+            os.read(waiting, 100)
+        with raises(errno.EAGAIN):
+            os.open(m.at(name + "/text"), os.O_RDONLY | os.O_NONBLOCK)
+        epoll = select.epoll()
+        epoll.register(waiting, select.EPOLLIN)
+        assert epoll.poll(0) == []
+        m.write(name + "/ctl", "cancel\n")
+        assert epoll.poll(10), "epoll did not wake"
+        assert os.read(waiting, 100).startswith(b"cancelled")
+        os.close(waiting)
+
+
+def test_read_and_write_of_one_descriptor_at_once():
+    with Mount(**SLOW) as m:
+        fd = os.open(m.at("ask"), os.O_RDWR)
+        os.write(fd, LONG.encode())
+        got = []
+        reader = threading.Thread(target=lambda: got.append(os.read(fd, 100)))
+        reader.start()
+        with raises(errno.EBUSY):
+            os.write(fd, b"hello?")
+        reader.join()
+        assert got[0]
+        os.close(fd)
+
+
+def test_failed_turn_ends_with_an_error_after_its_last_byte():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", LONG)
+        fd = os.open(m.at(name + "/output"), os.O_RDONLY)
+        got = os.read(fd, 100)
+        assert got
+        m.write(name + "/ctl", "cancel\n")
+        with raises(errno.ECANCELED):
+            while piece := os.read(fd, 100):
+                got += piece
+        os.close(fd)
+        messages = json.loads(m.read(name + "/messages"))
+        assert messages[-1]["role"] == "assistant" and messages[-1]["content"].encode() == got
+        with raises(errno.ECANCELED):
+            os.open(m.at(name + "/text"), os.O_RDONLY)
+        assert m.read(name + "/error") == b"cancelled\n"
+
+
+def test_removed_session_is_stale():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", LONG)
+        fd = os.open(m.at(name + "/output"), os.O_RDONLY)
+        codes = []
+
+        def reader():
+            try:
+                while os.read(fd, 100):
+                    pass
+            except OSError as error:
+                codes.append(error.errno)
+
+        thread = threading.Thread(target=reader)
+        thread.start()
+        time.sleep(0.05)
+        os.rmdir(m.at(name))
+        thread.join()
+        assert codes == [errno.ESTALE], codes
+        os.close(fd)
+        until(lambda: m.metric("requests_running") == 0, "its turn is cancelled")
+        assert not os.path.exists(m.at(name))
+
+
+def test_transaction_gives_what_http_gives():
+    with Mount() as m:
+        def exchange(request):
+            fd = os.open(m.at("v1/chat/completions"), os.O_RDWR)
+            out = b""
+            try:
+                for i in range(0, len(request), 40):  # in pieces
+                    os.write(fd, request[i:i + 40].encode())
+                while piece := os.read(fd, 65536):
+                    out += piece
+            finally:
+                os.close(fd)
+            return out
+
+        request = body("count 30", max_tokens=20)
+        whole = json.loads(exchange(request))
+        assert whole["object"] == "chat.completion" and whole["usage"]["completion_tokens"] <= 20
+        text = whole["choices"][0]["message"]["content"]
+        assert text
+        for include in (False, True):
+            sse = exchange(body("count 30", max_tokens=20, stream=True,
+                                **({"stream_options": {"include_usage": True}} if include else {}))).decode()
+            events = sse.split("\n\n")
+            assert events[-1] == "" and events[-2] == "data: [DONE]", sse
+            chunks = [json.loads(event.removeprefix("data: ")) for event in events[:-2]]
+            assert "".join(c["choices"][0]["delta"].get("content") or "" for c in chunks if c["choices"]) == text
+            assert (chunks[-1].get("usage") is not None) == include
+        fd = os.open(m.at("v1/chat/completions"), os.O_RDWR)  # several on one descriptor, errors between
+        for _ in range(3):
+            with raises(errno.EINVAL):
+                os.write(fd, b'{"messages":[{"role":"king","content":"x"}]}')
+            error = json.loads(os.read(fd, 65536))["error"]
+            assert error["param"] == "messages[0].role", error
+            assert os.read(fd, 100) == b""
+            os.write(fd, request.encode())
+            assert json.loads(os.read(fd, 65536))["choices"][0]["message"]["content"] == text
+            assert os.read(fd, 100) == b""
+        os.close(fd)
+
+
+def test_conversation_with_tools_and_roles():
+    with Mount() as m:
+        name = m.session("s")
+        m.write(name + "/tools", json.dumps([{"type": "function", "function": {"name": "now", "parameters": {}}}]))
+        assert json.loads(m.read(name + "/tools"))[0]["function"]["name"] == "now"
+        m.write(name + "/input", json.dumps({"role": "user", "content": "What time is it?"}))
+        m.read(name + "/text")
+        m.write(name + "/input", json.dumps({"messages": [{"role": "user", "content": "one"},
+                                                          {"role": "assistant", "content": "two"},
+                                                          {"role": "user", "content": "three"}], "max_tokens": 5}))
+        m.read(name + "/text")
+        roles = [message["role"] for message in json.loads(m.read(name + "/messages"))]
+        assert roles == ["user", "assistant", "user", "assistant", "user", "assistant"], roles
+        m.write(name + "/ctl", "reset\n")
+        assert json.loads(m.read(name + "/messages")) == []
+        with raises(errno.EOPNOTSUPP):
+            m.write(name + "/ctl", "priority 3\n")
+        m.write(name + "/ctl", "close\n")
+        assert not os.path.exists(m.at(name))
+
+
+def test_least_recently_used_idle_session_goes():
+    with Mount("--max-sessions", "4", **SLOW) as m:
+        for i in range(4):
+            m.session(f"s{i}")
+        m.write("sessions/s0/input", LONG)  # busy
+        held = os.open(m.at("sessions/s1/status"), os.O_RDONLY)  # open
+        m.session("s4")
+        left = sorted(name for name in os.listdir(m.at("sessions")) if name.startswith("s"))
+        assert left == ["s0", "s1", "s3", "s4"], left
+        more = [os.open(m.at(f"sessions/{name}/status"), os.O_RDONLY) for name in ("s3", "s4")]
+        with raises(errno.EDQUOT):
+            m.session("s5")
+        for fd in (held, *more):
+            os.close(fd)
+        m.write("sessions/s0/ctl", "cancel\n")
+
+
+run_tests([value for name, value in list(globals().items()) if name.startswith("test_")])
