@@ -15,7 +15,8 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv); // exit status; argv[0] is "tokfs-model NAME"
 };
 
-extern const struct command command_info, command_random, command_logits, command_tokenize, command_detokenize;
+extern const struct command command_info, command_random, command_logits, command_tokenize, command_detokenize,
+    command_render;
 
 // One line on stderr: "tokfs-model NAME: message". Returns the exit status 1.
 int command_fail(const struct command *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

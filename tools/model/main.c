@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const struct command *const commands[] = { &command_info, &command_random, &command_logits, &command_tokenize,
-                                                  &command_detokenize };
+                                                  &command_detokenize, &command_render };
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))
 
 static int help(FILE *out, int status)

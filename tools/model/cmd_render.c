@@ -1,0 +1,199 @@
+// tokfs-model render: a chat template applied to contexts, so that anyone can compare it with another implementation.
+//
+// JSON lines in, one context object each; JSON lines out: {"ok":true,"output":...} or {"ok":false,"error":...}. A
+// template that does not compile answers every line with its error.
+#include "engine/base/json.h"
+#include "engine/text/chat_template.h"
+#include "tools/model/command.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+struct render {
+    struct chat_template *tmpl; // NULL: compile_err tells why
+    struct err compile_err;
+    time_t now;
+    bool has_now;
+};
+
+static int read_file(const char *path, struct strbuf *out, struct err *err)
+{
+    char part[65536];
+    size_t n;
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return err_set(err, -errno, "%s: %s", path, strerror(errno));
+    }
+    while ((n = fread(part, 1, sizeof(part), file)) > 0) {
+        strbuf_append(out, (struct str){ part, n });
+    }
+    int rc = ferror(file) ? -EIO : out->error;
+    fclose(file);
+    return rc < 0 ? err_set(err, rc, "%s: %s", path, strerror(-rc)) : 0;
+}
+
+// "chat_template" of a tokenizer_config.json: text, or a list of named ones of which "default" is taken.
+static int template_of_config(struct arena *arena, struct str text, const char *path, struct str *ret, struct err *err)
+{
+    const struct json *config, *source, *item;
+    int rc = json_parse(arena, text, &config, err);
+    if (rc < 0) {
+        return err_prefix(err, "%s", path);
+    }
+    source = json_get(config, STR("chat_template"));
+    if (source && source->type == JSON_ARRAY) {
+        item = json_first(source);
+        for (size_t i = 0; i < source->n_children; i++, item = json_next(item)) {
+            const struct json *name = json_get(item, STR("name"));
+            if (name && str_eq(name->text, STR("default"))) {
+                source = json_get(item, STR("template"));
+                break;
+            }
+        }
+    }
+    if (!source || source->type != JSON_STRING) {
+        return err_set(err, -EINVAL, "%s: \"chat_template\" is not a text", path);
+    }
+    *ret = source->text;
+    return 0;
+}
+
+static int load_template(struct render *render, struct arena *arena, const char *operand, struct err *err)
+{
+    char path[4096];
+    struct stat st;
+    struct strbuf text;
+    struct str source;
+    int rc;
+    strbuf_init(&text, 0);
+    snprintf(path, sizeof(path), "%s", operand);
+    bool is_config = false;
+    if (stat(operand, &st) == 0 && S_ISDIR(st.st_mode)) {
+        snprintf(path, sizeof(path), "%s/chat_template.jinja", operand);
+        if (stat(path, &st) < 0) {
+            snprintf(path, sizeof(path), "%s/tokenizer_config.json", operand);
+            is_config = true;
+        }
+    }
+    rc = read_file(path, &text, err);
+    source = strbuf_str(&text);
+    if (rc == 0 && is_config) {
+        rc = template_of_config(arena, source, path, &source, err);
+    }
+    if (rc == 0) {
+        chat_template_compile(source, &render->tmpl, &render->compile_err);
+    }
+    strbuf_deinit(&text);
+    return rc;
+}
+
+static void answer(const struct render *render, struct str line, struct arena *arena, struct strbuf *rendered,
+                   struct strbuf *out)
+{
+    const struct json *context;
+    struct err err = render->compile_err;
+    struct json_writer w;
+    strbuf_reset(rendered);
+    strbuf_reset(out);
+    arena_reset(arena);
+    int rc = render->tmpl ? json_parse(arena, line, &context, &err) : err.code;
+    if (rc == 0) {
+        time_t now = render->has_now ? render->now : time(NULL);
+        rc = chat_template_render_context(render->tmpl, context, now, rendered, &err);
+    }
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_key(&w, "ok");
+    json_write_bool(&w, rc == 0);
+    json_write_key(&w, rc == 0 ? "output" : "error");
+    json_write_str(&w, rc == 0 ? strbuf_str(rendered) : str_from(err.msg));
+    json_write_object_end(&w);
+    strbuf_append_byte(out, '\n');
+}
+
+static int answer_lines(const struct render *render)
+{
+    struct strbuf rendered, out;
+    struct arena arena;
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t len;
+    strbuf_init(&rendered, 0);
+    strbuf_init(&out, 0);
+    arena_init(&arena, 0);
+    while ((len = getline(&line, &cap, stdin)) >= 0) {
+        struct str text = str_trim((struct str){ line, (size_t)len });
+        if (text.len == 0) {
+            continue;
+        }
+        answer(render, text, &arena, &rendered, &out);
+        fwrite(out.ptr, 1, out.len, stdout);
+        fflush(stdout);
+    }
+    free(line);
+    arena_deinit(&arena);
+    strbuf_deinit(&rendered);
+    strbuf_deinit(&out);
+    return 0;
+}
+
+// Seconds since 1970, or "2025-07-10 12:34:56" in local time.
+static int parse_now(const struct command *command, const char *text, struct render *render)
+{
+    struct tm tm = { .tm_isdst = -1 };
+    int64_t seconds;
+    const char *end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+    render->has_now = true;
+    if (end && *end == '\0') {
+        render->now = mktime(&tm);
+        return 0;
+    }
+    if (str_parse_i64(str_from(text), &seconds) < 0) {
+        return command_fail(command, "--now: \"%s\" is neither seconds since 1970 nor \"YYYY-MM-DD HH:MM:SS\"", text);
+    }
+    render->now = (time_t)seconds;
+    return 0;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    static const struct option options[] = { { "now", required_argument, NULL, 'n' },
+                                             { "help", no_argument, NULL, 'h' },
+                                             { 0 } };
+    struct render render = { 0 };
+    struct arena arena;
+    struct err err = { 0 };
+    int option, status = 0;
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+        switch (option) {
+        case 'n': status = parse_now(command, optarg, &render); break;
+        case 'h': return command_help(command);
+        default: return command_usage(command);
+        }
+        if (status != 0) {
+            return status;
+        }
+    }
+    if (optind + 1 != argc) {
+        return command_usage(command);
+    }
+    arena_init(&arena, 0);
+    if (load_template(&render, &arena, argv[optind], &err) < 0) {
+        status = command_fail(command, "%s", err.msg);
+    }
+    arena_deinit(&arena);
+    status = status == 0 ? answer_lines(&render) : status;
+    chat_template_free(render.tmpl);
+    return status != 0 ? status : command_finish(command);
+}
+
+const struct command command_render = {
+    .name = "render",
+    .synopsis = "[--now TIME] DIR|TEMPLATE.jinja",
+    .summary = "applies a chat template to contexts: JSON lines on stdin, answers on stdout",
+    .options = "  --now TIME   clock of strftime_now: seconds since 1970, or \"YYYY-MM-DD HH:MM:SS\" in local time\n",
+    .run = run,
+};
