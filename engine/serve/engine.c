@@ -6,6 +6,7 @@
 
 #include "engine/model/host_memory.h"
 #include "engine/serve/error.h"
+#include "engine/serve/slice.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -42,7 +43,9 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
 static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     const struct backend_options backend_options = { .n_threads = options->n_threads, .isa = options->isa };
+    uint64_t slice_ns = slice_set(SLICE_COMPUTE_NS); // the backend's workers inherit it
     int rc = backend_open(options->device ? options->device : "auto", &backend_options, &e->backend, err);
+    slice_set(slice_ns);
     if (rc < 0) {
         return rc;
     }

@@ -56,7 +56,7 @@ struct sampler_isa {
 #endif
 
 static const struct sampler_isa isas[] = {
-    // the best first
+// the best first
 #if defined(__x86_64__)
     { "avx512", block_max_avx512, block_exp_avx512, block_buckets_avx512 },
     { "avx2", block_max_avx2, block_exp_avx2, block_buckets_avx2 },

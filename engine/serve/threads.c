@@ -5,6 +5,8 @@
 // sees STARTED in the ring finds ACCEPTED first. No lock is held while another is taken.
 #include "engine/serve/engine.h"
 
+#include "engine/serve/slice.h"
+
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -104,6 +106,7 @@ static void *engine_main(void *ctx)
 {
     struct tokfs_engine *engine = ctx;
     pthread_setname_np(pthread_self(), "tokfs-engine");
+    slice_set(SLICE_COMPUTE_NS);
     for (;;) {
         take_arrivals(engine);
         take_cancels(engine);
