@@ -55,12 +55,12 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part
         }
         for (size_t j0 = 0; j0 < n; j0 += 16) {
             vf block[16];
-#pragma GCC unroll 16
+            VEC_UNROLL(16)
             for (size_t j = 0; j < 16; j++) {
                 block[j] = vf_load_dtype(dtype, view->k + offset[j0 + j] + skip, n_lanes);
             }
             vf_transpose(block);
-#pragma GCC unroll 16
+            VEC_UNROLL(16)
             for (size_t d = 0; d < 16; d++) {
                 vf_store(&scratch->k[16 * i + d][j0], block[d]);
             }
@@ -73,15 +73,15 @@ VEC void attention_scores(const float *const *q, size_t n_r, size_t n_dim, const
                           vf (*s)[2])
 {
     vf chain[VEC_ATTENTION_ROWS][2][2]; // [row][even, odd][vector of positions]
-#pragma GCC unroll 8
+    VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
         chain[r][0][0] = chain[r][0][1] = chain[r][1][0] = chain[r][1][1] = vf_zero();
     }
     for (size_t d = 0; d < n_dim; d += 2) {
-#pragma GCC unroll 2
+        VEC_UNROLL(2)
         for (size_t odd = 0; odd < 2; odd++) {
             vf k0 = vf_load(scratch->k[d + odd]), k1 = vf_load(scratch->k[d + odd] + 16);
-#pragma GCC unroll 8
+            VEC_UNROLL(8)
             for (size_t r = 0; r < n_r; r++) {
                 vf qr = vf_set1(q[r][d + odd]);
                 chain[r][odd][0] = vf_fma(qr, k0, chain[r][odd][0]);
@@ -89,7 +89,7 @@ VEC void attention_scores(const float *const *q, size_t n_r, size_t n_dim, const
             }
         }
     }
-#pragma GCC unroll 8
+    VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
         s[r][0] = vf_add(chain[r][0][0], chain[r][1][0]);
         s[r][1] = vf_add(chain[r][0][1], chain[r][1][1]);
@@ -119,27 +119,27 @@ VEC void attention_values(const struct attention_view *view, size_t vec, size_t 
                           const float *alpha, float (*weights)[ATTENTION_TILE], float *acc, const float *v)
 {
     vf sum[VEC_ATTENTION_ROWS][4];
-#pragma GCC unroll 8
+    VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
-#pragma GCC unroll 4
+        VEC_UNROLL(4)
         for (size_t i = 0; i < n_v; i++) {
             sum[r][i] = vf_mul(vf_load(acc + (r * view->n_vecs + vec + i) * 16), vf_set1(alpha[r]));
         }
     }
     for (size_t j = 0; j < n; j++) {
         const float *vj = v + (j * view->n_vecs + vec) * 16;
-#pragma GCC unroll 4
+        VEC_UNROLL(4)
         for (size_t i = 0; i < n_v; i++) {
             vf vji = vf_load(vj + 16 * i);
-#pragma GCC unroll 8
+            VEC_UNROLL(8)
             for (size_t r = 0; r < n_r; r++) {
                 sum[r][i] = vf_fma(vf_set1(weights[r][j]), vji, sum[r][i]);
             }
         }
     }
-#pragma GCC unroll 8
+    VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
-#pragma GCC unroll 4
+        VEC_UNROLL(4)
         for (size_t i = 0; i < n_v; i++) {
             vf_store(acc + (r * view->n_vecs + vec + i) * 16, sum[r][i]);
         }

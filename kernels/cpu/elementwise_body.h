@@ -35,7 +35,7 @@ static float read_all(const void *mem, size_t bytes)
     const float *p = mem;
     vf acc[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() };
     for (size_t i = 0; i < bytes / sizeof(*p); i += 64) {
-#pragma GCC unroll 4
+        VEC_UNROLL(4)
         for (size_t j = 0; j < 4; j++) {
             vec_prefetch(p + i + 256 + 16 * j);
             acc[j] = vf_add(acc[j], vf_load(p + i + 16 * j));

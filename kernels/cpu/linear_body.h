@@ -30,7 +30,7 @@ VEC void linear_chain(enum dtype dtype, const unsigned char *w, const float *x, 
 {
     vf acc[VEC_LINEAR_ROWS][2];
     const size_t k_bytes = LINEAR_TILE * dtype_bytes(dtype);
-#pragma GCC unroll 16
+    VEC_UNROLL(16)
     for (size_t r = 0; r < n_r; r++) {
         acc[r][0] = acc[r][1] = vf_zero();
     }
@@ -41,17 +41,17 @@ VEC void linear_chain(enum dtype dtype, const unsigned char *w, const float *x, 
             vec_prefetch(w + PREFETCH_BYTES + 128);
             vec_prefetch(w + PREFETCH_BYTES + 192);
         }
-#pragma GCC unroll 2
+        VEC_UNROLL(2)
         for (size_t odd = 0; odd < 2; odd++) {
             vf weights[2];
-#pragma GCC unroll 2
+            VEC_UNROLL(2)
             for (size_t v = 0; v < n_v; v++) {
                 weights[v] = linear_weight(dtype, w, odd, v0 + v);
             }
-#pragma GCC unroll 16
+            VEC_UNROLL(16)
             for (size_t r = 0; r < n_r; r++) {
                 vf xr = vf_set1(x[r * x_row + odd * x_k]);
-#pragma GCC unroll 2
+                VEC_UNROLL(2)
                 for (size_t v = 0; v < n_v; v++) {
                     acc[r][v] = vf_fma(weights[v], xr, acc[r][v]);
                 }
@@ -61,17 +61,17 @@ VEC void linear_chain(enum dtype dtype, const unsigned char *w, const float *x, 
         x += 2 * x_k;
     }
     if (n_k % 2 != 0) {
-#pragma GCC unroll 16
+        VEC_UNROLL(16)
         for (size_t r = 0; r < n_r; r++) {
-#pragma GCC unroll 2
+            VEC_UNROLL(2)
             for (size_t v = 0; v < n_v; v++) {
                 acc[r][v] = vf_fma(linear_weight(dtype, w, 0, v0 + v), vf_set1(x[r * x_row]), acc[r][v]);
             }
         }
     }
-#pragma GCC unroll 16
+    VEC_UNROLL(16)
     for (size_t r = 0; r < n_r; r++) {
-#pragma GCC unroll 2
+        VEC_UNROLL(2)
         for (size_t v = 0; v < n_v; v++) {
             vf_store(&sums[r][(v0 + v) * 16], acc[r][v]);
         }

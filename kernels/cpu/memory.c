@@ -19,6 +19,7 @@ struct header {
     size_t mapped_bytes; // 0: from the heap
 };
 
+#ifndef __SANITIZE_ADDRESS__
 static void *map_huge(size_t bytes)
 {
     size_t mapped = (bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
@@ -38,6 +39,7 @@ static void *map_huge(size_t bytes)
     *(struct header *)(raw + before) = (struct header){ .magic = MAGIC, .mapped_bytes = mapped };
     return raw + before;
 }
+#endif
 
 static void *from_heap(size_t bytes)
 {

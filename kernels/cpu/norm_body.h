@@ -8,13 +8,13 @@ VEC float rms_norm_sum(const float *x, size_t dim)
     vf acc[4] = { vf_zero(), vf_zero(), vf_zero(), vf_zero() };
     size_t i = 0;
     for (; i + 64 <= dim; i += 64) {
-#pragma GCC unroll 4
+        VEC_UNROLL(4)
         for (size_t j = 0; j < 4; j++) {
             vf v = vf_load(x + i + 16 * j);
             acc[j] = vf_fma(v, v, acc[j]);
         }
     }
-#pragma GCC unroll 4
+    VEC_UNROLL(4)
     for (size_t j = 0; j < 4; j++) {
         if (i < dim) {
             vf v = vf_load_n(x + i, dim - i);

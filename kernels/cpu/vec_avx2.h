@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VEC             static inline __attribute__((always_inline, unused))
-#define VEC_ISA_NAME    "avx2"
-#define VEC_LINEAR_ROWS 6
+#define VEC              static inline __attribute__((always_inline, unused))
+#define VEC_PRAGMA(text) _Pragma(#text)
+#define VEC_UNROLL(n)    VEC_PRAGMA(GCC unroll n)
+#define VEC_ISA_NAME     "avx2"
+#define VEC_LINEAR_ROWS  6
 // Registers per vf, and how many of them the linear kernel may use for sums.
 #define VEC_LINEAR_REGS    2
 #define VEC_LINEAR_ACC     12

@@ -9,7 +9,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#define VEC          static inline __attribute__((always_inline, unused))
+// Inlining is left to the compiler, which would otherwise spend minutes on sixteen-fold copies of every kernel under
+// sanitizers; and lanes are not checked one by one (the addresses are the same that the other headers load from,
+// checked).
+#define VEC       static inline __attribute__((unused))
+#define VEC_LANES static inline __attribute__((unused, no_sanitize_address, no_sanitize_undefined))
+#define VEC_UNROLL(n)
 #define VEC_ISA_NAME "scalar"
 // Register budget: rows that one pass of the linear kernel and of the attention kernel keeps in registers.
 #define VEC_LINEAR_ROWS 4
@@ -29,73 +34,73 @@ typedef struct {
     }                                                                                                                  \
     return out
 
-VEC vf vf_set1(float x)
+VEC_LANES vf vf_set1(float x)
 {
     VEC_MAP(x);
 }
 
-VEC vf vf_zero(void)
+VEC_LANES vf vf_zero(void)
 {
     return vf_set1(0.0f);
 }
 
-VEC vf vf_load(const float *p)
+VEC_LANES vf vf_load(const float *p)
 {
     vf out;
     memcpy(out.f, p, sizeof(out.f));
     return out;
 }
 
-VEC void vf_store(float *p, vf a)
+VEC_LANES void vf_store(float *p, vf a)
 {
     memcpy(p, a.f, sizeof(a.f));
 }
 
-VEC vf vf_add(vf a, vf b)
+VEC_LANES vf vf_add(vf a, vf b)
 {
     VEC_MAP(a.f[i] + b.f[i]);
 }
 
-VEC vf vf_sub(vf a, vf b)
+VEC_LANES vf vf_sub(vf a, vf b)
 {
     VEC_MAP(a.f[i] - b.f[i]);
 }
 
-VEC vf vf_mul(vf a, vf b)
+VEC_LANES vf vf_mul(vf a, vf b)
 {
     VEC_MAP(a.f[i] * b.f[i]);
 }
 
-VEC vf vf_div(vf a, vf b)
+VEC_LANES vf vf_div(vf a, vf b)
 {
     VEC_MAP(a.f[i] / b.f[i]);
 }
 
 // a * b + c, rounded once
-VEC vf vf_fma(vf a, vf b, vf c)
+VEC_LANES vf vf_fma(vf a, vf b, vf c)
 {
     VEC_MAP(fmaf(a.f[i], b.f[i], c.f[i]));
 }
 
 // When either is NaN the second operand comes back, as maxps and minps do.
-VEC vf vf_max(vf a, vf b)
+VEC_LANES vf vf_max(vf a, vf b)
 {
     VEC_MAP(a.f[i] > b.f[i] ? a.f[i] : b.f[i]);
 }
 
-VEC vf vf_min(vf a, vf b)
+VEC_LANES vf vf_min(vf a, vf b)
 {
     VEC_MAP(a.f[i] < b.f[i] ? a.f[i] : b.f[i]);
 }
 
 // Lanes below n from a, the others `fill`.
-VEC vf vf_keep(vf a, size_t n, float fill)
+VEC_LANES vf vf_keep(vf a, size_t n, float fill)
 {
     VEC_MAP((size_t)i < n ? a.f[i] : fill);
 }
 
 // p * 2^n, where t = n + 1.5 * 2^23 (so that the low bits of t are n). Two factors, so that results may be denormal.
-VEC vf vf_scale_pow2(vf p, vf t)
+VEC_LANES vf vf_scale_pow2(vf p, vf t)
 {
     vf out;
     for (int i = 0; i < 16; i++) {
@@ -109,7 +114,7 @@ VEC vf vf_scale_pow2(vf p, vf t)
 }
 
 // Fixed tree: lanes 8 apart, then 4, 2, 1.
-VEC float vf_reduce_add(vf a)
+VEC_LANES float vf_reduce_add(vf a)
 {
     for (int step = 8; step > 0; step /= 2) {
         for (int i = 0; i < step; i++) {
@@ -119,7 +124,7 @@ VEC float vf_reduce_add(vf a)
     return a.f[0];
 }
 
-VEC float vf_reduce_max(vf a)
+VEC_LANES float vf_reduce_max(vf a)
 {
     for (int step = 8; step > 0; step /= 2) {
         for (int i = 0; i < step; i++) {
@@ -129,35 +134,35 @@ VEC float vf_reduce_max(vf a)
     return a.f[0];
 }
 
-VEC vf vf_load_f16(const uint16_t *p)
+VEC_LANES vf vf_load_f16(const uint16_t *p)
 {
     VEC_MAP(f32_from_f16(p[i]));
 }
 
-VEC vf vf_load_bf16(const uint16_t *p)
+VEC_LANES vf vf_load_bf16(const uint16_t *p)
 {
     VEC_MAP(f32_from_bf16(p[i]));
 }
 
 // Even and odd elements of 32 interleaved bf16: [16][2].
-VEC vf vf_load_bf16_even(const uint16_t *p)
+VEC_LANES vf vf_load_bf16_even(const uint16_t *p)
 {
     VEC_MAP(f32_from_bf16(p[2 * i]));
 }
 
-VEC vf vf_load_bf16_odd(const uint16_t *p)
+VEC_LANES vf vf_load_bf16_odd(const uint16_t *p)
 {
     VEC_MAP(f32_from_bf16(p[2 * i + 1]));
 }
 
-VEC void vf_store_f16(uint16_t *p, vf a)
+VEC_LANES void vf_store_f16(uint16_t *p, vf a)
 {
     for (int i = 0; i < 16; i++) {
         p[i] = f16_from_f32(a.f[i]);
     }
 }
 
-VEC void vf_store_bf16(uint16_t *p, vf a)
+VEC_LANES void vf_store_bf16(uint16_t *p, vf a)
 {
     for (int i = 0; i < 16; i++) {
         p[i] = bf16_from_f32(a.f[i]);
@@ -165,7 +170,7 @@ VEC void vf_store_bf16(uint16_t *p, vf a)
 }
 
 // r[i].f[j] <-> r[j].f[i]
-VEC void vf_transpose(vf r[16])
+VEC_LANES void vf_transpose(vf r[16])
 {
     for (int i = 0; i < 16; i++) {
         for (int j = 0; j < i; j++) {
@@ -176,7 +181,7 @@ VEC void vf_transpose(vf r[16])
     }
 }
 
-VEC void vec_prefetch(const void *p)
+VEC_LANES void vec_prefetch(const void *p)
 {
     __builtin_prefetch(p, 0, 3);
 }

@@ -79,7 +79,7 @@ static inline struct backend *open_or_null(const char *isa, unsigned n_threads)
     return b;
 }
 
-// Every instruction set of this processor with 1, 2 and 3 threads, scalar on one thread first.
+// Every instruction set of this processor with 1, 2 and 3 threads, scalar (slow) with 1, which is the first, and 3.
 #define N_TEST_BACKENDS_MAX 9
 struct test_backends {
     struct backend *b[N_TEST_BACKENDS_MAX];
@@ -91,7 +91,7 @@ static inline int open_all(void **state)
     struct test_backends *all = calloc(1, sizeof(*all));
     for (unsigned i = 0; i < N_TEST_ISAS; i++) {
         for (unsigned n_threads = 1; n_threads <= 3; n_threads++) {
-            struct backend *b = open_or_null(test_isas[i], n_threads);
+            struct backend *b = i == 0 && n_threads == 2 ? NULL : open_or_null(test_isas[i], n_threads);
             if (b != NULL) {
                 all->b[all->n++] = b;
             }

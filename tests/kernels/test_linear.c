@@ -7,10 +7,10 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-    { 1, 1 }, { 5, 3 }, { 32, 8 }, { 33, 64 }, { 100, 511 }, { 64, 512 }, { 47, 513 }, { 130, 1200 }, { 16, 1025 },
+    { 1, 1 }, { 5, 3 }, { 32, 8 }, { 33, 64 }, { 33, 511 }, { 32, 512 }, { 47, 513 }, { 33, 1200 }, { 16, 1025 },
 };
 #define N_SHAPES (sizeof(shapes) / sizeof(*shapes))
-static const size_t row_counts[] = { 0, 1, 2, 3, 4, 5, 13, 14, 15, 17, 29, 100 };
+static const size_t row_counts[] = { 0, 1, 2, 3, 4, 5, 13, 14, 15, 17, 29, 40 };
 #define N_ROW_COUNTS (sizeof(row_counts) / sizeof(*row_counts))
 
 struct problem {
@@ -140,7 +140,7 @@ static void test_linear_row_alone_equals_row_in_batch(void **state)
     const struct test_backends *all = *state;
     uint64_t rng = 3;
     for (int dtype = 0; dtype < 3; dtype++) {
-        struct problem p = problem_make(&rng, (enum dtype)dtype, (struct shape){ 75, 1030 }, 61);
+        struct problem p = problem_make(&rng, (enum dtype)dtype, (struct shape){ 40, 530 }, 45);
         for (size_t i = 0; i < all->n; i++) {
             struct matrix *m = matrix_make(all->b[i], &p, &rng);
             float *want = problem_run(all->b[i], &p, m, 0, p.n_rows);

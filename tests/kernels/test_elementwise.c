@@ -1,0 +1,198 @@
+// RMS norm, swiglu, gather and the conversions: against double precision, and bit for bit between instruction sets.
+#include "tests/kernels/kernel_test.h"
+
+static const size_t dims[] = { 1, 3, 8, 15, 16, 17, 63, 64, 65, 100, 288, 2048, 9000 };
+#define N_DIMS (sizeof(dims) / sizeof(*dims))
+static const size_t row_counts[] = { 0, 1, 17, 100 };
+
+static void check_rms_norm(const struct test_backends *all, uint64_t *rng, size_t n_rows, size_t dim)
+{
+    float *x = random_floats(rng, n_rows * dim), *weight = random_floats(rng, dim);
+    float *want = malloc((n_rows * dim + 1) * sizeof(*want)), *y = malloc((n_rows * dim + 1) * sizeof(*y));
+    const float eps = 1e-5f;
+    for (size_t i = 0; i < all->n; i++) {
+        struct backend *b = all->b[i];
+        struct op_rms_norm op = {
+            .x = x, .weight = weight, .y = i == 0 ? want : y, .n_rows = n_rows, .dim = dim, .eps = eps
+        };
+        if (i % 2 == 1) { // in place
+            memcpy(y, x, n_rows * dim * sizeof(*x));
+            op.x = y;
+        }
+        b->ops->rms_norm(b, &op);
+        assert_same_bits(op.y, want, n_rows * dim, b);
+    }
+    for (size_t r = 0; r < n_rows; r++) {
+        double sum = 0;
+        for (size_t i = 0; i < dim; i++) {
+            sum += (double)x[r * dim + i] * (double)x[r * dim + i];
+        }
+        for (size_t i = 0; i < dim; i++) {
+            double exact = (double)x[r * dim + i] / sqrt(sum / (double)dim + (double)eps) * (double)weight[i];
+            assert_near(want[r * dim + i], exact, 1e-6 * fabs(exact) + 1e-30);
+        }
+    }
+    free(x);
+    free(weight);
+    free(want);
+    free(y);
+}
+
+static void test_rms_norm_any_shape_equals_double_and_all_isas_agree(void **state)
+{
+    uint64_t rng = 10;
+    for (size_t d = 0; d < N_DIMS; d++) {
+        check_rms_norm(*state, &rng, row_counts[d % 4], dims[d]);
+        check_rms_norm(*state, &rng, 2, dims[d]);
+    }
+}
+
+static void test_rms_norm_row_alone_equals_row_in_batch(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 11;
+    const size_t dim = 1000, n_rows = 50;
+    float *x = random_floats(&rng, n_rows * dim), *weight = random_floats(&rng, dim);
+    float *batch = random_floats(&rng, n_rows * dim), *alone = random_floats(&rng, dim);
+    for (size_t i = 0; i < all->n; i++) {
+        struct backend *b = all->b[i];
+        struct op_rms_norm op = { .x = x, .weight = weight, .y = batch, .n_rows = n_rows, .dim = dim, .eps = 1e-6f };
+        b->ops->rms_norm(b, &op);
+        op.y = alone;
+        op.n_rows = 1;
+        for (size_t r = 0; r < n_rows; r++) {
+            op.x = x + r * dim;
+            b->ops->rms_norm(b, &op);
+            assert_same_bits(alone, batch + r * dim, dim, b);
+        }
+    }
+    free(x);
+    free(weight);
+    free(batch);
+    free(alone);
+}
+
+static void check_swiglu(const struct test_backends *all, uint64_t *rng, size_t n_rows, size_t dim)
+{
+    float *x = random_floats(rng, n_rows * 2 * dim);
+    float *want = malloc((n_rows * dim + 1) * sizeof(*want)), *y = malloc((n_rows * dim + 1) * sizeof(*y));
+    for (size_t i = 0; i < n_rows * 2 * dim; i++) {
+        x[i] *= 20;
+    }
+    for (size_t i = 0; i < all->n; i++) {
+        struct op_swiglu op = { .x = x, .y = i == 0 ? want : y, .n_rows = n_rows, .dim = dim };
+        all->b[i]->ops->swiglu(all->b[i], &op);
+        assert_same_bits(op.y, want, n_rows * dim, all->b[i]);
+    }
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t i = 0; i < dim; i++) {
+            double gate = (double)x[r * 2 * dim + i], up = (double)x[r * 2 * dim + dim + i];
+            double exact = gate / (1 + exp(-gate)) * up;
+            assert_near(want[r * dim + i], exact, 5e-7 * fabs(exact) + 1e-30);
+        }
+    }
+    free(x);
+    free(want);
+    free(y);
+}
+
+static void test_swiglu_any_shape_equals_double_and_all_isas_agree(void **state)
+{
+    uint64_t rng = 12;
+    for (size_t d = 0; d < N_DIMS; d++) {
+        check_swiglu(*state, &rng, row_counts[d % 4], dims[d]);
+        check_swiglu(*state, &rng, 1, dims[d]);
+    }
+}
+
+static void test_swiglu_extreme_gates_stay_finite_or_become_nan(void **state)
+{
+    const struct test_backends *all = *state;
+    const float x[14] = { -INFINITY, -1000, -100, 0, 100, 1000, NAN, 1, 1, 1, 1, 1, 1, 1 };
+    for (size_t i = 0; i < all->n; i++) {
+        float y[7];
+        struct op_swiglu op = { .x = x, .y = y, .n_rows = 1, .dim = 7 };
+        all->b[i]->ops->swiglu(all->b[i], &op);
+        assert_true(isnan(y[0])); // -inf / inf, as the formula has it
+        assert_true(y[1] == 0 && fabsf(y[2]) < 1e-35f && y[3] == 0 && y[4] == 100 && y[5] == 1000);
+        assert_true(isnan(y[6]));
+    }
+}
+
+static void test_gather_rows_are_copied(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 13;
+    const size_t dim = 300, n_rows = 90;
+    float *x = random_floats(&rng, 50 * dim), *y = random_floats(&rng, n_rows * dim);
+    uint32_t rows[90];
+    for (size_t r = 0; r < n_rows; r++) {
+        rows[r] = (uint32_t)rng_below(&rng, 50);
+    }
+    for (size_t i = 0; i < all->n; i++) {
+        memset(y, 0, n_rows * dim * sizeof(*y));
+        struct op_gather op = { .x = x, .rows = rows, .y = y, .n_rows = n_rows, .dim = dim };
+        all->b[i]->ops->gather(all->b[i], &op);
+        for (size_t r = 0; r < n_rows; r++) {
+            assert_memory_equal(y + r * dim, x + rows[r] * dim, dim * sizeof(*y));
+        }
+        op.n_rows = 0;
+        all->b[i]->ops->gather(all->b[i], &op);
+    }
+    free(x);
+    free(y);
+}
+
+static void test_convert_every_half_survives_a_round_trip(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        float as_f16 = f32_from_f16((uint16_t)h), as_bf16 = f32_from_bf16((uint16_t)h);
+        if (isnan(as_f16)) {
+            assert_true(isnan(f32_from_f16(f16_from_f32(as_f16))));
+        } else {
+            assert_true(f16_from_f32(as_f16) == h);
+        }
+        if (isnan(as_bf16)) {
+            assert_true(isnan(f32_from_bf16(bf16_from_f32(as_bf16))));
+        } else {
+            assert_true(bf16_from_f32(as_bf16) == h);
+        }
+    }
+    assert_true(f32_from_f16(0x3c00) == 1.0f && f32_from_f16(0x0001) == 0x1p-24f && f32_from_f16(0xfbff) == -65504.0f);
+}
+
+// Half way between two neighbours goes to the even one; a little beside it to the nearer.
+static void test_convert_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x7bff; h++) {
+        float lo = f32_from_f16((uint16_t)h), hi = f32_from_f16((uint16_t)(h + 1)), mid = lo + (hi - lo) / 2;
+        assert_int_equal(f16_from_f32(mid), h + (h & 1));
+        assert_int_equal(f16_from_f32(nextafterf(mid, INFINITY)), h + 1);
+        assert_int_equal(f16_from_f32(nextafterf(mid, 0)), h);
+        assert_int_equal(f16_from_f32(-mid), 0x8000 | (h + (h & 1)));
+    }
+    for (uint32_t h = 0; h < 0x7f7f; h++) {
+        assert_int_equal(bf16_from_f32(f32_from_bits(h << 16 | 0x8000)), h + (h & 1));
+        assert_int_equal(bf16_from_f32(f32_from_bits(h << 16 | 0x8001)), h + 1);
+        assert_int_equal(bf16_from_f32(f32_from_bits(h << 16 | 0x7fff)), h);
+    }
+    assert_int_equal(f16_from_f32(65520.0f), 0x7c00);
+    assert_int_equal(f16_from_f32(65519.0f), 0x7bff);
+    assert_int_equal(f16_from_f32(INFINITY), 0x7c00);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rms_norm_any_shape_equals_double_and_all_isas_agree),
+        cmocka_unit_test(test_rms_norm_row_alone_equals_row_in_batch),
+        cmocka_unit_test(test_swiglu_any_shape_equals_double_and_all_isas_agree),
+        cmocka_unit_test(test_swiglu_extreme_gates_stay_finite_or_become_nan),
+        cmocka_unit_test(test_gather_rows_are_copied),
+        cmocka_unit_test(test_convert_every_half_survives_a_round_trip),
+        cmocka_unit_test(test_convert_rounds_to_nearest_even),
+    };
+    return cmocka_run_group_tests(tests, open_all, close_all);
+}
