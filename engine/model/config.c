@@ -297,7 +297,7 @@ static int parse_shape(const struct reader *r, const struct architecture *arch, 
 static int parse_features(const struct reader *r, const struct architecture *arch, struct model_config *c)
 {
     int rc;
-    double eps;
+    double eps = 0;
     if ((rc = get_positive(r, "rms_norm_eps", 1e-6, &eps)) < 0 ||
         (rc = get_bool(r, "tie_word_embeddings", &c->tie_embeddings)) < 0 ||
         (rc = get_presence(r, "attention_bias", arch->qkv_bias, &c->qkv_bias)) < 0 ||
@@ -492,7 +492,7 @@ int model_config_parse(struct str config_json, struct str generation_json, struc
     memset(&config, 0, sizeof(config));
     struct arena arena;
     arena_init(&arena, 0);
-    struct reader r;
+    struct reader r = { 0 };
     int rc = parse_object(&arena, CONFIG_FILE, config_json, err, &r);
     if (rc == 0) {
         rc = parse_config(&r, &config);
