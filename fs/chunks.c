@@ -89,12 +89,14 @@ bool chunk_has_next(const struct chunk_cursor *cursor, const struct turn *turn)
 
 static int emit_piece(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
 {
-    size_t len = turn->pieces[cursor->piece_idx];
-    struct tokfs_chunk chunk = { .content = turn->text.ptr + cursor->text_offset, .content_len = len };
+    const struct turn_piece *piece = &turn->pieces[cursor->piece_idx];
+    struct tokfs_chunk chunk = { .content = turn->text.ptr + cursor->text_offset,
+                                 .content_len = piece->len,
+                                 .sampled_ns = turn->timings_per_token ? piece->sampled_ns : 0 };
     int r = emit_chunk(cursor->form, turn, &chunk, out);
     if (r > 0) {
         cursor->piece_idx++;
-        cursor->text_offset += len;
+        cursor->text_offset += piece->len;
     }
     return r;
 }

@@ -145,14 +145,14 @@ void turn_disown(struct turn *turn)
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
-static int add_piece(struct turn *turn, struct str piece)
+static int add_piece(struct turn *turn, struct str piece, uint64_t sampled_ns)
 {
     if (piece.len == 0) {
         return 0;
     }
     if (turn->n_pieces == turn->pieces_cap) {
         size_t cap = turn->pieces_cap ? turn->pieces_cap * 2 : 32;
-        uint32_t *pieces = reallocarray(turn->pieces, cap, sizeof(*pieces));
+        struct turn_piece *pieces = reallocarray(turn->pieces, cap, sizeof(*pieces));
         if (!pieces) {
             return -ENOMEM;
         }
@@ -161,7 +161,7 @@ static int add_piece(struct turn *turn, struct str piece)
     }
     int r = strbuf_append(&turn->text, piece);
     if (r == 0) {
-        turn->pieces[turn->n_pieces++] = (uint32_t)piece.len;
+        turn->pieces[turn->n_pieces++] = (struct turn_piece){ piece.len, sampled_ns };
     }
     return r;
 }
@@ -178,6 +178,7 @@ static void on_accepted(struct turn *turn, const struct tokfs_event *event)
     turn->is_accepted = true;
     turn->stream = event->stream;
     turn->include_usage = event->include_usage;
+    turn->timings_per_token = event->timings_per_token;
     turn->usage.prompt_tokens = event->usage.prompt_tokens;
     if (turn->owner.accepted) {
         turn->owner.accepted(turn, turn->owner.ctx);
@@ -200,7 +201,7 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
     if (turn->owner.channel) {
         channel_mark(turn->owner.channel);
     }
-    if (event->text_len > 0 && add_piece(turn, (struct str){ event->text, event->text_len }) < 0) {
+    if (event->text_len > 0 && add_piece(turn, (struct str){ event->text, event->text_len }, event->sampled_ns) < 0) {
         struct tokfs_error error = { 0 };
         reason_set(&error, -ENOMEM, NULL, "out of memory for the answer");
         fail(turn, &error);

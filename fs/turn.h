@@ -38,6 +38,12 @@ struct turn_owner {
     void *ctx;
 };
 
+// A part of the text, as it came.
+struct turn_piece {
+    size_t len;
+    uint64_t sampled_ns; // CLOCK_MONOTONIC of its token
+};
+
 struct turn {
     unsigned refs;
     struct mount *mount;
@@ -45,11 +51,11 @@ struct turn {
     struct turn *next; // shared; NULL: none yet
     uint64_t serial;   // grows along `next`
     enum turn_state state;
-    bool is_accepted, stream, include_usage;
+    bool is_accepted, stream, include_usage, timings_per_token;
     struct tokfs_completion *completion; // NULL once ended
     struct turn_owner owner;             // cleared by turn_disown
     struct strbuf text;                  // the answer so far
-    uint32_t *pieces;                    // [n_pieces] lengths in bytes of the parts in which text came
+    struct turn_piece *pieces;           // [n_pieces]
     size_t n_pieces, pieces_cap;
     uint64_t n_tokens;
     struct tokfs_usage usage;

@@ -230,6 +230,7 @@ static bool tell_verdict(struct tokfs_engine *e, struct tokfs_completion *c, str
     ret->usage.prompt_tokens = c->n_prompt;
     ret->stream = c->stream;
     ret->include_usage = c->include_usage;
+    ret->timings_per_token = c->timings_per_token;
     return !c->is_freed;
 }
 

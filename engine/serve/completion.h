@@ -29,7 +29,7 @@ struct tokfs_completion {
     uint32_t n_tokens_max;           // prompt and answer: never more than the context
     struct sampling_params sampling; // has_seed; stop strings point into stop_bytes
     char *stop_bytes;
-    bool stream, include_usage;
+    bool stream, include_usage, timings_per_token;
     uint64_t accepted_ns;
     struct err refusal; // code != 0: not accepted
 

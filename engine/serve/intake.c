@@ -79,6 +79,7 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
     if (rc == 0) {
         c->stream = request.stream;
         c->include_usage = request.include_usage;
+        c->timings_per_token = request.timings_per_token;
     }
     return rc;
 }

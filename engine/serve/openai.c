@@ -95,7 +95,7 @@ int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_c
 {
     struct chat_response_head top = response_head(head);
     struct chat_usage usage;
-    struct chat_chunk out = { .role = chunk->role, .no_choices = chunk->no_choices };
+    struct chat_chunk out = { .role = chunk->role, .no_choices = chunk->no_choices, .sampled_ns = chunk->sampled_ns };
     struct strbuf text;
     out.content = (struct str){ chunk->content, chunk->content ? chunk->content_len : 0 };
     out.finish_reason = str_from(chunk->finish_reason);

@@ -197,6 +197,7 @@ static const struct field request_fields[] = {
     // how it is delivered
     { "stream", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(stream) },
     { "stream_options", T_OBJECT, FIELD_TAKE, .take = take_stream_options },
+    { "timings_per_token", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(timings_per_token) },
     // how it is sampled
     { "temperature", T_NUMBER, FIELD_TAKE_DOUBLE, 0, 2, AT_FIELD(sampling.temperature), .is_sampling = true },
     { "top_p", T_NUMBER, FIELD_TAKE, 0, 1, .take = take_top_p, .is_sampling = true },

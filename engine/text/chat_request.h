@@ -39,6 +39,7 @@ struct chat_request {
     const struct json *template_kwargs; // object or NULL
     bool tool_choice_none;              // tools are not shown to the template
     bool stream, include_usage;
+    bool timings_per_token; // llama-server's extension: chunks tell when their token was sampled
     bool add_generation_prompt, continue_final_message;
     struct sampling_params sampling;
 };

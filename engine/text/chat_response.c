@@ -122,6 +122,13 @@ void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head,
     if (chunk->usage != NULL) {
         write_usage(&w, chunk->usage);
     }
+    if (chunk->sampled_ns != 0) {
+        json_write_key(&w, "timings");
+        json_write_object_begin(&w);
+        json_write_key(&w, "sampled_ns");
+        json_write_u64(&w, chunk->sampled_ns);
+        json_write_object_end(&w);
+    }
     json_write_object_end(&w);
 }
 

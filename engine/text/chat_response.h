@@ -28,6 +28,7 @@ struct chat_chunk {
     struct str content;
     struct str finish_reason;
     const struct chat_usage *usage; // NULL: absent; the last chunk of a stream with include_usage has it and no choices
+    uint64_t sampled_ns;            // CLOCK_MONOTONIC of the token, written as timings.sampled_ns; 0: absent
     bool no_choices;
 };
 void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_chunk *chunk);

@@ -135,9 +135,9 @@ struct tokfs_event {
     enum tokfs_event_kind kind;
     struct tokfs_completion *completion;
     void *user;
-    bool stream, include_usage; // ACCEPTED: what a chat body asks for (false for token ids)
-    int32_t token_id;           // TOKEN: -1 when the text is a further piece of the token before it
-    const char *text;           // TOKEN, FINISHED: UTF-8, whole characters; valid until the next tokfs_poll
+    bool stream, include_usage, timings_per_token; // ACCEPTED: what a chat body asks for (false for token ids)
+    int32_t token_id;                              // TOKEN: -1 when the text is a further piece of the token before it
+    const char *text; // TOKEN, FINISHED: UTF-8, whole characters; valid until the next tokfs_poll
     size_t text_len;
     uint64_t sampled_ns;             // TOKEN: CLOCK_MONOTONIC when it was sampled
     const char *finish_reason;       // FINISHED: "stop", "length", "cancel"

@@ -19,27 +19,30 @@ struct tokfs_buffer {
 struct tokfs_request_info {
     bool stream, include_usage;
 };
-TOKFS_API int tokfs_request_check(const char *json, size_t len, struct tokfs_request_info *ret, struct tokfs_error *err);
+TOKFS_API int tokfs_request_check(const char *json, size_t len, struct tokfs_request_info *ret,
+                                  struct tokfs_error *err);
 // Sampling parameters ("temperature 0.2" lines, or a JSON object) -> JSON object.
 TOKFS_API int tokfs_params_check(const char *text, size_t len, struct tokfs_buffer *ret, struct tokfs_error *err);
 // Tool schemas (a JSON array, or one tool) -> JSON array.
 TOKFS_API int tokfs_tools_check(const char *text, size_t len, struct tokfs_buffer *ret, struct tokfs_error *err);
 
 struct tokfs_answer_head {
-    const char *id;    // "chatcmpl-..."
-    int64_t created;   // unix seconds
+    const char *id;  // "chatcmpl-..."
+    int64_t created; // unix seconds
     const char *model;
 };
 struct tokfs_chunk {
-    bool role;                 // first chunk
-    const char *content;       // NULL: none
+    bool role;           // first chunk
+    const char *content; // NULL: none
     size_t content_len;
     const char *finish_reason; // NULL: not finished
     const struct tokfs_usage *usage;
-    bool no_choices;           // the usage chunk of stream_options.include_usage
+    uint64_t sampled_ns; // timings.sampled_ns of the chunk's token (timings_per_token); 0: absent
+    bool no_choices;     // the usage chunk of stream_options.include_usage
 };
 // chat.completion.chunk, chat.completion and error objects, without a line end. -ENOMEM.
-TOKFS_API int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk, struct tokfs_buffer *ret);
+TOKFS_API int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk,
+                                struct tokfs_buffer *ret);
 TOKFS_API int tokfs_write_answer(const struct tokfs_answer_head *head, const char *content, size_t content_len,
                                  const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret);
 TOKFS_API int tokfs_write_error(const struct tokfs_error *error, struct tokfs_buffer *ret);
