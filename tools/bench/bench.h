@@ -1,0 +1,59 @@
+// tokfs-bench: what the workloads share: options, figures, percentiles, a model to run on.
+#ifndef TOKFS_BENCH_BENCH_H
+#define TOKFS_BENCH_BENCH_H
+
+#include "engine/base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bench_options {
+    const char *model;    // Hugging Face directory; NULL: a random model of `shape` is made and removed again
+    const char *shape;    // as for tokfs-model random
+    const char *dtype;    // f32, f16, bf16
+    const char *isa;      // NULL: the best there is
+    unsigned n_threads;   // 0: one per processor
+    unsigned n_sequences; // decode: together; mount: streaming sessions
+    unsigned prompt_tokens;
+    unsigned max_tokens; // per sequence
+    unsigned n_rounds;   // measured rounds, the bandwidth measured between them; figures are medians
+    double seconds;      // mount: duration of the requests/s part
+    unsigned n_clients;  // mount: concurrent clients of the requests/s part
+    bool json;
+};
+
+// Named figures in the order in which they were added.
+#define BENCH_FIGURES_MAX 24
+struct bench_figure {
+    const char *key, *unit; // both static
+    double value;
+};
+struct bench_report {
+    const char *workload;
+    char model[128], backend[128];
+    struct bench_figure figures[BENCH_FIGURES_MAX];
+    size_t n_figures;
+};
+void bench_report_add(struct bench_report *report, const char *key, double value, const char *unit);
+// A table, or with `json` one object on one line, to standard output. 0 or -EIO.
+int bench_report_print(const struct bench_report *report, bool json);
+
+// Values in any order; sorts them. q in [0, 1]; nearest rank. 0 for an empty list.
+double bench_quantile(double *values, size_t n, double q);
+
+// The directory of the model to use: options->model, or a random one made by the tokfs-model beside this program.
+struct bench_model {
+    char dir[256];
+    bool is_temporary;
+};
+int bench_model_prepare(const struct bench_options *options, struct bench_model *ret, struct err *err);
+void bench_model_remove(struct bench_model *model);
+// Path of a program of this project: beside this one, in ../fs or ../model of a build tree, or just its name for PATH.
+void bench_program_path(const char *name, char *ret, size_t size);
+
+// Workloads: 0 or -errno with err.
+int bench_decode(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_prefill(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_mount(const struct bench_options *options, struct bench_report *report, struct err *err);
+
+#endif

@@ -1,0 +1,122 @@
+// Workloads `decode` and `prefill`: the engine alone, through the C API.
+//
+// Each measured round is preceded by a measurement of the memory read bandwidth, because on a shared machine both drift
+// together; the figures are medians over the rounds. The first round only warms up.
+#include "tools/bench/engine_run.h"
+#include <errno.h>
+
+#define ROUNDS_MAX 64
+
+// Tokens per second of all sequences together while all of them decode: between the last first token and the first last
+// one.
+static double decode_rate(const struct engine_run *run)
+{
+    uint64_t begin = 0, end = UINT64_MAX;
+    size_t n_tokens = 0;
+
+    for (size_t i = 0; i < run->n_sequences; i++) {
+        const struct run_sequence *seq = &run->sequences[i];
+
+        if (seq->n_sampled < 2) {
+            return 0;
+        }
+        begin = seq->sampled_ns[0] > begin ? seq->sampled_ns[0] : begin;
+        end = seq->sampled_ns[seq->n_sampled - 1] < end ? seq->sampled_ns[seq->n_sampled - 1] : end;
+    }
+    for (size_t i = 0; i < run->n_sequences; i++) {
+        const struct run_sequence *seq = &run->sequences[i];
+
+        for (size_t j = 0; j < seq->n_sampled; j++) {
+            n_tokens += seq->sampled_ns[j] > begin && seq->sampled_ns[j] <= end;
+        }
+    }
+    return end > begin ? (double)n_tokens * 1e9 / (double)(end - begin) : 0;
+}
+
+static double prefill_rate(const struct engine_run *run)
+{
+    const struct tokfs_usage *usage = &run->sequences[0].usage;
+
+    return usage->prefill_ns ? (double)run->prompt_tokens * 1e9 / (double)usage->prefill_ns : 0;
+}
+
+struct rounds {
+    double rate[ROUNDS_MAX], bandwidth[ROUNDS_MAX], share[ROUNDS_MAX];
+    size_t n;
+};
+
+// `bytes_per_token`: memory read for one unit of `rate`, for the bandwidth share (0: not wanted).
+static int measure_rounds(const struct bench_options *options, struct engine_run *run,
+                          double (*rate)(const struct engine_run *), double bytes_per_token, struct rounds *ret,
+                          struct err *err)
+{
+    int rc = engine_run_once(run, err);
+
+    ret->n = options->n_rounds < ROUNDS_MAX ? options->n_rounds : ROUNDS_MAX;
+    for (size_t i = 0; rc == 0 && i < ret->n; i++) {
+        rc = engine_run_bandwidth(options, &ret->bandwidth[i], err);
+        if (rc == 0) {
+            rc = engine_run_once(run, err);
+        }
+        if (rc == 0) {
+            ret->rate[i] = rate(run);
+            ret->share[i] = ret->rate[i] * bytes_per_token / ret->bandwidth[i];
+        }
+    }
+    return rc;
+}
+
+int bench_decode(const struct bench_options *options, struct bench_report *report, struct err *err)
+{
+    struct engine_run run;
+    struct rounds rounds;
+
+    if (options->max_tokens < 2) {
+        return err_set(err, -EINVAL, "--tokens %u: decode needs at least 2", options->max_tokens);
+    }
+    int rc = engine_run_open(options, options->n_sequences, options->max_tokens, &run, err);
+    if (rc < 0) {
+        return rc;
+    }
+    engine_run_describe(&run, report);
+    // One step reads every weight once and makes one token per sequence. K and V are left out: the share is a lower
+    // bound.
+    double bytes_per_token = (double)run.info.weight_bytes / (double)options->n_sequences;
+    rc = measure_rounds(options, &run, decode_rate, bytes_per_token, &rounds, err);
+    if (rc == 0) {
+        bench_report_add(report, "decode_tokens_per_s", bench_quantile(rounds.rate, rounds.n, 0.5), "tokens/s");
+        bench_report_add(report, "read_bandwidth_bytes_per_s", bench_quantile(rounds.bandwidth, rounds.n, 0.5),
+                         "bytes/s");
+        bench_report_add(report, "bandwidth_share", bench_quantile(rounds.share, rounds.n, 0.5),
+                         "of the read bandwidth");
+        bench_report_add(report, "weight_bytes", (double)run.info.weight_bytes, "bytes per step");
+        bench_report_add(report, "sequences", options->n_sequences, "together");
+    }
+    engine_run_close(&run);
+    return rc;
+}
+
+int bench_prefill(const struct bench_options *options, struct bench_report *report, struct err *err)
+{
+    struct engine_run run;
+    struct rounds rounds;
+    int rc = engine_run_open(options, 1, 1, &run, err);
+
+    if (rc < 0) {
+        return rc;
+    }
+    engine_run_describe(&run, report);
+    rc = measure_rounds(options, &run, prefill_rate, 0, &rounds, err);
+    if (rc == 0) {
+        double rate = bench_quantile(rounds.rate, rounds.n, 0.5);
+
+        bench_report_add(report, "prefill_tokens_per_s", rate, "tokens/s");
+        bench_report_add(report, "prefill_flops", rate * 2 * (double)run.info.n_params,
+                         "FLOP/s (2 per parameter and token)");
+        bench_report_add(report, "read_bandwidth_bytes_per_s", bench_quantile(rounds.bandwidth, rounds.n, 0.5),
+                         "bytes/s");
+        bench_report_add(report, "prompt_tokens", options->prompt_tokens, "tokens");
+    }
+    engine_run_close(&run);
+    return rc;
+}

@@ -1,0 +1,33 @@
+// Runs token sequences through the C API and keeps when each token was sampled.
+#ifndef TOKFS_BENCH_ENGINE_RUN_H
+#define TOKFS_BENCH_ENGINE_RUN_H
+
+#include "tools/bench/bench.h"
+#include <tokfs/engine.h>
+
+struct run_sequence {
+    uint64_t *sampled_ns; // [max_tokens]
+    size_t n_sampled;
+    struct tokfs_usage usage;
+    bool is_finished;
+};
+
+struct engine_run {
+    struct bench_model model;
+    struct tokfs_engine *engine;
+    struct tokfs_engine_info info;
+    struct run_sequence *sequences; // [n_sequences]
+    size_t n_sequences, max_tokens, prompt_tokens;
+    uint64_t random; // state of the prompt generator
+};
+
+int engine_run_open(const struct bench_options *options, size_t n_sequences, size_t max_tokens, struct engine_run *run,
+                    struct err *err);
+void engine_run_close(struct engine_run *run);
+// Submits every sequence with a fresh random prompt and waits until all have ended. Results in run->sequences.
+int engine_run_once(struct engine_run *run, struct err *err);
+// The machine's read bandwidth now, in bytes per second.
+int engine_run_bandwidth(const struct bench_options *options, double *ret, struct err *err);
+void engine_run_describe(const struct engine_run *run, struct bench_report *report);
+
+#endif

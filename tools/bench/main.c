@@ -1,0 +1,180 @@
+// tokfs-bench: one program, one workload per run, figures as a table or as one JSON object.
+#include "engine/base/str.h"
+#include "tools/bench/bench.h"
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+struct workload {
+    const char *name, *help;
+    struct bench_options defaults;
+    int (*run)(const struct bench_options *options, struct bench_report *report, struct err *err);
+};
+
+static const struct workload workloads[] = {
+    { "decode",
+      "tokens/s while sequences decode together, and the share of the memory read bandwidth",
+      { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 1, .prompt_tokens = 16, .max_tokens = 64, .n_rounds = 5 },
+      bench_decode },
+    { "prefill",
+      "tokens/s of one prompt",
+      { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 1, .prompt_tokens = 512, .max_tokens = 1, .n_rounds = 5 },
+      bench_prefill },
+    { "mount",
+      "through a real mount: delay from sampling to a blocked reader's return, requests/s",
+      { .shape = "llama-15m",
+        .dtype = "bf16",
+        .n_sequences = 64,
+        .prompt_tokens = 16,
+        .max_tokens = 64,
+        .n_rounds = 1,
+        .seconds = 3,
+        .n_clients = 8 },
+      bench_mount },
+};
+#define N_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "usage: tokfs-bench WORKLOAD [options]\n\nWorkloads:\n");
+    for (size_t i = 0; i < N_WORKLOADS; i++) {
+        fprintf(out, "  %-9s %s\n", workloads[i].name, workloads[i].help);
+    }
+    fprintf(out,
+            "\nOptions:\n"
+            "  --model DIR       Hugging Face directory to run on\n"
+            "  --shape NAME      or a random model of this shape: llama-15m (default), llama-1b, qwen-0.5b, llama-8b\n"
+            "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
+            "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
+            "  --threads N       compute threads (default: one per processor)\n"
+            "  --sequences N     decode: sequences together; mount: streaming sessions\n"
+            "  --prompt N        prompt tokens\n"
+            "  --tokens N        tokens per answer\n"
+            "  --rounds N        measured rounds; figures are medians\n"
+            "  --clients N       mount: concurrent clients of the requests/s part\n"
+            "  --seconds S       mount: duration of the requests/s part\n"
+            "  --json            one JSON object on standard output\n"
+            "  --help, --version\n");
+}
+
+enum { OPT_HELP = 256, OPT_VERSION, OPT_MODEL, OPT_SHAPE, OPT_DTYPE, OPT_ISA, OPT_JSON, OPT_SECONDS, OPT_COUNT };
+
+// Options whose value is a count: --name N into a member of struct bench_options.
+static const struct count_option {
+    const char *name;
+    size_t member;
+    unsigned max;
+} counts[] = {
+    { "threads", offsetof(struct bench_options, n_threads), 1024 },
+    { "sequences", offsetof(struct bench_options, n_sequences), 100000 },
+    { "prompt", offsetof(struct bench_options, prompt_tokens), 10000000 },
+    { "tokens", offsetof(struct bench_options, max_tokens), 10000000 },
+    { "rounds", offsetof(struct bench_options, n_rounds), 64 },
+    { "clients", offsetof(struct bench_options, n_clients), 10000 },
+};
+#define N_COUNTS (sizeof(counts) / sizeof(counts[0]))
+
+static int set_count(struct bench_options *options, const struct count_option *count, const char *text)
+{
+    int64_t value;
+
+    if (str_parse_i64(str_from(text), &value) < 0 || value < 1 || value > count->max) {
+        fprintf(stderr, "tokfs-bench: --%s %s: not a number from 1 to %u\n", count->name, text, count->max);
+        return -EINVAL;
+    }
+    *(unsigned *)((char *)options + count->member) = (unsigned)value;
+    return 0;
+}
+
+static int set_option(struct bench_options *options, int opt, const char *text)
+{
+    if (opt >= OPT_COUNT) {
+        return set_count(options, &counts[opt - OPT_COUNT], text);
+    }
+    switch (opt) {
+    case OPT_MODEL: options->model = text; return 0;
+    case OPT_SHAPE: options->shape = text; return 0;
+    case OPT_DTYPE: options->dtype = text; return 0;
+    case OPT_ISA: options->isa = text; return 0;
+    case OPT_JSON: options->json = true; return 0;
+    case OPT_SECONDS:
+        if (str_parse_double(str_from(text), &options->seconds) < 0 || options->seconds <= 0 ||
+            options->seconds > 3600) {
+            fprintf(stderr, "tokfs-bench: --seconds %s: not a number above 0, up to 3600\n", text);
+            return -EINVAL;
+        }
+        return 0;
+    default: return -EINVAL; // getopt has said why
+    }
+}
+
+// 0 go on, 1 done (help, version), -EINVAL said on stderr.
+static int parse_options(int argc, char **argv, struct bench_options *options)
+{
+    struct option longopts[16 + N_COUNTS] = {
+        { "help", no_argument, NULL, OPT_HELP },         { "version", no_argument, NULL, OPT_VERSION },
+        { "model", required_argument, NULL, OPT_MODEL }, { "shape", required_argument, NULL, OPT_SHAPE },
+        { "dtype", required_argument, NULL, OPT_DTYPE }, { "isa", required_argument, NULL, OPT_ISA },
+        { "json", no_argument, NULL, OPT_JSON },         { "seconds", required_argument, NULL, OPT_SECONDS },
+    };
+    int opt;
+
+    for (size_t i = 0; i < N_COUNTS; i++) {
+        longopts[8 + i] = (struct option){ counts[i].name, required_argument, NULL, OPT_COUNT + (int)i };
+    }
+    while ((opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
+        if (opt == OPT_HELP) {
+            print_help(stdout);
+            return 1;
+        }
+        if (opt == OPT_VERSION) {
+            puts("tokfs-bench " TOKFS_VERSION);
+            return 1;
+        }
+        if (set_option(options, opt, optarg) < 0) {
+            return -EINVAL;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "tokfs-bench: %s: unexpected argument\n", argv[optind]);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+static const struct workload *find_workload(const char *name)
+{
+    for (size_t i = 0; i < N_WORKLOADS; i++) {
+        if (strcmp(workloads[i].name, name) == 0) {
+            return &workloads[i];
+        }
+    }
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const struct workload *workload = argc > 1 ? find_workload(argv[1]) : NULL;
+    struct err err = { 0 };
+
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "--version") == 0)) {
+        struct bench_options unused = { 0 };
+        return parse_options(argc, argv, &unused) < 0 ? 2 : 0;
+    }
+    if (!workload) {
+        fprintf(stderr, "tokfs-bench: %s: %s\n", argc > 1 ? argv[1] : "no workload", "see tokfs-bench --help");
+        return 2;
+    }
+    struct bench_options options = workload->defaults;
+    struct bench_report report = { .workload = workload->name };
+    int rc = parse_options(argc - 1, argv + 1, &options);
+    if (rc != 0) {
+        return rc < 0 ? 2 : 0;
+    }
+    if (workload->run(&options, &report, &err) < 0 || bench_report_print(&report, options.json) < 0) {
+        fprintf(stderr, "tokfs-bench: %s: %s\n", workload->name, err.msg[0] ? err.msg : "cannot write the figures");
+        return 1;
+    }
+    return 0;
+}
