@@ -34,6 +34,13 @@ static char *name_of(const struct tokfs_engine_options *options)
     return str_dup(slash && dir.len > 1 ? str_skip(dir, (size_t)(slash + 1 - dir.ptr)) : dir);
 }
 
+// config.json says what the directory is: what is wrong with it is told before anything about the other files.
+static int check_config(const struct tokfs_engine_options *options, struct err *err)
+{
+    struct model_config config;
+    return model_config_read(options->model, &config, err);
+}
+
 static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     int rc = tokenizer_open(options->model, &e->tok, err);
@@ -124,6 +131,7 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
         return err_set(err, e->event_fd < 0 ? -errno : -ENOMEM, "no descriptor or memory for the engine's events");
     }
     int rc = sizes_from_options(options, &e->sizes, err);
+    rc = rc == 0 ? check_config(options, err) : rc;
     rc = rc == 0 ? open_text(e, options, err) : rc;
     rc = rc == 0 ? open_model(e, options, err) : rc;
     if (rc < 0) {
