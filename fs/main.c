@@ -83,6 +83,9 @@ static int open_engine(struct daemon *d, struct tokfs_engine **ret)
 {
     struct tokfs_error error = { 0 };
     d->options.engine.model = d->model;
+    if (!d->options.engine.served_name && strcmp(d->options.model, "demo") == 0) {
+        d->options.engine.served_name = d->options.model; // not the name of the directory where it happens to lie
+    }
     d->options.engine.progress = on_progress;
     d->options.engine.progress_ctx = d;
     int r = tokfs_engine_open(&d->options.engine, ret, &error);

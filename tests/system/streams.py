@@ -152,7 +152,7 @@ def test_close_of_ask_and_transaction_cancels():
                               ("v1/chat/completions", body("count 5000", stream=True, ignore_eos=True, max_tokens=900))):
             fd = os.open(m.at(file), os.O_RDWR)
             os.write(fd, request.encode())
-            assert m.metric("requests_running") == 1
+            until(lambda: m.metric("requests_running") == 1, f"{file} runs")
             start = time.monotonic()
             os.close(fd)
             until(lambda: m.metric("requests_running") == 0, f"{file} is cancelled")
