@@ -55,8 +55,8 @@ struct sampler_isa {
 #undef BODY_NAME
 #endif
 
+// The best first.
 static const struct sampler_isa isas[] = {
-// the best first
 #if defined(__x86_64__)
     { "avx512", block_max_avx512, block_exp_avx512, block_buckets_avx512 },
     { "avx2", block_max_avx2, block_exp_avx2, block_buckets_avx2 },

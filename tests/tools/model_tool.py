@@ -136,6 +136,54 @@ class ModelTool(unittest.TestCase):
             self.assert_fails(result, "tokfs-model logits: line 2: ", *words)
             self.assertEqual(result.stdout.count("\n"), 1)
 
+    def test_generate_answers_in_the_order_of_the_lines(self):
+        self.make()
+        chats = [{"messages": [{"role": "user", "content": "Hi"}], "max_tokens": n, "ignore_eos": True, "seed": n}
+                 for n in (90, 3, 41, 1)]
+        lines = "".join(json.dumps(c) + "\n" for c in chats)
+        result = run("generate", self.dir, stdin="\n" + lines.rstrip("\n"))
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([a["usage"]["completion_tokens"] for a in answers], [90, 3, 41, 1])
+        self.assertEqual({a["object"] for a in answers}, {"chat.completion"})
+        alone = [json.loads(run("generate", self.dir, stdin=json.dumps(c)).stdout) for c in chats]
+        self.assertEqual([a["choices"] for a in alone], [a["choices"] for a in answers])
+
+    def test_generate_greedy_ids_follow_the_logits(self):
+        self.make()
+        request = {"input_ids": [5, 6, 7], "sampling_params": {"temperature": 0, "max_new_tokens": 6, "ignore_eos": True}}
+        answer = json.loads(run("generate", self.dir, stdin=json.dumps(request)).stdout)
+        self.assertEqual(answer["meta_info"]["finish_reason"], {"type": "length"})
+        self.assertEqual(answer["meta_info"]["completion_tokens"], 6)
+        rows = json.loads(run("logits", self.dir, stdin=json.dumps([5, 6, 7] + answer["output_ids"])).stdout)["logits"]
+        self.assertEqual([row.index(max(row)) for row in rows[2:-1]], answer["output_ids"])
+
+    def test_generate_bad_lines_are_answered_by_errors(self):
+        self.make()
+        good = {"input_ids": [1], "sampling_params": {"max_new_tokens": 1}}
+        bad = ('{"messages":', '{"messages":[]}', '{"input_ids":[1,1000]}', '{"input_ids":"x"}', '{"input_ids":[1],"n":2}',
+               '{"input_ids":[1],"sampling_params":{"top_p":0}}', '{"input_ids":[1],"sampling_params":{"tpo_p":1}}')
+        result = run("generate", "--ctx", "64", self.dir, stdin="".join(f"{b}\n{json.dumps(good)}\n" for b in bad))
+        self.assertEqual((result.returncode, result.stderr), (1, ""))
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual(len(answers), 2 * len(bad))
+        for error, answer in zip(answers[::2], answers[1::2]):
+            self.assertTrue(error["error"]["message"])
+            self.assertEqual(len(answer["output_ids"]), 1)
+        self.assertEqual(answers[4]["error"]["param"], "input_ids")
+        self.assert_fails(run("generate", "--kv-mem", "lots", self.dir), "--kv-mem", '"lots"')
+        self.assert_fails(run("generate", "--ctx", "9999", self.dir), "9999", "2048")
+
+    def test_generate_answers_a_line_before_the_next_is_written(self):
+        self.make()
+        with subprocess.Popen([TOOL, "generate", self.dir], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as p:
+            for n in 2, 5:
+                p.stdin.write(json.dumps({"input_ids": [n], "sampling_params": {"max_new_tokens": n, "ignore_eos": True}}) + "\n")
+                p.stdin.flush()
+                self.assertEqual(len(json.loads(p.stdout.readline())["output_ids"]), n)
+            p.stdin.close()
+            self.assertEqual(p.wait(60), 0)
+
     def test_commands_refuse_a_bad_model_by_file(self):
         self.make()
         os.truncate(self.dir + "/model.safetensors", 200000)
@@ -147,7 +195,7 @@ class ModelTool(unittest.TestCase):
     def test_help_version_and_unknown_commands(self):
         self.assertEqual(run("--help").returncode, 0)
         self.assertRegex(run("--version").stdout, r"^tokfs-model \d+\.\d+\.\d+\n$")
-        for command in "info", "random", "logits":
+        for command in "info", "random", "logits", "generate":
             self.assertIn(f"usage: tokfs-model {command} ", run(command, "--help").stdout)
             self.assert_fails(run(command, "--nonsense"), "--nonsense", code=2)
         self.assert_fails(run("nonsense"), '"nonsense" is not a command', code=2)

@@ -16,7 +16,7 @@ struct command {
 };
 
 extern const struct command command_info, command_random, command_logits, command_tokenize, command_detokenize,
-    command_render;
+    command_render, command_generate;
 
 // One line on stderr: "tokfs-model NAME: message". Returns the exit status 1.
 int command_fail(const struct command *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = { &command_info, &command_random, &command_logits, &command_tokenize,
-                                                  &command_detokenize, &command_render };
+static const struct command *const commands[] = { &command_info,     &command_random,     &command_logits,
+                                                  &command_tokenize, &command_detokenize, &command_render,
+                                                  &command_generate };
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))
 
 static int help(FILE *out, int status)
