@@ -1,6 +1,8 @@
 // A null model behind include/tokfs/engine.h: it answers with the words of the last message, or, to "count N", with the
 // numbers from 1 to N. Requests are validated by the text library as the real engine does it.
 //
+// "stamp N" is answered by N lines, each the time (CLOCK_MONOTONIC, ns) at which it was sampled.
+//
 // Time: every TOKFS_FAKE_TOKEN_US microseconds (environment, default 200) a step gives one token to each running
 // sequence. A message that begins with "fail" fails after its first token. Prompt tokens are the words of the body.
 //
@@ -11,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -28,6 +31,7 @@ struct tokfs_completion {
     char *answer;
     size_t answer_len, at;
     int64_t max_tokens;
+    int64_t n_stamps; // left to give
     bool is_checked, is_started, is_cancelled, is_ended, is_freed, must_fail;
     bool stream, include_usage;
     struct tokfs_usage usage;
@@ -105,6 +109,11 @@ static void make_answer(struct tokfs_completion *c, struct str question)
     } else {
         strbuf_append(&out, question);
     }
+    if (str_starts_with(question, STR("stamp ")) && str_parse_i64(digits, &n) == 0) {
+        c->n_stamps = n;
+        strbuf_reset(&out);
+        strbuf_append_byte(&out, '\n'); // the last token
+    }
     c->answer_len = out.len;
     c->answer = strbuf_steal(&out);
 }
@@ -146,6 +155,15 @@ static void check(struct tokfs_completion *c)
 static void sample(struct tokfs_completion *c)
 {
     size_t len = 0, rest = c->answer_len - c->at;
+    if (c->n_stamps > 0) {
+        struct queued *q = push(c, TOKFS_EVENT_TOKEN);
+        c->n_stamps--;
+        q->event.sampled_ns = clock_monotonic_ns();
+        q->event.text_len =
+            (size_t)snprintf(q->text, sizeof(q->text), "%llu\n", (unsigned long long)q->event.sampled_ns);
+        c->usage.completion_tokens++;
+        return;
+    }
     while (len < rest && len < sizeof(c->engine->taken.text) - 1 && (len == 0 || c->answer[c->at + len - 1] != ' ')) {
         len++;
     }
