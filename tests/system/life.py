@@ -4,6 +4,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from mount import Mount, raises, run_tests, until
 LONG = json.dumps({"messages": [{"role": "user", "content": "count 5000"}], "ignore_eos": True, "max_tokens": 900})
 SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
 BIN = os.environ.get("TOKFS_BIN", "")
+DEMO = os.path.join(os.environ.get("TOKFS_SOURCE_ROOT", "."), "tools/demo/model")
 MODEL = os.environ.get("TOKFS_MODEL", "demo")
 
 
@@ -66,11 +68,19 @@ def test_refusals_are_one_clear_line():
     if "fake" not in BIN:
         with tempfile.TemporaryDirectory() as path:
             os.mkdir(path + "/m")
-            refused(path + "/m", ["config.json"], model=path)
+            refused(path + "/m", [path, ".json", "No such file"], model=path)
             refused(path + "/m", ["no/such/model"], model="no/such/model")
+            for name in os.listdir(DEMO):
+                shutil.copy(os.path.join(DEMO, name), path)
             with open(path + "/config.json", "w") as file:
                 file.write('{"architectures":["Mystery"]}')
-            refused(path + "/m", ["config.json"], model=path)
+            refused(path + "/m", [path, "config.json", "Mystery"], model=path)
+            shutil.copy(DEMO + "/config.json", path)
+            with open(path + "/model.safetensors", "r+b") as file:
+                file.truncate(100000)
+            refused(path + "/m", [path, "model.safetensors"], model=path)
+            shutil.copy(DEMO + "/model.safetensors", path)
+            refused(path + "/m", ["K"], "--kv-mem", "1K", model=path)
 
 
 def test_help_and_version():
