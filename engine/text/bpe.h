@@ -20,7 +20,7 @@ struct bpe {
     struct bpe_merge {
         uint32_t left, right; // left BPE_NONE: an empty slot
         uint32_t rank, new_id;
-    } * merges; // open addressing by (left, right), at most half full
+    } * merges; // open addressing by (left, right), at most two thirds full
     uint32_t merge_mask;
     uint32_t *new_id_of_rank;
     size_t n_merges;

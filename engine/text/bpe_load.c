@@ -103,7 +103,7 @@ static void load_char_ids(struct bpe *bpe)
 static int merge_table_init(struct bpe *bpe, size_t n)
 {
     size_t n_slots = 16;
-    while (n_slots < 2 * n) {
+    while (n_slots < n + n / 2) {
         n_slots *= 2;
     }
     bpe->merge_mask = (uint32_t)(n_slots - 1);
@@ -154,9 +154,31 @@ static int merge_sides(const struct json *entry, bool as_pairs, size_t idx, stru
     return 0;
 }
 
-static int merge_token(const struct bpe *bpe, size_t idx, struct str token, uint32_t *ret, struct err *err)
+// Merges are looked up in batches, in rounds: what one round will read, the round before has begun to fetch. Looking
+// them up one by one would spend most of the loading time waiting for memory.
+#define MERGE_BATCH 32
+
+struct merge_batch {
+    size_t n;
+    struct {
+        size_t idx; // in the file
+        struct str side[2];
+        size_t joined_at, joined_len; // in `joined`
+        uint64_t prepared[3];
+        struct bpe_merge merge;
+    } items[MERGE_BATCH];
+    struct strbuf joined;
+};
+
+static struct str joined_of(const struct merge_batch *batch, size_t i)
 {
-    int32_t id = vocab_map_find(&bpe->by_written, token);
+    return (struct str){ batch->joined.ptr + batch->items[i].joined_at, batch->items[i].joined_len };
+}
+
+static int merge_token(const struct bpe *bpe, size_t idx, struct str token, uint64_t prepared, uint32_t *ret,
+                       struct err *err)
+{
+    int32_t id = vocab_map_find_prepared(&bpe->by_written, token, prepared);
     if (id < 0) {
         return err_set(err, -EINVAL, "model.merges[%zu]: token \"%.*s\" is not in model.vocab", idx, STR_ARG(token));
     }
@@ -164,25 +186,47 @@ static int merge_token(const struct bpe *bpe, size_t idx, struct str token, uint
     return 0;
 }
 
-static int load_merge(struct bpe *bpe, size_t idx, uint32_t rank, struct str side[2], struct strbuf *joined,
-                      struct err *err)
+static int merge_batch_flush(struct bpe *bpe, struct merge_batch *batch, struct err *err)
 {
-    struct bpe_merge merge = { .rank = rank };
+    int r = 0;
+    for (size_t i = 0; i < batch->n; i++) {
+        batch->items[i].prepared[0] = vocab_map_prepare(&bpe->by_written, batch->items[i].side[0]);
+        batch->items[i].prepared[1] = vocab_map_prepare(&bpe->by_written, batch->items[i].side[1]);
+        batch->items[i].prepared[2] = vocab_map_prepare(&bpe->by_written, joined_of(batch, i));
+    }
+    for (size_t i = 0; i < batch->n && r == 0; i++) {
+        struct bpe_merge *merge = &batch->items[i].merge;
+        const uint64_t *prepared = batch->items[i].prepared;
+        size_t idx = batch->items[i].idx;
+        r = merge_token(bpe, idx, batch->items[i].side[0], prepared[0], &merge->left, err);
+        r = r ? r : merge_token(bpe, idx, batch->items[i].side[1], prepared[1], &merge->right, err);
+        r = r ? r : merge_token(bpe, idx, joined_of(batch, i), prepared[2], &merge->new_id, err);
+        __builtin_prefetch(&bpe->merges[bpe_pair_hash(merge->left, merge->right) & bpe->merge_mask], 1);
+    }
+    for (size_t i = 0; i < batch->n && r == 0; i++) {
+        merge_table_put(bpe, batch->items[i].merge);
+    }
+    batch->n = 0;
+    strbuf_reset(&batch->joined);
+    return r;
+}
+
+static int merge_batch_add(struct bpe *bpe, struct merge_batch *batch, size_t idx, struct str side[2], struct err *err)
+{
     if (side[1].len < bpe->prefix.len) {
         return err_set(err, -EINVAL, "model.merges[%zu]: \"%.*s\" is shorter than continuing_subword_prefix", idx,
                        STR_ARG(side[1]));
     }
-    strbuf_reset(joined);
-    strbuf_append(joined, side[0]);
-    int r = strbuf_append(joined, str_skip(side[1], bpe->prefix.len));
-    r = r ? r : merge_token(bpe, idx, side[0], &merge.left, err);
-    r = r ? r : merge_token(bpe, idx, side[1], &merge.right, err);
-    r = r ? r : merge_token(bpe, idx, strbuf_str(joined), &merge.new_id, err);
-    if (r == 0) {
-        merge_table_put(bpe, merge);
-        bpe->n_merges = rank + 1;
-    }
-    return r;
+    size_t i = batch->n++;
+    batch->items[i].idx = idx;
+    batch->items[i].side[0] = side[0];
+    batch->items[i].side[1] = side[1];
+    batch->items[i].joined_at = batch->joined.len;
+    strbuf_append(&batch->joined, side[0]);
+    int r = strbuf_append(&batch->joined, str_skip(side[1], bpe->prefix.len));
+    batch->items[i].joined_len = batch->joined.len - batch->items[i].joined_at;
+    batch->items[i].merge = (struct bpe_merge){ .rank = (uint32_t)bpe->n_merges++ };
+    return r || batch->n < MERGE_BATCH ? r : merge_batch_flush(bpe, batch, err);
 }
 
 static int load_merges(struct bpe *bpe, const struct json *merges, struct err *err)
@@ -190,18 +234,17 @@ static int load_merges(struct bpe *bpe, const struct json *merges, struct err *e
     int r = merge_table_init(bpe, merges->n_children);
     const struct json *entry = json_first(merges);
     bool as_pairs = entry && entry->type == JSON_ARRAY;
-    struct strbuf joined;
-    strbuf_init(&joined, 0);
-    uint32_t rank = 0;
+    struct merge_batch batch = { 0 };
     for (size_t i = 0; i < merges->n_children && r == 0; i++, entry = json_next(entry)) {
         struct str side[2];
         if (!as_pairs && entry->type == JSON_STRING && str_starts_with(entry->text, STR("#version"))) {
             continue; // the first line of merges.txt
         }
         r = merge_sides(entry, as_pairs, i, side, err);
-        r = r ? r : load_merge(bpe, i, rank++, side, &joined, err);
+        r = r ? r : merge_batch_add(bpe, &batch, i, side, err);
     }
-    strbuf_deinit(&joined);
+    r = r ? r : merge_batch_flush(bpe, &batch, err);
+    strbuf_deinit(&batch.joined);
     return r;
 }
 

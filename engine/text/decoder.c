@@ -643,11 +643,15 @@ int decoder_finish(const struct decoder *dec, struct decoder_state *states, stru
     return r;
 }
 
-int decoder_append_bytes(const struct decoder *dec, struct str token, struct strbuf *out)
+bool decoder_is_byte_level(const struct decoder *dec)
+{
+    return dec->n_steps == 1 && dec->steps[0].kind->push == push_byte_level;
+}
+
+int decoder_append_bytes(const struct decoder *dec, struct str token, struct strbuf turns[2], struct strbuf *out)
 {
     struct regex_scratch scratch = { 0 };
     struct run run = { .dec = dec };
-    struct strbuf turns[2] = { 0 };
     int r = with_scratch(dec, &scratch, &run);
     bool goes_on = true;
     for (size_t i = 0; i < dec->n_steps && goes_on && r == 0; i++) {
@@ -658,8 +662,6 @@ int decoder_append_bytes(const struct decoder *dec, struct str token, struct str
         r = next->error;
     }
     r = r ? r : strbuf_append(out, token);
-    strbuf_deinit(&turns[0]);
-    strbuf_deinit(&turns[1]);
     regex_scratch_deinit(&scratch);
     return r;
 }

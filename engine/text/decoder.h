@@ -25,7 +25,9 @@ void decoder_deinit(struct decoder *dec);
 int decoder_push(const struct decoder *dec, struct decoder_state *states, struct str token, struct strbuf *out);
 int decoder_finish(const struct decoder *dec, struct decoder_state *states, struct strbuf *out);
 
-// Appends the bytes that a token adds in the middle of a text, without any repair of UTF-8.
-int decoder_append_bytes(const struct decoder *dec, struct str token, struct strbuf *out);
+// One ByteLevel step and nothing else: a token's bytes are what it spells.
+bool decoder_is_byte_level(const struct decoder *dec);
+// Appends the bytes that a token adds in the middle of a text, without any repair of UTF-8. `turns` is working memory.
+int decoder_append_bytes(const struct decoder *dec, struct str token, struct strbuf turns[2], struct strbuf *out);
 
 #endif

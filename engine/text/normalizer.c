@@ -78,28 +78,63 @@ static int append_form(struct str text, utf8proc_option_t options, struct strbuf
     return r;
 }
 
+// Characters that stand alone in every composed text: starters that are not decomposed and that no composition begins
+// with or ends in, unless a character outside of these ranges follows.
+static bool is_inert_composed(uint32_t c)
+{
+    return c < 0x300 || (c >= 0x400 && c <= 0x482) || (c >= 0x48a && c <= 0x52f) || (c >= 0x3001 && c <= 0x3029) ||
+           (c >= 0x3041 && c <= 0x3096) || (c >= 0x30a1 && c <= 0x30fa) || (c >= 0x4e00 && c <= 0x9fff) ||
+           (c >= 0xac00 && c <= 0xd7a3) || (c >= 0xff01 && c <= 0xff60);
+}
+
+// No form changes ASCII, and none joins an ASCII character to what stands before it. So only stretches without ASCII,
+// with the ASCII character before them, are worked on; with may_skip also not those that are composed already.
+static int append_form_of_stretches(struct str text, utf8proc_option_t options, bool may_skip, struct strbuf *out)
+{
+    const uint8_t *p = (const uint8_t *)text.ptr;
+    int r = 0;
+    for (size_t at = 0, end; at < text.len && r == 0; at = end) {
+        size_t i = at;
+        while (i < text.len && p[i] < 0x80) {
+            i++;
+        }
+        bool is_inert = may_skip;
+        for (end = i; end < text.len && p[end] >= 0x80;) {
+            uint32_t c;
+            end += codepoint_next(p + end, &c);
+            is_inert = is_inert && is_inert_composed(c);
+        }
+        size_t stretch = is_inert || i == end ? end : i > at ? i - 1 : i;
+        r = strbuf_append(out, (struct str){ text.ptr + at, stretch - at });
+        if (r == 0 && stretch < end) {
+            r = append_form((struct str){ text.ptr + stretch, end - stretch }, options, out);
+        }
+    }
+    return r;
+}
+
 static int apply_nfc(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
 {
     (void)step, (void)run;
-    return append_form(text, UTF8PROC_COMPOSE | UTF8PROC_STABLE, out);
+    return append_form_of_stretches(text, UTF8PROC_COMPOSE | UTF8PROC_STABLE, true, out);
 }
 
 static int apply_nfd(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
 {
     (void)step, (void)run;
-    return append_form(text, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, out);
+    return append_form_of_stretches(text, UTF8PROC_DECOMPOSE | UTF8PROC_STABLE, false, out);
 }
 
 static int apply_nfkc(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
 {
     (void)step, (void)run;
-    return append_form(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, out);
+    return append_form_of_stretches(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, false, out);
 }
 
 static int apply_nfkd(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
 {
     (void)step, (void)run;
-    return append_form(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, out);
+    return append_form_of_stretches(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, false, out);
 }
 
 // ---- character by character

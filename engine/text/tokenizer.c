@@ -181,5 +181,5 @@ bool tokenizer_is_special(const struct tokenizer *tok, int32_t id)
 
 struct str tokenizer_token_bytes(const struct tokenizer *tok, int32_t id)
 {
-    return vocab_table_get(&tok->token_bytes, id);
+    return vocab_table_get(vocab_table_has(&tok->token_bytes, id) ? &tok->token_bytes : &tok->bpe.bytes, id);
 }

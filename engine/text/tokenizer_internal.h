@@ -24,7 +24,7 @@ struct tokenizer {
 
     size_t n_ids;
     uint32_t *added_of_id;          // [n_ids] index into added.tokens plus one; 0: not an added token
-    struct vocab_table token_bytes; // by id
+    struct vocab_table token_bytes; // by id; absent ones are those of bpe.bytes
 };
 
 // The written form that the decoder sees, and whether skipping special tokens skips it. False: no such id.

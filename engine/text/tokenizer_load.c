@@ -63,25 +63,29 @@ static int index_ids(struct tokenizer *tok)
     return 0;
 }
 
-// Special tokens stand for their written form; others for what the decoder makes of them.
+// Special tokens stand for their written form; others for what the decoder makes of them. The model keeps the bytes of
+// byte-level tokens already: with the plain byte-level decoder those are not kept twice.
 static int index_bytes(struct tokenizer *tok)
 {
-    struct strbuf bytes;
-    strbuf_init(&bytes, 0);
+    struct strbuf bytes = { 0 }, turns[2] = { 0 };
     int r = vocab_table_init(&tok->token_bytes, tok->n_ids);
+    bool is_kept = tok->bpe.is_byte_level && decoder_is_byte_level(&tok->decoder);
     for (size_t id = 0; id < tok->n_ids && r == 0; id++) {
         struct str form;
         bool is_skippable;
-        if (!tokenizer_token_form(tok, (int32_t)id, &form, &is_skippable)) {
+        if ((is_kept && vocab_table_has(&tok->bpe.bytes, (int64_t)id) && tok->added_of_id[id] == 0) ||
+            !tokenizer_token_form(tok, (int32_t)id, &form, &is_skippable)) {
             continue;
         }
         strbuf_reset(&bytes);
         r = tokenizer_is_special(tok, (int32_t)id)
                 ? strbuf_append(&bytes, tok->added.tokens[tok->added_of_id[id] - 1].content)
-                : decoder_append_bytes(&tok->decoder, form, &bytes);
+                : decoder_append_bytes(&tok->decoder, form, turns, &bytes);
         r = r ? r : vocab_table_set(&tok->token_bytes, (uint32_t)id, strbuf_str(&bytes));
     }
     strbuf_deinit(&bytes);
+    strbuf_deinit(&turns[0]);
+    strbuf_deinit(&turns[1]);
     return r;
 }
 

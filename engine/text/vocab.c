@@ -44,37 +44,67 @@ static inline uint64_t mix(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static inline uint64_t hash_bytes(struct str s)
+// Up to eight bytes as a number, zero beyond the end. Constant sizes: plain loads instead of calls.
+static inline uint64_t load_head(const char *p, size_t n)
 {
-    const uint64_t k0 = 0x9e3779b97f4a7c15u, k1 = 0xd6e8feb86659fd93u;
-    uint64_t h = s.len * k1, word;
-    const char *p = s.ptr;
-    size_t n = s.len;
-    for (; n >= 8; p += 8, n -= 8) {
+    uint64_t word = 0;
+    uint32_t low, high;
+    if (n >= 8) {
         memcpy(&word, p, 8);
-        h = mix(h ^ word, k0);
+    } else if (n >= 4) {
+        memcpy(&low, p, 4);
+        memcpy(&high, p + n - 4, 4);
+        word = low | (uint64_t)high << 8 * (n - 4);
+    } else if (n > 0) {
+        word = (uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << 8 * (n / 2) | (uint64_t)(uint8_t)p[n - 1] << 8 * (n - 1);
     }
-    word = 0;
-    switch (n) {                                 // constant sizes: plain loads instead of calls
-    case 7: memcpy((char *)&word + 6, p + 6, 1); // fall through
-    case 6:
-        memcpy((char *)&word + 4, p + 4, 2);
-        memcpy(&word, p, 4);
-        break;
-    case 5: memcpy((char *)&word + 4, p + 4, 1); // fall through
-    case 4: memcpy(&word, p, 4); break;
-    case 3: memcpy((char *)&word + 2, p + 2, 1); // fall through
-    case 2: memcpy(&word, p, 2); break;
-    case 1: memcpy(&word, p, 1); break;
-    default: break;
-    }
-    return mix(h ^ word, k1 ^ k0);
+    return word;
 }
 
-static inline bool key_eq(const struct vocab_table *table, uint32_t id, struct str key)
+static inline uint64_t hash_bytes(struct str s, uint64_t head)
 {
-    const struct vocab_span *span = &table->spans[id];
-    return span->len == key.len && memcmp(table->blob.ptr + span->offset, key.ptr, key.len) == 0;
+    const uint64_t k0 = 0x9e3779b97f4a7c15u, k1 = 0xd6e8feb86659fd93u;
+    uint64_t h = mix(head ^ s.len * k1, k0);
+    for (size_t at = 8; at < s.len; at += 8) {
+        h = mix(h ^ load_head(s.ptr + at, s.len - at), k1);
+    }
+    return h;
+}
+
+static inline bool key_eq(const struct vocab_map *map, const struct vocab_slot *slot, struct str key, uint64_t head)
+{
+    if (slot->head != head || slot->len != key.len) {
+        return false;
+    }
+    const struct vocab_span *span = &map->table->spans[slot->id_plus_1 - 1];
+    return key.len <= 8 || memcmp(map->table->blob.ptr + span->offset + 8, key.ptr + 8, key.len - 8) == 0;
+}
+
+static inline int32_t find_from(const struct vocab_map *map, struct str key, uint64_t head, uint64_t hash)
+{
+    for (uint32_t at = (uint32_t)hash & map->mask; map->slots[at].id_plus_1; at = (at + 1) & map->mask) {
+        if (key_eq(map, &map->slots[at], key, head)) {
+            return (int32_t)(map->slots[at].id_plus_1 - 1);
+        }
+    }
+    return -1;
+}
+
+static int map_put(struct vocab_map *map, uint32_t id, uint32_t ret_same[2])
+{
+    struct str key = vocab_table_get(map->table, id);
+    uint64_t head = load_head(key.ptr, key.len);
+    uint32_t at = (uint32_t)hash_bytes(key, head) & map->mask;
+    for (; map->slots[at].id_plus_1; at = (at + 1) & map->mask) {
+        if (key_eq(map, &map->slots[at], key, head)) {
+            ret_same[0] = map->slots[at].id_plus_1 - 1;
+            ret_same[1] = id;
+            return -EEXIST;
+        }
+    }
+    map->slots[at] = (struct vocab_slot){ head, (uint32_t)key.len, id + 1 };
+    map->n_bytes_max = key.len > map->n_bytes_max ? (uint32_t)key.len : map->n_bytes_max;
+    return 0;
 }
 
 int vocab_map_init(struct vocab_map *map, const struct vocab_table *table, uint32_t ret_same[2])
@@ -91,24 +121,11 @@ int vocab_map_init(struct vocab_map *map, const struct vocab_table *table, uint3
     if (!map->slots) {
         return -ENOMEM;
     }
-    for (uint32_t id = 0; id < table->n_ids; id++) {
-        if (!vocab_table_has(table, id)) {
-            continue;
-        }
-        struct str key = vocab_table_get(table, id);
-        uint64_t hash = hash_bytes(key);
-        uint32_t tag = (uint32_t)(hash >> 32), at = (uint32_t)hash & map->mask;
-        for (; map->slots[at].id_plus_1; at = (at + 1) & map->mask) {
-            if (map->slots[at].tag == tag && key_eq(table, map->slots[at].id_plus_1 - 1, key)) {
-                ret_same[0] = map->slots[at].id_plus_1 - 1;
-                ret_same[1] = id;
-                return -EEXIST;
-            }
-        }
-        map->slots[at] = (struct vocab_slot){ tag, id + 1 };
-        map->n_bytes_max = key.len > map->n_bytes_max ? (uint32_t)key.len : map->n_bytes_max;
+    int r = 0;
+    for (uint32_t id = 0; id < table->n_ids && r == 0; id++) {
+        r = vocab_table_has(table, id) ? map_put(map, id, ret_same) : 0;
     }
-    return 0;
+    return r;
 }
 
 void vocab_map_deinit(struct vocab_map *map)
@@ -122,12 +139,18 @@ int32_t vocab_map_find(const struct vocab_map *map, struct str key)
     if (key.len > map->n_bytes_max || !map->slots) {
         return -1;
     }
-    uint64_t hash = hash_bytes(key);
-    uint32_t tag = (uint32_t)(hash >> 32);
-    for (uint32_t at = (uint32_t)hash & map->mask; map->slots[at].id_plus_1; at = (at + 1) & map->mask) {
-        if (map->slots[at].tag == tag && key_eq(map->table, map->slots[at].id_plus_1 - 1, key)) {
-            return (int32_t)(map->slots[at].id_plus_1 - 1);
-        }
-    }
-    return -1;
+    uint64_t head = load_head(key.ptr, key.len);
+    return find_from(map, key, head, hash_bytes(key, head));
+}
+
+uint64_t vocab_map_prepare(const struct vocab_map *map, struct str key)
+{
+    uint64_t hash = hash_bytes(key, load_head(key.ptr, key.len));
+    __builtin_prefetch(&map->slots[(uint32_t)hash & map->mask]);
+    return hash;
+}
+
+int32_t vocab_map_find_prepared(const struct vocab_map *map, struct str key, uint64_t prepared)
+{
+    return find_from(map, key, load_head(key.ptr, key.len), prepared);
 }

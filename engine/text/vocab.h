@@ -35,11 +35,13 @@ static inline struct str vocab_table_get(const struct vocab_table *table, int64_
     return (struct str){ table->blob.ptr + table->spans[id].offset, table->spans[id].len };
 }
 
-// Ids by string, over the strings of a table that outlives it. Open addressing, at most half full.
+// Ids by string, over the strings of a table that outlives it. Open addressing, at most half full; the first bytes of
+// each key lie in its slot, so that finding a short one touches one cache line.
 struct vocab_map {
     struct vocab_slot {
-        uint32_t tag; // upper bits of the hash
-        uint32_t id_plus_1;
+        uint64_t head; // the key's first eight bytes, zero beyond its end
+        uint32_t len;
+        uint32_t id_plus_1; // 0: empty
     } * slots;
     uint32_t mask;
     uint32_t n_bytes_max; // longest key
@@ -50,5 +52,9 @@ struct vocab_map {
 int vocab_map_init(struct vocab_map *map, const struct vocab_table *table, uint32_t ret_same[2]);
 void vocab_map_deinit(struct vocab_map *map);
 int32_t vocab_map_find(const struct vocab_map *map, struct str key); // -1 when absent
+
+// The same in two steps, for many keys at a time: the first begins to fetch what the second will look at.
+uint64_t vocab_map_prepare(const struct vocab_map *map, struct str key);
+int32_t vocab_map_find_prepared(const struct vocab_map *map, struct str key, uint64_t prepared);
 
 #endif
