@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- trie
-// ------------------------------------------------------------------------------------------------------------
+// ---- trie ---------------------------------------------------------------------------------------------------------
 
 static int32_t trie_child(const struct added_trie *trie, int32_t node, uint8_t byte)
 {
@@ -115,8 +114,7 @@ static int32_t trie_find(const struct added_trie *trie, struct str text, size_t 
     return -1;
 }
 
-// ---- loading
-// ---------------------------------------------------------------------------------------------------------
+// ---- loading ------------------------------------------------------------------------------------------------------
 
 static int load_flags(struct added_token *token, const struct json *spec, const char *where, struct err *err)
 {
@@ -268,8 +266,7 @@ void added_tokens_deinit(struct added_tokens *added)
     *added = (struct added_tokens){ 0 };
 }
 
-// ---- the walk
-// --------------------------------------------------------------------------------------------------------
+// ---- the walk -----------------------------------------------------------------------------------------------------
 
 // Start of the last character before `at`.
 static size_t previous_char(struct str text, size_t at, uint32_t *ret)

@@ -38,8 +38,7 @@ static inline uint32_t pair_rank(const struct bpe *bpe, uint32_t left, uint32_t 
     return m ? m->rank : NO_RANK;
 }
 
-// ---- merging a short piece
-// -------------------------------------------------------------------------------------------
+// ---- merging a short piece ----------------------------------------------------------------------------------------
 
 // Merges ids[0..n) in place; returns how many are left.
 static size_t merge_short(const struct bpe *bpe, uint32_t *ids, size_t n)
@@ -72,8 +71,7 @@ static size_t merge_short(const struct bpe *bpe, uint32_t *ids, size_t n)
     return n;
 }
 
-// ---- merging a long piece
-// --------------------------------------------------------------------------------------------
+// ---- merging a long piece -----------------------------------------------------------------------------------------
 
 static void sift_down(uint64_t *heap, size_t len, size_t i)
 {
@@ -180,8 +178,7 @@ static int merge_long(const struct bpe *bpe, struct bpe_scratch *s)
     return 0;
 }
 
-// ---- first symbols
-// ---------------------------------------------------------------------------------------------------
+// ---- first symbols ------------------------------------------------------------------------------------------------
 
 static int push_symbol(struct bpe_scratch *s, int32_t id)
 {
@@ -282,8 +279,7 @@ static int first_symbols(const struct bpe *bpe, struct bpe_scratch *s, struct st
     return r == 0 && has_unk ? push_symbol(s, bpe->unk_id) : r;
 }
 
-// ---- encoding
-// --------------------------------------------------------------------------------------------------------
+// ---- encoding -----------------------------------------------------------------------------------------------------
 
 static int append_ids(struct token_ids *out, const uint32_t *ids, size_t n)
 {

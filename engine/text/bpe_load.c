@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- vocabulary
-// ------------------------------------------------------------------------------------------------------
+// ---- vocabulary ---------------------------------------------------------------------------------------------------
 
 static int vocab_id(const struct json *key, const struct json *value, uint32_t *ret, struct err *err)
 {
@@ -97,8 +96,7 @@ static void load_char_ids(struct bpe *bpe)
     }
 }
 
-// ---- merges
-// ----------------------------------------------------------------------------------------------------------
+// ---- merges -------------------------------------------------------------------------------------------------------
 
 static int merge_table_init(struct bpe *bpe, size_t n)
 {
@@ -248,8 +246,7 @@ static int load_merges(struct bpe *bpe, const struct json *merges, struct err *e
     return r;
 }
 
-// ---- options
-// ---------------------------------------------------------------------------------------------------------
+// ---- options ------------------------------------------------------------------------------------------------------
 
 static int dup_str(const struct json *model, const char *key, struct str *ret, struct err *err)
 {

@@ -73,8 +73,7 @@ static int copy_str(struct str s, struct str *ret)
     return ret->ptr ? 0 : -ENOMEM;
 }
 
-// ---- ByteLevel
-// -------------------------------------------------------------------------------------------------------
+// ---- ByteLevel ----------------------------------------------------------------------------------------------------
 
 // A token with a character outside of the alphabet stands for its own UTF-8.
 static int append_token_bytes(struct strbuf *out, struct str token)
@@ -126,8 +125,7 @@ static bool middle_byte_level(const struct decoder_step *step, struct str token,
     return false;
 }
 
-// ---- ByteFallback
-// ----------------------------------------------------------------------------------------------------
+// ---- ByteFallback -------------------------------------------------------------------------------------------------
 
 static int hex_digit(char c)
 {
@@ -189,16 +187,14 @@ static bool middle_fallback(const struct decoder_step *step, struct str token, s
     return false;
 }
 
-// ---- Fuse
-// ------------------------------------------------------------------------------------------------------------
+// ---- Fuse ---------------------------------------------------------------------------------------------------------
 
 static int push_fuse(const struct run *run, size_t idx, struct str text)
 {
     return hand_on(run, idx + 1, text);
 }
 
-// ---- Strip
-// -----------------------------------------------------------------------------------------------------------
+// ---- Strip --------------------------------------------------------------------------------------------------------
 
 static int load_strip(struct decoder_step *step, const struct json *spec, const char *where,
                       const struct unicode_table *table, struct err *err)
@@ -266,8 +262,7 @@ static bool middle_strip(const struct decoder_step *step, struct str token, stru
     return true;
 }
 
-// ---- Replace
-// ---------------------------------------------------------------------------------------------------------
+// ---- Replace ------------------------------------------------------------------------------------------------------
 
 static int load_replace(struct decoder_step *step, const struct json *spec, const char *where,
                         const struct unicode_table *table, struct err *err)
@@ -318,8 +313,7 @@ static bool middle_replace(const struct decoder_step *step, struct str token, st
     return true;
 }
 
-// ---- Metaspace
-// -------------------------------------------------------------------------------------------------------
+// ---- Metaspace ----------------------------------------------------------------------------------------------------
 
 static int load_metaspace(struct decoder_step *step, const struct json *spec, const char *where,
                           const struct unicode_table *table, struct err *err)
@@ -361,8 +355,7 @@ static bool middle_metaspace(const struct decoder_step *step, struct str token, 
     return true;
 }
 
-// ---- BPEDecoder
-// ------------------------------------------------------------------------------------------------------
+// ---- BPEDecoder ---------------------------------------------------------------------------------------------------
 
 static int load_bpe(struct decoder_step *step, const struct json *spec, const char *where,
                     const struct unicode_table *table, struct err *err)
@@ -398,8 +391,7 @@ static int end_bpe(const struct run *run, size_t idx)
     return flush_bpe(run, idx, STR(""));
 }
 
-// ---- WordPiece
-// -------------------------------------------------------------------------------------------------------
+// ---- WordPiece ----------------------------------------------------------------------------------------------------
 
 static int load_word_piece(struct decoder_step *step, const struct json *spec, const char *where,
                            const struct unicode_table *table, struct err *err)
@@ -465,8 +457,7 @@ static bool middle_word_piece(const struct decoder_step *step, struct str token,
     return true;
 }
 
-// ---- no decoder: tokens joined by spaces
-// -----------------------------------------------------------------------------
+// ---- no decoder: tokens joined by spaces --------------------------------------------------------------------------
 
 static int push_join(const struct run *run, size_t idx, struct str text)
 {
@@ -501,8 +492,7 @@ static bool middle_bpe(const struct decoder_step *step, struct str token, struct
     return true;
 }
 
-// ---- the list of steps
-// -----------------------------------------------------------------------------------------------
+// ---- the list of steps --------------------------------------------------------------------------------------------
 
 static const struct kind kinds[] = {
     { "ByteLevel", NULL, push_byte_level, end_byte_level, middle_byte_level, .fuses = true, .needs_whole = true },

@@ -9,6 +9,7 @@
 #include "engine/text/codepoint.h"
 #include "engine/text/precompiled.h"
 #include "engine/text/spec.h"
+#include "engine/text/unicode_form_data.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,8 +46,28 @@ static int copy_str(struct str s, struct str *ret)
     return ret->ptr ? 0 : -ENOMEM;
 }
 
-// ---- Unicode forms
-// ---------------------------------------------------------------------------------------------------
+#define N_RANGES(table) (sizeof(table) / sizeof((table)[0]))
+
+// Index of the range that holds c (as_pairs: of the pair whose first member is c), or -1.
+static int find_range(const uint32_t (*ranges)[2], size_t n, uint32_t c, bool as_pairs)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        uint32_t last = ranges[mid][as_pairs ? 0 : 1];
+        if (c >= ranges[mid][0] && c <= last) {
+            return (int)mid;
+        }
+        if (c < ranges[mid][0]) {
+            high = mid;
+        } else {
+            low = mid + 1;
+        }
+    }
+    return -1;
+}
+
+// ---- Unicode forms ------------------------------------------------------------------------------------------------
 
 // Decomposes and orders the characters of `text`, composes them again when asked to, and appends them.
 static int append_form(struct str text, utf8proc_option_t options, struct strbuf *out)
@@ -87,24 +108,31 @@ static bool is_inert_composed(uint32_t c)
            (c >= 0xac00 && c <= 0xd7a3) || (c >= 0xff01 && c <= 0xff60);
 }
 
-// No form changes ASCII, and none joins an ASCII character to what stands before it. So only stretches without ASCII,
-// with the ASCII character before them, are worked on; with may_skip also not those that are composed already.
+// A character that no form touches, and that separates what stands before it from what stands behind: ASCII (which may
+// still begin a composition), and what the reference's Unicode version does not know.
+static bool is_border(uint32_t c)
+{
+    return c < 0x80 || (c >= unicode_form_unknown[0][0] && !is_inert_composed(c) &&
+                        find_range(unicode_form_unknown, N_RANGES(unicode_form_unknown), c, false) >= 0);
+}
+
+// Only stretches between borders, with the ASCII character before them, are worked on; with may_skip also not those
+// that are composed already.
 static int append_form_of_stretches(struct str text, utf8proc_option_t options, bool may_skip, struct strbuf *out)
 {
     const uint8_t *p = (const uint8_t *)text.ptr;
     int r = 0;
     for (size_t at = 0, end; at < text.len && r == 0; at = end) {
-        size_t i = at;
-        while (i < text.len && p[i] < 0x80) {
-            i++;
+        size_t i = at, n;
+        uint32_t c, last = 0;
+        for (; i < text.len && (n = codepoint_next(p + i, &c), is_border(c)); i += n) {
+            last = c;
         }
-        bool is_inert = may_skip;
-        for (end = i; end < text.len && p[end] >= 0x80;) {
-            uint32_t c;
-            end += codepoint_next(p + end, &c);
+        bool is_inert = may_skip, begins_with_ascii = i > at && last < 0x80;
+        for (end = i; end < text.len && (n = codepoint_next(p + end, &c), !is_border(c)); end += n) {
             is_inert = is_inert && is_inert_composed(c);
         }
-        size_t stretch = is_inert || i == end ? end : i > at ? i - 1 : i;
+        size_t stretch = is_inert || i == end ? end : begins_with_ascii ? i - 1 : i;
         r = strbuf_append(out, (struct str){ text.ptr + at, stretch - at });
         if (r == 0 && stretch < end) {
             r = append_form((struct str){ text.ptr + stretch, end - stretch }, options, out);
@@ -137,8 +165,7 @@ static int apply_nfkd(const struct normalizer_step *step, const struct run *run,
     return append_form_of_stretches(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT | UTF8PROC_STABLE, false, out);
 }
 
-// ---- character by character
-// ------------------------------------------------------------------------------------------
+// ---- character by character ---------------------------------------------------------------------------------------
 
 #define DROP UINT32_MAX
 
@@ -166,7 +193,11 @@ static int append_mapped(struct str text, const struct run *run, uint32_t (*map)
 
 static uint32_t unless_mark(const struct run *run, uint32_t c)
 {
-    return unicode_class_in(unicode_class(run->norm->table, c), UNICODE_SET_M) ? DROP : c;
+    bool is_mark = unicode_class_in(unicode_class(run->norm->table, c), UNICODE_SET_M);
+    if (find_range(unicode_mark_differs, N_RANGES(unicode_mark_differs), c, false) >= 0) {
+        is_mark = !is_mark;
+    }
+    return is_mark ? DROP : c;
 }
 
 static int apply_strip_accents(const struct normalizer_step *step, const struct run *run, struct str text,
@@ -193,6 +224,15 @@ static int apply_nmt(const struct normalizer_step *step, const struct run *run, 
     return append_mapped(text, run, nmt, out);
 }
 
+static uint32_t lower_of(uint32_t c)
+{
+    if (c < 0x80) {
+        return c >= 'A' && c <= 'Z' ? c + 32 : c;
+    }
+    int i = c < unicode_lower[0][0] ? -1 : find_range(unicode_lower, N_RANGES(unicode_lower), c, true);
+    return i >= 0 ? unicode_lower[i][1] : (uint32_t)utf8proc_tolower((int32_t)c);
+}
+
 // U+0130 is the only character whose lower case is two: i and a combining dot.
 static int apply_lowercase(const struct normalizer_step *step, const struct run *run, struct str text,
                            struct strbuf *out)
@@ -204,15 +244,14 @@ static int apply_lowercase(const struct normalizer_step *step, const struct run 
         uint32_t c;
         char bytes[4];
         i += codepoint_next(p + i, &c);
-        uint32_t lower = c < 0x80 ? (c >= 'A' && c <= 'Z' ? c + 32 : c) : (uint32_t)utf8proc_tolower((int32_t)c);
+        uint32_t lower = lower_of(c);
         r = c == 0x130 ? strbuf_append(out, STR("i\xcc\x87"))
                        : strbuf_append(out, (struct str){ bytes, utf8_encode(lower, bytes) });
     }
     return r;
 }
 
-// ---- Strip, Prepend, Replace, ByteLevel, Precompiled
-// -----------------------------------------------------------------
+// ---- Strip, Prepend, Replace, ByteLevel, Precompiled --------------------------------------------------------------
 
 static int load_strip(struct normalizer_step *step, const struct json *spec, const char *where,
                       const struct unicode_table *table, struct err *err)
@@ -322,8 +361,7 @@ static int apply_precompiled(const struct normalizer_step *step, const struct ru
     return precompiled_append(step->map, text, out);
 }
 
-// ---- the list of steps
-// -----------------------------------------------------------------------------------------------
+// ---- the list of steps --------------------------------------------------------------------------------------------
 
 static const struct kind kinds[] = {
     { "NFC", NULL, apply_nfc, true },

@@ -64,8 +64,7 @@ static int next_step(const struct run *run, size_t step_idx, struct piece piece)
     return run->pre->steps[step_idx].kind->apply(run, step_idx, piece);
 }
 
-// ---- characters
-// ------------------------------------------------------------------------------------------------------
+// ---- characters ---------------------------------------------------------------------------------------------------
 
 static inline size_t next_char(struct piece piece, size_t at, uint32_t *ret)
 {
@@ -77,8 +76,7 @@ static inline size_t next_char(struct piece piece, size_t at, uint32_t *ret)
     return codepoint_next(p, ret);
 }
 
-// ---- matchers
-// --------------------------------------------------------------------------------------------------------
+// ---- matchers -----------------------------------------------------------------------------------------------------
 
 struct matcher {
     // 1 with the bounds of the next match at or after `from`, 0 none, -errno.
@@ -171,8 +169,7 @@ static void unspell(struct matcher *m, size_t *start, size_t *end)
     *end = bounds[1];
 }
 
-// ---- behaviours
-// ------------------------------------------------------------------------------------------------------
+// ---- behaviours ---------------------------------------------------------------------------------------------------
 
 struct cut {
     struct matcher *m;
@@ -252,8 +249,7 @@ static int cut_piece(struct matcher *m, size_t step_idx)
     return r ? r : flush(&cut);
 }
 
-// ---- Split, CharDelimiterSplit
-// ---------------------------------------------------------------------------------------
+// ---- Split, CharDelimiterSplit ------------------------------------------------------------------------------------
 
 static int load_behaviour(struct pretokenizer_step *step, const struct json *spec, const char *where,
                           enum spec_need need, struct err *err)
@@ -332,8 +328,7 @@ static int load_delimiter(struct pretokenizer_step *step, const struct json *spe
     return r ? r : copy_literal(step, delimiter);
 }
 
-// ---- by kind of character
-// --------------------------------------------------------------------------------------------
+// ---- by kind of character -----------------------------------------------------------------------------------------
 
 static int cut_by_char(const struct run *run, size_t step_idx, struct piece piece,
                        uint32_t (*predicate)(const struct matcher *m, uint32_t c), bool as_runs)
@@ -453,8 +448,7 @@ static int apply_fixed_length(const struct run *run, size_t step_idx, struct pie
     return r;
 }
 
-// ---- ByteLevel, Metaspace
-// --------------------------------------------------------------------------------------------
+// ---- ByteLevel, Metaspace -----------------------------------------------------------------------------------------
 
 // A spelled piece as the text that it stands for, for a step that rewrites.
 static int write_out(const struct run *run, size_t step_idx, struct piece *piece)
@@ -563,8 +557,7 @@ static int apply_metaspace(const struct run *run, size_t step_idx, struct piece 
     return cut_piece(&m, step_idx);
 }
 
-// ---- the list of steps
-// -----------------------------------------------------------------------------------------------
+// ---- the list of steps --------------------------------------------------------------------------------------------
 
 static const struct kind kinds[] = {
     { "Split", load_split, apply_split },

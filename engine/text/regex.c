@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MATCH_LIMIT   100000000u
-#define JIT_STACK_MAX (1u << 20)
+#define MATCH_LIMIT     100000000u
+#define GROUP_DEPTH_MAX 64
 
 struct regex {
     pcre2_code *code;
@@ -31,6 +31,9 @@ struct rewrite {
     size_t at;
     struct strbuf out;
     bool in_class;
+    size_t atom;                    // where in `out` the last atom begins: what a quantifier applies to
+    size_t groups[GROUP_DEPTH_MAX]; // where the open groups begin
+    size_t n_groups;
 };
 
 // The sets of \d \s \w \h as Oniguruma has them in Unicode text.
@@ -267,22 +270,65 @@ static int rewrite_group(struct rewrite *rw)
     return 0;
 }
 
+static int insert(struct strbuf *out, size_t at, const char *s)
+{
+    size_t n = strlen(s);
+    int r = strbuf_append(out, str_from(s));
+    if (r == 0) {
+        memmove(out->ptr + at + n, out->ptr + at, out->len - n - at);
+        memcpy(out->ptr + at, s, n);
+    }
+    return r;
+}
+
 // Copies {n,m}; a + behind it repeats the whole again, where pcre2 would take it as possessive.
-static void rewrite_interval(struct rewrite *rw)
+static int rewrite_interval(struct rewrite *rw)
 {
     size_t at = rw->at;
     while (at < rw->in.len && rw->in.ptr[at] != '}') {
         at++;
     }
-    if (at < rw->in.len) {
-        at++;
-    }
-    strbuf_append(&rw->out, str_take(str_skip(rw->in, rw->at), at - rw->at));
+    at += at < rw->in.len;
+    int r = strbuf_append(&rw->out, str_take(str_skip(rw->in, rw->at), at - rw->at));
     rw->at = at;
-    if (at < rw->in.len && rw->in.ptr[at] == '+') {
-        put(rw, "{1,}");
+    if (r == 0 && at < rw->in.len && rw->in.ptr[at] == '+') {
+        r = insert(&rw->out, rw->atom, "(?:");
+        put(rw, ")+");
         rw->at++;
     }
+    return r;
+}
+
+static void open_class(struct rewrite *rw)
+{
+    rw->in_class = true;
+    rw->at++;
+    put(rw, "[");
+    if (rw->at < rw->in.len && rw->in.ptr[rw->at] == '^') {
+        put(rw, "^");
+        rw->at++;
+    }
+}
+
+static int open_group(struct rewrite *rw)
+{
+    if (rw->n_groups == GROUP_DEPTH_MAX) {
+        return refuse(rw, "so deep a nesting of groups");
+    }
+    rw->groups[rw->n_groups++] = rw->out.len;
+    return rewrite_group(rw);
+}
+
+// Anything else outside of a class. Quantifiers and the later bytes of a character leave the atom as it is.
+static void copy_char(struct rewrite *rw, char c)
+{
+    if (c == ')' && rw->n_groups > 0) {
+        rw->atom = rw->groups[--rw->n_groups];
+    } else if (!strchr("*+?", c) && ((uint8_t)c & 0xc0) != 0x80) {
+        rw->atom = rw->out.len;
+    }
+    strbuf_append_byte(&rw->out, c);
+    rw->at++;
 }
 
 static int rewrite_pattern(struct rewrite *rw)
@@ -292,26 +338,21 @@ static int rewrite_pattern(struct rewrite *rw)
     while (rw->at < rw->in.len && r == 0) {
         char c = rw->in.ptr[rw->at];
         if (c == '\\') {
+            rw->atom = rw->in_class ? rw->atom : rw->out.len;
             rw->at++;
             r = rewrite_escape(rw);
         } else if (rw->in_class) {
             r = rewrite_class_char(rw, c, class_start);
         } else if (c == '[') {
-            strbuf_append_byte(&rw->out, c);
-            rw->in_class = true;
-            rw->at++;
-            if (rw->at < rw->in.len && rw->in.ptr[rw->at] == '^') {
-                put(rw, "^");
-                rw->at++;
-            }
+            rw->atom = rw->out.len;
+            open_class(rw);
             class_start = rw->at;
         } else if (c == '(') {
-            r = rewrite_group(rw);
+            r = open_group(rw);
         } else if (c == '{') {
-            rewrite_interval(rw);
+            r = rewrite_interval(rw);
         } else {
-            strbuf_append_byte(&rw->out, c);
-            rw->at++;
+            copy_char(rw, c);
         }
     }
     return r ? r : rw->out.error;

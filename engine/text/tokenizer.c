@@ -29,8 +29,7 @@ void token_ids_deinit(struct token_ids *list)
     *list = (struct token_ids){ 0 };
 }
 
-// ---- encoding
-// --------------------------------------------------------------------------------------------------------
+// ---- encoding -----------------------------------------------------------------------------------------------------
 
 struct encode {
     const struct tokenizer *tok;
@@ -121,8 +120,7 @@ int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flag
     return 0;
 }
 
-// ---- decoding
-// --------------------------------------------------------------------------------------------------------
+// ---- decoding -----------------------------------------------------------------------------------------------------
 
 bool tokenizer_token_form(const struct tokenizer *tok, int32_t id, struct str *ret_form, bool *ret_is_skippable)
 {
@@ -155,8 +153,7 @@ int tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, 
     return r;
 }
 
-// ---- looking up
-// ------------------------------------------------------------------------------------------------------
+// ---- looking up ---------------------------------------------------------------------------------------------------
 
 size_t tokenizer_n_vocab(const struct tokenizer *tok)
 {
