@@ -269,6 +269,118 @@ static void test_engine_freed_completions_are_silent(void **state)
     free(a);
 }
 
+// Random arrivals, cancels and frees on few pages and slots: whoever is not cancelled answers as alone, whoever is has
+// said a beginning of that answer.
+#define N_LIVE 40
+
+static uint64_t random_next(uint64_t *random, uint64_t n)
+{
+    *random = *random * 6364136223846793005u + 1442695040888963407u;
+    return (*random >> 33) % n;
+}
+
+static void check_and_free(struct answer *a, const struct answer *alone)
+{
+    if (strcmp(a->reason, "cancel") == 0 || a->is_failed) {
+        assert_true(!a->is_failed || a->error.code == -ECANCELED);
+        assert_true(a->n_ids <= alone->n_ids && a->text_len <= alone->text_len);
+        assert_memory_equal(a->ids, alone->ids, a->n_ids * sizeof(*a->ids));
+        assert_memory_equal(a->text, alone->text,
+                            a->text_len < 4 ? 0 : a->text_len - 4); // a cut character shows as U+FFFD
+    } else {
+        answers_equal(a, alone);
+    }
+    tokfs_completion_free(a->completion);
+    memset(a, 0, sizeof(*a));
+}
+
+static void act_at_random(struct tokfs_engine *engine, struct answer *a, uint32_t *which, uint64_t *random)
+{
+    uint64_t act = random_next(random, 10);
+    if (!a->completion && act < 6) {
+        *which = (uint32_t)random_next(random, N_MANY);
+        struct request r = request(*which);
+        submit(engine, &r, a);
+    } else if (a->completion && act == 6) {
+        tokfs_cancel(a->completion);
+    }
+}
+
+static void test_engine_random_work_is_answered_as_alone(void **state)
+{
+    (void)state;
+    struct answer *alone = run_alone();
+    struct tokfs_engine_options tight = {
+        .model = model_dir, .n_ctx = 840, .kv_bytes = 53 * 16 * 512, .max_sequences = 9, .batch_tokens = 48
+    };
+    struct tokfs_engine *engine = engine_test_open(tight);
+    struct answer *live = answers_new(N_LIVE);
+    uint32_t which[N_LIVE] = { 0 };
+    uint64_t random = 11;
+    size_t n_over = 0;
+    while (n_over < 150) {
+        uint64_t i = random_next(&random, N_LIVE);
+        act_at_random(engine, &live[i], &which[i], &random);
+        struct tokfs_event event;
+        uint64_t n = random_next(&random, 12);
+        for (; n > 0 && tokfs_poll(engine, &event); n--) {
+            answer_take(event.user, &event);
+        }
+        if (n > 0) { // nothing is there: let the engine work
+            poll(&(struct pollfd){ .fd = tokfs_engine_fd(engine), .events = POLLIN }, 1, 1);
+        }
+        if (live[i].completion && answer_is_over(&live[i])) {
+            check_and_free(&live[i], &alone[which[i]]);
+            n_over++;
+        }
+    }
+    for (int i = 0; i < N_LIVE; i++) {
+        while (live[i].completion && !answer_is_over(&live[i])) {
+            engine_test_next(engine);
+        }
+        if (live[i].completion) {
+            check_and_free(&live[i], &alone[which[i]]);
+        }
+    }
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(live);
+    free(alone);
+}
+
+// ---- failure ----
+
+// Weights that are not numbers: a step gives no finite logit, which fails the request and leaves the engine running.
+static void test_engine_broken_weights_fail_the_request(void **state)
+{
+    (void)state;
+    char command[256], path[160];
+    snprintf(path, sizeof(path), "%s/broken", engine_test_dir);
+    snprintf(command, sizeof(command), "cp -r '%s' '%s'", model_dir, path);
+    assert_int_equal(system(command), 0);
+    strcat(path, "/model.safetensors");
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -300000, SEEK_END), 0);
+    for (int i = 0; i < 300000; i++) {
+        fputc(0xff, file);
+    }
+    fclose(file);
+    path[strlen(path) - strlen("/model.safetensors")] = '\0';
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = path });
+    struct answer *a = answers_new(2);
+    struct request r = request(3);
+    for (int i = 0; i < 2; i++) {
+        submit(engine, &r, &a[i]);
+        engine_test_finish(engine, &a[i], 1);
+        assert_true(a[i].is_started && a[i].is_failed);
+        assert_int_equal(a[i].error.code, -EIO);
+    }
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(a);
+}
+
 // ---- back pressure ----
 
 // A caller that does not poll: the engine fills its ring and waits; nothing is lost when the caller comes back.
@@ -367,6 +479,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_engine_full_queue_is_eagain_until_one_leaves),
         cmocka_unit_test(test_engine_cancel_stops_in_every_state),
         cmocka_unit_test(test_engine_freed_completions_are_silent),
+        cmocka_unit_test(test_engine_random_work_is_answered_as_alone),
+        cmocka_unit_test(test_engine_broken_weights_fail_the_request),
         cmocka_unit_test(test_engine_caller_that_sleeps_loses_nothing),
         cmocka_unit_test(test_engine_descriptor_is_readable_while_events_are_left),
         cmocka_unit_test(test_engine_timings_add_up),
