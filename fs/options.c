@@ -140,17 +140,17 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
     strbuf_init(&ret->fuse, 0);
     opterr = 0;
     optind = 0; // GNU: start over
-    int opt, at = 1, r = 0;
+    int opt, r = 0;
     while (r == 0 && (opt = getopt_long(argc, argv, ":o:fhV", long_options, NULL)) != -1) {
-        const char *given = argv[at < argc ? at : argc - 1];
-        if (opt == '?') {
-            r = err_set(err, -EINVAL, "unknown option %s; tokfs --help lists them", given);
+        if (opt == '?' && optopt > 0 && optopt < 256) { // in a cluster of short ones
+            r = err_set(err, -EINVAL, "unknown option -%c; tokfs --help lists them", optopt);
+        } else if (opt == '?') {
+            r = err_set(err, -EINVAL, "unknown option %s; tokfs --help lists them", argv[optind - 1]);
         } else if (opt == ':') {
-            r = err_set(err, -EINVAL, "option %s needs a value", given);
+            r = err_set(err, -EINVAL, "option %s needs a value", argv[optind - 1]);
         } else {
             r = take_option(ret, opt, optarg, err);
         }
-        at = optind;
     }
     if (r == 0 && ret->fuse.error) {
         r = err_set(err, -ENOMEM, "out of memory");

@@ -1,0 +1,119 @@
+// Bodies in pieces: complete at the same byte however they are cut, refused at the same place.
+#include "fs/body.h"
+#include "tests/unit.h"
+#include <errno.h>
+#include <string.h>
+
+static int feed(struct body *body, const char *text, struct tokfs_error *reason)
+{
+    return body_feed(body, str_from(text), reason);
+}
+
+static void test_body_json_in_any_pieces_completes_with_its_last_byte(void **state)
+{
+    const char *json = "  {\"messages\": [{\"content\": \"a}\\\"{\"}]}";
+    struct tokfs_error reason = { 0 };
+    (void)state;
+    for (size_t step = 1; step <= strlen(json); step++) {
+        struct body body;
+        body_init(&body, 1000, 0);
+        for (size_t at = 0; at < strlen(json); at += step) {
+            struct str piece = str_take(str_from(json + at), step);
+            int r = body_feed(&body, piece, &reason);
+            assert_int_equal(r, at + piece.len == strlen(json) ? BODY_COMPLETE : BODY_MORE);
+        }
+        assert_int_equal(body.bytes.len, strlen(json) - 2); // without the space before it
+        body_deinit(&body);
+    }
+}
+
+static void test_body_after_reset_ignores_a_line_end_and_takes_the_next(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, 0);
+    assert_int_equal(feed(&body, "{}", &reason), BODY_COMPLETE);
+    body_reset(&body);
+    assert_int_equal(feed(&body, "\n", &reason), BODY_MORE);
+    assert_int_equal(body.kind, BODY_EMPTY);
+    assert_int_equal(feed(&body, "{\"a\":1}", &reason), BODY_COMPLETE);
+    body_deinit(&body);
+}
+
+static void test_body_refused_stays_refused_until_reset(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, 0);
+    assert_int_equal(feed(&body, "{\"a\":]", &reason), -EINVAL);
+    assert_int_equal(reason.code, -EINVAL);
+    reason.code = 0;
+    assert_int_equal(feed(&body, "{}", &reason), -EINVAL);
+    assert_int_equal(reason.code, 0); // the first reason stands
+    body_reset(&body);
+    assert_int_equal(feed(&body, "{}", &reason), BODY_COMPLETE);
+    body_deinit(&body);
+}
+
+static void test_body_of_another_kind_is_refused(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, 0);
+    assert_int_equal(feed(&body, "hello", &reason), -EINVAL);
+    assert_non_null(strstr(reason.msg, "'h'"));
+    body_reset(&body);
+    assert_int_equal(feed(&body, "[1]", &reason), -EINVAL);
+    body_deinit(&body);
+    body_init(&body, 1000, BODY_TAKES_ARRAY);
+    assert_int_equal(feed(&body, "[1]", &reason), BODY_COMPLETE);
+    body_deinit(&body);
+    body_init(&body, 1000, BODY_TAKES_TEXT);
+    assert_int_equal(feed(&body, "[1]", &reason), BODY_MORE);
+    assert_int_equal(body.kind, BODY_TEXT);
+    body_deinit(&body);
+}
+
+static void test_body_text_may_be_cut_inside_a_character(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, BODY_TAKES_TEXT);
+    assert_int_equal(feed(&body, "caf\xc3", &reason), BODY_MORE);
+    assert_int_equal(body_check_end(&body, &reason), -EINVAL);
+    assert_int_equal(feed(&body, "\xa9\n", &reason), BODY_MORE);
+    assert_int_equal(body_check_end(&body, &reason), 0);
+    assert_true(str_eq(body_text(&body), STR("caf\xc3\xa9")));
+    assert_int_equal(feed(&body, "x\xff", &reason), -EINVAL);
+    assert_non_null(strstr(reason.msg, "0xff"));
+    body_deinit(&body);
+}
+
+static void test_body_over_its_limit_is_efbig(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 10, BODY_TAKES_TEXT);
+    assert_int_equal(feed(&body, "0123456789", &reason), BODY_MORE);
+    assert_int_equal(feed(&body, "0", &reason), -EFBIG);
+    assert_non_null(strstr(reason.msg, "10 bytes"));
+    body_deinit(&body);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_body_json_in_any_pieces_completes_with_its_last_byte),
+        cmocka_unit_test(test_body_after_reset_ignores_a_line_end_and_takes_the_next),
+        cmocka_unit_test(test_body_refused_stays_refused_until_reset),
+        cmocka_unit_test(test_body_of_another_kind_is_refused),
+        cmocka_unit_test(test_body_text_may_be_cut_inside_a_character),
+        cmocka_unit_test(test_body_over_its_limit_is_efbig),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,87 @@
+// The command line.
+#include "fs/options.h"
+#include "tests/unit.h"
+#include <errno.h>
+#include <string.h>
+
+static int parse(const char *line, struct options *ret, struct err *err)
+{
+    static char words[1000];
+    char *argv[20] = { "tokfs" };
+    int argc = 1;
+    snprintf(words, sizeof(words), "%s", line);
+    for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
+        argv[argc++] = word;
+    }
+    *err = (struct err){ 0 };
+    return options_parse(argc, argv, ret, err);
+}
+
+static void test_options_all_given_are_taken(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse("--ctx 100 --kv-mem 2M model --threads 3 -o allow_other,fsname=a\\,b -f --max-sequences 5 "
+                           "--served-name n --max-sessions 7 -o nonempty,rw dir",
+                           &o, &err),
+                     0);
+    assert_string_equal(o.model, "model");
+    assert_string_equal(o.mountpoint, "dir");
+    assert_int_equal(o.engine.n_ctx, 100);
+    assert_int_equal(o.engine.kv_bytes, 2 << 20);
+    assert_int_equal(o.engine.n_threads, 3);
+    assert_int_equal(o.engine.max_sequences, 5);
+    assert_int_equal(o.max_sessions, 7);
+    assert_string_equal(o.engine.served_name, "n");
+    assert_true(o.foreground && o.nonempty);
+    assert_string_equal(o.fuse.ptr, "allow_other,fsname=a\\,b");
+    options_deinit(&o);
+}
+
+static void test_options_bad_ones_are_named(void **state)
+{
+    static const char *const cases[][2] = {
+        { "--ctx many m d", "--ctx many" },
+        { "--ctx 0 m d", "--ctx 0" },
+        { "--threads -1 m d", "--threads" },
+        { "--kv-mem 3X m d", "--kv-mem 3X" },
+        { "--device tpu m d", "--device tpu" },
+        { "-o ro m d", "-o ro" },
+        { "--frobnicate m d", "--frobnicate" },
+        { "m", "MOUNTPOINT" },
+        { "m d e", "MOUNTPOINT" },
+        { "m d --ctx", "--ctx" },
+        { "-fx m d", "-x" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct options o;
+        struct err err;
+        assert_int_equal(parse(cases[i][0], &o, &err), -EINVAL);
+        assert_non_null(strstr(err.msg, cases[i][1]));
+    }
+}
+
+static void test_options_help_needs_nothing_else(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse("--help", &o, &err), 0);
+    assert_true(o.show_help);
+    options_deinit(&o);
+    assert_int_equal(parse("-V", &o, &err), 0);
+    assert_true(o.show_version);
+    options_deinit(&o);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_all_given_are_taken),
+        cmocka_unit_test(test_options_bad_ones_are_named),
+        cmocka_unit_test(test_options_help_needs_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
