@@ -67,7 +67,7 @@ static const struct place places[N_PLACES] = {
 // `at`: first row (of a matrix) or element (of a vector) of the place that the tensor fills; `n`: how many.
 static const struct part {
     enum place_id place;
-    const char *name; // %u: layer
+    char name[64]; // %u: layer
     enum dim at, n;
 } parts[] = {
     { EMBED, "model.embed_tokens.weight", DIM_0, DIM_VOCAB },
