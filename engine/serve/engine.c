@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -47,12 +48,23 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
     return rc < 0 ? rc : chat_format_load(options->model, &e->format, err);
 }
 
-static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+// The backend's workers inherit the calling thread's signal mask and slice: none of the program's signals, long slices.
+static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     const struct backend_options backend_options = { .n_threads = options->n_threads, .isa = options->isa };
-    uint64_t slice_ns = slice_set(SLICE_COMPUTE_NS); // the backend's workers inherit it
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    uint64_t slice_ns = slice_set(SLICE_COMPUTE_NS);
     int rc = backend_open(options->device ? options->device : "auto", &backend_options, &e->backend, err);
     slice_set(slice_ns);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    int rc = open_backend(e, options, err);
     if (rc < 0) {
         return rc;
     }
