@@ -16,7 +16,7 @@
 
 #define RT_DEPTH_MAX      5000         // nested evaluations over all macro calls
 #define RT_VALUE_DEPTH    400          // nesting of a value that is shown, compared or written as JSON
-#define RT_STEPS_MAX      (100u << 20) // evaluations, and bytes looked at / 16
+#define RT_STEPS_MAX      (20u << 20)  // evaluations, and bytes looked at / 16
 #define RT_HEAP_BYTES_MAX ((size_t)256 << 20)
 #define RT_OUT_BYTES_MAX  ((size_t)64 << 20)
 

@@ -1,0 +1,277 @@
+// What is accepted, what is refused with which errno and path, and the form in which messages reach the template.
+#include "engine/text/chat_request.h"
+#include "tests/unit.h"
+#include <errno.h>
+#include <string.h>
+
+#define HI "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+
+static int parse(const char *body, struct chat_request *request, struct arena *arena, struct err *err)
+{
+    arena_init(arena, 64 << 20);
+    *err = (struct err){ 0 };
+    return chat_request_parse(arena, str_from(body), request, err);
+}
+
+static void test_chat_request_plain_body_gets_defaults(void **state)
+{
+    struct chat_request request;
+    struct arena arena;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse("{" HI "}", &request, &arena, &err), 0);
+    assert_int_equal(request.messages->n_children, 1);
+    assert_int_equal(request.model.len, 0);
+    assert_true(request.add_generation_prompt);
+    assert_false(request.stream || request.continue_final_message || request.tool_choice_none ||
+                 request.sampling.has_seed);
+    assert_null(request.tools);
+    assert_true(request.sampling.temperature == 1 && request.sampling.top_p == 1 && request.sampling.min_p == 0);
+    assert_int_equal(request.sampling.max_tokens, -1);
+    arena_deinit(&arena);
+}
+
+static void test_chat_request_fields_are_taken(void **state)
+{
+    struct chat_request request;
+    struct arena arena;
+    struct err err;
+    (void)state;
+    int rc = parse(
+        "{" HI
+        ",\"model\":\"m\",\"temperature\":0.5,\"top_p\":0.9,\"top_k\":5,\"min_p\":0.1,\"seed\":-3,\"max_tokens\":7,"
+        "\"max_completion_tokens\":9,\"min_tokens\":2,\"ignore_eos\":true,\"stop\":[\"a\",\"b\"],\"stream\":true,"
+        "\"stream_options\":{\"include_usage\":true},\"user\":\"u\",\"metadata\":{\"x\":\"y\"},\"store\":false,\"n\":1,"
+        "\"logprobs\":false,\"logit_bias\":{},\"frequency_penalty\":0.0,\"presence_penalty\":0,"
+        "\"response_format\":{\"type\":\"text\"},\"modalities\":[\"text\"],\"tool_choice\":\"none\",\"temperature\":0."
+        "25,"
+        "\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}],\"audio\":null,"
+        "\"chat_template_kwargs\":{\"enable_thinking\":false},\"documents\":[{\"title\":\"t\"}]}",
+        &request, &arena, &err);
+    assert_int_equal(rc, 0);
+    assert_true(str_eq(request.model, STR("m")) && request.stream && request.include_usage && request.tool_choice_none);
+    assert_true(request.sampling.temperature == 0.25); // the last of two
+    assert_true(request.sampling.top_p == 0.9 && request.sampling.min_p == 0.1 && request.sampling.ignore_eos);
+    assert_int_equal(request.sampling.top_k, 5);
+    assert_true(request.sampling.has_seed && request.sampling.seed == (uint64_t)-3);
+    assert_int_equal(request.sampling.max_tokens, 9);
+    assert_int_equal(request.sampling.min_tokens, 2);
+    assert_int_equal(request.sampling.n_stop, 2);
+    assert_true(str_eq(request.sampling.stop[1], STR("b")));
+    assert_int_equal(request.tools->n_children, 1);
+    assert_int_equal(request.documents->n_children, 1);
+    assert_int_equal(request.template_kwargs->n_children, 1);
+    arena_deinit(&arena);
+}
+
+static void test_chat_request_messages_take_the_form_templates_expect(void **state)
+{
+    static const struct {
+        const char *message, *expected;
+    } cases[] = {
+        { "{\"role\":\"user\",\"content\":\"x\",\"name\":\"bob\"}",
+          "{\"role\":\"user\",\"content\":\"x\",\"name\":\"bob\"}" },
+        { "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}",
+          "{\"role\":\"user\",\"content\":\"a\\nb\"}" },
+        { "{\"role\":\"assistant\",\"content\":null,\"refusal\":null,\"audio\":null,\"tool_calls\":[{\"id\":\"1\","
+          "\"type\":\"function\","
+          "\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\": 1}\"}}]}",
+          "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+          "\"arguments\":"
+          "{\"a\":1}}}],\"content\":\"\"}" },
+        { "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{"
+          "\"name\":\"f\","
+          "\"arguments\":\"oops\"}}]}",
+          "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{"
+          "\"name\":\"f\","
+          "\"arguments\":\"oops\"}}]}" },
+        { "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"r\",\"tool_calls\":null}",
+          "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"r\"}" },
+        { "{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[],\"reasoning_content\":\"r\"}",
+          "{\"role\":\"assistant\",\"content\":\"x\",\"reasoning_content\":\"r\"}" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct chat_request request;
+        struct arena arena;
+        struct err err = { 0 };
+        arena_init(&arena, 0);
+        struct str body = arena_printf(&arena, "{\"messages\":[%s]}", cases[i].message);
+        if (chat_request_parse(&arena, body, &request, &err) < 0) {
+            fail_msg("%s: %s", cases[i].message, err.msg);
+        }
+        struct strbuf out;
+        struct json_writer w;
+        strbuf_init(&out, 0);
+        json_writer_init(&w, &out);
+        json_write_value(&w, json_at(request.messages, 0));
+        assert_string_equal(out.ptr, cases[i].expected);
+        strbuf_deinit(&out);
+        arena_deinit(&arena);
+    }
+}
+
+static void test_chat_request_bad_bodies_are_refused_with_path(void **state)
+{
+    static const struct {
+        const char *body;
+        int code;
+        const char *param, *words;
+    } cases[] = {
+        { "", -EINVAL, "", "" },
+        { "[]", -EINVAL, "", "JSON object" },
+        { "{\"messages\":", -EINVAL, "", "could not parse" },
+        { "{}", -EINVAL, "messages", "Missing required parameter: 'messages'." },
+        { "{\"messages\":null}", -EINVAL, "messages", "Missing" },
+        { "{\"messages\":[]}", -EINVAL, "messages", "empty array" },
+        { "{\"messages\":\"x\"}", -EINVAL, "messages", "expected an array, but got a string" },
+        { "{\"messages\":[1]}", -EINVAL, "messages[0]", "expected an object, but got an integer" },
+        { "{\"messages\":[{}]}", -EINVAL, "messages[0].role", "Missing" },
+        { "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", -EINVAL, "messages[0].role",
+          "Invalid value: 'king'" },
+        { "{\"messages\":[{\"role\":\"user\"}]}", -EINVAL, "messages[0].content", "Missing" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", -EINVAL, "messages[0].content", "got a null" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", -EINVAL, "messages[0].content", "" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", -EINVAL, "messages[0].content", "empty array" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"x\"}]}]}", -EINVAL, "messages[0].content[0].type",
+          "Missing" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"blob\"}]}]}", -EINVAL,
+          "messages[0].content[0].type", "blob" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"x\"}}]}]}",
+          -EOPNOTSUPP, "messages[0].content[0].type", "image_url" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"mood\":1}]}", -EINVAL, "messages[0].mood", "" },
+        { "{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", -EINVAL, "messages[0].tool_call_id", "Missing" },
+        { "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"arguments\":\"\"}}]}]}", -EINVAL,
+          "messages[0].tool_calls[0].function.name", "Missing" },
+        { "{" HI ",\"colour\":1}", -EINVAL, "colour", "Unrecognized request argument supplied: colour" },
+        { "{" HI ",\"temperature\":\"hot\"}", -EINVAL, "temperature",
+          "Invalid type for 'temperature': expected a number, but got a string" },
+        { "{" HI ",\"temperature\":2.5}", -EINVAL, "temperature", "<= 2, but got 2.5" },
+        { "{" HI ",\"temperature\":-1}", -EINVAL, "temperature", ">= 0" },
+        { "{" HI ",\"max_tokens\":0}", -EINVAL, "max_tokens", ">= 1" },
+        { "{" HI ",\"max_tokens\":1.5}", -EINVAL, "max_tokens", "expected an integer, but got a decimal" },
+        { "{" HI ",\"seed\":99999999999999999999}", -EINVAL, "seed", "64-bit" },
+        { "{" HI ",\"stop\":[1]}", -EINVAL, "stop[0]", "expected a string" },
+        { "{" HI ",\"stop\":\"\"}", -EINVAL, "stop", "empty" },
+        { "{" HI ",\"stream\":1}", -EINVAL, "stream", "expected a boolean" },
+        { "{" HI ",\"stream_options\":{\"include_usage\":true}}", -EINVAL, "stream_options", "only allowed" },
+        { "{" HI ",\"tools\":[{\"type\":\"function\"}]}", -EINVAL, "tools[0].function", "Missing" },
+        { "{" HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", -EINVAL,
+          "tools[0].function.name", "a b" },
+        { "{" HI ",\"tool_choice\":\"perhaps\"}", -EINVAL, "tool_choice", "perhaps" },
+        { "{" HI ",\"tool_choice\":\"required\"}", -EOPNOTSUPP, "tool_choice", "required" },
+        { "{" HI ",\"n\":2}", -EOPNOTSUPP, "n", "Only 1 is supported" },
+        { "{" HI ",\"n\":0}", -EINVAL, "n", ">= 1" },
+        { "{" HI ",\"logprobs\":true}", -EOPNOTSUPP, "logprobs", "" },
+        { "{" HI ",\"logit_bias\":{\"1\":5}}", -EOPNOTSUPP, "logit_bias", "" },
+        { "{" HI ",\"presence_penalty\":0.5}", -EOPNOTSUPP, "presence_penalty", "" },
+        { "{" HI ",\"presence_penalty\":3}", -EINVAL, "presence_penalty", "<= 2" },
+        { "{" HI ",\"response_format\":{\"type\":\"json_object\"}}", -EOPNOTSUPP, "response_format", "" },
+        { "{" HI ",\"functions\":[{}]}", -EOPNOTSUPP, "functions", "" },
+        { "{" HI ",\"min_tokens\":9,\"max_tokens\":3}", -EINVAL, "min_tokens", "" },
+        { "{" HI ",\"continue_final_message\":true,\"add_generation_prompt\":true}", -EINVAL, "continue_final_message",
+          "" },
+        { "{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}", -EINVAL, "", "UTF-8" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct chat_request request;
+        struct arena arena;
+        struct err err;
+        int rc = parse(cases[i].body, &request, &arena, &err);
+        if (rc != cases[i].code || strcmp(err.param, cases[i].param) != 0 || !strstr(err.msg, cases[i].words) ||
+            err.code != rc) {
+            fail_msg("%s: %d \"%s\" %s", cases[i].body, rc, err.param, err.msg);
+        }
+        arena_deinit(&arena);
+    }
+}
+
+static void test_chat_request_ten_megabytes_of_nesting_fail_fast(void **state)
+{
+    static const char *const units[] = { "[", "{\"a\":", "[{\"a\":" };
+    (void)state;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        struct chat_request request;
+        struct arena arena;
+        struct strbuf body;
+        struct err err;
+        arena_init(&arena, 64 << 20);
+        strbuf_init(&body, 0);
+        strbuf_append(&body, STR("{\"messages\":"));
+        while (body.len < 10u << 20) {
+            strbuf_append(&body, str_from(units[i]));
+        }
+        assert_int_equal(chat_request_parse(&arena, strbuf_str(&body), &request, &err), -EINVAL);
+        strbuf_deinit(&body);
+        arena_deinit(&arena);
+    }
+}
+
+static void test_sampling_params_lines_and_json_mean_the_same(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        { "temperature 0.2\n\n# note\n top_k=5\nstop END\nstop [\"a\"]\nignore_eos true\n",
+          "{\"temperature\":0.2,\"top_k\":5,\"stop\":\"END\",\"stop\":[\"a\"],\"ignore_eos\":true}" },
+        { " {\"temperature\": 0.2, \"seed\": 1} ", "{\"temperature\":0.2,\"seed\":1}" },
+        { "", "{}" },
+    };
+    static const char *const bad[] = {
+        "temperature", "temperature hot", "temperature 3", "messages []", "colour red", "{\"n\":1}", "{", "n 2"
+    };
+    struct strbuf out;
+    struct err err;
+    (void)state;
+    strbuf_init(&out, 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct arena arena;
+        arena_init(&arena, 0);
+        strbuf_reset(&out);
+        assert_int_equal(sampling_params_parse(&arena, str_from(cases[i].text), &out, &err), 0);
+        assert_string_equal(out.ptr, cases[i].expected);
+        arena_deinit(&arena);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct arena arena;
+        arena_init(&arena, 0);
+        strbuf_reset(&out);
+        assert_int_equal(sampling_params_parse(&arena, str_from(bad[i]), &out, &err), -EINVAL);
+        assert_int_equal(out.len, 0);
+        arena_deinit(&arena);
+    }
+    strbuf_deinit(&out);
+}
+
+static void test_chat_tools_one_tool_becomes_a_list(void **state)
+{
+    const struct json *tools;
+    struct arena arena;
+    struct err err;
+    (void)state;
+    arena_init(&arena, 0);
+    assert_int_equal(
+        chat_tools_parse(&arena, STR(" {\"type\":\"function\",\"function\":{\"name\":\"f\"}}\n"), &tools, &err), 0);
+    assert_int_equal(tools->n_children, 1);
+    assert_int_equal(chat_tools_parse(&arena, STR("[]"), &tools, &err), 0);
+    assert_int_equal(tools->n_children, 0);
+    assert_int_equal(chat_tools_parse(&arena, STR("[{\"type\":\"function\"}]"), &tools, &err), -EINVAL);
+    assert_string_equal(err.param, "tools[0].function");
+    assert_int_equal(chat_tools_parse(&arena, STR("5"), &tools, &err), -EINVAL);
+    arena_deinit(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chat_request_plain_body_gets_defaults),
+        cmocka_unit_test(test_chat_request_fields_are_taken),
+        cmocka_unit_test(test_chat_request_messages_take_the_form_templates_expect),
+        cmocka_unit_test(test_chat_request_bad_bodies_are_refused_with_path),
+        cmocka_unit_test(test_chat_request_ten_megabytes_of_nesting_fail_fast),
+        cmocka_unit_test(test_sampling_params_lines_and_json_mean_the_same),
+        cmocka_unit_test(test_chat_tools_one_tool_becomes_a_list),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

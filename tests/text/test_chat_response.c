@@ -1,0 +1,118 @@
+// The answer objects, byte for byte. tests/text/check_chat_response.py holds the same bytes against OpenAI's schema.
+#include "engine/text/chat_response.h"
+#include "tests/unit.h"
+#include <errno.h>
+#include <string.h>
+
+static const struct chat_response_head head = { STR("chatcmpl-1"), 1700000000, STR("demo"), { NULL, 0 } };
+static const struct chat_usage usage = { 12, 8, 5 };
+
+static void write_answer(struct strbuf *out)
+{
+    chat_response_write(out, &head, STR("a \"b\"\n\xc3\xa9"), STR("stop"), &usage);
+}
+
+static void write_first_chunk(struct strbuf *out)
+{
+    chat_chunk_write(out, &head, &(struct chat_chunk){ .role = true, .content = STR("") });
+}
+
+static void write_text_chunk(struct strbuf *out)
+{
+    struct chat_response_head with_fingerprint = head;
+    with_fingerprint.system_fingerprint = STR("fp_1");
+    chat_chunk_write(out, &with_fingerprint, &(struct chat_chunk){ .content = STR("hi") });
+}
+
+static void write_last_chunk(struct strbuf *out)
+{
+    chat_chunk_write(out, &head, &(struct chat_chunk){ .finish_reason = STR("length") });
+}
+
+static void write_usage_chunk(struct strbuf *out)
+{
+    chat_chunk_write(out, &head, &(struct chat_chunk){ .usage = &usage, .no_choices = true });
+}
+
+static void write_error(struct strbuf *out)
+{
+    struct err err;
+    err_set_param(&err, -EINVAL, "messages[0].role", "Invalid value: 'king'.");
+    chat_error_write(out, &err);
+}
+
+static const struct {
+    const char *schema;
+    void (*write)(struct strbuf *out);
+    const char *expected;
+} objects[] = {
+    { "CreateChatCompletionResponse", write_answer,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"demo\",\"choices\":[{"
+      "\"index\":0,"
+      "\"message\":{\"role\":\"assistant\",\"content\":\"a \\\"b\\\"\\n\xc3\xa9\",\"refusal\":null},\"logprobs\":null,"
+      "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17,"
+      "\"prompt_tokens_details\":{\"cached_tokens\":8}}}" },
+    { "CreateChatCompletionStreamResponse", write_first_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"choices\":[{\"index\":0,"
+      "\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]}" },
+    { "CreateChatCompletionStreamResponse", write_text_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"system_fingerprint\":\"fp_1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"logprobs\":null,"
+      "\"finish_reason\":null}]}" },
+    { "CreateChatCompletionStreamResponse", write_last_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"choices\":[{\"index\":0,"
+      "\"delta\":{},\"logprobs\":null,\"finish_reason\":\"length\"}]}" },
+    { "CreateChatCompletionStreamResponse", write_usage_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"choices\":[],"
+      "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_"
+      "tokens\":8}}}" },
+    { "ErrorResponse", write_error,
+      "{\"error\":{\"message\":\"Invalid value: "
+      "'king'.\",\"type\":\"invalid_request_error\",\"param\":\"messages[0].role\","
+      "\"code\":null}}" },
+};
+
+static void test_chat_response_objects_have_their_bytes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
+        struct strbuf out;
+        strbuf_init(&out, 0);
+        objects[i].write(&out);
+        assert_string_equal(out.ptr, objects[i].expected);
+        strbuf_deinit(&out);
+    }
+}
+
+static void test_chat_error_statuses_follow_errno(void **state)
+{
+    (void)state;
+    assert_int_equal(chat_error_http_status(-EINVAL), 400);
+    assert_int_equal(chat_error_http_status(-EOPNOTSUPP), 400);
+    assert_int_equal(chat_error_http_status(-E2BIG), 400);
+    assert_int_equal(chat_error_http_status(-ENOENT), 404);
+    assert_int_equal(chat_error_http_status(-EBUSY), 409);
+    assert_int_equal(chat_error_http_status(-EFBIG), 413);
+    assert_int_equal(chat_error_http_status(-EAGAIN), 429);
+    assert_int_equal(chat_error_http_status(-EDQUOT), 429);
+    assert_int_equal(chat_error_http_status(-ESHUTDOWN), 503);
+    assert_int_equal(chat_error_http_status(-EIO), 500);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_chat_response_objects_have_their_bytes),
+        cmocka_unit_test(test_chat_error_statuses_follow_errno),
+    };
+    if (argc > 1 && strcmp(argv[1], "--print") == 0) { // for check_chat_response.py: schema, tab, object
+        for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
+            printf("%s\t%s\n", objects[i].schema, objects[i].expected);
+        }
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
