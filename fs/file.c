@@ -41,6 +41,7 @@ static struct file *file_new(struct mount *mount, fuse_req_t req, struct node *n
     node_add_file(node);
     if (node->session) {
         file->session = session_ref(node->session);
+        node->session->n_files++;
         file->channel = &node->session->channel;
         session_touch(node->session);
     }
@@ -57,6 +58,9 @@ void file_free(struct file *file)
     node_remove_file(file->mount, file->node, file);
     list_remove(&file->link);
     file->mount->counts.n_files--;
+    if (file->session) {
+        file->session->n_files--;
+    }
     session_unref(file->session);
     free(file);
 }

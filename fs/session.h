@@ -41,6 +41,7 @@ struct session {
     bool adopts_settings;            // the running turn's fields become the session's
     struct file *writer;             // holds plain text for `input` that is not submitted yet; NULL: none
     uint64_t n_turns;
+    uint32_t n_files;         // open
     struct tokfs_error error; // of the latest failure; code 0: none
 
     struct node dir;

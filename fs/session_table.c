@@ -106,17 +106,6 @@ static void grow(struct session_table *table)
     free(old);
 }
 
-static bool has_open_file(struct session_table *table, const struct session *session)
-{
-    list_for_each(link, next, &table->mount->files)
-    {
-        if (list_entry(link, struct file, link)->session == session) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static int make_room(struct session_table *table)
 {
     if (table->n < table->mount->limits.n_sessions) {
@@ -125,7 +114,7 @@ static int make_room(struct session_table *table)
     list_for_each(link, next, &table->used)
     {
         struct session *session = list_entry(link, struct session, used_link);
-        if (!session_is_busy(session) && !has_open_file(table, session)) {
+        if (!session_is_busy(session) && session->n_files == 0) {
             session_table_remove(table, session);
             return 0;
         }
