@@ -35,35 +35,80 @@ VEC struct attention_view attention_view_of(const struct attention_part *part)
     };
 }
 
-// Widens K (transposed) and V of n positions from t0 on into scratch; what lies past n is left as it was and never
-// used.
-VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part, const struct attention_view *view,
-                             size_t t0, size_t n, struct attention_scratch *scratch)
+// Byte offsets of the tile's positions in the pool; past n that of the first, so that they may be read.
+VEC void attention_offsets(const struct attention_part *part, const struct attention_view *view, size_t t0, size_t n,
+                           size_t *offset)
 {
-    size_t offset[ATTENTION_TILE];
     for (size_t j = 0; j < ATTENTION_TILE; j++) {
         size_t pos = t0 + (j < n ? j : 0);
         offset[j] = part->seq->pages[pos >> view->page_shift] * part->op->kv->page_bytes +
                     (pos & view->page_mask) * view->row_bytes;
     }
-    for (size_t i = 0; i < view->n_vecs; i++) {
-        size_t n_lanes = view->n_dim - 16 * i < 16 ? view->n_dim - 16 * i : 16;
-        size_t skip = 16 * i * dtype_bytes(dtype);
-        for (size_t j = 0; j < n; j++) {
-            vf_store(scratch->v + (j * view->n_vecs + i) * 16,
-                     vf_load_dtype(dtype, view->v + offset[j] + skip, n_lanes));
+}
+
+// 16 dimensions from `dim` on of 16 positions: k[dim + d][j] = K[j][dim + d].
+VEC void attention_transpose(enum dtype dtype, const unsigned char *k, const size_t *offset, size_t dim, size_t n_lanes,
+                             float (*dst)[ATTENTION_TILE])
+{
+    vf block[16];
+    VEC_UNROLL(16)
+    for (size_t j = 0; j < 16; j++) {
+        block[j] = vf_load_dtype(dtype, k + offset[j] + dim * dtype_bytes(dtype), n_lanes);
+    }
+    vf_transpose(block);
+    VEC_UNROLL(16)
+    for (size_t d = 0; d < 16; d++) {
+        vf_store(dst[dim + d], block[d]);
+    }
+}
+
+// The same for 32 dimensions of bf16, transposed as pairs and widened after: half the shuffles.
+VEC void attention_transpose_pairs(const unsigned char *k, const size_t *offset, size_t dim,
+                                   float (*dst)[ATTENTION_TILE])
+{
+    vf block[16];
+    VEC_UNROLL(16)
+    for (size_t j = 0; j < 16; j++) {
+        block[j] = vf_load((const float *)(k + offset[j] + dim * 2));
+    }
+    vf_transpose(block);
+    VEC_UNROLL(16)
+    for (size_t d = 0; d < 16; d++) {
+        vf_store(dst[dim + 2 * d], vf_bf16_even(block[d]));
+        vf_store(dst[dim + 2 * d + 1], vf_bf16_odd(block[d]));
+    }
+}
+
+// Widens K (transposed) and V of n positions from t0 on into scratch; what lies past n is left as it was and never
+// used. Meanwhile fetches those of the n_next positions after them: rows of a page are short, and pages lie anywhere.
+VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part, const struct attention_view *view,
+                             size_t t0, size_t n, size_t n_next, struct attention_scratch *scratch)
+{
+    size_t offset[ATTENTION_TILE], next[ATTENTION_TILE];
+    attention_offsets(part, view, t0, n, offset);
+    if (n_next > 0) {
+        attention_offsets(part, view, t0 + ATTENTION_TILE, n_next, next);
+    }
+    for (size_t j = 0; j < n; j++) {
+        for (size_t at = 0; j < n_next && at < view->row_bytes; at += 64) {
+            vec_prefetch(view->k + next[j] + at);
+            vec_prefetch(view->v + next[j] + at);
         }
-        for (size_t j0 = 0; j0 < n; j0 += 16) {
-            vf block[16];
-            VEC_UNROLL(16)
-            for (size_t j = 0; j < 16; j++) {
-                block[j] = vf_load_dtype(dtype, view->k + offset[j0 + j] + skip, n_lanes);
-            }
-            vf_transpose(block);
-            VEC_UNROLL(16)
-            for (size_t d = 0; d < 16; d++) {
-                vf_store(&scratch->k[16 * i + d][j0], block[d]);
-            }
+        for (size_t i = 0; i < view->n_vecs; i++) {
+            size_t n_lanes = view->n_dim - 16 * i < 16 ? view->n_dim - 16 * i : 16;
+            vf v = vf_load_dtype(dtype, view->v + offset[j] + 16 * i * dtype_bytes(dtype), n_lanes);
+            vf_store(scratch->v + (j * view->n_vecs + i) * 16, v);
+        }
+    }
+    for (size_t j = 0; j < n; j += 16) {
+        float(*k)[ATTENTION_TILE] = (float(*)[ATTENTION_TILE])(&scratch->k[0][j]);
+        size_t dim = 0;
+        for (; dtype == DTYPE_BF16 && dim + 32 <= view->n_dim; dim += 32) {
+            attention_transpose_pairs(view->k, offset + j, dim, k);
+        }
+        for (; dim < view->n_dim; dim += 16) {
+            size_t n_lanes = view->n_dim - dim < 16 ? view->n_dim - dim : 16;
+            attention_transpose(dtype, view->k, offset + j, dim, n_lanes, k);
         }
     }
 }
@@ -96,22 +141,29 @@ VEC void attention_scores(const float *const *q, size_t n_r, size_t n_dim, const
     }
 }
 
-// Scores -> weights of the n visible positions; updates the row's max and sum; returns alpha.
-VEC float attention_softmax(float scale, const vf s[2], size_t n, float *max, float *sum, float *weights)
+// Scores (unscaled) -> weights of the n visible positions; updates each row's max and sum; alpha of up to 16 rows at
+// once.
+VEC void attention_softmax(float scale, vf (*s)[2], size_t n_r, size_t n, float *max, float (*sum)[16],
+                           float (*weights)[ATTENTION_TILE], float *alpha)
 {
-    vf s0 = vf_keep(vf_mul(s[0], vf_set1(scale)), n, -INFINITY);
-    vf s1 = vf_keep(vf_mul(s[1], vf_set1(scale)), n < 16 ? 0 : n - 16, -INFINITY);
-    float tile_max = vf_reduce_max(vf_max(s0, s1));
-    float new_max = *max > tile_max ? *max : tile_max;
-    vf alpha = vf_exp(vf_set1(*max - new_max));
-    vf w0 = vf_exp(vf_sub(s0, vf_set1(new_max))), w1 = vf_exp(vf_sub(s1, vf_set1(new_max)));
-    vf_store(sum, vf_fma(vf_load(sum), alpha, vf_add(w0, w1)));
-    vf_store(weights, w0);
-    vf_store(weights + 16, w1);
-    *max = new_max;
-    float lanes[16];
-    vf_store(lanes, alpha);
-    return lanes[0];
+    float fall[16] = { 0 }; // old max - new max
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        s[r][0] = vf_keep(vf_mul(s[r][0], vf_set1(scale)), n, -INFINITY);
+        s[r][1] = vf_keep(vf_mul(s[r][1], vf_set1(scale)), n < 16 ? 0 : n - 16, -INFINITY);
+        float tile_max = vf_reduce_max(vf_max(s[r][0], s[r][1]));
+        float new_max = max[r] > tile_max ? max[r] : tile_max;
+        fall[r] = max[r] - new_max;
+        max[r] = new_max;
+    }
+    vf_store(alpha, vf_exp(vf_load(fall)));
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        vf w0 = vf_exp(vf_sub(s[r][0], vf_set1(max[r]))), w1 = vf_exp(vf_sub(s[r][1], vf_set1(max[r])));
+        vf_store(sum[r], vf_fma(vf_load(sum[r]), vf_set1(alpha[r]), vf_add(w0, w1)));
+        vf_store(weights[r], w0);
+        vf_store(weights[r] + 16, w1);
+    }
 }
 
 // acc[r] = acc[r] * alpha[r] + sum_j weights[r][j] * v[j], for n_v vectors from `vec` on.
@@ -151,13 +203,10 @@ VEC void attention_rows(const struct attention_part *part, const struct attentio
                         size_t row, size_t n_r, size_t n, struct attention_scratch *scratch)
 {
     vf s[VEC_ATTENTION_ROWS][2];
-    float alpha[VEC_ATTENTION_ROWS];
+    float alpha[16];
     _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
     attention_scores(q + row, n_r, view->n_dim, scratch, s);
-    for (size_t r = 0; r < n_r; r++) {
-        alpha[r] =
-            attention_softmax(part->op->scale, s[r], n, &scratch->max[row + r], scratch->sum[row + r], weights[r]);
-    }
+    attention_softmax(part->op->scale, s, n_r, n, scratch->max + row, scratch->sum + row, weights, alpha);
     float *acc = scratch->acc + row * view->n_vecs * 16;
     size_t vec = 0;
     for (; vec + 4 <= view->n_vecs; vec += 4) {
@@ -227,11 +276,12 @@ static void attention(const struct attention_part *part, struct attention_scratc
     memset(scratch->sum, 0, part->n_rows * sizeof(scratch->sum[0]));
     size_t n_pos = part->seq->pos + (part->first + part->n_rows - 1) / group + 1;
     for (size_t t0 = 0; t0 < n_pos; t0 += ATTENTION_TILE) {
-        size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE;
+        size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE, left = n_pos - t0 - n;
+        size_t n_next = left < ATTENTION_TILE ? left : ATTENTION_TILE;
         switch (op->kv->dtype) {
-        case DTYPE_F32: attention_load_tile(DTYPE_F32, part, &view, t0, n, scratch); break;
-        case DTYPE_F16: attention_load_tile(DTYPE_F16, part, &view, t0, n, scratch); break;
-        case DTYPE_BF16: attention_load_tile(DTYPE_BF16, part, &view, t0, n, scratch); break;
+        case DTYPE_F32: attention_load_tile(DTYPE_F32, part, &view, t0, n, n_next, scratch); break;
+        case DTYPE_F16: attention_load_tile(DTYPE_F16, part, &view, t0, n, n_next, scratch); break;
+        case DTYPE_BF16: attention_load_tile(DTYPE_BF16, part, &view, t0, n, n_next, scratch); break;
         }
         attention_tile(part, &view, q, t0, scratch);
     }

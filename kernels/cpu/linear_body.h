@@ -113,7 +113,6 @@ VEC void linear_sums(enum dtype dtype, bool is_packed, const unsigned char *w, c
         LINEAR_CASE(11);
         LINEAR_CASE(12);
         LINEAR_CASE(13);
-        LINEAR_CASE(14);
     }
 }
 

@@ -14,7 +14,7 @@
 #define VEC_LINEAR_ROWS  6
 // Registers per vf, and how many of them the linear kernel may use for sums.
 #define VEC_LINEAR_REGS    2
-#define VEC_LINEAR_ACC     12
+#define VEC_LINEAR_ACC     8
 #define VEC_ATTENTION_ROWS 1
 
 typedef struct {
@@ -136,25 +136,27 @@ VEC vf vf_load_bf16(const uint16_t *p)
     return (vf){ vec8_load_bf16(p), vec8_load_bf16(p + 8) };
 }
 
-VEC __m256 vec8_load_bf16_even(const uint16_t *p)
+VEC vf vf_bf16_even(vf pairs)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)p), 16));
+    __m256i lo = _mm256_slli_epi32(_mm256_castps_si256(pairs.lo), 16);
+    __m256i hi = _mm256_slli_epi32(_mm256_castps_si256(pairs.hi), 16);
+    return (vf){ _mm256_castsi256_ps(lo), _mm256_castsi256_ps(hi) };
 }
 
-VEC __m256 vec8_load_bf16_odd(const uint16_t *p)
+VEC vf vf_bf16_odd(vf pairs)
 {
-    const __m256i upper = _mm256_set1_epi32((int)0xffff0000);
-    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256((const __m256i *)p), upper));
+    const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000));
+    return (vf){ _mm256_and_ps(pairs.lo, upper), _mm256_and_ps(pairs.hi, upper) };
 }
 
 VEC vf vf_load_bf16_even(const uint16_t *p)
 {
-    return (vf){ vec8_load_bf16_even(p), vec8_load_bf16_even(p + 16) };
+    return vf_bf16_even(vf_load((const float *)p));
 }
 
 VEC vf vf_load_bf16_odd(const uint16_t *p)
 {
-    return (vf){ vec8_load_bf16_odd(p), vec8_load_bf16_odd(p + 16) };
+    return vf_bf16_odd(vf_load((const float *)p));
 }
 
 VEC void vf_store_f16(uint16_t *p, vf a)

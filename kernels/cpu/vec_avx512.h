@@ -11,10 +11,10 @@
 #define VEC_PRAGMA(text) _Pragma(#text)
 #define VEC_UNROLL(n)    VEC_PRAGMA(GCC unroll n)
 #define VEC_ISA_NAME     "avx512"
-#define VEC_LINEAR_ROWS  14
+#define VEC_LINEAR_ROWS  13
 // Registers per vf, and how many of them the linear kernel may use for sums.
 #define VEC_LINEAR_REGS    1
-#define VEC_LINEAR_ACC     28
+#define VEC_LINEAR_ACC     26
 #define VEC_ATTENTION_ROWS 4
 
 typedef __m512 vf;
@@ -117,15 +117,24 @@ VEC vf vf_load_bf16(const uint16_t *p)
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
 
+VEC vf vf_bf16_even(vf pairs)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(pairs), 16));
+}
+
+VEC vf vf_bf16_odd(vf pairs)
+{
+    return _mm512_and_ps(pairs, _mm512_castsi512_ps(_mm512_set1_epi32((int)0xffff0000)));
+}
+
 VEC vf vf_load_bf16_even(const uint16_t *p)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
+    return vf_bf16_even(_mm512_loadu_ps(p));
 }
 
 VEC vf vf_load_bf16_odd(const uint16_t *p)
 {
-    const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
-    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), upper));
+    return vf_bf16_odd(_mm512_loadu_ps(p));
 }
 
 VEC void vf_store_f16(uint16_t *p, vf a)

@@ -155,6 +155,17 @@ VEC_LANES vf vf_load_bf16_odd(const uint16_t *p)
     VEC_MAP(f32_from_bf16(p[2 * i + 1]));
 }
 
+// The same from a register that holds the pairs.
+VEC_LANES vf vf_bf16_even(vf pairs)
+{
+    VEC_MAP(f32_from_bits(f32_bits(pairs.f[i]) << 16));
+}
+
+VEC_LANES vf vf_bf16_odd(vf pairs)
+{
+    VEC_MAP(f32_from_bits(f32_bits(pairs.f[i]) & 0xffff0000u));
+}
+
 VEC_LANES void vf_store_f16(uint16_t *p, vf a)
 {
     for (int i = 0; i < 16; i++) {

@@ -1,0 +1,335 @@
+// Speed of the CPU kernels beside the limits of the machine, all measured in the same run: `bench_kernels [ROUNDS
+// [THREADS]]`.
+//
+// A round measures the read bandwidth and the f32 multiply-add rate, then every kernel once, then the two limits again;
+// a kernel's share is its rate by the mean of the limits around it. The table has the medians of the rounds. Weights
+// and KV pages are dealt over more than WORKING_SET bytes, so that no cache keeps them from one use to the next.
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/pool.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#ifdef TOKFS_CPU_X86
+#include <immintrin.h>
+#endif
+
+#define WORKING_SET ((size_t)512 << 20)
+#define ROUNDS_MAX  99
+#define N_MATRICES  64
+#define PEAK_PASSES 40000
+#define PEAK_FLOPS  (PEAK_PASSES * 16.0 * 16.0 * 2.0) // passes, sums, lanes, multiply and add
+#define CTX         8192
+#define PAGE_TOKENS 16
+
+enum limit { LIMIT_READ, LIMIT_FMA };
+
+struct bench {
+    struct backend *b;
+    struct pool *pool; // for the multiply-add limit
+    struct matrix *matrices[N_MATRICES];
+    size_t n_matrices;
+    float *x, *y; // [512][16384]
+    unsigned char *kv_pool;
+    struct kv_layout kv;
+    uint32_t *pages; // [n_pages] in random order
+    size_t n_pages;
+};
+
+struct kernel {
+    const char *name;
+    enum limit limit;
+    size_t n_out, n_in, n_rows; // of a product; or rows of the other operations
+    double (*run)(struct bench *bench, const struct kernel *k, double *ret_seconds); // bytes or operations done
+    double rates[ROUNDS_MAX], shares[ROUNDS_MAX];
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+#ifdef TOKFS_CPU_X86
+__attribute__((target("avx512f"))) static void fma_512(void *ctx, size_t begin, size_t end, size_t worker)
+{
+    (void)begin, (void)end;
+    __m512 acc[16], a = _mm512_set1_ps(1.0001f), c = _mm512_set1_ps(0.5f);
+    for (int i = 0; i < 16; i++) {
+        acc[i] = _mm512_setzero_ps();
+    }
+    for (size_t pass = 0; pass < PEAK_PASSES; pass++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; i++) {
+            acc[i] = _mm512_fmadd_ps(a, c, acc[i]);
+        }
+        __asm__ volatile("" : "+v"(a), "+v"(c));
+    }
+    for (int i = 0; i < 16; i++) {
+        ((volatile float *)ctx)[worker] += _mm512_reduce_add_ps(acc[i]);
+    }
+}
+#endif
+
+// Floating-point operations per second of AVX-512 multiply-adds on all threads; 0 without AVX-512.
+static double measure_fma(struct bench *bench)
+{
+#ifdef TOKFS_CPU_X86
+    if (__builtin_cpu_supports("avx512f")) {
+        float sums[POOL_THREADS_MAX] = { 0 };
+        size_t n_items = 8 * pool_n_threads(bench->pool);
+        double start = now();
+        pool_run(bench->pool, n_items, 1, fma_512, sums);
+        return (double)n_items * PEAK_FLOPS / (now() - start);
+    }
+#endif
+    (void)bench;
+    return 0;
+}
+
+static void free_matrices(struct bench *bench)
+{
+    for (size_t i = 0; i < bench->n_matrices; i++) {
+        bench->b->ops->matrix_free(bench->b, bench->matrices[i]);
+    }
+    bench->n_matrices = 0;
+}
+
+// Enough matrices of the kernel's shape, each filled with the same few rows.
+static void make_matrices(struct bench *bench, const struct kernel *k)
+{
+    const size_t n_rows = 64;
+    uint16_t *rows = malloc(n_rows * k->n_in * sizeof(*rows));
+    assert(rows != NULL);
+    for (size_t i = 0; i < n_rows * k->n_in; i++) {
+        rows[i] = (uint16_t)(0x3c00 + i * 2654435761u % 0x3ff);
+    }
+    while (bench->n_matrices < N_MATRICES && bench->n_matrices * k->n_out * k->n_in * 2 < WORKING_SET) {
+        struct matrix *m = bench->b->ops->matrix_new(bench->b, DTYPE_BF16, k->n_out, k->n_in);
+        assert(m != NULL);
+        for (size_t row = 0; row < k->n_out; row += n_rows) {
+            bench->b->ops->matrix_fill(bench->b, m, row, k->n_out - row < n_rows ? k->n_out - row : n_rows, rows);
+        }
+        bench->matrices[bench->n_matrices++] = m;
+    }
+    free(rows);
+}
+
+static double run_linear(struct bench *bench, const struct kernel *k, double *ret_seconds)
+{
+    make_matrices(bench, k);
+    size_t n =
+        k->limit == LIMIT_READ ? bench->n_matrices : 2 + (size_t)(2e10 / (double)(k->n_rows * k->n_in * k->n_out));
+    n = n < bench->n_matrices ? n : bench->n_matrices;
+    double bytes = 0, start = now();
+    for (size_t i = 0; i < n; i++) {
+        struct op_linear op = { .w = bench->matrices[i],
+                                .x = bench->x,
+                                .y = bench->y,
+                                .x_stride = k->n_in,
+                                .y_stride = k->n_out,
+                                .n_rows = k->n_rows };
+        bench->b->ops->linear(bench->b, &op);
+        bytes += (double)bench->b->ops->matrix_bytes(bench->matrices[i]);
+    }
+    *ret_seconds = now() - start;
+    free_matrices(bench);
+    return k->limit == LIMIT_READ ? bytes : (double)n * 2.0 * (double)(k->n_rows * k->n_in * k->n_out);
+}
+
+// n_heads = 32, 8 K/V heads of 64 (the llama-1b shape); K and V of `pos` earlier tokens.
+static void attend(struct bench *bench, size_t pos, size_t n_rows, size_t first_page)
+{
+    struct batch_seq seq = { .n_rows = n_rows, .pos = pos, .pages = bench->pages + first_page };
+    struct batch_map map = { .seqs = &seq, .n_seqs = 1, .n_rows = n_rows };
+    struct op_attention op = { .qkv = bench->x,
+                               .out = bench->y,
+                               .scale = 0.125f,
+                               .n_heads = 32,
+                               .kv = &bench->kv,
+                               .pool = bench->kv_pool,
+                               .map = &map };
+    bench->b->ops->attention(bench->b, &op);
+}
+
+static double run_decode_attention(struct bench *bench, const struct kernel *k, double *ret_seconds)
+{
+    (void)k;
+    double bytes = 0, start = now();
+    for (size_t page = 0; page + CTX / PAGE_TOKENS <= bench->n_pages; page += CTX / PAGE_TOKENS) {
+        attend(bench, CTX - 1, 1, page);
+        bytes += (double)CTX / PAGE_TOKENS * (double)bench->kv.page_bytes;
+    }
+    *ret_seconds = now() - start;
+    return bytes;
+}
+
+static double run_prefill_attention(struct bench *bench, const struct kernel *k, double *ret_seconds)
+{
+    double start = now(), pairs = (double)k->n_rows * (double)(k->n_rows + 1) / 2 + (double)(k->n_rows * k->n_in);
+    for (int i = 0; i < 4; i++) {
+        attend(bench, k->n_in, k->n_rows, 0);
+    }
+    *ret_seconds = now() - start;
+    return 4 * pairs * 32 * 64 * 4;
+}
+
+static double run_rms_norm(struct bench *bench, const struct kernel *k, double *ret_seconds)
+{
+    double start = now();
+    for (int i = 0; i < 20; i++) {
+        struct op_rms_norm op = {
+            .x = bench->x, .weight = bench->x, .y = bench->y, .n_rows = k->n_rows, .dim = 2048, .eps = 1e-5f
+        };
+        bench->b->ops->rms_norm(bench->b, &op);
+    }
+    *ret_seconds = now() - start;
+    return 20.0 * 8 * 2048 * (double)k->n_rows;
+}
+
+static double run_swiglu(struct bench *bench, const struct kernel *k, double *ret_seconds)
+{
+    double start = now();
+    for (int i = 0; i < 20; i++) {
+        struct op_swiglu op = { .x = bench->x, .y = bench->y, .n_rows = k->n_rows, .dim = 8192 };
+        bench->b->ops->swiglu(bench->b, &op);
+    }
+    *ret_seconds = now() - start;
+    return 20.0 * 12 * 8192 * (double)k->n_rows;
+}
+
+static double run_rope(struct bench *bench, const struct kernel *k, double *ret_seconds)
+{
+    float inv_freq[32];
+    for (int i = 0; i < 32; i++) {
+        inv_freq[i] = 1.0f / (float)(1 + i * i * i);
+    }
+    struct batch_seq seq = { .n_rows = k->n_rows, .pages = bench->pages };
+    struct batch_map map = { .seqs = &seq, .n_seqs = 1, .n_rows = k->n_rows };
+    struct op_rope_kv op = { .qkv = bench->y,
+                             .inv_freq = inv_freq,
+                             .attn_scale = 1,
+                             .n_heads = 32,
+                             .kv = &bench->kv,
+                             .pool = bench->kv_pool,
+                             .map = &map };
+    double start = now();
+    for (int i = 0; i < 20; i++) {
+        bench->b->ops->rope_kv(bench->b, &op);
+    }
+    *ret_seconds = now() - start;
+    return 20.0 * (double)k->n_rows * (40 * 64 * 8 + 8 * 64 * 4 + 16 * 64 * 2);
+}
+
+static struct kernel kernels[] = {
+    { "linear bf16, 1 row", LIMIT_READ, 2048, 8192, 1, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 1 row", LIMIT_READ, 8192, 2048, 1, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 1 row", LIMIT_READ, 2048, 2048, 1, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 4 rows", LIMIT_READ, 8192, 2048, 4, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 8 rows", LIMIT_READ, 8192, 2048, 8, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 32 rows", LIMIT_FMA, 8192, 2048, 32, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 512 rows", LIMIT_FMA, 8192, 2048, 512, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 512 rows", LIMIT_FMA, 2048, 8192, 512, run_linear, { 0 }, { 0 } },
+    { "attention bf16, 1 row at 8191", LIMIT_READ, 0, 0, 1, run_decode_attention, { 0 }, { 0 } },
+    { "attention bf16, 512 rows at 0", LIMIT_FMA, 0, 0, 512, run_prefill_attention, { 0 }, { 0 } },
+    { "attention bf16, 512 rows at 7680", LIMIT_FMA, 0, 7680, 512, run_prefill_attention, { 0 }, { 0 } },
+    { "rms_norm 2048, 512 rows", LIMIT_READ, 0, 0, 512, run_rms_norm, { 0 }, { 0 } },
+    { "swiglu 8192, 512 rows", LIMIT_READ, 0, 0, 512, run_swiglu, { 0 }, { 0 } },
+    { "rope_kv, 512 rows", LIMIT_READ, 0, 0, 512, run_rope, { 0 }, { 0 } },
+};
+#define N_KERNELS (sizeof(kernels) / sizeof(*kernels))
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, size_t n)
+{
+    qsort(values, n, sizeof(*values), compare_doubles);
+    return values[n / 2];
+}
+
+static double measure_limit(struct bench *bench, enum limit limit)
+{
+    return limit == LIMIT_READ ? cpu_backend_measure_read(bench->b, WORKING_SET, 0.05) : measure_fma(bench);
+}
+
+static void run_rounds(struct bench *bench, size_t n_rounds, const char *name, double limits[2][ROUNDS_MAX])
+{
+    for (size_t round = 0; round < n_rounds; round++) {
+        limits[LIMIT_READ][round] = measure_limit(bench, LIMIT_READ);
+        limits[LIMIT_FMA][round] = measure_limit(bench, LIMIT_FMA);
+        double before[2] = { limits[LIMIT_READ][round], limits[LIMIT_FMA][round] };
+        for (size_t i = 0; i < N_KERNELS; i++) {
+            struct kernel *k = &kernels[i];
+            if (strstr(k->name, name) == NULL) {
+                continue;
+            }
+            double seconds, work = k->run(bench, k, &seconds), after = measure_limit(bench, k->limit);
+            k->rates[round] = work / seconds;
+            k->shares[round] = k->rates[round] * 2 / (before[k->limit] + after);
+            before[k->limit] = after;
+        }
+    }
+}
+
+static void bench_init(struct bench *bench, unsigned n_threads)
+{
+    struct err err = { 0 };
+    struct backend_options options = { .n_threads = n_threads };
+    if (backend_open("cpu", &options, &bench->b, &err) != 0 || pool_new(n_threads, &bench->pool, &err) != 0) {
+        fprintf(stderr, "bench_kernels: %s\n", err.msg);
+        exit(1);
+    }
+    bench->kv = (struct kv_layout){
+        .dtype = DTYPE_BF16, .page_tokens = PAGE_TOKENS, .n_layers = 1, .n_kv_heads = 8, .head_dim = 64
+    };
+    bench->kv.page_bytes = (size_t)2 * 8 * PAGE_TOKENS * 64 * 2;
+    bench->n_pages = WORKING_SET / bench->kv.page_bytes;
+    bench->kv_pool = bench->b->ops->alloc(bench->b, bench->n_pages * bench->kv.page_bytes);
+    bench->x = bench->b->ops->alloc(bench->b, (size_t)512 * 16384 * sizeof(float));
+    bench->y = bench->b->ops->alloc(bench->b, (size_t)512 * 16384 * sizeof(float));
+    bench->pages = malloc(bench->n_pages * sizeof(*bench->pages));
+    assert(bench->kv_pool && bench->x && bench->y && bench->pages);
+    for (size_t i = 0; i < bench->n_pages; i++) {
+        bench->pages[i] = (uint32_t)(i * 7919 % bench->n_pages); // 7919 is prime, n_pages a power of two
+    }
+    for (size_t i = 0; i < (size_t)512 * 16384; i++) {
+        bench->x[i] = (float)(i * 2654435761u % 1000) * 0.002f - 1.0f;
+    }
+    memset(bench->kv_pool, 0x3c, bench->n_pages * bench->kv.page_bytes);
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench bench;
+    static double limits[2][ROUNDS_MAX];
+    size_t n_rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 3;
+    n_rounds = n_rounds < 1 ? 1 : n_rounds > ROUNDS_MAX ? ROUNDS_MAX : n_rounds;
+    bench_init(&bench, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0);
+    const char *name = argc > 3 ? argv[3] : "";
+    run_rounds(&bench, n_rounds, name, limits);
+    printf("%s; read %.1f GB/s, f32 multiply-add %.0f GFLOP/s\n", bench.b->ops->describe(bench.b),
+           median(limits[0], n_rounds) * 1e-9, median(limits[1], n_rounds) * 1e-9);
+    printf("%-34s %13s %20s %10s\n", "kernel", "outputs,inputs", "rate", "of limit");
+    for (size_t i = 0; i < N_KERNELS; i++) {
+        struct kernel *k = &kernels[i];
+        if (strstr(k->name, name) == NULL) {
+            continue;
+        }
+        printf("%-34s %6zu,%7zu %12.1f %s %8.0f %%\n", k->name, k->n_out, k->n_in, median(k->rates, n_rounds) * 1e-9,
+               k->limit == LIMIT_READ ? "GB/s   " : "GFLOP/s", median(k->shares, n_rounds) * 100);
+    }
+    bench.b->ops->free(bench.b, bench.kv_pool);
+    bench.b->ops->free(bench.b, bench.x);
+    bench.b->ops->free(bench.b, bench.y);
+    free(bench.pages);
+    pool_free(bench.pool);
+    bench.b->ops->close(bench.b);
+    return 0;
+}
