@@ -88,12 +88,13 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part
     attention_offsets(part, view, t0, n, offset);
     if (n_next > 0) {
         attention_offsets(part, view, t0 + ATTENTION_TILE, n_next, next);
-    }
-    for (size_t j = 0; j < n; j++) {
-        for (size_t at = 0; j < n_next && at < view->row_bytes; at += 64) {
-            vec_prefetch(view->k + next[j] + at);
-            vec_prefetch(view->v + next[j] + at);
+        for (size_t j = 0; j < n_next; j++) {
+            scratch->fetch[j] = view->k + next[j];
+            scratch->fetch[n_next + j] = view->v + next[j];
         }
+    }
+    scratch->n_fetch = 2 * n_next;
+    for (size_t j = 0; j < n; j++) {
         for (size_t i = 0; i < view->n_vecs; i++) {
             size_t n_lanes = view->n_dim - 16 * i < 16 ? view->n_dim - 16 * i : 16;
             vf v = vf_load_dtype(dtype, view->v + offset[j] + 16 * i * dtype_bytes(dtype), n_lanes);
@@ -113,16 +114,29 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part
     }
 }
 
+// One row of K or V of the next tile, if there is one left to fetch. Called from the inner loops, which spreads the
+// lines over the whole tile: a core can wait for a dozen or so at a time, and stalls when asked for more.
+VEC void attention_fetch(const struct attention_view *view, struct attention_scratch *scratch)
+{
+    if (scratch->n_fetch > 0) {
+        const unsigned char *row = scratch->fetch[--scratch->n_fetch];
+        for (size_t at = 0; at < view->row_bytes; at += 64) {
+            vec_prefetch(row + at);
+        }
+    }
+}
+
 // Scores of n_r rows with all positions of the tile, before scaling.
-VEC void attention_scores(const float *const *q, size_t n_r, size_t n_dim, const struct attention_scratch *scratch,
-                          vf (*s)[2])
+VEC void attention_scores(const struct attention_view *view, const float *const *q, size_t n_r,
+                          struct attention_scratch *scratch, vf (*s)[2])
 {
     vf chain[VEC_ATTENTION_ROWS][2][2]; // [row][even, odd][vector of positions]
     VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
         chain[r][0][0] = chain[r][0][1] = chain[r][1][0] = chain[r][1][1] = vf_zero();
     }
-    for (size_t d = 0; d < n_dim; d += 2) {
+    for (size_t d = 0; d < view->n_dim; d += 2) {
+        attention_fetch(view, scratch);
         VEC_UNROLL(2)
         for (size_t odd = 0; odd < 2; odd++) {
             vf k0 = vf_load(scratch->k[d + odd]), k1 = vf_load(scratch->k[d + odd] + 16);
@@ -168,7 +182,8 @@ VEC void attention_softmax(float scale, vf (*s)[2], size_t n_r, size_t n, float 
 
 // acc[r] = acc[r] * alpha[r] + sum_j weights[r][j] * v[j], for n_v vectors from `vec` on.
 VEC void attention_values(const struct attention_view *view, size_t vec, size_t n_v, size_t n_r, size_t n,
-                          const float *alpha, float (*weights)[ATTENTION_TILE], float *acc, const float *v)
+                          const float *alpha, float (*weights)[ATTENTION_TILE], float *acc,
+                          struct attention_scratch *scratch)
 {
     vf sum[VEC_ATTENTION_ROWS][4];
     VEC_UNROLL(8)
@@ -179,7 +194,8 @@ VEC void attention_values(const struct attention_view *view, size_t vec, size_t 
         }
     }
     for (size_t j = 0; j < n; j++) {
-        const float *vj = v + (j * view->n_vecs + vec) * 16;
+        attention_fetch(view, scratch);
+        const float *vj = scratch->v + (j * view->n_vecs + vec) * 16;
         VEC_UNROLL(4)
         for (size_t i = 0; i < n_v; i++) {
             vf vji = vf_load(vj + 16 * i);
@@ -205,15 +221,15 @@ VEC void attention_rows(const struct attention_part *part, const struct attentio
     vf s[VEC_ATTENTION_ROWS][2];
     float alpha[16];
     _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
-    attention_scores(q + row, n_r, view->n_dim, scratch, s);
+    attention_scores(view, q + row, n_r, scratch, s);
     attention_softmax(part->op->scale, s, n_r, n, scratch->max + row, scratch->sum + row, weights, alpha);
     float *acc = scratch->acc + row * view->n_vecs * 16;
     size_t vec = 0;
     for (; vec + 4 <= view->n_vecs; vec += 4) {
-        attention_values(view, vec, 4, n_r, n, alpha, weights, acc, scratch->v);
+        attention_values(view, vec, 4, n_r, n, alpha, weights, acc, scratch);
     }
     for (; vec < view->n_vecs; vec++) {
-        attention_values(view, vec, 1, n_r, n, alpha, weights, acc, scratch->v);
+        attention_values(view, vec, 1, n_r, n, alpha, weights, acc, scratch);
     }
 }
 

@@ -65,6 +65,9 @@ struct attention_scratch {
     _Alignas(64) float acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX]; // [row][head_dim rounded up to 16]
     _Alignas(64) float sum[ATTENTION_ROWS][16];                      // lane-wise sums of the weights
     float max[ATTENTION_ROWS];
+    const unsigned char
+        *fetch[2 * ATTENTION_TILE]; // rows of K and V of the next tile, the first n_fetch not asked for yet
+    size_t n_fetch;
 };
 
 // Rows [first, first + n_rows) of one sequence and K/V head, counted token by token, head by head within the group.
