@@ -535,7 +535,7 @@ static int end_step(const struct run *run, size_t idx)
     int r = 0;
     if (keeps_all(step)) {
         struct strbuf whole = state->held;
-        strbuf_init(&state->held, 0);
+        strbuf_init(&state->held, whole.len_max);
         r = step->kind->push(run, idx, strbuf_str(&whole));
         strbuf_deinit(&whole);
     }

@@ -6,14 +6,16 @@
 
 #include <string.h>
 
+#define STEP_BYTES_MAX (64u << 20) // steps that replace could let a token grow without end, one after the other
+
 void detokenizer_init(struct detokenizer *d, const struct tokenizer *tok, bool skip_special)
 {
     memset(d, 0, sizeof *d);
     d->tok = tok;
     d->skip_special = skip_special;
     for (size_t i = 0; i < DETOKENIZER_STEPS_MAX; i++) {
-        strbuf_init(&d->steps[i].held, 0);
-        strbuf_init(&d->steps[i].text, 0);
+        strbuf_init(&d->steps[i].held, STEP_BYTES_MAX);
+        strbuf_init(&d->steps[i].text, STEP_BYTES_MAX);
     }
 }
 

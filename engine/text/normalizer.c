@@ -17,6 +17,10 @@
 #include <string.h>
 #include <utf8proc.h>
 
+// Steps that replace can let a text grow without end, one after the other; this is more than any sensible file does.
+#define GROWTH_BYTES_MAX (1u << 20)
+#define GROWTH_MAX       32
+
 struct normalizer_step {
     const struct kind *kind;
     struct str pattern, content; // Replace with a String, Prepend (content); owned
@@ -447,6 +451,7 @@ int normalizer_run(const struct normalizer *norm, struct normalizer_scratch *scr
 {
     struct run run = { norm, scratch, keeps_start };
     int turn = 0, ascii = -1; // ascii: -1 not known yet
+    scratch->buffers[0].len_max = scratch->buffers[1].len_max = GROWTH_BYTES_MAX + GROWTH_MAX * text.len;
     for (size_t i = 0; i < norm->n_steps && text.len > 0; i++) {
         const struct normalizer_step *step = &norm->steps[i];
         if (step->kind->keeps_ascii && ascii < 0) {

@@ -26,7 +26,8 @@ struct normalizer_scratch {
 void normalizer_scratch_deinit(struct normalizer_scratch *scratch);
 
 // Normalises one section of well-formed UTF-8. *ret borrows from `text` or from the scratch, until the next call.
-// *keeps_start turns false when characters at the start were removed. 0, -ENOMEM or regex_find's errors.
+// *keeps_start turns false when characters at the start were removed. 0, -ENOMEM, -EFBIG (it grew out of bounds) or
+// regex_find's errors.
 int normalizer_run(const struct normalizer *norm, struct normalizer_scratch *scratch, struct str text, struct str *ret,
                    bool *keeps_start);
 

@@ -36,7 +36,7 @@ struct pretokenizer_step {
     struct str literal; // Split on a string, Metaspace's replacement, CharDelimiterSplit's delimiter; owned
     uint32_t length;    // FixedLength
     bool add_prefix_space, use_regex, individual_digits, split;
-    enum { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER } prepend;
+    enum prepend_scheme { PREPEND_ALWAYS, PREPEND_FIRST, PREPEND_NEVER } prepend;
 };
 
 struct run {
@@ -522,7 +522,7 @@ static int load_metaspace(struct pretokenizer_step *step, const struct json *spe
         return err_set(err, -EINVAL, "%s.prepend_scheme: \"%.*s\" %s", where, STR_ARG(scheme),
                        i == 3 ? "is none of always, first, never" : "contradicts add_prefix_space false");
     }
-    step->prepend = i;
+    step->prepend = (enum prepend_scheme)i;
     step->behaviour = MERGED_WITH_NEXT;
     return r ? r : copy_literal(step, replacement);
 }

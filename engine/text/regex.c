@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MATCH_LIMIT     100000000u
+#define MATCH_LIMIT     10000000u
 #define GROUP_DEPTH_MAX 64
 
 struct regex {

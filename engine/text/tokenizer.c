@@ -114,8 +114,10 @@ int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flag
     encode_deinit(&e);
     if (r < 0) {
         out->len = len;
-        return r == -EINVAL ? r
-                            : err_set(err, r, r == -ENOMEM ? "out of memory" : "a pattern takes too long on this text");
+        const char *why = r == -ENOMEM  ? "out of memory"
+                          : r == -EFBIG ? "the normalized text is too long"
+                                        : "a pattern takes too many steps on this text";
+        return r == -EINVAL ? r : err_set(err, r, "%s", why);
     }
     return 0;
 }

@@ -32,7 +32,9 @@ int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err);
 void tokenizer_free(struct tokenizer *tok);
 
-// Appends the ids of `text` to *out. Ill-formed UTF-8 gives -EINVAL. -ENOMEM. On failure *out keeps its old length.
+// Appends the ids of `text` to *out. Ill-formed UTF-8 gives -EINVAL. -ENOMEM; for a tokenizer.json that is out of the
+// ordinary also -EFBIG (the normalized text grows out of bounds), -E2BIG (a pattern takes too many steps). On failure
+// *out keeps its old length.
 int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flags, struct token_ids *out,
                      struct err *err);
 // Appends the decoding of n ids as one text (decoder steps that concern the beginning of a text apply to the first id).

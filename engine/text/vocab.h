@@ -4,7 +4,8 @@
 
 #include "engine/base/str.h"
 
-#define VOCAB_ID_MAX 0xffffff // largest id that a file may use: bounds the tables
+#define VOCAB_ID_MAX                                                                                                   \
+    0x1fffff // largest id that a file may use: bounds the tables (the largest published are near 300,000)
 
 // Strings by id; an id may be absent. Filled once, then immutable.
 struct vocab_table {

@@ -87,7 +87,7 @@ class Texts:
             token = r.choice(self.added)
             return r.choice((token, " " + token + " ", token[:-1], token + token, "\n" + token + "\t", token.upper(), "a" + token + "b"))
         if kind == 7:
-            return self.tokenizer.decode([r.choice(self.ids)], skip_special_tokens=False)
+            return decode(self.tokenizer, [r.choice(self.ids)], False) or ""
         if kind == 8:
             return r.choice(self.tokens)
         if kind == 9:
@@ -109,9 +109,18 @@ class Texts:
         return [self.rng.choice(odd or self.ids) for _ in range(self.rng.randint(1, 20))]
 
 
+def decode(tokenizer, ids, skip):
+    try:
+        return tokenizer.decode(ids, skip_special_tokens=skip)
+    except BaseException as e:  # the package panics on some inputs (Strip at the end of a short text): no oracle there
+        if type(e).__name__ != "PanicException":
+            raise
+        return None
+
+
 def compare(report, what, inputs, wanted, got):
     for value, want, have in zip(inputs, wanted, got):
-        if want != have:
+        if want is not None and want != have:
             report(what, value, want, have)
 
 
@@ -141,7 +150,7 @@ def fuzz(path, args):
         lists = plain + [texts.id_list() for _ in range(32)] + [texts.byte_ids() for _ in range(32)]
         counts["lists"] += len(lists)
         for name, skip in (("detokenize", False), ("detokenize --skip-special", True)):
-            wanted = tokenizer.decode_batch(lists, skip_special_tokens=skip)
+            wanted = [decode(tokenizer, ids, skip) for ids in lists]
             compare(report, name, lists, wanted, peers[name].ask(lists))
     for peer in peers.values():
         peer.close()
