@@ -13,7 +13,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#define BODY_BYTES_MAX (64u << 20)
+#define BODY_BYTES_MAX    (64u << 20)
+#define WAITING_BYTES_MAX (256u << 20) // of all requests that wait, as they were submitted
 
 // ---- look ---------------------------------------------------------------------------------------------------------
 
@@ -64,9 +65,13 @@ static int refuse(struct tokfs_error *ret, int code, const char *msg)
     return error_export(ret, &err);
 }
 
-static int new_completion(struct tokfs_engine *e, void *user, struct tokfs_completion **ret, struct tokfs_error *err)
+static int new_completion(struct tokfs_engine *e, size_t n_bytes, void *user, struct tokfs_completion **ret,
+                          struct tokfs_error *err)
 {
-    if (e->n_waiting >= e->sizes.max_queued) {
+    if (n_bytes > BODY_BYTES_MAX) {
+        return refuse(err, -EFBIG, "the request is larger than 64 MiB");
+    }
+    if (e->n_waiting >= e->sizes.max_queued || e->waiting_bytes + n_bytes > WAITING_BYTES_MAX) {
         return refuse(err, -EAGAIN, "too many requests are waiting: try again later");
     }
     struct tokfs_completion *c = calloc(1, sizeof(*c));
@@ -75,6 +80,7 @@ static int new_completion(struct tokfs_engine *e, void *user, struct tokfs_compl
     }
     c->engine = e;
     c->user = user;
+    c->n_bytes = n_bytes;
     c->submitted_ns = clock_monotonic_ns();
     *ret = c;
     return 0;
@@ -84,6 +90,7 @@ static void send_to_text(struct tokfs_engine *e, struct tokfs_completion *c, str
 {
     e->n_live++;
     e->n_waiting++;
+    e->waiting_bytes += c->n_bytes;
     e->n_submitted++;
     *ret = c;
     completion_queue_push(&e->work, c);
@@ -92,11 +99,8 @@ static void send_to_text(struct tokfs_engine *e, struct tokfs_completion *c, str
 int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
-    if (len > BODY_BYTES_MAX) {
-        return refuse(err, -EFBIG, "the body is larger than 64 MiB");
-    }
     struct tokfs_completion *c = NULL;
-    int rc = new_completion(engine, user, &c, err);
+    int rc = new_completion(engine, len, user, &c, err);
     if (rc < 0) {
         return rc;
     }
@@ -130,11 +134,8 @@ int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *ids, size_t 
                         const struct tokfs_sampling *sampling, void *user, struct tokfs_completion **ret,
                         struct tokfs_error *err)
 {
-    if (n_ids > BODY_BYTES_MAX / sizeof(*ids)) {
-        return refuse(err, -EFBIG, "the prompt is larger than 64 MiB");
-    }
     struct tokfs_completion *c = NULL;
-    int rc = new_completion(engine, user, &c, err);
+    int rc = new_completion(engine, n_ids > BODY_BYTES_MAX ? n_ids : n_ids * sizeof(*ids), user, &c, err);
     if (rc < 0) {
         return rc;
     }
@@ -191,6 +192,7 @@ static void leave_waiting(struct tokfs_engine *e, struct tokfs_completion *c)
     if (!c->is_started) {
         c->is_started = true;
         e->n_waiting--;
+        e->waiting_bytes -= c->n_bytes;
     }
 }
 

@@ -18,7 +18,8 @@ struct tokfs_completion {
     struct tokfs_engine *engine;
     void *user;
     uint64_t submitted_ns;
-    char *body; // chat JSON, until the text thread has read it; NULL: token ids
+    size_t n_bytes; // as submitted, charged while it waits
+    char *body;     // chat JSON, until the text thread has read it; NULL: token ids
     size_t body_len;
 
     atomic_bool cancel; // set by the caller, looked at by the owner

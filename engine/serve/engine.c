@@ -212,7 +212,7 @@ void tokfs_engine_close(struct tokfs_engine *engine)
     engine_stop_text_threads(engine);
     drain(engine);
     engine_stop_engine_thread(engine);
-    assert(engine->n_live == 0 && engine->n_waiting == 0);
+    assert(engine->n_live == 0 && engine->n_waiting == 0 && engine->waiting_bytes == 0);
     if (engine->has_runner) {
         runner_deinit(&engine->runner);
     }

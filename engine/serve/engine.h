@@ -47,6 +47,7 @@ struct tokfs_engine {
 
     // Caller thread.
     size_t n_live;                   // completions whose memory is not free yet
+    size_t waiting_bytes;            // charged by those that wait
     size_t n_waiting;                // of them, those neither started nor over, as far as events told
     struct tokfs_error polled_error; // of the FAILED event polled last
     uint64_t n_submitted;

@@ -81,10 +81,10 @@ TOKFS_API void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct 
 
 // ---- requests ------------------------------------------------------------------------------------------------------
 
-// A chat-completions body (UTF-8 JSON). Only -ENOMEM, -EAGAIN (max_queued are waiting) and -EFBIG (64 MiB) are told at
-// once; whether it is accepted is told by the first event: ACCEPTED, or FAILED with the reason (-EINVAL bad JSON or
-// value, -EOPNOTSUPP a field that cannot be honoured, -ENOENT another model, -E2BIG the prompt leaves no room for one
-// token in the context, -ENOMEM). `user` comes back in each event. The bytes are copied.
+// A chat-completions body (UTF-8 JSON). Only -ENOMEM, -EAGAIN (max_queued requests or 256 MiB of them are waiting) and
+// -EFBIG (64 MiB) are told at once; whether it is accepted is told by the first event: ACCEPTED, or FAILED with the
+// reason (-EINVAL bad JSON or value, -EOPNOTSUPP a field that cannot be honoured, -ENOENT another model, -E2BIG the
+// prompt leaves no room for one token in the context, -ENOMEM). `user` comes back in each event. The bytes are copied.
 TOKFS_API int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                                 struct tokfs_completion **ret, struct tokfs_error *err);
 

@@ -1,7 +1,7 @@
 // The built-in model through the engine: chats asked together are answered as each alone, and they are answers.
 #include "tests/serve/engine_test.h"
 
-#define N_CHATS 24
+#define N_CHATS 16
 
 static char model_dir[512];
 

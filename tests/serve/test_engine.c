@@ -208,6 +208,29 @@ static void test_engine_full_queue_is_eagain_until_one_leaves(void **state)
     free(a);
 }
 
+static void test_engine_bytes_that_wait_are_bounded(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    const size_t n_ids = (60u << 20) / sizeof(int32_t);
+    int32_t *ids = calloc(n_ids, sizeof(*ids));
+    struct answer *a = answers_new(5);
+    struct tokfs_error error;
+    for (int i = 0; i < 4; i++) { // refused soon, but waiting until that is polled
+        assert_int_equal(tokfs_submit_tokens(engine, ids, n_ids, NULL, &a[i], &a[i].completion, &error), 0);
+    }
+    assert_int_equal(tokfs_submit_tokens(engine, ids, n_ids, NULL, &a[4], &a[4].completion, &error), -EAGAIN);
+    assert_int_equal(tokfs_submit_tokens(engine, ids, SIZE_MAX / 2, NULL, &a[4], &a[4].completion, &error), -EFBIG);
+    engine_test_finish(engine, a, 4);
+    assert_int_equal(a[3].error.code, -E2BIG);
+    assert_int_equal(tokfs_submit_tokens(engine, ids, n_ids, NULL, &a[4], &a[4].completion, &error), 0);
+    engine_test_finish(engine, &a[4], 1);
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(a);
+    free(ids);
+}
+
 // ---- cancel ----
 
 static void test_engine_cancel_stops_in_every_state(void **state)
@@ -477,6 +500,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_engine_refuses_what_cannot_run),
         cmocka_unit_test(test_engine_open_errors_name_the_reason),
         cmocka_unit_test(test_engine_full_queue_is_eagain_until_one_leaves),
+        cmocka_unit_test(test_engine_bytes_that_wait_are_bounded),
         cmocka_unit_test(test_engine_cancel_stops_in_every_state),
         cmocka_unit_test(test_engine_freed_completions_are_silent),
         cmocka_unit_test(test_engine_random_work_is_answered_as_alone),

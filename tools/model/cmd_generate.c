@@ -41,11 +41,11 @@ struct generation {
     uint64_t n_read, n_printed;
     struct strbuf input; // read and not yet a whole line
     bool is_at_end;
+    bool is_queue_full; // the engine refused the next line: it waits, and so does the input
     bool has_failed;
 };
 
-// ---- requests
-// --------------------------------------------------------------------------------------------------------
+// ---- requests -----------------------------------------------------------------------------------------------------
 
 static int take_ids(const struct json *list, struct token_ids *ids, struct err *err)
 {
@@ -127,6 +127,12 @@ static void set_error(struct item *item, const struct err *err)
     item->is_done = item->is_failed = true;
 }
 
+static void take_submitted(struct generation *g, struct item *item, int rc)
+{
+    g->is_queue_full = rc == -EAGAIN;
+    item->is_done = item->is_failed = rc < 0;
+}
+
 // {"input_ids": [...], "sampling_params": {...}}
 static int submit_ids(struct generation *g, struct item *item, const struct json *body, struct err *err)
 {
@@ -146,17 +152,19 @@ static int submit_ids(struct generation *g, struct item *item, const struct json
         key = json_next(value);
     }
     if (rc == 0) {
-        rc = tokfs_submit_tokens(g->engine, ids.ids, ids.len, &sampling, item, &item->completion, &item->error);
-        item->is_done = item->is_failed = rc < 0;
-        rc = 0;
+        take_submitted(
+            g, item,
+            tokfs_submit_tokens(g->engine, ids.ids, ids.len, &sampling, item, &item->completion, &item->error));
     }
     token_ids_deinit(&ids);
     return rc;
 }
 
-static void submit_line(struct generation *g, struct str line)
+// False: the engine's queue is full, the line is to be submitted again later.
+static bool submit_line(struct generation *g, struct str line)
 {
-    struct item *item = &g->items[g->n_read++ % RUNNING_MAX];
+    struct item *item = &g->items[g->n_read % RUNNING_MAX];
+    g->is_queue_full = false;
     *item = (struct item){ .is_chat = true };
     strbuf_init(&item->text, 0);
     struct arena arena;
@@ -169,14 +177,16 @@ static void submit_line(struct generation *g, struct str line)
         if (submit_ids(g, item, body, &err) < 0) {
             set_error(item, &err);
         }
-    } else if (tokfs_submit_chat(g->engine, line.ptr, line.len, item, &item->completion, &item->error) < 0) {
-        item->is_done = item->is_failed = true;
+    } else {
+        take_submitted(g, item,
+                       tokfs_submit_chat(g->engine, line.ptr, line.len, item, &item->completion, &item->error));
     }
     arena_deinit(&arena);
+    g->n_read += !g->is_queue_full;
+    return !g->is_queue_full;
 }
 
-// ---- input
-// -----------------------------------------------------------------------------------------------------------
+// ---- input --------------------------------------------------------------------------------------------------------
 
 static bool has_place(const struct generation *g)
 {
@@ -193,13 +203,15 @@ static void submit_lines(struct generation *g)
             break;
         }
         struct str line = str_take(rest, end ? (size_t)(end - rest.ptr) : rest.len);
-        rest = str_skip(rest, line.len + (end ? 1 : 0));
-        if (str_trim(line).len > 0) {
-            submit_line(g, str_trim(line));
+        if (str_trim(line).len > 0 && !submit_line(g, str_trim(line))) {
+            break;
         }
+        rest = str_skip(rest, line.len + (end ? 1 : 0));
     }
-    memmove(g->input.ptr, rest.ptr, rest.len);
-    g->input.len = rest.len;
+    if (rest.len < g->input.len) {
+        memmove(g->input.ptr, rest.ptr, rest.len);
+        g->input.len = rest.len;
+    }
 }
 
 // 0, or the exit status.
@@ -217,8 +229,7 @@ static int read_input(struct generation *g)
     return 0;
 }
 
-// ---- answers
-// ---------------------------------------------------------------------------------------------------------
+// ---- answers ------------------------------------------------------------------------------------------------------
 
 static void take_event(struct generation *g)
 {
@@ -332,7 +343,7 @@ static int generate(struct generation *g)
 {
     int status = 0;
     while (status == 0 && !(g->is_at_end && g->input.len == 0 && g->n_printed == g->n_read)) {
-        bool wants_input = !g->is_at_end && has_place(g);
+        bool wants_input = !g->is_at_end && has_place(g) && !g->is_queue_full;
         struct pollfd fds[] = { { .fd = tokfs_engine_fd(g->engine), .events = POLLIN },
                                 { .fd = wants_input ? STDIN_FILENO : -1, .events = POLLIN } };
         if (poll(fds, 2, -1) < 0 && errno != EINTR) {
@@ -347,8 +358,7 @@ static int generate(struct generation *g)
     return status;
 }
 
-// ---- command
-// ---------------------------------------------------------------------------------------------------------
+// ---- command ------------------------------------------------------------------------------------------------------
 
 static int run_engine(const struct command *command, const struct tokfs_engine_options *options)
 {
