@@ -9,6 +9,7 @@
 
 struct bench_options {
     const char *model;    // Hugging Face directory; NULL: a random model of `shape` is made and removed again
+    const char *text;     // tokenize: a file; NULL: a made-up text
     const char *shape;    // as for tokfs-model random
     const char *dtype;    // f32, f16, bf16
     const char *isa;      // NULL: the best there is
@@ -54,6 +55,7 @@ void bench_program_path(const char *name, char *ret, size_t size);
 // Workloads: 0 or -errno with err.
 int bench_decode(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_prefill(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_tokenize(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mount(const struct bench_options *options, struct bench_report *report, struct err *err);
 
 #endif

@@ -21,6 +21,10 @@ static const struct workload workloads[] = {
       "tokens/s of one prompt",
       { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 1, .prompt_tokens = 512, .max_tokens = 1, .n_rounds = 5 },
       bench_prefill },
+    { "tokenize",
+      "time to load a tokenizer, bytes/s of encoding and tokens/s of decoding, on one thread",
+      { .shape = "llama-15m", .dtype = "bf16", .n_rounds = 5 },
+      bench_tokenize },
     { "mount",
       "through a real mount: delay from sampling to a blocked reader's return, requests/s",
       { .shape = "llama-15m",
@@ -44,6 +48,7 @@ static void print_help(FILE *out)
     fprintf(out,
             "\nOptions:\n"
             "  --model DIR       Hugging Face directory to run on\n"
+            "  --text FILE       tokenize: the text (default: a made-up one of 1 MB)\n"
             "  --shape NAME      or a random model of this shape: llama-15m (default), llama-1b, qwen-0.5b, llama-8b\n"
             "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
             "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
@@ -58,7 +63,18 @@ static void print_help(FILE *out)
             "  --help, --version\n");
 }
 
-enum { OPT_HELP = 256, OPT_VERSION, OPT_MODEL, OPT_SHAPE, OPT_DTYPE, OPT_ISA, OPT_JSON, OPT_SECONDS, OPT_COUNT };
+enum {
+    OPT_HELP = 256,
+    OPT_VERSION,
+    OPT_MODEL,
+    OPT_SHAPE,
+    OPT_DTYPE,
+    OPT_ISA,
+    OPT_JSON,
+    OPT_SECONDS,
+    OPT_TEXT,
+    OPT_COUNT
+};
 
 // Options whose value is a count: --name N into a member of struct bench_options.
 static const struct count_option {
@@ -94,6 +110,7 @@ static int set_option(struct bench_options *options, int opt, const char *text)
     }
     switch (opt) {
     case OPT_MODEL: options->model = text; return 0;
+    case OPT_TEXT: options->text = text; return 0;
     case OPT_SHAPE: options->shape = text; return 0;
     case OPT_DTYPE: options->dtype = text; return 0;
     case OPT_ISA: options->isa = text; return 0;
@@ -112,16 +129,18 @@ static int set_option(struct bench_options *options, int opt, const char *text)
 // 0 go on, 1 done (help, version), -EINVAL said on stderr.
 static int parse_options(int argc, char **argv, struct bench_options *options)
 {
-    struct option longopts[16 + N_COUNTS] = {
+    enum { N_OTHERS = 9 }; // besides the counts
+    struct option longopts[N_OTHERS + N_COUNTS + 1] = {
         { "help", no_argument, NULL, OPT_HELP },         { "version", no_argument, NULL, OPT_VERSION },
         { "model", required_argument, NULL, OPT_MODEL }, { "shape", required_argument, NULL, OPT_SHAPE },
         { "dtype", required_argument, NULL, OPT_DTYPE }, { "isa", required_argument, NULL, OPT_ISA },
         { "json", no_argument, NULL, OPT_JSON },         { "seconds", required_argument, NULL, OPT_SECONDS },
+        { "text", required_argument, NULL, OPT_TEXT },
     };
     int opt;
 
     for (size_t i = 0; i < N_COUNTS; i++) {
-        longopts[8 + i] = (struct option){ counts[i].name, required_argument, NULL, OPT_COUNT + (int)i };
+        longopts[N_OTHERS + i] = (struct option){ counts[i].name, required_argument, NULL, OPT_COUNT + (int)i };
     }
     while ((opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
         if (opt == OPT_HELP) {
