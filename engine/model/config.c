@@ -16,6 +16,8 @@
 #define CONFIG_FILE     "config.json"
 #define GENERATION_FILE "generation_config.json"
 #define DIM_MAX         (1u << 24) // largest width, vocabulary or context that is believed
+#define HEAD_DIM_MAX    4096
+#define POSITIVE_MIN    1e-15 // real-valued fields lie between it and its inverse: quotients of two stay finite in f32
 
 enum presence { NEVER, ALWAYS, BY_CONFIG };
 // When the field sliding_window limits attention: never; whenever it is a number; only with use_sliding_window.
@@ -139,8 +141,8 @@ static int get_positive(const struct reader *r, const char *key, double fallback
         return 0;
     }
     double value = v->type == JSON_NUMBER ? json_get_double(v) : 0;
-    if (!(value > 0) || !isfinite(value)) {
-        return wrong_value(r, key, v, "a number above 0");
+    if (!(value >= POSITIVE_MIN && value <= 1 / POSITIVE_MIN)) {
+        return wrong_value(r, key, v, "a number from 1e-15 to 1e15");
     }
     *ret = value;
     return 0;
@@ -179,9 +181,11 @@ static int find_architecture(const struct reader *r, const struct architecture *
     const struct json *list = get(r->object, "architectures");
     const struct json *name = list && list->type == JSON_ARRAY ? json_at(list, 0) : NULL;
     const struct json *type = get(r->object, "model_type");
-    if ((list && (!name || name->type != JSON_STRING)) || (type && type->type != JSON_STRING)) {
-        return name && name->type == JSON_STRING ? wrong_value(r, "model_type", type, "a string")
-                                                 : wrong_value(r, "architectures", list, "a list of strings");
+    if (list && (!name || name->type != JSON_STRING)) {
+        return wrong_value(r, "architectures", list, "a list of strings");
+    }
+    if (type && type->type != JSON_STRING) {
+        return wrong_value(r, "model_type", type, "a string");
     }
     if (!name && !type) {
         return missing(r, "architectures");
@@ -274,7 +278,7 @@ static int parse_shape(const struct reader *r, const struct architecture *arch, 
     uint32_t n_kv_heads = arch->kv_heads_default ? arch->kv_heads_default : c->n_heads;
     uint32_t head_dim = c->n_embd / c->n_heads;
     if ((rc = get_u32(r, "num_key_value_heads", 4096, n_kv_heads, &c->n_kv_heads)) < 0 ||
-        (rc = get_u32(r, "head_dim", 4096, head_dim, &c->head_dim)) < 0) {
+        (rc = get_u32(r, "head_dim", HEAD_DIM_MAX, head_dim, &c->head_dim)) < 0) {
         return rc;
     }
     if (c->n_heads % c->n_kv_heads != 0) {
@@ -286,6 +290,11 @@ static int parse_shape(const struct reader *r, const struct architecture *arch, 
         return err_set_param(r->err, -EINVAL, "hidden_size",
                              "%s: hidden_size %" PRIu32 " is not a multiple of num_attention_heads %" PRIu32, r->file,
                              c->n_embd, c->n_heads);
+    }
+    if (c->head_dim > HEAD_DIM_MAX) {
+        return err_set_param(r->err, -EINVAL, "hidden_size",
+                             "%s: hidden_size %" PRIu32 " / num_attention_heads %" PRIu32 " gives heads longer than %d",
+                             r->file, c->n_embd, c->n_heads, HEAD_DIM_MAX);
     }
     if (c->head_dim % 2 != 0) {
         return err_set_param(r->err, -EINVAL, "head_dim", "%s: head_dim %" PRIu32 " is odd: rope rotates pairs",
@@ -347,7 +356,7 @@ static int parse_llama3_scaling(const struct reader *r, const struct reader *sca
         (rc = get_u32(r, "original_max_position_embeddings", DIM_MAX, n_ctx_original, &ret->rope.n_ctx_original)) < 0) {
         return rc;
     }
-    if (ret->rope.high_freq_factor <= ret->rope.low_freq_factor) {
+    if (ret->rope.high_freq_factor < 1.001 * ret->rope.low_freq_factor) { // their difference divides
         return err_set_param(scaling->err, -EINVAL, "high_freq_factor",
                              "%s: high_freq_factor %g must be above low_freq_factor %g", scaling->file,
                              ret->rope.high_freq_factor, ret->rope.low_freq_factor);

@@ -375,7 +375,7 @@ static int open_files(struct safetensors *st, const char *dir, struct err *err)
             rc = read_header(st, i, err);
         }
     }
-    if (rc == 0) {
+    if (rc == 0 && st->n_tensors > 0) {
         qsort(st->tensors, st->n_tensors, sizeof(*st->tensors), by_place);
         rc = index_names(st, err); // before the tiling: a name given twice at one place is not an overlap
     }

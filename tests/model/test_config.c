@@ -159,6 +159,7 @@ static void test_config_bad_field_is_named(void **state)
         { "\"bos_token_id\": 512", -EINVAL, "bos_token_id" },
         { "\"architectures\": \"LlamaForCausalLM\"", -EINVAL, "architectures must be a list of strings" },
         { "\"model_type\": 5", -EINVAL, "model_type must be a string" },
+        { "\"architectures\": null, \"model_type\": 5", -EINVAL, "model_type must be a string" },
         { "\"architectures\": [\"MambaForCausalLM\"], \"model_type\": \"mamba\"", -EOPNOTSUPP, "MambaForCausalLM" },
         { "\"model_type\": \"mistral\"", -EOPNOTSUPP, "model_type mistral" },
         { "\"hidden_act\": \"gelu\"", -EOPNOTSUPP, "hidden_act \"gelu\"" },
@@ -174,6 +175,10 @@ static void test_config_bad_field_is_named(void **state)
         { "\"rope_parameters\": {\"full_attention\": {}, \"rope_type\": \"longrope\"}", -EOPNOTSUPP, "longrope" },
         { "\"rope_parameters\": {\"partial_rotary_factor\": 0.25}", -EOPNOTSUPP, "partial_rotary_factor" },
         { "\"rope_theta\": 0", -EINVAL, "rope_theta" },
+        { "\"rope_theta\": 1e-320", -EINVAL, "rope_theta must be a number from 1e-15 to 1e15" },
+        { "\"hidden_size\": 40000", -EINVAL, "gives heads longer than 4096" },
+        { "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
+          -EINVAL, "high_freq_factor 4 must be above low_freq_factor 4" },
         { "\"model_type\": \"mistral\", \"architectures\": [\"MistralForCausalLM\"],"
           "\"max_position_embeddings\": 8192",
           -EOPNOTSUPP, "sliding_window 4096 (the default)" },

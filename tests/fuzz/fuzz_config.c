@@ -1,0 +1,66 @@
+// Properties of config.json's reader on any bytes: it refuses with a reason, or gives a config within the bounds that
+// the loader and the step rely on.
+#include "engine/model/config.h"
+#include "tests/fuzz/fuzz.h"
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHAPE                                                                                                          \
+    "\"hidden_size\":64,\"intermediate_size\":172,\"num_hidden_layers\":5,\"num_attention_heads\":8,"                  \
+    "\"num_key_value_heads\":4,\"vocab_size\":512,\"max_position_embeddings\":512,\"rms_norm_eps\":1e-05"
+
+const struct str fuzz_seeds[] = {
+    STR("{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"," SHAPE
+        ",\"head_dim\":8,\"eos_token_id\":[2,3],\"bos_token_id\":1,\"tie_word_embeddings\":true,\"torch_dtype\":"
+        "\"bfloat16\","
+        "\"rope_theta\":10000.0,\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":32.0,\"low_freq_factor\":1.0,"
+        "\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}}"),
+    STR("{\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\"," SHAPE
+        ",\"use_sliding_window\":false,\"sliding_window\":4096,\"dtype\":\"float32\",\"layer_types\":[\"full_"
+        "attention\"],"
+        "\"rope_parameters\":{\"rope_type\":\"linear\",\"rope_theta\":1e6,\"factor\":2.5}}"),
+    STR("{\"model_type\":\"mistral\"," SHAPE ",\"hidden_act\":\"silu\",\"attention_bias\":false,\"mlp_bias\":null}"),
+    { NULL, 0 },
+};
+
+const struct str fuzz_words[] = {
+    STR("null"),  STR("true"),          STR("false"),           STR("-1"),       STR("0"),           STR("1e308"),
+    STR("0.5"),   STR("16777216"),      STR("4294967297"),      STR("[]"),       STR("{}"),          STR("\"silu\""),
+    STR("[2,2]"), STR("\"head_dim\":"), STR("\"rope_theta\":"), STR("\"yarn\""), STR("\"default\""), STR("1e-320"),
+    { NULL, 0 },
+};
+
+static void check(const struct model_config *c)
+{
+    assert(c->n_vocab > 0 && c->n_embd > 0 && c->n_ff > 0 && c->n_layers > 0 && c->n_ctx_max > 0);
+    assert(c->n_kv_heads > 0 && c->n_heads % c->n_kv_heads == 0);
+    assert(c->head_dim > 0 && c->head_dim % 2 == 0 && c->head_dim <= 4096);
+    assert(c->n_eos <= MODEL_EOS_MAX && c->bos_id < (int64_t)c->n_vocab);
+    for (uint32_t i = 0; i < c->n_eos; i++) {
+        assert(c->eos_ids[i] >= 0 && (uint32_t)c->eos_ids[i] < c->n_vocab);
+    }
+    assert(model_config_n_params(c) > 0);
+    float inv_freq[2048], scale;
+    model_config_rope_frequencies(c, inv_freq, &scale);
+    for (uint32_t i = 0; i < c->head_dim / 2; i++) {
+        assert(isfinite(inv_freq[i]));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str text = { (const char *)data, size };
+    struct model_config config;
+    struct err err = { 0 };
+    int rc = model_config_parse(text, STR(""), &config, &err);
+    assert(rc == 0 ? err.code == 0 : rc == err.code && err.msg[0] != 0);
+    if (rc == 0) {
+        check(&config);
+        struct model_config with_generation;
+        rc = model_config_parse(text, text, &with_generation, &err); // adds no end token that is not there already
+        assert(rc == 0 && with_generation.n_eos == config.n_eos);
+    }
+    return 0;
+}
