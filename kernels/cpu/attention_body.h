@@ -18,15 +18,16 @@ struct attention_view {
     size_t n_dim, n_vecs;         // head_dim; vectors of 16 that hold it
 };
 
-VEC struct attention_view attention_view_of(const struct attention_part *part)
+// Of head `h` of the part.
+VEC struct attention_view attention_view_of(const struct attention_part *part, size_t h)
 {
     const struct kv_layout *kv = part->op->kv;
     size_t head_bytes = kv->page_tokens * kv->head_dim * dtype_bytes(kv->dtype);
     const unsigned char *base =
         (const unsigned char *)part->op->pool + part->op->layer * 2 * kv->n_kv_heads * head_bytes;
     return (struct attention_view){
-        .k = base + part->kv_head * head_bytes,
-        .v = base + (kv->n_kv_heads + part->kv_head) * head_bytes,
+        .k = base + (part->kv_head + h) * head_bytes,
+        .v = base + (kv->n_kv_heads + part->kv_head + h) * head_bytes,
         .row_bytes = kv->head_dim * dtype_bytes(kv->dtype),
         .page_shift = (size_t)__builtin_ctzll(kv->page_tokens),
         .page_mask = kv->page_tokens - 1,
@@ -79,21 +80,10 @@ VEC void attention_transpose_pairs(const unsigned char *k, const size_t *offset,
     }
 }
 
-// Widens K (transposed) and V of n positions from t0 on into scratch; what lies past n is left as it was and never
-// used. Meanwhile fetches those of the n_next positions after them: rows of a page are short, and pages lie anywhere.
-VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part, const struct attention_view *view,
-                             size_t t0, size_t n, size_t n_next, struct attention_scratch *scratch)
+// Widens K (transposed) and V of n positions into scratch; what lies past n is left as it was and never used.
+VEC void attention_load_tile(enum dtype dtype, const struct attention_view *view, const size_t *offset, size_t n,
+                             struct attention_scratch *scratch)
 {
-    size_t offset[ATTENTION_TILE], next[ATTENTION_TILE];
-    attention_offsets(part, view, t0, n, offset);
-    if (n_next > 0) {
-        attention_offsets(part, view, t0 + ATTENTION_TILE, n_next, next);
-        for (size_t j = 0; j < n_next; j++) {
-            scratch->fetch[j] = view->k + next[j];
-            scratch->fetch[n_next + j] = view->v + next[j];
-        }
-    }
-    scratch->n_fetch = 2 * n_next;
     for (size_t j = 0; j < n; j++) {
         for (size_t i = 0; i < view->n_vecs; i++) {
             size_t n_lanes = view->n_dim - 16 * i < 16 ? view->n_dim - 16 * i : 16;
@@ -114,12 +104,24 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_part *part
     }
 }
 
+// Makes the rows of a tile of n positions what attention_fetch asks for.
+VEC void attention_plan_fetch(const struct attention_view *view, const size_t *offset, size_t n,
+                              struct attention_scratch *scratch)
+{
+    for (size_t j = 0; j < n; j++) {
+        scratch->fetch[j] = view->k + offset[j];
+        scratch->fetch[n + j] = view->v + offset[j];
+    }
+    scratch->n_fetch = 2 * n;
+    scratch->n_fetched = 0;
+}
+
 // One row of K or V of the next tile, if there is one left to fetch. Called from the inner loops, which spreads the
 // lines over the whole tile: a core can wait for a dozen or so at a time, and stalls when asked for more.
 VEC void attention_fetch(const struct attention_view *view, struct attention_scratch *scratch)
 {
-    if (scratch->n_fetch > 0) {
-        const unsigned char *row = scratch->fetch[--scratch->n_fetch];
+    if (scratch->n_fetched < scratch->n_fetch) {
+        const unsigned char *row = scratch->fetch[scratch->n_fetched++];
         for (size_t at = 0; at < view->row_bytes; at += 64) {
             vec_prefetch(row + at);
         }
@@ -233,11 +235,12 @@ VEC void attention_rows(const struct attention_part *part, const struct attentio
     }
 }
 
-// All rows of the part against the loaded tile at t0; rows that see equally many of its positions go together.
+// The rows of head h of the part against its loaded tile at t0; rows that see equally many of its positions go
+// together.
 static void attention_tile(const struct attention_part *part, const struct attention_view *view, const float *const *q,
-                           size_t t0, struct attention_scratch *scratch)
+                           size_t t0, size_t h, struct attention_scratch *scratch)
 {
-    size_t group = part->op->n_heads / part->op->kv->n_kv_heads;
+    size_t group = part->op->n_heads / part->op->kv->n_kv_heads, base = h * part->n_rows;
     for (size_t row = 0; row < part->n_rows;) {
         size_t token = (part->first + row) / group;
         size_t pos = part->seq->pos + token;
@@ -250,24 +253,32 @@ static void attention_tile(const struct attention_part *part, const struct atten
         }
         while (row < end) {
             if (end - row >= VEC_ATTENTION_ROWS) {
-                attention_rows(part, view, q, row, VEC_ATTENTION_ROWS, n, scratch);
+                attention_rows(part, view, q, base + row, VEC_ATTENTION_ROWS, n, scratch);
                 row += VEC_ATTENTION_ROWS;
             } else {
-                attention_rows(part, view, q, row, 1, n, scratch);
+                attention_rows(part, view, q, base + row, 1, n, scratch);
                 row++;
             }
         }
     }
 }
 
+// Where row `row` of the part stands: row of the batch and query head.
+VEC void attention_place(const struct attention_part *part, size_t row, size_t *ret_batch_row, size_t *ret_head)
+{
+    size_t group = part->op->n_heads / part->op->kv->n_kv_heads;
+    size_t in_head = part->first + row % part->n_rows;
+    *ret_batch_row = part->seq->row + in_head / group;
+    *ret_head = (part->kv_head + row / part->n_rows) * group + in_head % group;
+}
+
 static void attention_finish(const struct attention_part *part, const struct attention_view *view,
                              const struct attention_scratch *scratch)
 {
-    const struct op_attention *op = part->op;
-    size_t group = op->n_heads / op->kv->n_kv_heads;
-    for (size_t row = 0; row < part->n_rows; row++) {
-        size_t token = (part->first + row) / group, head = part->kv_head * group + (part->first + row) % group;
-        float *out = op->out + ((part->seq->row + token) * op->n_heads + head) * view->n_dim;
+    for (size_t row = 0; row < part->n_heads * part->n_rows; row++) {
+        size_t batch_row, head;
+        attention_place(part, row, &batch_row, &head);
+        float *out = part->op->out + (batch_row * part->op->n_heads + head) * view->n_dim;
         const float *acc = scratch->acc + row * view->n_vecs * 16;
         vf sum = vf_set1(vf_reduce_add(vf_load(scratch->sum[row])));
         for (size_t i = 0; i < view->n_dim; i += 16) {
@@ -276,30 +287,51 @@ static void attention_finish(const struct attention_part *part, const struct att
     }
 }
 
+static void attention_begin(const struct attention_part *part, const struct attention_view *view, const float **q,
+                            struct attention_scratch *scratch)
+{
+    const struct op_attention *op = part->op;
+    size_t row_floats = (op->n_heads + 2 * op->kv->n_kv_heads) * view->n_dim;
+    size_t n_rows = part->n_heads * part->n_rows;
+    for (size_t row = 0; row < n_rows; row++) {
+        size_t batch_row, head;
+        attention_place(part, row, &batch_row, &head);
+        q[row] = op->qkv + batch_row * row_floats + head * view->n_dim;
+        scratch->max[row] = -INFINITY;
+    }
+    memset(scratch->acc, 0, n_rows * view->n_vecs * 16 * sizeof(float));
+    memset(scratch->sum, 0, n_rows * sizeof(scratch->sum[0]));
+    scratch->n_fetch = scratch->n_fetched = 0;
+}
+
 static void attention(const struct attention_part *part, struct attention_scratch *scratch)
 {
     const struct op_attention *op = part->op;
-    struct attention_view view = attention_view_of(part);
-    size_t group = op->n_heads / op->kv->n_kv_heads;
-    size_t row_floats = (op->n_heads + 2 * op->kv->n_kv_heads) * view.n_dim;
+    struct attention_view view = attention_view_of(part, 0);
     const float *q[ATTENTION_ROWS];
-    for (size_t row = 0; row < part->n_rows; row++) {
-        size_t token = (part->first + row) / group, head = part->kv_head * group + (part->first + row) % group;
-        q[row] = op->qkv + (part->seq->row + token) * row_floats + head * view.n_dim;
-        scratch->max[row] = -INFINITY;
-    }
-    memset(scratch->acc, 0, part->n_rows * view.n_vecs * 16 * sizeof(float));
-    memset(scratch->sum, 0, part->n_rows * sizeof(scratch->sum[0]));
-    size_t n_pos = part->seq->pos + (part->first + part->n_rows - 1) / group + 1;
-    for (size_t t0 = 0; t0 < n_pos; t0 += ATTENTION_TILE) {
-        size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE, left = n_pos - t0 - n;
-        size_t n_next = left < ATTENTION_TILE ? left : ATTENTION_TILE;
-        switch (op->kv->dtype) {
-        case DTYPE_F32: attention_load_tile(DTYPE_F32, part, &view, t0, n, n_next, scratch); break;
-        case DTYPE_F16: attention_load_tile(DTYPE_F16, part, &view, t0, n, n_next, scratch); break;
-        case DTYPE_BF16: attention_load_tile(DTYPE_BF16, part, &view, t0, n, n_next, scratch); break;
+    attention_begin(part, &view, q, scratch);
+    size_t n_pos = part->seq->pos + (part->first + part->n_rows - 1) / (op->n_heads / op->kv->n_kv_heads) + 1;
+    size_t offset[2][ATTENTION_TILE]; // of this tile and the next
+    size_t n = n_pos < ATTENTION_TILE ? n_pos : ATTENTION_TILE, n_next;
+    attention_offsets(part, &view, 0, n, offset[0]);
+    for (size_t t0 = 0; t0 < n_pos; t0 += ATTENTION_TILE, n = n_next) {
+        n_next = n_pos - t0 - n < ATTENTION_TILE ? n_pos - t0 - n : ATTENTION_TILE;
+        if (n_next > 0) {
+            attention_offsets(part, &view, t0 + ATTENTION_TILE, n_next, offset[1]);
         }
-        attention_tile(part, &view, q, t0, scratch);
+        for (size_t h = 0; h < part->n_heads; h++) {
+            bool is_last = h + 1 == part->n_heads;
+            struct attention_view next = attention_view_of(part, is_last ? 0 : h + 1);
+            view = attention_view_of(part, h);
+            switch (op->kv->dtype) {
+            case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
+            case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
+            case DTYPE_BF16: attention_load_tile(DTYPE_BF16, &view, offset[0], n, scratch); break;
+            }
+            attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
+            attention_tile(part, &view, q, t0, h, scratch);
+        }
+        memcpy(offset[0], offset[1], sizeof(offset[0]));
     }
     attention_finish(part, &view, scratch);
 }

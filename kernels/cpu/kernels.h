@@ -65,16 +65,17 @@ struct attention_scratch {
     _Alignas(64) float acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX]; // [row][head_dim rounded up to 16]
     _Alignas(64) float sum[ATTENTION_ROWS][16];                      // lane-wise sums of the weights
     float max[ATTENTION_ROWS];
-    const unsigned char
-        *fetch[2 * ATTENTION_TILE]; // rows of K and V of the next tile, the first n_fetch not asked for yet
-    size_t n_fetch;
+    const unsigned char *fetch[2 * ATTENTION_TILE]; // K and V rows of the tile after this one
+    size_t n_fetch, n_fetched;                      // how many there are, and have been asked for
 };
 
-// Rows [first, first + n_rows) of one sequence and K/V head, counted token by token, head by head within the group.
+// Rows [first, first + n_rows) of one sequence under each of n_heads K/V heads, counted token by token, query head by
+// query head within the group; n_heads * n_rows <= ATTENTION_ROWS. The heads of a page lie side by side, so that a
+// worker that takes several reads longer runs.
 struct attention_part {
     const struct op_attention *op;
     const struct batch_seq *seq;
-    size_t kv_head;
+    size_t kv_head, n_heads;
     size_t first, n_rows;
 };
 
