@@ -103,12 +103,25 @@ static int take_jinja(struct str text, struct chat_format *format, struct err *e
     return chat_template_compile(text, &format->tmpl, err);
 }
 
+static int take_generation(struct str text, struct chat_format *format, struct err *err)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    int rc = sampling_defaults_parse(&arena, text, &format->sampling, err);
+    arena_deinit(&arena);
+    return rc;
+}
+
 int chat_format_load(const char *dir, struct chat_format *ret, struct err *err)
 {
     struct chat_format format = { 0 };
+    sampling_params_default(&format.sampling);
     int rc = take_file(dir, "chat_template.jinja", take_jinja, &format, err);
     if (rc == 0) {
         rc = take_file(dir, "tokenizer_config.json", take_config, &format, err);
+    }
+    if (rc == 0) {
+        rc = take_file(dir, "generation_config.json", take_generation, &format, err);
     }
     if (rc < 0) {
         chat_format_deinit(&format);

@@ -1,4 +1,5 @@
-// How a model writes a chat as text: its templates and the special tokens that they name, from the model's directory.
+// How a model wants to be talked to: its chat templates, the special tokens that they name and the sampling parameters
+// that its authors chose, from the model's directory.
 #ifndef TOKFS_SERVE_CHAT_FORMAT_H
 #define TOKFS_SERVE_CHAT_FORMAT_H
 
@@ -8,11 +9,13 @@
 struct chat_format {
     struct chat_template *tmpl;                          // NULL: the model has none
     struct chat_template *tool_tmpl;                     // for requests with tools; NULL: tmpl serves both
+    struct sampling_params sampling;                     // what a request does not say
     char *bos_token, *eos_token, *unk_token, *pad_token; // NULL: the model names none
 };
 
 // From DIR/tokenizer_config.json (chat_template: a text, or a list of named ones of which "default" and "tool_use"
-// count) and DIR/chat_template.jinja, which comes before it (as in transformers >= 4.49). Both may be absent. -EINVAL
+// count), DIR/chat_template.jinja, which comes before it (as in transformers >= 4.49), and DIR/generation_config.json.
+// All may be absent. -EINVAL
 // and -EOPNOTSUPP name the file and the place.
 int chat_format_load(const char *dir, struct chat_format *ret, struct err *err);
 void chat_format_deinit(struct chat_format *format);

@@ -72,7 +72,7 @@ static int tokenize(const struct intake *intake, struct tokfs_completion *c, con
 static int prepare_chat(const struct intake *intake, struct tokfs_completion *c, struct arena *arena, struct err *err)
 {
     struct chat_request request;
-    int rc = chat_request_parse(arena, (struct str){ c->body, c->body_len }, &request, err);
+    int rc = chat_request_parse(arena, (struct str){ c->body, c->body_len }, &intake->format->sampling, &request, err);
     rc = rc == 0 ? check_model(intake, request.model, err) : rc;
     rc = rc == 0 ? keep_sampling(c, &request.sampling, err) : rc;
     rc = rc == 0 ? tokenize(intake, c, &request, err) : rc;

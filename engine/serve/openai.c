@@ -26,7 +26,7 @@ int tokfs_request_check(const char *json, size_t len, struct tokfs_request_info 
     struct err err = { 0 };
     struct arena arena;
     arena_init(&arena, 0);
-    int r = chat_request_parse(&arena, (struct str){ json, len }, &request, &err);
+    int r = chat_request_parse(&arena, (struct str){ json, len }, NULL, &request, &err);
     if (r == 0) {
         *ret = (struct tokfs_request_info){ .stream = request.stream, .include_usage = request.include_usage };
     } else {

@@ -331,20 +331,25 @@ static int check_together(const struct parse *parse, struct err *err)
     return 0;
 }
 
-static void parse_init(struct parse *parse)
+static void parse_init(struct parse *parse, const struct sampling_params *defaults)
 {
     *parse = (struct parse){ .fields = { .add_generation_prompt = true }, .max_completion_tokens = -1 };
-    sampling_params_default(&parse->fields.sampling);
+    if (defaults) {
+        parse->fields.sampling = *defaults;
+    } else {
+        sampling_params_default(&parse->fields.sampling);
+    }
 }
 
-int chat_request_parse(struct arena *arena, struct str body, struct chat_request *ret, struct err *err)
+int chat_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
+                       struct chat_request *ret, struct err *err)
 {
     const struct json *object;
     struct parse parse;
     struct field_ctx ctx = { arena, err, &parse };
     int r;
 
-    parse_init(&parse);
+    parse_init(&parse, defaults);
     r = parse_object(arena, body, &object, err);
     if (r < 0) {
         return r;
@@ -366,6 +371,35 @@ int chat_request_parse(struct arena *arena, struct str body, struct chat_request
         return r;
     }
     *ret = parse.fields;
+    return 0;
+}
+
+int sampling_defaults_parse(struct arena *arena, struct str generation_json, struct sampling_params *ret,
+                            struct err *err)
+{
+    static const char *const names[] = { "temperature", "top_p", "top_k", "min_p" };
+    struct parse parse;
+    struct field_ctx ctx = { arena, err, &parse };
+    const struct json *object;
+
+    parse_init(&parse, ret);
+    int r = parse_object(arena, generation_json, &object, err);
+    for (size_t i = 0; r == 0 && i < COUNT(names); i++) {
+        const struct json *value = json_get(object, str_from(names[i]));
+
+        if (value && value->type != JSON_NULL) {
+            const struct field *field = field_find(request_fields, COUNT(request_fields), str_from(names[i]));
+            r = field_apply(&ctx, field, value, names[i]);
+        }
+    }
+    if (r < 0) {
+        return r;
+    }
+    const struct json *do_sample = json_get(object, STR("do_sample"));
+    if (do_sample && do_sample->type == JSON_BOOL && !do_sample->boolean) {
+        parse.fields.sampling.temperature = 0;
+    }
+    *ret = parse.fields.sampling;
     return 0;
 }
 
@@ -467,7 +501,7 @@ int sampling_params_parse(struct arena *arena, struct str text, struct strbuf *o
     size_t len_before = out->len;
     int r;
 
-    parse_init(&parse);
+    parse_init(&parse, NULL);
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     r = trimmed.len > 0 && trimmed.ptr[0] == '{' ? apply_sampling_object(&ctx, text, &w)

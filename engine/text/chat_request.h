@@ -45,7 +45,13 @@ struct chat_request {
 };
 
 // Parses and validates one body (UTF-8 JSON object). Everything in *ret lives in the arena or borrows from `body`.
-int chat_request_parse(struct arena *arena, struct str body, struct chat_request *ret, struct err *err);
+// Sampling parameters that the body does not name are those of `defaults`; NULL: sampling_params_default.
+int chat_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
+                       struct chat_request *ret, struct err *err);
+// The defaults that a model's authors chose: temperature, top_p, top_k and min_p of a generation_config.json, and
+// greedy where it says "do_sample": false. What it does not name keeps its value in *ret. -EINVAL names the field.
+int sampling_defaults_parse(struct arena *arena, struct str generation_json, struct sampling_params *ret,
+                            struct err *err);
 // The same for sampling parameters alone: a JSON object, or lines "name value". Writes a JSON object with the same
 // meaning to *out (for merging into requests): the form in which a session keeps them.
 int sampling_params_parse(struct arena *arena, struct str text, struct strbuf *out, struct err *err);

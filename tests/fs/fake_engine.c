@@ -125,7 +125,7 @@ static void check(struct tokfs_completion *c)
     struct err err = { 0 };
     struct arena arena;
     arena_init(&arena, 0);
-    int r = chat_request_parse(&arena, (struct str){ c->body, c->body_len }, &request, &err);
+    int r = chat_request_parse(&arena, (struct str){ c->body, c->body_len }, NULL, &request, &err);
     if (r == 0 && request.model.len > 0 && !str_eq(request.model, str_from(c->engine->name))) {
         r = err_set_param(&err, -ENOENT, "model", "there is no model \"%.*s\"", STR_ARG(request.model));
     }

@@ -40,7 +40,7 @@ static void expect_text(const struct chat_format *format, bool has_tools, const 
     struct str body = has_tools ? STR("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"tools\":[{\"type\":"
                                       "\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}]}")
                                 : STR("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
-    assert_int_equal(chat_request_parse(&arena, body, &request, &err), 0);
+    assert_int_equal(chat_request_parse(&arena, body, NULL, &request, &err), 0);
     assert_int_equal(chat_format_render(format, &request, &out, &err), 0);
     assert_string_equal(out.ptr, want);
     strbuf_deinit(&out);
@@ -104,6 +104,38 @@ static void test_chat_format_no_template_is_told_at_the_request(void **state)
     strbuf_deinit(&out);
 }
 
+static void test_chat_format_sampling_defaults_are_the_models(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        double temperature, top_p;
+        int64_t top_k;
+    } cases[] = {
+        { NULL, 1, 1, 0 },
+        { "{\"eos_token_id\":2,\"temperature\":null}", 1, 1, 0 },
+        { "{\"do_sample\":true,\"temperature\":0.6,\"top_p\":0.9,\"top_k\":20}", 0.6, 0.9, 20 },
+        { "{\"do_sample\":false,\"temperature\":0.6}", 0, 1, 0 },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct chat_format format;
+        struct err err;
+        write_file("generation_config.json", cases[i].text);
+        assert_int_equal(load(NULL, NULL, &format, &err), 0);
+        assert_true(format.sampling.temperature == cases[i].temperature);
+        assert_true(format.sampling.top_p == cases[i].top_p);
+        assert_int_equal(format.sampling.top_k, cases[i].top_k);
+        chat_format_deinit(&format);
+    }
+    struct chat_format format;
+    struct err err = { 0 };
+    write_file("generation_config.json", "{\"temperature\":-1}");
+    assert_int_equal(load(NULL, NULL, &format, &err), -EINVAL);
+    assert_non_null(strstr(err.msg, "generation_config.json"));
+    assert_non_null(strstr(err.msg, "temperature"));
+    write_file("generation_config.json", NULL);
+}
+
 static void test_chat_format_bad_files_are_named(void **state)
 {
     (void)state;
@@ -138,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_chat_format_jinja_file_comes_first),
         cmocka_unit_test(test_chat_format_named_templates_are_chosen_by_tools),
         cmocka_unit_test(test_chat_format_no_template_is_told_at_the_request),
+        cmocka_unit_test(test_chat_format_sampling_defaults_are_the_models),
         cmocka_unit_test(test_chat_format_bad_files_are_named),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@ static int parse(const char *body, struct chat_request *request, struct arena *a
 {
     arena_init(arena, 64 << 20);
     *err = (struct err){ 0 };
-    return chat_request_parse(arena, str_from(body), request, err);
+    return chat_request_parse(arena, str_from(body), NULL, request, err);
 }
 
 static void test_chat_request_plain_body_gets_defaults(void **state)
@@ -97,7 +97,7 @@ static void test_chat_request_messages_take_the_form_templates_expect(void **sta
         struct err err = { 0 };
         arena_init(&arena, 0);
         struct str body = arena_printf(&arena, "{\"messages\":[%s]}", cases[i].message);
-        if (chat_request_parse(&arena, body, &request, &err) < 0) {
+        if (chat_request_parse(&arena, body, NULL, &request, &err) < 0) {
             fail_msg("%s: %s", cases[i].message, err.msg);
         }
         struct strbuf out;
@@ -202,7 +202,7 @@ static void test_chat_request_ten_megabytes_of_nesting_fail_fast(void **state)
         while (body.len < 10u << 20) {
             strbuf_append(&body, str_from(units[i]));
         }
-        assert_int_equal(chat_request_parse(&arena, strbuf_str(&body), &request, &err), -EINVAL);
+        assert_int_equal(chat_request_parse(&arena, strbuf_str(&body), NULL, &request, &err), -EINVAL);
         strbuf_deinit(&body);
         arena_deinit(&arena);
     }
