@@ -379,9 +379,16 @@ struct value get_slice(struct rt *rt, struct value object, struct value start, s
     if (object.type == V_UNDEFINED) {
         rt_fail_undefined(rt, object);
     }
-    if ((object.type != V_STR && object.type != V_LIST && object.type != V_TUPLE && object.type != V_RANGE) ||
-        !slice_of(rt, start, stop, step, value_len(rt, object), &slice)) {
-        return undefined_attr(rt, object, VALUE_LIT("slice"));
+    // A slice is Python's own subscript, without the leniency of Jinja's: what cannot be sliced is an error, not
+    // undefined.
+    if (object.type == V_DICT) {
+        rt_fail(rt, "unhashable type: 'slice'");
+    }
+    if (object.type != V_STR && object.type != V_LIST && object.type != V_TUPLE && object.type != V_RANGE) {
+        rt_fail(rt, "'%s' object is not subscriptable", value_type_name(object));
+    }
+    if (!slice_of(rt, start, stop, step, value_len(rt, object), &slice)) {
+        rt_fail(rt, "slice indices must be integers or None or have an __index__ method");
     }
     if (object.type == V_STR) {
         return slice_str(rt, object, &slice);

@@ -310,6 +310,16 @@ static struct value make_macro(struct rt *rt, const struct macro_def *def)
     return (struct value){ .type = V_MACRO, .macro = macro };
 }
 
+// What a block gives is joined to the output as it is: Python refuses anything but a string there.
+static void out_block(struct rt *rt, const struct node *node, struct value v)
+{
+    if (v.type != V_STR) {
+        rt->pos = node->pos;
+        rt_fail(rt, "sequence item 0: expected str instance, %s found", value_type_name(v));
+    }
+    rt_out(rt, value_str(v));
+}
+
 static enum flow exec_filter_block(struct rt *rt, const struct scope_stmt *stmt)
 {
     size_t mark = rt->out->len;
@@ -320,7 +330,7 @@ static enum flow exec_filter_block(struct rt *rt, const struct scope_stmt *stmt)
     flow = exec_body(rt, &stmt->body);
     v = rt_capture(rt, mark);
     if (flow == FLOW_NEXT) {
-        out_value(rt, eval_filters(rt, stmt->filter_chain, v));
+        out_block(rt, stmt->filter_chain, eval_filters(rt, stmt->filter_chain, v));
     }
     return flow;
 }
@@ -346,7 +356,7 @@ static enum flow exec(struct rt *rt, const struct node *node)
     case N_SET_BLOCK: return exec_set_block(rt, node->set);
     case N_MACRO: *slot_at(rt, node->macro->target) = make_macro(rt, node->macro); return FLOW_NEXT;
     case N_CALL_BLOCK:
-        out_value(rt, eval_call_with_caller(rt, node->call_block->call, make_macro(rt, node->call_block->body)));
+        out_block(rt, node, eval_call_with_caller(rt, node->call_block->call, make_macro(rt, node->call_block->body)));
         return FLOW_NEXT;
     case N_FILTER_BLOCK: return exec_filter_block(rt, node->scope);
     case N_SCOPE: return exec_scope(rt, node->scope);

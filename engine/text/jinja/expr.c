@@ -287,6 +287,29 @@ static struct value eval_optional(struct rt *rt, const struct node *node)
     return node != NULL ? eval(rt, node) : VALUE_NONE;
 }
 
+// Jinja folds a subscript of literals while it compiles, with Jinja's leniency: what cannot be sliced is undefined
+// there.
+static bool is_literal(const struct node *node)
+{
+    if (node == NULL || node->kind == N_CONST) {
+        return true;
+    }
+    if (node->kind != N_LIST && node->kind != N_TUPLE && node->kind != N_DICT) {
+        return false;
+    }
+    for (uint32_t i = 0; i < node->list.n; i++) {
+        if (!is_literal(node->list.items[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_sliceable(struct value v)
+{
+    return v.type == V_STR || v.type == V_LIST || v.type == V_TUPLE || v.type == V_RANGE;
+}
+
 static struct value eval_getitem(struct rt *rt, const struct node *node)
 {
     struct value object = eval(rt, node->a), key, start, stop, step;
@@ -296,6 +319,10 @@ static struct value eval_getitem(struct rt *rt, const struct node *node)
         stop = eval_optional(rt, node->b->b);
         step = eval_optional(rt, node->b->c);
         rt->pos = node->pos;
+        if (!is_sliceable(object) && is_literal(node->a) && is_literal(node->b->a) && is_literal(node->b->b) &&
+            is_literal(node->b->c)) {
+            return undefined_attr(rt, object, VALUE_LIT("slice"));
+        }
         return get_slice(rt, object, start, stop, step);
     }
     key = eval(rt, node->b);

@@ -148,7 +148,13 @@ struct value rt_concat(struct rt *rt, struct str a, struct str b)
     char *text;
     struct value v;
 
-    if (a.ptr + a.len == rt->text_ptr && a.len > 0 && (size_t)(rt->text_end - rt->text_ptr) >= b.len &&
+    if (b.len == 0 && a.len > 0) {
+        return value_from_str(a);
+    }
+    if (a.len == 0) {
+        return rt_str(rt, b);
+    }
+    if (a.ptr + a.len == rt->text_ptr && (size_t)(rt->text_end - rt->text_ptr) >= b.len &&
         a.len + b.len <= UINT32_MAX / 2) {
         rt_charge_bytes(rt, b.len);
         memcpy(rt->text_ptr, b.ptr, b.len);

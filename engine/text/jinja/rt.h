@@ -14,9 +14,9 @@
 #include <string.h>
 #include <time.h>
 
-#define RT_DEPTH_MAX      5000         // nested evaluations over all macro calls
-#define RT_VALUE_DEPTH    400          // nesting of a value that is shown, compared or written as JSON
-#define RT_STEPS_MAX      (20u << 20)  // evaluations, and bytes looked at / 16
+#define RT_DEPTH_MAX      5000        // nested evaluations over all macro calls
+#define RT_VALUE_DEPTH    400         // nesting of a value that is shown, compared or written as JSON
+#define RT_STEPS_MAX      (20u << 20) // evaluations, and bytes looked at / 16
 #define RT_HEAP_BYTES_MAX ((size_t)256 << 20)
 #define RT_OUT_BYTES_MAX  ((size_t)64 << 20)
 
@@ -126,8 +126,10 @@ static inline void rt_out(struct rt *rt, struct str s)
     struct strbuf *out = rt->out;
 
     if (__builtin_expect(out->cap - out->len > s.len, 1) && out->cap > 0) {
-        memcpy(out->ptr + out->len, s.ptr, s.len);
-        out->len += s.len;
+        if (s.len > 0) {
+            memcpy(out->ptr + out->len, s.ptr, s.len);
+            out->len += s.len;
+        }
         return;
     }
     rt_out_slow(rt, s);

@@ -42,15 +42,24 @@ TEST(is_undefined)
     return v.type == V_UNDEFINED;
 }
 
+static void check_hashable(struct rt *rt, struct value v)
+{
+    if (v.type == V_LIST || v.type == V_DICT) {
+        rt_fail(rt, "unhashable type: '%s'", value_type_name(v));
+    }
+}
+
 TEST(is_filter)
 {
     UNUSED;
+    check_hashable(rt, v);
     return v.type == V_STR && filter_find(value_str(v)) != NULL;
 }
 
 TEST(is_test)
 {
     UNUSED;
+    check_hashable(rt, v);
     return v.type == V_STR && test_find(value_str(v)) != NULL;
 }
 
