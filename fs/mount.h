@@ -43,8 +43,8 @@ struct mount_counts {
 
 enum mount_phase { MOUNT_SERVING, MOUNT_DRAINING, MOUNT_DETACHED, MOUNT_STOPPED };
 
-// Requests are read into this many buffers at once, each with room for the longest write. Two keep the device busy; each
-// further one is woken for every request too (8 readers at once: 3.2 us per READ with two, 4.2 us with eight).
+// Requests are read into this many buffers at once, each with room for the longest write. Two keep the device busy;
+// each further one is woken for every request too (8 readers at once: 3.2 us per READ with two, 4.2 us with eight).
 #define MOUNT_N_RECEIVERS     2
 #define MOUNT_WRITE_BYTES_MAX (128u << 10)
 

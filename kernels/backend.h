@@ -1,13 +1,15 @@
 // The operations that a compute backend implements: what a transformer step is made of, and nothing about transformers.
 //
 // A backend owns device memory, weight matrices in its own packed form, and the workers or queue that run operations.
-// Operations are issued in order by one thread (the engine thread); each sees the results of those before it. A backend may
-// run them asynchronously: `sync` waits for all. Pointers named in operation structs are device memory (from `alloc`) unless
-// the comment says host. Operations do not allocate and do not fail: shapes are the caller's promise and are asserted.
+// Operations are issued in order by one thread (the engine thread); each sees the results of those before it. A backend
+// may run them asynchronously: `sync` waits for all. Pointers named in operation structs are device memory (from
+// `alloc`) unless the comment says host. Operations do not allocate and do not fail: shapes are the caller's promise
+// and are asserted.
 //
-// Batch invariance (CPU always; CUDA when opened with `deterministic`): each row of an operation's output depends on that
-// row's input alone and is bit-identical whatever n_rows is, which other rows or sequences come along, and how a prompt was
-// cut into batches. Reductions therefore run in a fixed order over the reduced index (for attention: the absolute position).
+// Batch invariance (CPU always; CUDA when opened with `deterministic`): each row of an operation's output depends on
+// that row's input alone and is bit-identical whatever n_rows is, which other rows or sequences come along, and how a
+// prompt was cut into batches. Reductions therefore run in a fixed order over the reduced index (for attention: the
+// absolute position).
 #ifndef TOKFS_KERNELS_BACKEND_H
 #define TOKFS_KERNELS_BACKEND_H
 
@@ -21,9 +23,9 @@ struct backend; // each implementation begins its own struct with: struct backen
 struct matrix;  // weight [n_out][n_in] in the backend's packed form
 
 struct backend_options {
-    unsigned n_threads;   // CPU: workers including the calling thread; 0 = one per available processor
-    const char *isa;      // CPU: "scalar", "avx2", "avx512"; NULL = the best the processor has
-    bool deterministic;   // CUDA: batch invariance; the CPU backend always is
+    unsigned n_threads; // CPU: workers including the calling thread; 0 = one per available processor
+    const char *isa;    // CPU: "scalar", "avx2", "avx512"; NULL = the best the processor has
+    bool deterministic; // CUDA: batch invariance; the CPU backend always is
 };
 
 // y[r][o] = sum_i x[r][i] * w[o][i] (+ bias[o]) (+ y[r][o] when accumulate)
@@ -43,7 +45,7 @@ struct op_embed {
     const int32_t *token_ids;   // [n_rows] host memory, read before the call returns; each in [0, n_vocab)
     float *y;                   // [n_rows][n_embd]
     size_t n_rows;
-    float scale;                // 1 for most families
+    float scale; // 1 for most families
 };
 
 // y[r][i] = x[r][i] / sqrt(mean_i(x[r][i]^2) + eps) * weight[i]   (Zhang & Sennrich 2019)
@@ -54,20 +56,21 @@ struct op_rms_norm {
     float eps;
 };
 
-// Where a batch's rows stand: which sequence, which position, where their K and V live. Host memory, valid until `sync`.
+// Where a batch's rows stand: which sequence, which position, where their K and V live. Host memory, valid until
+// `sync`.
 struct kv_layout {
-    enum dtype dtype;       // of K and V elements
-    size_t page_tokens;     // positions per page (a power of two)
-    size_t page_bytes;      // distance between pages in the pool
+    enum dtype dtype;   // of K and V elements
+    size_t page_tokens; // positions per page (a power of two)
+    size_t page_bytes;  // distance between pages in the pool
     size_t n_layers, n_kv_heads, head_dim;
     // Within a page: [n_layers][2 (K, V)][n_kv_heads][page_tokens][head_dim]
 };
 
 struct batch_seq {
-    size_t row;             // first row of this sequence in the batch
-    size_t n_rows;          // its new tokens in this batch
-    size_t pos;             // absolute position of its first new token = tokens already in its pages
-    const uint32_t *pages;  // [ceil((pos + n_rows) / page_tokens)] page indices, in position order
+    size_t row;            // first row of this sequence in the batch
+    size_t n_rows;         // its new tokens in this batch
+    size_t pos;            // absolute position of its first new token = tokens already in its pages
+    const uint32_t *pages; // [ceil((pos + n_rows) / page_tokens)] page indices, in position order
 };
 
 struct batch_map {
@@ -79,21 +82,21 @@ struct batch_map {
 // Rotates Q and K by position and writes K and V of the new rows into their pages.
 // Half-split rotation as in Hugging Face Llama: (x[j], x[j + d/2]) is the pair of frequency inv_freq[j].
 struct op_rope_kv {
-    float *qkv;            // [n_rows][(n_heads + 2 * n_kv_heads) * head_dim]: Q heads, K heads, V heads; Q rotated in place
+    float *qkv; // [n_rows][(n_heads + 2 * n_kv_heads) * head_dim]: Q heads, K heads, V heads; Q rotated in place
     const float *inv_freq; // [head_dim / 2]
     float attn_scale;      // cos and sin are multiplied by it (1 unless the rope scaling says otherwise)
     size_t n_heads;
     const struct kv_layout *kv;
-    void *pool;            // [n_pages][page_bytes]
+    void *pool; // [n_pages][page_bytes]
     size_t layer;
     const struct batch_map *map;
 };
 
-// Causal attention of each new row over positions 0..its own, K and V read from the pages (op_rope_kv of the same rows first).
-// out[r][h] = softmax(scale * q[r][h] . k[0..p][h / group]) v[0..p][h / group]
+// Causal attention of each new row over positions 0..its own, K and V read from the pages (op_rope_kv of the same rows
+// first). out[r][h] = softmax(scale * q[r][h] . k[0..p][h / group]) v[0..p][h / group]
 struct op_attention {
-    const float *qkv;  // as above, Q rotated
-    float *out;        // [n_rows][n_heads * head_dim]
+    const float *qkv; // as above, Q rotated
+    float *out;       // [n_rows][n_heads * head_dim]
     float scale;
     size_t n_heads;
     const struct kv_layout *kv;
@@ -118,22 +121,25 @@ struct op_gather {
 };
 
 struct backend_ops {
-    const char *name;     // "cpu", "cuda"
-    bool has_host_memory; // the host may read and write what `alloc` gave, after `sync`
+    const char *name;                   // "cpu", "cuda"
+    bool has_host_memory;               // the host may read and write what `alloc` gave, after `sync`
     size_t head_dim_step, head_dim_max; // attention and rope take multiples of the first up to the second
 
     void (*close)(struct backend *b);
     const char *(*describe)(const struct backend *b); // e.g. "cpu avx512, 2 threads"
 
-    void *(*alloc)(struct backend *b, size_t bytes); // zeroed, aligned to 64 bytes at least; NULL when there is no memory
+    void *(*alloc)(struct backend *b,
+                   size_t bytes); // zeroed, aligned to 64 bytes at least; NULL when there is no memory
     void (*free)(struct backend *b, void *mem);
     void (*upload)(struct backend *b, void *dst, const void *host_src, size_t bytes);
-    void (*download)(struct backend *b, void *host_dst, const void *src, size_t bytes); // waits for the operations before it
+    void (*download)(struct backend *b, void *host_dst, const void *src,
+                     size_t bytes); // waits for the operations before it
     void (*copy)(struct backend *b, void *dst, const void *src, size_t bytes);
 
     // A weight is made empty and then filled in runs of rows, as they come from the file, in any order, each row once.
     struct matrix *(*matrix_new)(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in); // NULL: no memory
-    void (*matrix_fill)(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows); // [n_rows][n_in] dtype
+    void (*matrix_fill)(struct backend *b, struct matrix *m, size_t row, size_t n_rows,
+                        const void *host_rows); // [n_rows][n_in] dtype
     void (*matrix_free)(struct backend *b, struct matrix *m);
     size_t (*matrix_bytes)(const struct matrix *m); // device bytes read when the whole matrix is used once
 
@@ -151,7 +157,8 @@ struct backend {
     const struct backend_ops *ops;
 };
 
-// `name`: "auto", "cpu" or "cuda". 0, -EINVAL (unknown name or isa), -EOPNOTSUPP (not built in, or the machine cannot), -ENOMEM.
+// `name`: "auto", "cpu" or "cuda". 0, -EINVAL (unknown name or isa), -EOPNOTSUPP (not built in, or the machine cannot),
+// -ENOMEM.
 int backend_open(const char *name, const struct backend_options *options, struct backend **ret, struct err *err);
 
 #endif

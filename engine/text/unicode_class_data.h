@@ -1,4 +1,5 @@
 // Written by tests/oracle/gen_unicode_classes.py; do not edit.
+// clang-format off
 // (first code point << 8) | class byte, in order; a range ends where the next begins.
 static const uint32_t unicode_class_ranges[] = {
     0x0000001a, 0x0000091d, 0x00000e1a, 0x00002017, 0x00002152, 0x00002454, 0x00002552, 0x0000284e, 0x0000294f, 0x00002a52,

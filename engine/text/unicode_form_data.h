@@ -1,4 +1,5 @@
 // Written by tests/oracle/gen_unicode_forms.py; do not edit.
+// clang-format off
 // Characters that no Unicode form orders, decomposes or composes. First and last of each range.
 static const uint32_t unicode_form_unknown[][2] = {
     { 0x7fd, 0x7fd }, { 0x898, 0x89f }, { 0x8ca, 0x8d3 }, { 0x9fe, 0x9fe }, { 0xc3c, 0xc3c },

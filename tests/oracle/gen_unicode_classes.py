@@ -79,7 +79,7 @@ def main():
     words = ["0x%06x%02x" % r for r in ranges(value)]
     newer = ["{0x%x, 0x%x}" % tuple(r) for r in newer_ranges(value)]
     with open(sys.argv[1], "w") as f:
-        f.write("// Written by tests/oracle/gen_unicode_classes.py; do not edit.\n"
+        f.write("// Written by tests/oracle/gen_unicode_classes.py; do not edit.\n// clang-format off\n"
                 "// (first code point << 8) | class byte, in order; a range ends where the next begins.\n"
                 "static const uint32_t unicode_class_ranges[] = {\n")
         for i in range(0, len(words), 10):

@@ -87,7 +87,7 @@ def main():
     marks = {c for _, (a, b) in split.pre_tokenize_str("".join(map(chr, POINTS))) for c in POINTS[a:b]}
     combining_class, decomposed, tolower = utf8proc()
     with open(sys.argv[1], "w") as f:
-        f.write("// Written by tests/oracle/gen_unicode_forms.py; do not edit.\n")
+        f.write("// Written by tests/oracle/gen_unicode_forms.py; do not edit.\n// clang-format off\n")
         table(f, "Characters that no Unicode form orders, decomposes or composes. First and last of each range.",
               "unicode_form_unknown", ranges(unknown_to_forms(combining_class, decomposed)))
         table(f, "Marks that StripAccents keeps, and others that it takes away.", "unicode_mark_differs", ranges(mark_differences(marks)))
