@@ -58,7 +58,7 @@ bash -c 'echo "[{}]" > sessions/s/tools' 2>/dev/null && fail "bad tools: echo di
 bash -c 'echo "dance" > sessions/s/ctl' 2>/dev/null && fail "unknown command: echo did not fail"
 grep -q dance sessions/s/error || fail "unknown command: '$(cat sessions/s/error)'"
 bash -c 'echo "{\"role\":\"user\"" > sessions/s/input'
-long='{"messages":[{"role":"user","content":"count 5000"}],"ignore_eos":true,"max_tokens":900}'
+long='{"messages":[{"role":"user","content":"count 5000"}],"ignore_eos":true,"max_tokens":300}'
 echo "$long" >sessions/s/input
 bash -c 'echo "and now?" > sessions/s/input' 2>"$T/err" && fail "a turn is running: echo did not fail"
 grep -q 'resource busy' "$T/err" || fail "a turn is running: $(cat "$T/err")"

@@ -69,7 +69,7 @@ case $(cat "$T/followed") in
 *) fail "tail -f: got '$(cat "$T/followed")', wanted it to end in '$got'" ;;
 esac
 
-long='{"messages":[{"role":"user","content":"count 5000"}],"ignore_eos":true,"max_tokens":900}'
+long='{"messages":[{"role":"user","content":"count 5000"}],"ignore_eos":true,"max_tokens":300}'
 export long
 got=$(run 'echo "$long" > sessions/bob/input; echo cancel > sessions/bob/ctl;  read -r st < sessions/bob/wait; echo $st')
 expect "cancel, wait" "${got%% *}" cancelled
