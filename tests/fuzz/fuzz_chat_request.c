@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct err err = { 0 };
     arena_init(&arena, 64 << 20);
     strbuf_init(&out, 0);
-    int rc = chat_request_parse(&arena, body, &request, &err);
+    int rc = chat_request_parse(&arena, body, NULL, &request, &err);
     check_code(rc, &err);
     for (size_t i = 0; rc == 0 && i < request.messages->n_children; i++) {
         const struct json *content = json_get(json_at(request.messages, i), STR("content"));
