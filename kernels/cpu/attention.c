@@ -9,6 +9,9 @@
 
 #include <assert.h>
 
+// Fewer multiply-adds of scores than this are not worth waking anyone for.
+#define INLINE_WORK ((size_t)64 << 10)
+
 struct attention_run {
     const struct cpu_backend *cpu;
     const struct op_attention *op;
@@ -83,9 +86,11 @@ void cpu_attention(struct backend *b, const struct op_attention *op)
     assert(op->n_heads % kv->n_kv_heads == 0);
     struct attention_run run = { .cpu = cpu, .op = op };
     run.n_heads_max = kv->n_kv_heads * op->map->n_seqs / cpu->n_threads;
-    size_t n_items = 0;
+    size_t n_items = 0, work = 0;
     for (size_t i = 0; i < op->map->n_seqs; i++) {
-        n_items += seq_items(&run, &op->map->seqs[i]);
+        const struct batch_seq *seq = &op->map->seqs[i];
+        n_items += seq_items(&run, seq);
+        work += seq->n_rows * (seq->pos + seq->n_rows) * op->n_heads * kv->head_dim;
     }
-    pool_run(cpu->pool, n_items, 1, run_items, &run);
+    pool_run(cpu->pool, n_items, work < INLINE_WORK ? n_items + 1 : 1, run_items, &run);
 }

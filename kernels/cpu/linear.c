@@ -9,7 +9,7 @@
 // A worker takes this much of the weights at a time: long enough to stream, short enough to share out evenly.
 #define CHUNK_BYTES ((size_t)128 << 10)
 // Products smaller than this many weight bytes times rows are not worth waking anyone for.
-#define INLINE_BYTES ((size_t)16 << 10)
+#define INLINE_BYTES ((size_t)64 << 10)
 // Packed rows up to this size stay in a core's L2 while it streams weights past them.
 #define RESIDENT_BYTES ((size_t)512 << 10)
 #define TILES_TOGETHER 4
@@ -47,7 +47,7 @@ static void run_tiles(void *ctx, size_t begin, size_t end, size_t worker)
 static size_t chunk_tiles(const struct cpu_backend *cpu, const struct linear_run *run)
 {
     const struct matrix *m = run->job.w;
-    if (m->bytes / INLINE_BYTES * run->job.n_rows == 0) {
+    if (m->bytes < INLINE_BYTES / run->job.n_rows) {
         return m->n_tiles;
     }
     size_t even = (m->n_tiles + 4 * cpu->n_threads - 1) / (4 * cpu->n_threads);
