@@ -52,11 +52,11 @@ const struct builtin_method *method_find(enum method_type type, struct str name)
 {
     static const struct builtin_method *const tables[] = { str_methods, list_methods, tuple_methods, dict_methods };
 
-    if (type == METHOD_NONE) {
+    if (type == METHOD_NONE || name.len == 0) {
         return NULL;
     }
     for (const struct builtin_method *m = tables[type]; m->name != NULL; m++) {
-        if (str_eq(str_from(m->name), name)) {
+        if (m->name[0] == name.ptr[0] && str_eq(str_from(m->name), name)) {
             return m;
         }
     }
