@@ -226,6 +226,39 @@ def test_failed_turn_ends_with_an_error_after_its_last_byte():
         assert m.read(name + "/error") == b"cancelled\n"
 
 
+def test_second_writer_is_busy_while_text_is_written():
+    with Mount() as m:
+        name = m.session("s")
+        first = os.open(m.at(name + "/input"), os.O_WRONLY)
+        os.write(first, b"one ")
+        with raises(errno.EBUSY):
+            m.write(name + "/input", "another")
+        with raises(errno.EBUSY):
+            m.write(name + "/input", body("another"))
+        os.write(first, b"two")
+        os.close(first)
+        assert m.read(name + "/text")
+        assert [message["content"] for message in json.loads(m.read(name + "/messages"))][0] == "one two"
+
+
+def test_renamed_session_goes_on():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        m.write(name + "/input", LONG)
+        fd = os.open(m.at(name + "/output"), os.O_RDONLY)
+        os.rename(m.at(name), m.at("sessions/t"))
+        assert not os.path.exists(m.at(name))
+        got = b""
+        while piece := os.read(fd, 65536):
+            got += piece
+        assert got == m.read("sessions/t/text")
+        os.close(fd)
+        m.session("u")
+        with raises(errno.EEXIST):
+            os.rename(m.at("sessions/t"), m.at("sessions/u"))
+        assert sorted(os.listdir(m.at("sessions"))) == ["error", "last", "new", "t", "u"]
+
+
 def test_removed_session_is_stale():
     with Mount(**SLOW) as m:
         name = m.session("s")
