@@ -9,7 +9,7 @@
 
 struct bench_options {
     const char *model;    // Hugging Face directory; NULL: a random model of `shape` is made and removed again
-    const char *text;     // tokenize: a file; NULL: a made-up text
+    const char *text;     // tokenize: a file; render: a template; NULL: a made-up one
     const char *shape;    // as for tokfs-model random
     const char *dtype;    // f32, f16, bf16
     const char *isa;      // NULL: the best there is
@@ -56,6 +56,7 @@ void bench_program_path(const char *name, char *ret, size_t size);
 int bench_decode(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_prefill(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_tokenize(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_render(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mount(const struct bench_options *options, struct bench_report *report, struct err *err);
 
 #endif

@@ -25,6 +25,10 @@ static const struct workload workloads[] = {
       "time to load a tokenizer, bytes/s of encoding and tokens/s of decoding, on one thread",
       { .shape = "llama-15m", .dtype = "bf16", .n_rounds = 5 },
       bench_tokenize },
+    { "render",
+      "time to compile a chat template and to render ten messages with it, on one thread",
+      { .n_rounds = 20 },
+      bench_render },
     { "mount",
       "through a real mount: delay from sampling to a blocked reader's return, requests/s",
       { .shape = "llama-15m",
@@ -48,7 +52,7 @@ static void print_help(FILE *out)
     fprintf(out,
             "\nOptions:\n"
             "  --model DIR       Hugging Face directory to run on\n"
-            "  --text FILE       tokenize: the text (default: a made-up one of 1 MB)\n"
+            "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
             "  --shape NAME      or a random model of this shape: llama-15m (default), llama-1b, qwen-0.5b, llama-8b\n"
             "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
             "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
