@@ -7,6 +7,8 @@
 #include <errno.h>
 
 #define ARGS_INLINE 8
+// Kept out of eval, whose stack frame is paid for at every level.
+#define NOINLINE __attribute__((noinline))
 
 // Arguments of one call, evaluated: few of them on the C stack, many in the heap.
 struct arg_space {
@@ -124,7 +126,7 @@ static bool call_method(struct rt *rt, const struct node *node, struct value *re
     return true;
 }
 
-static struct value eval_call(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_call(struct rt *rt, const struct node *node)
 {
     struct arg_space space;
     struct value callee, result;
@@ -153,7 +155,7 @@ struct value eval_call_with_caller(struct rt *rt, const struct node *node, struc
     return call_value(rt, callee, &(struct args){ args.pos, args.n, kw, args.n_kw + 1 });
 }
 
-static struct value apply_filter(struct rt *rt, const struct node *node, struct value input)
+static NOINLINE struct value apply_filter(struct rt *rt, const struct node *node, struct value input)
 {
     const struct filter_use *use = node->filter;
     struct arg_space space;
@@ -174,7 +176,7 @@ struct value eval_filters(struct rt *rt, const struct node *chain, struct value 
     return apply_filter(rt, chain, body);
 }
 
-static struct value eval_test(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_test(struct rt *rt, const struct node *node)
 {
     const struct test_use *use = node->test;
     struct arg_space space;
@@ -203,7 +205,7 @@ static bool compare(struct rt *rt, enum compare_op op, struct value a, struct va
     return false;
 }
 
-static struct value eval_compare(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_compare(struct rt *rt, const struct node *node)
 {
     const struct compare *chain = node->compare;
     struct value left = eval(rt, chain->first);
@@ -220,7 +222,7 @@ static struct value eval_compare(struct rt *rt, const struct node *node)
     return VALUE_BOOL(true);
 }
 
-static struct value eval_items(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_items(struct rt *rt, const struct node *node)
 {
     struct value *items = rt_alloc_values(rt, node->list.n);
 
@@ -230,7 +232,7 @@ static struct value eval_items(struct rt *rt, const struct node *node)
     return (struct value){ .type = node->kind == N_LIST ? V_LIST : V_TUPLE, .len = node->list.n, .items = items };
 }
 
-static struct value eval_dict(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_dict(struct rt *rt, const struct node *node)
 {
     struct dict *dict = dict_new(rt, node->list.n / 2);
 
@@ -244,7 +246,7 @@ static struct value eval_dict(struct rt *rt, const struct node *node)
     return (struct value){ .type = V_DICT, .dict = dict };
 }
 
-static struct value eval_sum(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_sum(struct rt *rt, const struct node *node)
 {
     struct value sum = eval(rt, node->list.items[0]);
 
@@ -258,7 +260,7 @@ static struct value eval_sum(struct rt *rt, const struct node *node)
 }
 
 // Values to text, joined: gathered behind the output, so that evaluating an operand may itself capture output.
-static struct value eval_concat(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_concat(struct rt *rt, const struct node *node)
 {
     struct value text = VALUE_LIT("");
 
@@ -271,7 +273,7 @@ static struct value eval_concat(struct rt *rt, const struct node *node)
     return text;
 }
 
-static struct value eval_cond(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_cond(struct rt *rt, const struct node *node)
 {
     if (value_truth(rt, eval(rt, node->a))) {
         return eval(rt, node->b);
@@ -310,7 +312,7 @@ static bool is_sliceable(struct value v)
     return v.type == V_STR || v.type == V_LIST || v.type == V_TUPLE || v.type == V_RANGE;
 }
 
-static struct value eval_getitem(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_getitem(struct rt *rt, const struct node *node)
 {
     struct value object = eval(rt, node->a), key, start, stop, step;
 
@@ -337,7 +339,7 @@ static struct value eval_getitem(struct rt *rt, const struct node *node)
     return get_item(rt, object, key);
 }
 
-static struct value eval_positive(struct rt *rt, struct value v)
+static NOINLINE struct value eval_positive(struct rt *rt, struct value v)
 {
     if (v.type == V_UNDEFINED) {
         rt_fail_undefined(rt, v);
@@ -348,7 +350,7 @@ static struct value eval_positive(struct rt *rt, struct value v)
     return v.type == V_BOOL ? VALUE_INT(v.i) : v;
 }
 
-static struct value eval_binary(struct rt *rt, const struct node *node)
+static NOINLINE struct value eval_binary(struct rt *rt, const struct node *node)
 {
     struct value a = eval(rt, node->a), b = eval(rt, node->b);
 
