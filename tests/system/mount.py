@@ -60,7 +60,11 @@ class Mount:
         return self.daemon.wait(60)
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException as error:  # leave nothing behind
+            self.__exit__(type(error), error, None)
+            raise
 
     def __exit__(self, kind, value, trace):
         if self.daemon and self.daemon.poll() is None:
