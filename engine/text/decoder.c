@@ -38,7 +38,7 @@ struct run {
     const struct decoder *dec;
     struct decoder_state *states;
     struct strbuf *out;
-    struct regex_scratch *regex; // NULL unless a step has a regex
+    struct regex_scratch *regex; // lives for one call
 };
 
 struct kind {
@@ -567,9 +567,7 @@ static int add_step(void *ctx, const struct json *spec, const char *where, struc
         return err_set(err, -EOPNOTSUPP, "%s: more than %d decoders", where, DETOKENIZER_STEPS_MAX);
     }
     struct decoder_step *step = append_step(dec, &kinds[kind]);
-    r = step->kind->load ? step->kind->load(step, spec, where, dec->table, err) : 0;
-    dec->has_regex = dec->has_regex || step->regex;
-    return r;
+    return step->kind->load ? step->kind->load(step, spec, where, dec->table, err) : 0;
 }
 
 int decoder_init(struct decoder *dec, const struct json *spec, const struct unicode_table *table, struct err *err)
@@ -601,22 +599,11 @@ void decoder_deinit(struct decoder *dec)
     *dec = (struct decoder){ 0 };
 }
 
-// Decoders with a regex are rare: their scratch lives for the call.
-static int with_scratch(const struct decoder *dec, struct regex_scratch *scratch, struct run *run)
-{
-    if (!dec->has_regex) {
-        return 0;
-    }
-    run->regex = scratch;
-    return regex_scratch_init(scratch);
-}
-
 int decoder_push(const struct decoder *dec, struct decoder_state *states, struct str token, struct strbuf *out)
 {
     struct regex_scratch scratch = { 0 };
-    struct run run = { dec, states, out, NULL };
-    int r = with_scratch(dec, &scratch, &run);
-    r = r ? r : hand_on(&run, 0, token);
+    struct run run = { dec, states, out, &scratch };
+    int r = hand_on(&run, 0, token);
     regex_scratch_deinit(&scratch);
     return r;
 }
@@ -624,8 +611,8 @@ int decoder_push(const struct decoder *dec, struct decoder_state *states, struct
 int decoder_finish(const struct decoder *dec, struct decoder_state *states, struct strbuf *out)
 {
     struct regex_scratch scratch = { 0 };
-    struct run run = { dec, states, out, NULL };
-    int r = with_scratch(dec, &scratch, &run);
+    struct run run = { dec, states, out, &scratch };
+    int r = 0;
     for (size_t i = 0; i < dec->n_steps && r == 0; i++) {
         r = end_step(&run, i);
     }
@@ -641,13 +628,12 @@ bool decoder_is_byte_level(const struct decoder *dec)
 int decoder_append_bytes(const struct decoder *dec, struct str token, struct strbuf turns[2], struct strbuf *out)
 {
     struct regex_scratch scratch = { 0 };
-    struct run run = { .dec = dec };
-    int r = with_scratch(dec, &scratch, &run);
+    int r = 0;
     bool goes_on = true;
     for (size_t i = 0; i < dec->n_steps && goes_on && r == 0; i++) {
         struct strbuf *next = &turns[i % 2];
         strbuf_reset(next);
-        goes_on = dec->steps[i].kind->middle(&dec->steps[i], token, run.regex, next);
+        goes_on = dec->steps[i].kind->middle(&dec->steps[i], token, &scratch, next);
         token = strbuf_str(next);
         r = next->error;
     }

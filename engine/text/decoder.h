@@ -12,7 +12,6 @@ struct decoder_step;
 struct decoder {
     struct decoder_step *steps;
     size_t n_steps;
-    bool has_regex;
     const struct unicode_table *table; // outlives the decoder
 };
 

@@ -406,7 +406,7 @@ void regex_free(struct regex *re)
     }
 }
 
-int regex_scratch_init(struct regex_scratch *scratch)
+static int scratch_init(struct regex_scratch *scratch)
 {
     pcre2_match_context *context = pcre2_match_context_create(NULL);
     scratch->match_data = pcre2_match_data_create(1, NULL);
@@ -430,6 +430,9 @@ void regex_scratch_deinit(struct regex_scratch *scratch)
 int regex_find(const struct regex *re, struct regex_scratch *scratch, struct str text, size_t from, size_t *ret_start,
                size_t *ret_end)
 {
+    if (!scratch->match_data && scratch_init(scratch) < 0) {
+        return -ENOMEM;
+    }
     int r = pcre2_match(re->code, (PCRE2_SPTR)text.ptr, text.len, from, PCRE2_NO_UTF_CHECK, scratch->match_data,
                         scratch->context);
     if (r == PCRE2_ERROR_JIT_STACKLIMIT) {

@@ -17,12 +17,12 @@ int regex_new(struct str pattern, const struct unicode_table *table, const char 
               struct err *err);
 void regex_free(struct regex *re);
 
-// Search state, one per thread of execution; the regex itself is immutable.
+// Search state, one per thread of execution; the regex itself is immutable. Zero-initialised by its owner; the first
+// search allocates, so that tokenizers whose patterns are all scanners never do.
 struct regex_scratch {
     void *match_data; // pcre2_match_data
     void *context;    // pcre2_match_context with its JIT stack
 };
-int regex_scratch_init(struct regex_scratch *scratch);
 void regex_scratch_deinit(struct regex_scratch *scratch);
 
 // The first match at or after `from` in well-formed UTF-8: 1 with its bounds, 0 none, -E2BIG when the search took more

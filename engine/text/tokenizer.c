@@ -42,11 +42,10 @@ struct encode {
     struct bpe_scratch bpe;
 };
 
-static int encode_init(struct encode *e)
+static void encode_init(struct encode *e)
 {
     e->normalizer.regex = &e->regex;
     e->pretokenizer.regex = &e->regex;
-    return regex_scratch_init(&e->regex);
 }
 
 static void encode_deinit(struct encode *e)
@@ -108,8 +107,8 @@ int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flag
         return err_set(err, -EINVAL, "text is not UTF-8 at byte %zu", n_valid);
     }
     struct encode e = { .tok = tok, .out = out, .err = err, .skip_special = (flags & TOKENIZER_PLAIN_SPECIAL) != 0 };
-    int r = encode_init(&e);
-    r = r ? r : encode_text(&e, text);
+    encode_init(&e);
+    int r = encode_text(&e, text);
     r = r ? r : post_processor_run(&tok->post_processor, (flags & TOKENIZER_ADD_SPECIAL) != 0, out, len);
     encode_deinit(&e);
     if (r < 0) {

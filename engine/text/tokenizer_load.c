@@ -34,13 +34,9 @@ static int load_added(struct tokenizer *tok, const struct json *root, struct err
     if (list && list->type != JSON_ARRAY) {
         return err_set(err, -EINVAL, "added_tokens: array expected, %s found", json_type_name(list->type));
     }
-    struct regex_scratch regex;
+    struct regex_scratch regex = { 0 };
     struct normalizer_scratch scratch = { .regex = &regex };
-    int r = regex_scratch_init(&regex);
-    if (r < 0) {
-        return r;
-    }
-    r = added_tokens_init(&tok->added, list, &tok->bpe, &tok->normalizer, &scratch, &tok->table, err);
+    int r = added_tokens_init(&tok->added, list, &tok->bpe, &tok->normalizer, &scratch, &tok->table, err);
     normalizer_scratch_deinit(&scratch);
     regex_scratch_deinit(&regex);
     return r;

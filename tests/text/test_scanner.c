@@ -74,7 +74,7 @@ static void check_pattern(const char *pattern)
 {
     static struct unicode_table table;
     struct regex *re;
-    struct regex_scratch scratch;
+    struct regex_scratch scratch = { 0 };
     struct err err = { 0 };
     struct strbuf text;
     enum scanner_kind kind = scanner_for_pattern(str_from(pattern));
@@ -82,7 +82,6 @@ static void check_pattern(const char *pattern)
     unicode_table_init(&table);
     strbuf_init(&text, 0);
     assert_int_equal(regex_new(str_from(pattern), &table, "test", &re, &err), 0);
-    assert_int_equal(regex_scratch_init(&scratch), 0);
     for (int i = 0; i < 4000; i++) {
         make_text(&text);
         check_text(&table, kind, re, &scratch, strbuf_str(&text));
