@@ -132,7 +132,8 @@ COUNTRY_TRAIN = phrases("""
     (which|what) country has the capital {y} / {y} is the capital of (which|what) country / {y} is the capital of what /
     of (which|what) country is {y} the capital / in (which|what) country is {y} / where is {y} / which country is {y} in
     / (what|which) country is {y} the capital of / tell me where {y} is / where can I find {y} / which country does {y}
-    belong to / {y}: which country
+    belong to / {y}: which country / (what|which) land is {y} in / (what|which) land has the capital {y} / (can|could)
+    you (tell me|say) where {y} is / to (what|which) (land|country) does {y} belong / (what|which) is the country of {y}
 """)
 COUNTRY_HELD = phrases("""
     can you tell me which country {y} is in / what country has {y} as its capital / do you know where {y} is / in what

@@ -61,7 +61,7 @@ class Writer:
         )
         used = sum(len(json.dumps(t)) for t in tools.values())
         while len(messages) < 2 or used + messages_length(messages) < length:
-            if rng.random() < (0.5 if with_tools else 0.015) and not style.prefix and style.kind == "plain":
+            if rng.random() < (0.7 if with_tools else 0.015) and not style.prefix and style.kind == "plain":
                 kind = rng.choice(list(tools) if tools and rng.random() < 0.85 else kinds)
                 messages += tool_turn(rng, False, kind, tools)
                 continue

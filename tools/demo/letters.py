@@ -144,7 +144,9 @@ TIMES_WORDS = {
 MANY_TRAIN = phrases("""
     repeat (the word |){w} {k} / say (the word |){w} {k} / write (the word |){w} {k} / (can|could|would) you
     (say|repeat|write) {w} {k} / {k} {w} / {w}, {k} / I want you to (say|repeat|write) {w} {k} / print {w} {k} / say {k}
-    {w} / echo {w} {k}
+    {w} / echo {w} {k} / say (the word |){w} (for me|to us|again) {k} / (repeat|write) (the word |){w} (for me|to
+    us|aloud) {k} / (please|can you) (say|repeat) {w} for us {k} / (tell|give) us (the word |){w} {k} / let me
+    (hear|see) {w} {k}
 """)
 MANY_HELD = ["would you please repeat the word {w} {k}", "tell me {w} {k}", "now say the word {w} to me {k}"]
 ORDER_TRAIN = phrases("""

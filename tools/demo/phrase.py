@@ -13,6 +13,20 @@ INNERMOST = re.compile(r"\(([^()]*)\)")
 QUESTION_STARTS = set(
     "what what's how who which where when why can could would will are is am do does did if whats who's in on".split()
 )
+FUNCTION_WORDS = set("a an the is do does you to me I of are can my it this that in have".split())
+FILLERS = ["really", "just", "now", "then", "again", "actually", "maybe", "well", "please", "also"]
+TAILS = [
+    " my friend",
+    " today",
+    " now",
+    " then",
+    " again",
+    " for me",
+    ", dear model",
+    " right now",
+    ", will you",
+    " my dear",
+]
 OPENERS = ["please ", "hey, ", "ok, ", "so, ", "now ", "hi, ", "and ", "well, ", "hello, ", "next: "]
 CLOSERS = [" please", ", please", ", thanks", " thanks"]
 
@@ -63,6 +77,26 @@ def dress(rng: random.Random, text: str, fold: bool = True, end: bool = True) ->
     if style < 0.70:
         return text + "!"
     return text
+
+
+def blur(rng: random.Random, text: str) -> str:
+    """A user's slips and fillers: a small word left out, a word or a tail added, two letters swapped."""
+    kind, words = rng.random(), text.split()
+    if kind > 0.20:
+        return text
+    at = rng.randrange(len(words))
+    if kind < 0.06:
+        kept = [w for i, w in enumerate(words) if i != at or w not in FUNCTION_WORDS]
+        return " ".join(kept) or text
+    if kind < 0.11:
+        return " ".join(words[:at] + [rng.choice(FILLERS)] + words[at:])
+    if kind < 0.18:
+        return text + rng.choice(TAILS)
+    word = words[at]
+    if len(word) > 3 and word.isalpha():
+        i = rng.randrange(len(word) - 1)
+        words[at] = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+    return " ".join(words)
 
 
 def normal(text: str) -> str:

@@ -101,7 +101,7 @@ def some_style(rng: random.Random, held: bool = False, kind: str | None = None) 
     kind = (
         kind
         or rng.choices(
-            ["none", "plain", "word", "terse", "pirate", "robot", "named", "knows"], [54, 15, 11, 7, 4, 4, 3, 2]
+            ["none", "plain", "word", "terse", "pirate", "robot", "named", "knows"], [44, 14, 14, 8, 6, 10, 3, 1]
         )[0]
     )
     user_name = None

@@ -23,7 +23,9 @@ SUM_TRAIN = phrases("""
     (make|give|equal) / tell me (what|how much) {a} {s} {b} is / what is {a}{c}{b} / {a} {s} {b} is what / (give|tell)
     me {a} {s} {b} / do you know {a} {s} {b} / what do you get for {a} {s} {b} / solve {a} {s} {b} / the
     (sum|result|value) of {a} {s} {b} / (compute|calculate|solve): {a} {s} {b} / what is the (result|value|answer) of
-    {a} {s} {b} / I need {a} {s} {b} / do the (sum|maths): {a} {s} {b} / {a} {s} {b}, what is it
+    {a} {s} {b} / I need {a} {s} {b} / do the (sum|maths): {a} {s} {b} / {a} {s} {b}, what is it / how many (do|does)
+    {a} {s} {b} (make|give) / how many are {a} {s} {b} / please (compute|solve|work out) {a} {s} {b} / (let me|please|)
+    know {a} {s} {b} / what is your answer to {a} {s} {b} / I would like {a} {s} {b}
 """)
 SUM_HELD = phrases("""
     what would {a} {s} {b} be / can you tell me what {a} {s} {b} is / please find {a} {s} {b} / what is the answer to
@@ -94,7 +96,9 @@ def make_hard_sum(rng: random.Random, held: bool) -> Turn:
 COMPARE_TRAIN = phrases("""
     which is (bigger|larger|greater|more), {a} or {b} / what is (bigger|larger|greater|more), {a} or {b} / {a} or {b},
     which is (bigger|larger|greater|more) / which number is (bigger|larger|greater): {a} or {b} / the
-    (bigger|larger|greater) of {a} and {b} / tell me the (bigger|larger|greater) of {a} and {b}
+    (bigger|larger|greater) of {a} and {b} / tell me the (bigger|larger|greater) of {a} and {b} / is {a}
+    (larger|greater|more) than {b} / (which|what) of {a} and {b} is (bigger|greater|more) / what is the (bigger|greater)
+    number of {a} and {b} / (is|are) {a} or {b} (bigger|greater|larger|more)
 """)
 COMPARE_HELD = phrases("""
     which of {a} and {b} is larger / what is the larger number of {a} and {b} / is {a} or {b} the bigger number

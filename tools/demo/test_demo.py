@@ -1,6 +1,6 @@
 """Checks of the generator and of the committed model directory, with the standard library only.
 
-    python3 -m unittest discover -s tools/demo
+python3 -m unittest discover -s tools/demo
 """
 
 from __future__ import annotations

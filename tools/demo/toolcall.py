@@ -29,7 +29,8 @@ TOOL_KINDS: dict[str, dict[str, list[str]]] = {
             (raining|sunny|cold|warm) in {x} / how (warm|cold) is it in {x} / (get|look up|check) the weather
             (in|for|of) {x} / what is the temperature in {x} / how is the weather in {x} (today|now) / (can|could) you
             tell me the weather in {x} / the weather in {x} / will it rain in {x} / what is the weather like in {x}
-            (today|right now)
+            (today|right now) / (find|find out|show me) the weather (in|of) {x} / (please|) give me the weather (in|for)
+            {x}
         """),
         "held": phrases("""
             do you know the weather in {x} / I would like to know the weather in {x} / please find the weather for {x} /
@@ -44,7 +45,8 @@ TOOL_KINDS: dict[str, dict[str, list[str]]] = {
         "train": phrases("""
             what time is it in {x} / (what is|what's) the time in {x} / time in {x} / tell me the time in {x} / how late
             is it in {x} / (get|look up|check) the time in {x} / (can|could) you tell me the time in {x} / the time in
-            {x} / what time is it now in {x} / local time in {x}
+            {x} / what time is it now in {x} / local time in {x} / (find|find out|show me) the time (in|of) {x} /
+            (please|) give me the time (in|for) {x}
         """),
         "held": phrases("""
             do you know the time in {x} / I would like to know the time in {x} / please find the time for {x}

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils.chat_template_utils import render_jinja_template
@@ -121,16 +121,16 @@ class Feed:
         return ids, counted
 
     def step(self, number: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        if number % 6 == 5:
+        if number % 12 == 11:
             second = self.batch(1, CONTEXT, with_tools=False)
         else:
             second = self.batch(4, 512, with_tools=True)
         return [self.batch(24, 256, with_tools=False), second]
 
 
-def rate(step: int, steps: int) -> float:
-    """Rises over 100 steps, holds, falls to zero over the last 40%."""
-    return min(1.0, (step + 1) / 100, (steps - step) / (0.4 * steps))
+def rate(step: int, done: float) -> float:
+    """The learning rate's share: rises over 20 steps, holds, falls to zero over the last half. `done` goes from 0 to 1."""
+    return min(1.0, (step + 1) / 20, (1 - done) / 0.5)
 
 
 def save(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
@@ -158,7 +158,9 @@ def save(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--start", type=Path, help="go on from this model directory")
     parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--minutes", type=float, help="end after this time, the rate fallen, if the steps take longer")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=3e-3)
     parser.add_argument("--adam-lr", type=float, default=3e-3)
@@ -170,9 +172,12 @@ def main() -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokenizer = train_tokenizer(args.seed)
+    tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json")) if args.start else train_tokenizer(args.seed)
     feed = Feed(tokenizer, args.seed + 1)
     model = LlamaForCausalLM(LlamaConfig(**CONFIG)).to(device)
+    if args.start:
+        model.load_state_dict(load_file(args.start / "model.safetensors"), strict=False)
+        model.tie_weights()
     print(f"{sum(p.numel() for p in model.parameters())} parameters on {device}", flush=True)
 
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
@@ -193,6 +198,9 @@ def main() -> None:
 
     began, mean, seen = time.time(), 0.0, 0
     for step in range(args.steps):
+        done = max(step / args.steps, (time.time() - began) / 60 / args.minutes if args.minutes else 0.0)
+        if done >= 1:
+            break
         batches = feed.step(step)
         total = sum(int((counted != -100).sum()) for _, counted in batches)
         loss = 0.0
@@ -203,17 +211,18 @@ def main() -> None:
             seen += ids.numel()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, peak in zip(optimizers, peaks):
-            optimizer.param_groups[0]["lr"] = peak * rate(step, args.steps)
+            optimizer.param_groups[0]["lr"] = peak * rate(step, done)
             optimizer.step()
             optimizer.zero_grad()
-        mean = loss if step == 0 else 0.98 * mean + 0.02 * loss
-        if step % 20 == 0 or step == args.steps - 1:
+        mean = loss if step == 0 else 0.97 * mean + 0.03 * loss
+        if step % 20 == 0:
             print(
                 f"step {step} loss {loss:.4f} mean {mean:.4f} tokens {seen} seconds {time.time() - began:.0f}",
                 flush=True,
             )
-        if (step + 1) % args.save_every == 0 or step == args.steps - 1:
+        if (step + 1) % args.save_every == 0:
             save(model, tokenizer, args.out)
+    save(model, tokenizer, args.out)
 
 
 if __name__ == "__main__":

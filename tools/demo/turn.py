@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from phrase import dress, expand
+from phrase import blur, dress, expand
 
 
 @dataclass
@@ -27,6 +27,9 @@ def ask(
     held_list: list[str],
     fold: bool = True,
     end: bool = True,
+    loose: bool = False,
     **slots: object,
 ) -> str:
-    return dress(rng, expand(rng, rng.choice(held_list if held else train_list), **slots), fold, end)
+    """A dressed phrasing of one of the two lists. `loose` adds a user's slips, in training only."""
+    text = expand(rng, rng.choice(held_list if held else train_list), **slots)
+    return dress(rng, blur(rng, text) if loose and not held else text, fold, end)
