@@ -118,7 +118,8 @@ int place_prepare_mountpoint(const char *path, bool allow_nonempty, char ret[PAT
 {
     struct stat st;
     int r = 0;
-    if (stat(path, &st) < 0 && errno == ENOTCONN) {
+    // A dead mount; ECONNABORTED when the kernel was taking it down while we asked.
+    if (stat(path, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
         r = recover(path, err);
     }
     if (r < 0) {
