@@ -124,6 +124,7 @@ static void on_turn_end(void *ctx)
 {
     struct mount *mount = ctx;
     mount_flush(mount);
+    tokfs_engine_passed_on(mount->engine);
     go_on_draining(mount);
 }
 

@@ -301,3 +301,8 @@ int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret)
     engine_signal(engine);
     return 1;
 }
+
+void tokfs_engine_passed_on(struct tokfs_engine *engine)
+{
+    handoff_tell(&engine->handoff, event_ring_taken(&engine->ring));
+}

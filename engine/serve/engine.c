@@ -177,6 +177,7 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
     completion_queue_init(&e->admission, LINK_WORK);
     completion_queue_init(&e->verdicts, LINK_VERDICT);
     wake_init(&e->wake);
+    handoff_init(&e->handoff, options->n_threads);
     pthread_mutex_init(&e->stats_lock, NULL);
     int rc = open_parts(e, options, &why);
     if (rc < 0) {
@@ -227,6 +228,7 @@ void tokfs_engine_close(struct tokfs_engine *engine)
     completion_queue_deinit(&engine->admission);
     completion_queue_deinit(&engine->verdicts);
     wake_deinit(&engine->wake);
+    handoff_deinit(&engine->handoff);
     pthread_mutex_destroy(&engine->stats_lock);
     if (engine->event_fd >= 0) {
         close(engine->event_fd);

@@ -7,6 +7,7 @@
 #ifndef TOKFS_SERVE_ENGINE_H
 #define TOKFS_SERVE_ENGINE_H
 
+#include "engine/serve/handoff.h"
 #include "engine/serve/intake.h"
 #include "engine/serve/runner.h"
 #include "engine/serve/sizes.h"
@@ -35,6 +36,7 @@ struct tokfs_engine {
     struct completion_queue verdicts;  // text threads -> caller: accepted or refused
     struct event_ring ring;            // engine thread -> caller
     struct wake wake;                  // wakes the engine thread
+    struct handoff handoff;            // the engine thread lets the caller pass events on first
     atomic_bool cancel_pending;        // some completion's cancel flag was set
     atomic_bool wants_room;            // the engine thread sleeps until the ring has room
     atomic_bool is_closing;

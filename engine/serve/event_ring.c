@@ -59,6 +59,11 @@ uint32_t event_ring_published(const struct event_ring *ring)
     return atomic_load(&ring->tail);
 }
 
+uint32_t event_ring_taken(const struct event_ring *ring)
+{
+    return atomic_load_explicit(&ring->head, memory_order_relaxed) + ring->is_taken;
+}
+
 const struct event_slot *event_ring_take(struct event_ring *ring, uint32_t limit)
 {
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);

@@ -50,6 +50,8 @@ bool event_ring_is_roomy(const struct event_ring *ring);
 
 // Consumer. `limit` is a value of event_ring_published: events behind it are left for later, so that a caller can look
 // at other queues in between (see tokfs_poll). NULL: none. The slot is valid until the next take.
+uint32_t
+event_ring_taken(const struct event_ring *ring); // consumer: how far it has taken, as event_ring_published counts
 uint32_t event_ring_published(const struct event_ring *ring);
 const struct event_slot *event_ring_take(struct event_ring *ring, uint32_t limit);
 

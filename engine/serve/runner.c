@@ -1,15 +1,17 @@
 // One step: flush, plan, batch, forward pass, sample, flush. Called by the engine thread alone (tests call it
 // directly).
 //
-// Events of a step go into the ring while its tokens are sampled; the caller publishes them when runner_step returns,
-// so a reader is woken while the next step computes. Logits are sampled in batch order, each from its own row and its
-// own (seed, position): no sequence sees another.
+// Events of a step go into the ring while its tokens are sampled and are published every few rows, the last when
+// runner_step returns: sampling is one thread's work, so readers on other processors are served meanwhile. Logits are
+// sampled in batch order, each from its own row and its own (seed, position): no sequence sees another.
 #include "engine/serve/runner.h"
 
 #include "engine/base/loop.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+
+#define PUBLISH_ROWS 8 // sampled rows per wake of the caller
 
 static int allocate(struct runner *r)
 {
@@ -269,16 +271,25 @@ static void sample_one(struct runner *r, struct sequence *seq, const float *logi
     r->stats.completion_tokens++;
 }
 
-static void take_results(struct runner *r, const float *logits)
+static void take_results(struct runner *r, const float *logits, void (*publish)(void *ctx), void *ctx)
 {
+    size_t n_sampled = 0;
     for (size_t i = 0; i < r->plan.n_items; i++) {
         struct sequence *seq = r->active[r->plan.items[i].idx];
         bool is_complete = seq->n_computed + r->plan.items[i].n_tokens == seq->n_tokens;
         if (sequence_advance(seq, r->plan.items[i].n_tokens)) {
             sample_one(r, seq, logits);
+            n_sampled++;
         }
         if (is_complete) {
             logits += r->n_vocab;
+        }
+        if (seq->state != SEQUENCE_ENDING) {
+            sequence_flush(seq, r->ring); // the end of a sequence is flush_active's
+        }
+        if (n_sampled == PUBLISH_ROWS && i + 1 < r->plan.n_items) {
+            publish(ctx);
+            n_sampled = 0;
         }
     }
 }
@@ -299,7 +310,7 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
     uint64_t model_begin_ns = clock_monotonic_ns();
     const float *logits = model_step(runner->model, &step);
     uint64_t model_end_ns = clock_monotonic_ns();
-    take_results(runner, logits);
+    take_results(runner, logits, publish, ctx);
     flush_active(runner);
     runner->stats.n_steps++;
     runner->stats.model_ns += model_end_ns - model_begin_ns;

@@ -110,10 +110,13 @@ static void *engine_main(void *ctx)
     for (;;) {
         take_arrivals(engine);
         take_cancels(engine);
+        uint64_t before_ns = engine->runner.stats.step_ns;
         bool has_run = runner_step(&engine->runner, publish, engine);
         publish_stats(engine);
         publish(engine);
         if (has_run) {
+            handoff_wait(&engine->handoff, event_ring_published(&engine->ring),
+                         engine->runner.stats.step_ns - before_ns);
             continue;
         }
         if (atomic_load(&engine->is_closing) && runner_is_idle(&engine->runner) &&

@@ -1,0 +1,34 @@
+// Where the engine lets its caller finish before it computes on.
+//
+// With as many compute threads as processors, a step that begins takes the processor from the thread that passes the
+// last step's tokens on, and from the readers that it has just woken: they have run a moment ago, so the kernel owes
+// the others time, and one token in each step waits for the next tick or the step's end. So the engine thread sleeps
+// until the caller says that it has passed on what it took, and a moment longer for the readers. Short steps are over
+// before that matters, and a caller that never says so is not waited for.
+#ifndef TOKFS_SERVE_HANDOFF_H
+#define TOKFS_SERVE_HANDOFF_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HANDOFF_STEP_MIN_NS 2000000 // steps shorter than this are not held up
+#define HANDOFF_WAIT_MAX_NS 500000
+#define HANDOFF_GRACE_NS    150000 // for readers that were woken last
+
+struct handoff {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;   // CLOCK_MONOTONIC
+    atomic_uint passed_on; // events taken and passed on, a free-running count (as event_ring's)
+    atomic_bool is_used;   // the caller tells
+    bool is_wanted;        // processors are scarce; constant
+};
+
+void handoff_init(struct handoff *handoff, unsigned n_compute_threads); // 0: as many as processors
+void handoff_deinit(struct handoff *handoff);
+void handoff_tell(struct handoff *handoff, uint32_t n_passed_on); // the caller
+// The engine thread, after a step that took step_ns. True: it waited.
+bool handoff_wait(struct handoff *handoff, uint32_t n_published, uint64_t step_ns);
+
+#endif
