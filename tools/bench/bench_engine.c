@@ -83,6 +83,10 @@ int bench_decode(const struct bench_options *options, struct bench_report *repor
     // bound.
     double bytes_per_token = (double)run.info.weight_bytes / (double)options->n_sequences;
     rc = measure_rounds(options, &run, decode_rate, bytes_per_token, &rounds, err);
+    if (rc == 0 && bench_quantile(rounds.rate, rounds.n, 0) == 0) {
+        rc = err_set(err, -EINVAL, "--tokens %u: the first of %u sequences ended before the last began to decode",
+                     options->max_tokens, options->n_sequences);
+    }
     if (rc == 0) {
         bench_report_add(report, "decode_tokens_per_s", bench_quantile(rounds.rate, rounds.n, 0.5), "tokens/s");
         bench_report_add(report, "read_bandwidth_bytes_per_s", bench_quantile(rounds.bandwidth, rounds.n, 0.5),
