@@ -13,9 +13,9 @@ import tempfile
 import threading
 import time
 
-from mount import Mount, raises, run_tests, until
+from mount import LONG_TOKENS, Mount, raises, run_tests, until
 
-LONG = json.dumps({"messages": [{"role": "user", "content": "count 5000"}], "ignore_eos": True, "max_tokens": 300})
+LONG = json.dumps({"messages": [{"role": "user", "content": "count 5000"}], "ignore_eos": True, "max_tokens": LONG_TOKENS})
 SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
 BIN = os.environ.get("TOKFS_BIN", "")
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/demo/model")

@@ -13,6 +13,9 @@ import time
 import traceback
 
 
+LONG_TOKENS = int(os.environ.get("TOKFS_LONG_TOKENS", "300"))  # of an answer that is long for the daemon under test
+
+
 def skip(why):
     print("skipped:", why)
     sys.exit(77)

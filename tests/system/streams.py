@@ -9,14 +9,14 @@ import subprocess
 import threading
 import time
 
-from mount import Mount, raises, run_tests, until
+from mount import LONG_TOKENS, Mount, raises, run_tests, until
 
 
 def body(text, **fields):
     return json.dumps({"messages": [{"role": "user", "content": text}], "temperature": 0, **fields})
 
 
-LONG = body("count 5000", ignore_eos=True, max_tokens=300)  # long enough to be caught in the act, also when sanitized
+LONG = body("count 5000", ignore_eos=True, max_tokens=LONG_TOKENS)  # to be caught in the act
 # Slow enough to be caught in the act: only the null model looks at it.
 SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
 
@@ -64,7 +64,7 @@ def test_8_readers_of_a_session_see_the_same():
         for i in range(8, 12):
             lines = [json.loads(line) for line in results[i].stdout.splitlines()]
             assert "".join(line["choices"][0]["delta"].get("content") or "" for line in lines) == answer.decode()
-            assert lines[-1]["choices"][0]["finish_reason"] == "length" and lines[-1]["usage"]["completion_tokens"] == 300
+            assert lines[-1]["choices"][0]["finish_reason"] == "length" and lines[-1]["usage"]["completion_tokens"] == LONG_TOKENS
             assert results[i].stdout == results[8].stdout
 
 
@@ -149,7 +149,7 @@ def test_interrupted_writer_leaves_no_turn():
 def test_close_of_ask_and_transaction_cancels():
     with Mount(**SLOW) as m:
         for file, request in (("ask", LONG), ("v1/chat/completions", LONG),
-                              ("v1/chat/completions", body("count 5000", stream=True, ignore_eos=True, max_tokens=300))):
+                              ("v1/chat/completions", body("count 5000", stream=True, ignore_eos=True, max_tokens=LONG_TOKENS))):
             fd = os.open(m.at(file), os.O_RDWR)
             os.write(fd, request.encode())
             until(lambda: m.metric("requests_running") == 1, f"{file} runs")
