@@ -404,6 +404,26 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     fuse_reply_err(req, code);
 }
 
+// Only sessions are made here, by mkdir. Without these the kernel would say that the function is not implemented, which
+// is no answer to a misspelt name.
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+    (void)parent, (void)name, (void)mode, (void)rdev;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+    (void)target, (void)parent, (void)name;
+    fuse_reply_err(req, EPERM);
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t new_parent, const char *new_name)
+{
+    (void)node, (void)new_parent, (void)new_name;
+    fuse_reply_err(req, EPERM);
+}
+
 // `rm -r` of a session unlinks its files first. They belong to the directory: unlinking one succeeds and changes
 // nothing.
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -446,6 +466,9 @@ const struct fuse_lowlevel_ops node_operations = {
     .getattr = op_getattr,
     .setattr = op_setattr,
     .readlink = op_readlink,
+    .mknod = op_mknod,
+    .symlink = op_symlink,
+    .link = op_link,
     .mkdir = op_mkdir,
     .unlink = op_unlink,
     .rmdir = op_rmdir,

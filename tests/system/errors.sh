@@ -79,7 +79,10 @@ esac
 # Names and permissions.
 expect_status "mkdir of a fixed name" 1 mkdir sessions/new
 expect_status "mkdir outside of sessions" 1 mkdir v1/x
-expect_status "a file in a session" 1 touch sessions/s/x
+for make in 'touch sessions/s/x' 'touch x' 'ln -s a sessions/x' 'ln ask x' 'mkfifo sessions/x'; do
+    expect_status "$make" 1 $make
+    grep -q 'not permitted' "$T/err" || fail "$make: $(cat "$T/err")"
+done
 expect_status "removal of a fixed file" 1 rm -f ask
 timeout 30 grep -r -s role . >/dev/null
 [ $? != 124 ] || fail "grep -r hangs"
