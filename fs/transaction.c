@@ -108,11 +108,14 @@ int transaction_write(struct file *file, struct str bytes)
     }
     bool was_failed = ex->body.failed;
     int r = body_feed(&ex->body, bytes, &reason);
-    if (was_failed || ex->body.kind == BODY_EMPTY) {
-        return r;
+    if (was_failed) {
+        return r; // the error object of the piece that failed stands
     }
     if (r < 0) {
         return refuse(ex, &reason);
+    }
+    if (ex->body.kind == BODY_EMPTY) {
+        return 0;
     }
     start_over(ex);
     if (r == BODY_MORE) {

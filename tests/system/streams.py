@@ -324,6 +324,28 @@ def test_transaction_gives_what_http_gives():
         os.close(fd)
 
 
+def test_body_that_is_no_object_is_refused_with_a_reason():
+    """Whatever it begins with: the write fails, the same descriptor gives the error object, and the next request works."""
+    with Mount() as m:
+        for garbage in (b"hello", b"[]", b"5", b'"x"', b"null", b"\xff", b"\xef\xbb\xbf{}", b"\0", b"[" * 100000):
+            fd = os.open(m.at("v1/chat/completions"), os.O_RDWR)
+            with raises(errno.EINVAL):
+                os.write(fd, garbage)
+            with raises(errno.EINVAL):  # what follows belongs to it
+                os.write(fd, b"{}")
+            error = json.loads(os.read(fd, 65536))["error"]
+            assert error["type"] == "invalid_request_error" and "JSON object" in error["message"], error
+            assert os.read(fd, 100) == b""
+            os.write(fd, body("hello", max_tokens=3).encode())
+            assert json.loads(os.read(fd, 65536))["object"] == "chat.completion"
+            os.close(fd)
+            with raises(errno.EINVAL):
+                m.write("sessions/new", '{"messages":[{"role":"king","content":"x"}]}')
+            with raises(errno.EINVAL):
+                m.write("sessions/new", garbage)
+            assert b"JSON object" in m.read("sessions/error"), m.read("sessions/error")
+
+
 def test_conversation_with_tools_and_roles():
     with Mount() as m:
         name = m.session("s")
