@@ -1,19 +1,14 @@
 // The page pool is a stack of free page indices over one block of device memory.
 //
-// Called by the engine thread only. It knows nothing of sequences or prefixes: whoever takes a page gives it back,
-// exactly once, and that is asserted. The page given back last is taken first, since its memory is the likeliest to be
-// in a cache.
+// Called by the engine thread only. It knows nothing of sequences or prefixes, only of how many of them use a page:
+// whoever takes or holds a page gives it back, exactly once, and that is asserted. The page given back last is taken
+// first, since its memory is the likeliest to be in a cache.
 #include "engine/cache/page_pool.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-
-static size_t bitmap_words(uint32_t n_pages)
-{
-    return ((size_t)n_pages + 63) / 64;
-}
 
 static void fill_free_list(struct page_pool *pool)
 {
@@ -34,14 +29,16 @@ int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_
     size_t bytes;
     if (!__builtin_mul_overflow(page_bytes, (size_t)n_pages, &bytes)) {
         p.free_list = malloc(n_pages * sizeof(*p.free_list));
-        p.is_taken = calloc(bitmap_words(n_pages), sizeof(*p.is_taken));
-        if (p.free_list && p.is_taken) {
+        p.n_holders = calloc(n_pages, sizeof(*p.n_holders));
+        p.n_keepers = calloc(n_pages, sizeof(*p.n_keepers));
+        if (p.free_list && p.n_holders && p.n_keepers) {
             p.mem = backend->ops->alloc(backend, bytes);
         }
     }
     if (!p.mem) {
         free(p.free_list);
-        free(p.is_taken);
+        free(p.n_holders);
+        free(p.n_keepers);
         return err_set(err, -ENOMEM, "no memory for KV: %" PRIu32 " pages x %zu bytes = %.1f MiB", n_pages, page_bytes,
                        (double)n_pages * (double)page_bytes / 0x1p20);
     }
@@ -58,7 +55,8 @@ void page_pool_deinit(struct page_pool *pool)
     assert(pool->n_free == pool->n_pages);
     pool->backend->ops->free(pool->backend, pool->mem);
     free(pool->free_list);
-    free(pool->is_taken);
+    free(pool->n_holders);
+    free(pool->n_keepers);
     memset(pool, 0, sizeof(*pool));
 }
 
@@ -68,16 +66,53 @@ bool page_pool_take(struct page_pool *pool, uint32_t *ret_page)
         return false;
     }
     uint32_t page = pool->free_list[--pool->n_free];
-    pool->is_taken[page / 64] |= UINT64_C(1) << (page % 64);
+    pool->n_holders[page] = 1;
     *ret_page = page;
     return true;
 }
 
-void page_pool_give(struct page_pool *pool, uint32_t page)
+static bool is_used(const struct page_pool *pool, uint32_t page)
 {
     assert(page < pool->n_pages);
-    uint64_t bit = UINT64_C(1) << (page % 64);
-    assert(pool->is_taken[page / 64] & bit);
-    pool->is_taken[page / 64] &= ~bit;
-    pool->free_list[pool->n_free++] = page;
+    return pool->n_holders[page] > 0 || pool->n_keepers[page] > 0;
+}
+
+void page_pool_hold(struct page_pool *pool, uint32_t page)
+{
+    assert(is_used(pool, page));
+    pool->n_cached -= pool->n_holders[page]++ == 0;
+}
+
+void page_pool_give(struct page_pool *pool, uint32_t page)
+{
+    assert(page < pool->n_pages && pool->n_holders[page] > 0);
+    if (--pool->n_holders[page] > 0) {
+        return;
+    }
+    if (pool->n_keepers[page] > 0) {
+        pool->n_cached++;
+    } else {
+        pool->free_list[pool->n_free++] = page;
+    }
+}
+
+void page_pool_keep(struct page_pool *pool, uint32_t page)
+{
+    assert(is_used(pool, page));
+    pool->n_keepers[page]++;
+}
+
+void page_pool_drop(struct page_pool *pool, uint32_t page)
+{
+    assert(page < pool->n_pages && pool->n_keepers[page] > 0);
+    if (--pool->n_keepers[page] == 0 && pool->n_holders[page] == 0) {
+        pool->n_cached--;
+        pool->free_list[pool->n_free++] = page;
+    }
+}
+
+void *page_pool_address(const struct page_pool *pool, uint32_t page)
+{
+    assert(page < pool->n_pages);
+    return (char *)pool->mem + page * pool->page_bytes;
 }

@@ -1,21 +1,24 @@
-// Pages of KV memory: one allocation on the device, handed out page by page in O(1).
+// Pages of KV memory: one allocation on the device, handed out page by page in O(1), shared by counting.
 //
 // Owner: the engine thread. A page's contents are the backend's business (struct kv_layout); a page taken again holds
-// what its last user left there.
+// what its last user left there. Two kinds of users are counted apart: holders (sequences that read or write the page)
+// and keepers (nodes of the radix tree). A page that only the tree keeps can be had by eviction, which is why the
+// scheduler may count on it.
 #ifndef TOKFS_CACHE_PAGE_POOL_H
 #define TOKFS_CACHE_PAGE_POOL_H
 
 #include "kernels/backend.h"
 
-// Invariants: free_list[0 .. n_free) are the pages that nobody holds, each once; bit p of is_taken is set for the
-// others.
+// Invariants: free_list[0 .. n_free) are the pages with no user, each once; n_cached counts the pages with keepers and
+// no holder.
 struct page_pool {
     struct backend *backend; // outlives the pool
     void *mem;               // [n_pages][page_bytes], device memory
     size_t page_bytes;
-    uint32_t n_pages, n_free;
+    uint32_t n_pages, n_free, n_cached;
     uint32_t *free_list; // [n_pages], a stack of page indices, the top at n_free - 1
-    uint64_t *is_taken;  // [ceil(n_pages / 64)], a bit per page: a page given back twice is caught at once
+    uint32_t *n_holders; // [n_pages]
+    uint32_t *n_keepers; // [n_pages]
 };
 
 // 0; -EINVAL (no pages, or pages of no bytes) or -ENOMEM: err has the arithmetic.
@@ -23,7 +26,12 @@ int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_
                    struct err *err);
 // Asserts that every page has come back. No-op on a zeroed pool.
 void page_pool_deinit(struct page_pool *pool);
-bool page_pool_take(struct page_pool *pool, uint32_t *ret_page); // false: none is free
-void page_pool_give(struct page_pool *pool, uint32_t page);      // asserts that it was taken
+
+bool page_pool_take(struct page_pool *pool, uint32_t *ret_page); // with one holder; false: none is free
+void page_pool_hold(struct page_pool *pool, uint32_t page);      // one holder more; asserts that it is in use
+void page_pool_give(struct page_pool *pool, uint32_t page);      // one holder less; asserts that there was one
+void page_pool_keep(struct page_pool *pool, uint32_t page);      // one keeper more; asserts that it is in use
+void page_pool_drop(struct page_pool *pool, uint32_t page);      // one keeper less; asserts that there was one
+void *page_pool_address(const struct page_pool *pool, uint32_t page);
 
 #endif

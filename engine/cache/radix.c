@@ -1,0 +1,411 @@
+// A compressed radix tree in fixed arrays.
+//
+// Invariants:
+//   1. A node that is not a root has at least one token; its first token is its key among its siblings.
+//   2. Node pages[0 .. n) are kept once each, for blocks begin / page_tokens .. (end - 1) / page_tokens. A page whose
+//      block the node only begins or ends in is complete from the block's first position up to the node's end.
+//   3. Where a node with children ends within a block, its last page is also the first page of one of its children:
+//      it costs nothing. So every page without holders can be had by evicting leaves.
+//   4. In the LRU list a node stands on the older side of its parent, unless a sequence holds its pages; hence the
+//      oldest node is a leaf, or is in use and moves to the other end.
+//   5. A node keeps its identity and its begin while it lives; splitting makes a new node of the lower part. A
+//      sequence that holds its pages can therefore go on from the node where it inserted last.
+#include "engine/cache/radix_node.h"
+
+#define XXH_INLINE_ALL
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define RUN_PAGES    32 // blocks per node: long enough to compare quickly, short enough to waste little
+#define ROOTS_MAX    4096
+#define NODES_SPARE  64
+#define DEFAULT_ROOT 1
+
+// ---- init ---------------------------------------------------------------------------------------------------------
+
+int radix_init(struct radix *radix, struct page_pool *pool, uint32_t page_tokens, struct err *err)
+{
+    // A leaf keeps a page that no other leaf keeps, and branching nodes are fewer than leaves.
+    *radix = (struct radix){ .pool = pool, .page_tokens = page_tokens, .run_pages = RUN_PAGES };
+    radix->n_nodes_max = (pool->n_pages < UINT32_MAX / 8 ? 2 * pool->n_pages : UINT32_MAX / 4) + NODES_SPARE;
+    radix->roots = calloc(ROOTS_MAX, sizeof(*radix->roots));
+    if (!radix->roots || radix_nodes_init(radix) < 0) {
+        radix_deinit(radix);
+        return err_set(err, -ENOMEM, "out of memory for a prefix cache of %u pages", pool->n_pages);
+    }
+    uint32_t root = radix_root_get(radix, STR(""));
+    assert(root == DEFAULT_ROOT);
+    return 0;
+}
+
+void radix_deinit(struct radix *radix)
+{
+    if (radix->roots) {
+        if (radix->n_roots > 0) {
+            radix_root_put(radix, DEFAULT_ROOT);
+            radix_clear(radix);
+        }
+        for (size_t i = 0; i < radix->n_roots; i++) {
+            assert(radix->roots[i].n_users == 0 && radix->nodes[radix->roots[i].node].first_child == 0);
+            free(radix->roots[i].salt);
+        }
+    }
+    radix_nodes_deinit(radix);
+    free(radix->roots);
+    *radix = (struct radix){ 0 };
+}
+
+// ---- matching -----------------------------------------------------------------------------------------------------
+
+struct place {
+    uint32_t node;
+    uint32_t pos; // begin <= pos <= end of the node
+};
+
+static uint32_t common_prefix(const int32_t *a, const int32_t *b, uint32_t n)
+{
+    uint32_t i = 0;
+    while (n - i >= 64 && memcmp(a + i, b + i, 64 * sizeof(*a)) == 0) {
+        i += 64;
+    }
+    while (i < n && a[i] == b[i]) {
+        i++;
+    }
+    return i;
+}
+
+// One node down the path of `tokens`: false at its end. `at` is a node that has been compared whole.
+static bool descend(const struct radix *r, const int32_t *tokens, uint32_t n_tokens, struct place *at)
+{
+    if (at->pos < end_of(r, at->node) || at->pos == n_tokens) {
+        return false;
+    }
+    uint32_t child = radix_child(r, at->node, tokens[at->pos]);
+    if (child == 0) {
+        return false;
+    }
+    const struct radix_node *c = &r->nodes[child];
+    uint32_t n = n_tokens - c->begin < c->n_tokens ? n_tokens - c->begin : c->n_tokens;
+    *at = (struct place){ child, c->begin + common_prefix(tokens_of(r, child), tokens + c->begin, n) };
+    return true;
+}
+
+uint32_t radix_match(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
+                     uint32_t *ret_pages)
+{
+    struct place at = { root, 0 };
+    while (descend(radix, tokens, n_tokens, &at)) {
+        if (ret_pages) {
+            uint32_t first = first_block(radix, at.node);
+            uint32_t n = (at.pos + radix->page_tokens - 1) / radix->page_tokens - first;
+            memcpy(ret_pages + first, pages_of(radix, at.node), n * sizeof(*ret_pages));
+        }
+    }
+    return at.pos;
+}
+
+// ---- hashes -------------------------------------------------------------------------------------------------------
+
+static uint32_t n_completed(const struct radix *r, uint32_t node)
+{
+    return end_of(r, node) / r->page_tokens - first_block(r, node);
+}
+
+// Of the last block that is complete before the first one of `node`.
+static uint64_t hash_before(const struct radix *r, uint32_t node)
+{
+    do {
+        node = parent_of(r, node);
+    } while (!is_root(r, node) && n_completed(r, node) == 0);
+    return hashes_of(r, node)[is_root(r, node) ? 0 : n_completed(r, node) - 1];
+}
+
+// Hashes the blocks that the node has completed since it had n_done.
+static void hash_blocks(struct radix *r, uint32_t node, uint32_t n_done, const int32_t *tokens)
+{
+    uint64_t *hashes = hashes_of(r, node);
+    uint64_t hash = n_done > 0 ? hashes[n_done - 1] : hash_before(r, node);
+    for (uint32_t i = n_done; i < n_completed(r, node); i++) {
+        const int32_t *block = tokens + (size_t)(first_block(r, node) + i) * r->page_tokens;
+        hash = XXH3_64bits_withSeed(block, r->page_tokens * sizeof(*block), hash);
+        hashes[i] = hash;
+    }
+}
+
+uint64_t radix_block_hash(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t block_idx)
+{
+    struct place at = { root, 0 };
+    uint32_t end = (block_idx + 1) * radix->page_tokens;
+    while (descend(radix, tokens, end, &at)) {
+    }
+    return at.pos == end ? hashes_of(radix, at.node)[block_idx - first_block(radix, at.node)] : 0;
+}
+
+// ---- eviction -----------------------------------------------------------------------------------------------------
+
+// Restores invariant 3 for a node that lost a child, or whose child has got another first page; and for those above it,
+// as far as the same block reaches.
+static void share_last_page(struct radix *r, uint32_t node)
+{
+    while (!is_root(r, node) && r->nodes[node].first_child != 0 && end_of(r, node) % r->page_tokens != 0) {
+        uint32_t last = n_pages_of(r, node) - 1;
+        uint32_t *place = &pages_of(r, node)[last];
+        uint32_t page = pages_of(r, r->nodes[node].first_child)[0];
+        page_pool_keep(r->pool, page);
+        page_pool_drop(r->pool, *place);
+        *place = page;
+        if (last > 0) {
+            return;
+        }
+        node = parent_of(r, node);
+    }
+}
+
+// Drops a leaf's last page, and the leaf with its only one.
+static void trim(struct radix *r, uint32_t node)
+{
+    uint32_t last = n_pages_of(r, node) - 1;
+    uint32_t last_begin = (first_block(r, node) + last) * r->page_tokens;
+    page_pool_drop(r->pool, pages_of(r, node)[last]);
+    r->n_evicted++;
+    if (last_begin > r->nodes[node].begin) {
+        r->nodes[node].n_tokens = last_begin - r->nodes[node].begin;
+        return;
+    }
+    uint32_t parent = parent_of(r, node);
+    radix_unlink(r, parent, node);
+    radix_lru_remove(r, node);
+    radix_node_free(r, node);
+    share_last_page(r, parent);
+}
+
+static bool is_evictable(const struct radix *r, uint32_t node)
+{
+    return r->nodes[node].first_child == 0 && r->pool->n_holders[pages_of(r, node)[n_pages_of(r, node) - 1]] == 0;
+}
+
+static bool evict(struct radix *r)
+{
+    if (r->pool->n_cached == 0) {
+        return false;
+    }
+    uint32_t first_in_use = 0;
+    for (uint32_t node = r->nodes[0].newer; node != 0 && node != first_in_use; node = r->nodes[0].newer) {
+        if (is_evictable(r, node)) {
+            trim(r, node);
+            return true;
+        }
+        first_in_use = first_in_use != 0 ? first_in_use : node;
+        radix_make_newest(r, node);
+    }
+    return false;
+}
+
+// Nodes can run out before pages do: short ones stay where branches have been evicted.
+static void make_nodes(struct radix *r, uint32_t n)
+{
+    while (r->n_free_nodes < n && evict(r)) {
+    }
+}
+
+bool radix_take_page(struct radix *radix, uint32_t *ret_page)
+{
+    while (!page_pool_take(radix->pool, ret_page)) {
+        if (!evict(radix)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void radix_clear(struct radix *radix)
+{
+    while (evict(radix)) {
+    }
+}
+
+// ---- roots --------------------------------------------------------------------------------------------------------
+
+static struct radix_root *find_root(struct radix *r, struct str salt)
+{
+    for (size_t i = 0; i < r->n_roots; i++) {
+        if (str_eq(salt, (struct str){ r->roots[i].salt, r->roots[i].salt_len })) {
+            return &r->roots[i];
+        }
+    }
+    return NULL;
+}
+
+// Roots without users and timelines make room.
+static void sweep_roots(struct radix *r)
+{
+    size_t n_kept = 0;
+    for (size_t i = 0; i < r->n_roots; i++) {
+        struct radix_root *root = &r->roots[i];
+        if (root->n_users > 0 || r->nodes[root->node].first_child != 0) {
+            r->roots[n_kept++] = *root;
+        } else {
+            radix_node_free(r, root->node);
+            free(root->salt);
+        }
+    }
+    r->n_roots = n_kept;
+}
+
+uint32_t radix_root_get(struct radix *radix, struct str salt)
+{
+    struct radix_root *root = find_root(radix, salt);
+    if (root) {
+        root->n_users++;
+        return root->node;
+    }
+    if (radix->n_roots == ROOTS_MAX) {
+        sweep_roots(radix);
+    }
+    make_nodes(radix, 1);
+    char *copy = radix->n_roots < ROOTS_MAX ? str_dup(salt) : NULL;
+    uint32_t node = copy ? radix_node_new(radix, 0) : 0;
+    if (node == 0) {
+        free(copy);
+        return 0;
+    }
+    hashes_of(radix, node)[0] = XXH3_64bits(salt.ptr, salt.len);
+    radix->roots[radix->n_roots++] = (struct radix_root){ copy, salt.len, node, 1 };
+    return node;
+}
+
+void radix_root_put(struct radix *radix, uint32_t root)
+{
+    for (size_t i = 0; i < radix->n_roots; i++) {
+        if (radix->roots[i].node == root) {
+            assert(radix->roots[i].n_users > 0);
+            radix->roots[i].n_users--;
+            return;
+        }
+    }
+    assert(false);
+}
+
+// ---- insertion ----------------------------------------------------------------------------------------------------
+
+// Whole blocks that were there already: one of the two pages is enough, and the tree's may have more holders.
+static void adopt(struct radix *r, struct place at, uint32_t *pages)
+{
+    uint32_t first = first_block(r, at.node);
+    for (uint32_t block = first; block < at.pos / r->page_tokens; block++) {
+        uint32_t page = pages_of(r, at.node)[block - first];
+        if (pages[block] != page) {
+            page_pool_hold(r->pool, page);
+            page_pool_give(r->pool, pages[block]);
+            pages[block] = page;
+        }
+    }
+}
+
+// Cuts a node in two at `pos`; the lower part is new. False: no node is left.
+static bool split(struct radix *r, uint32_t upper, uint32_t pos)
+{
+    uint32_t lower = radix_node_new(r, pos);
+    if (lower == 0) {
+        return false;
+    }
+    struct radix_node *u = &r->nodes[upper], *l = &r->nodes[lower];
+    uint32_t n_upper = pos - u->begin, n_pages = n_pages_of(r, upper);
+    uint32_t block = pos / r->page_tokens - first_block(r, upper); // the lower part's first, within the upper's pages
+    l->n_tokens = u->n_tokens - n_upper;
+    memcpy(tokens_of(r, lower), tokens_of(r, upper) + n_upper, l->n_tokens * sizeof(int32_t));
+    memcpy(pages_of(r, lower), pages_of(r, upper) + block, (n_pages - block) * sizeof(uint32_t));
+    memcpy(hashes_of(r, lower), hashes_of(r, upper) + block, (n_pages - block) * sizeof(uint64_t));
+    if (pos % r->page_tokens != 0) {
+        page_pool_keep(r->pool, pages_of(r, lower)[0]);
+    }
+    u->n_tokens = n_upper;
+    uint32_t family = l->family;
+    l->family = u->family;
+    u->family = family;
+    r->owners[l->family] = lower;
+    r->owners[u->family] = upper;
+    l->first_child = u->first_child;
+    u->first_child = 0;
+    radix_link(r, upper, lower);
+    radix_lru_add(r, lower, upper);
+    return true;
+}
+
+// Appends tokens from the end of a linked leaf on, as far as it has room.
+static uint32_t extend(struct radix *r, uint32_t node, const int32_t *tokens, uint32_t n_tokens, const uint32_t *pages)
+{
+    struct radix_node *n = &r->nodes[node];
+    uint32_t first = first_block(r, node), pos = end_of(r, node), n_done = n_completed(r, node);
+    uint32_t end = first * r->page_tokens + run_tokens(r);
+    end = n_tokens < end ? n_tokens : end;
+    uint32_t block = pos / r->page_tokens;
+    if (n->n_tokens > 0 && pos % r->page_tokens != 0) { // its last block grows: the caller's page has more of it
+        uint32_t *last = &pages_of(r, node)[block - first];
+        page_pool_keep(r->pool, pages[block]);
+        page_pool_drop(r->pool, *last);
+        *last = pages[block++];
+        share_last_page(r, parent_of(r, node));
+    }
+    for (; block * r->page_tokens < end; block++) {
+        page_pool_keep(r->pool, pages[block]);
+        pages_of(r, node)[block - first] = pages[block];
+    }
+    memcpy(tokens_of(r, node) + n->n_tokens, tokens + pos, (end - pos) * sizeof(*tokens));
+    n->n_tokens = end - n->begin;
+    hash_blocks(r, node, n_done, tokens);
+    return end;
+}
+
+static bool has_room(const struct radix *r, uint32_t node)
+{
+    return !is_root(r, node) && r->nodes[node].first_child == 0 &&
+           end_of(r, node) < first_block(r, node) * r->page_tokens + run_tokens(r);
+}
+
+// Adds tokens below `at`, where the path of `tokens` left the tree. False: no node is left.
+static bool grow(struct radix *r, struct place *at, const int32_t *tokens, uint32_t n_tokens, const uint32_t *pages)
+{
+    bool is_at_end = at->pos == end_of(r, at->node);
+    if (!is_at_end && !split(r, at->node, at->pos)) {
+        return false;
+    }
+    if (!is_at_end || !has_room(r, at->node)) {
+        uint32_t child = radix_node_new(r, at->pos);
+        if (child == 0) {
+            return false;
+        }
+        tokens_of(r, child)[0] = tokens[at->pos];
+        radix_link(r, at->node, child);
+        radix_lru_add(r, child, 0);
+        at->node = child;
+    }
+    at->pos = extend(r, at->node, tokens, n_tokens, pages);
+    return true;
+}
+
+void radix_insert(struct radix *radix, uint32_t *cursor, const int32_t *tokens, uint32_t n_tokens, uint32_t *pages)
+{
+    make_nodes(radix, n_tokens / run_tokens(radix) + 3);
+    const struct radix_node *start = &radix->nodes[*cursor];
+    assert(n_tokens >= start->begin);
+    uint32_t n = n_tokens - start->begin < start->n_tokens ? n_tokens - start->begin : start->n_tokens;
+    struct place at = { *cursor, start->begin + common_prefix(tokens_of(radix, *cursor), tokens + start->begin, n) };
+    do {
+        adopt(radix, at, pages);
+    } while (descend(radix, tokens, n_tokens, &at));
+    while (at.pos < n_tokens && grow(radix, &at, tokens, n_tokens, pages)) {
+    }
+    if (at.pos == n_tokens) {
+        *cursor = at.node;
+    }
+    radix_touch(radix, at.node);
+}
+
+uint32_t radix_n_nodes(const struct radix *radix)
+{
+    return radix->n_nodes_max - radix->n_free_nodes;
+}

@@ -1,0 +1,82 @@
+// The prefix cache: a radix tree over token timelines whose nodes keep the pages with their K and V.
+//
+// Owner: the engine thread. A node is a run of tokens at absolute positions [begin, begin + n_tokens); what its path
+// spells is a prefix that was computed. Branches may lie within a block, so that a match is exact to the token.
+//
+//            root (one per salt)
+//              |
+//        [0, 40) "system prompt"        pages: A B C          C is full up to position 40 only
+//          /            \               (blocks of 16 tokens)
+//     [40, 70)        [40, 48)          pages: C D E   |   C'  each child has a page of its own for the block in
+//      "chat 1"        "chat 2"                                which it branches off: a copy of the first 8 positions
+//
+// A page table for a path takes each block's page from the deepest node that touches the block. Sequences hold the
+// pages they run on; a match of a sequence that ends within a block is copied into a page of its own before anything is
+// written there (copy on write), so pages in the tree never change.
+//
+// Bounded: the number of nodes is fixed at init, and a timeline that finds none is not cached.
+#ifndef TOKFS_CACHE_RADIX_H
+#define TOKFS_CACHE_RADIX_H
+
+#include "engine/base/str.h"
+#include "engine/cache/page_pool.h"
+
+struct radix_node;
+struct radix_edge;
+struct radix_root;
+
+struct radix {
+    struct page_pool *pool; // outlives the tree
+    uint32_t page_tokens;
+    uint32_t run_pages; // most blocks that a node touches
+    uint32_t n_nodes_max;
+
+    struct radix_node *nodes; // [n_nodes_max + 1]; node 0 is nobody's: the ends of the LRU list
+    int32_t *tokens;          // [n_nodes_max + 1][run_pages * page_tokens]
+    uint32_t *pages;          // [n_nodes_max + 1][run_pages]
+    uint64_t *hashes;         // [n_nodes_max + 1][run_pages], of the blocks that a node completes
+    uint32_t *free_nodes;     // [n_nodes_max], a stack
+    uint32_t n_free_nodes;
+    uint32_t *owners; // [n_nodes_max + 1] node of a family of children
+
+    struct radix_edge *edges; // open addressing, [edge_mask + 1]
+    uint32_t edge_mask;
+
+    struct radix_root *roots;
+    size_t n_roots;
+
+    uint64_t n_evicted; // pages, since init
+};
+
+// page_tokens as in kv_layout. 0 or -ENOMEM.
+int radix_init(struct radix *radix, struct page_pool *pool, uint32_t page_tokens, struct err *err);
+// Drops everything cached. Roots must have been given back. No-op on a zeroed tree.
+void radix_deinit(struct radix *radix);
+
+// Timelines of different salts never share anything. 0: no memory, or too many salts in use. To be put back.
+uint32_t radix_root_get(struct radix *radix, struct str salt);
+void radix_root_put(struct radix *radix, uint32_t root);
+
+// How many tokens of [0, n_tokens) are cached below `root`. ret_pages (NULL: not wanted) gets the page of each block
+// that the match touches, [ceil(result / page_tokens)]; the last one is to be copied when the match ends within it.
+// They are not held for the caller, and may be evicted by the next radix_take_page.
+uint32_t radix_match(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
+                     uint32_t *ret_pages);
+
+// Makes [0, n_tokens), computed in `pages`, a path of the tree and the most recently used one. The caller holds the
+// pages. Where the tree had a whole block already, the caller's page is exchanged for the tree's. *cursor is the root
+// at first, and after that where the last insertion of this timeline ended; it stays valid as long as the caller holds
+// its pages.
+void radix_insert(struct radix *radix, uint32_t *cursor, const int32_t *tokens, uint32_t n_tokens, uint32_t *pages);
+
+// A page with one holder: a free one, or the one that was not used for the longest time. False: all are held.
+bool radix_take_page(struct radix *radix, uint32_t *ret_page);
+// Drops all that no sequence holds.
+void radix_clear(struct radix *radix);
+
+uint32_t radix_n_nodes(const struct radix *radix); // in use, roots included
+// Hash of block `block_idx` of a timeline, chained over all before it: XXH3 of the tokens, seeded with the hash of the
+// block before (of the salt for block 0). 0: the path does not reach so far.
+uint64_t radix_block_hash(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t block_idx);
+
+#endif

@@ -1,0 +1,165 @@
+// Arrays of fixed size, an open-addressed table of edges, and a ring of nodes from the oldest to the newest.
+//
+// Children are found by (family, first token) in one hash table. A family is the set of children of a node, and has a
+// number of its own, so that splitting a node hands thousands of children to the lower part by exchanging two numbers.
+#include "engine/cache/radix_node.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+// ---- arrays -------------------------------------------------------------------------------------------------------
+
+int radix_nodes_init(struct radix *radix)
+{
+    size_t n = (size_t)radix->n_nodes_max + 1;
+    size_t n_edges = 4;
+    while (n_edges < 2 * n) {
+        n_edges *= 2;
+    }
+    radix->edge_mask = (uint32_t)(n_edges - 1);
+    // calloc: memory of nodes that are never used is never touched, hence never there.
+    radix->nodes = calloc(n, sizeof(*radix->nodes));
+    radix->tokens = calloc(n * run_tokens(radix), sizeof(*radix->tokens));
+    radix->pages = calloc(n * radix->run_pages, sizeof(*radix->pages));
+    radix->hashes = calloc(n * radix->run_pages, sizeof(*radix->hashes));
+    radix->free_nodes = calloc(n, sizeof(*radix->free_nodes));
+    radix->owners = calloc(n, sizeof(*radix->owners));
+    radix->edges = calloc(n_edges, sizeof(*radix->edges));
+    if (!radix->nodes || !radix->tokens || !radix->pages || !radix->hashes || !radix->free_nodes || !radix->owners ||
+        !radix->edges) {
+        return -ENOMEM;
+    }
+    for (uint32_t node = radix->n_nodes_max; node > 0; node--) {
+        radix->nodes[node].family = node;
+        radix_node_free(radix, node);
+    }
+    return 0;
+}
+
+void radix_nodes_deinit(struct radix *radix)
+{
+    free(radix->nodes);
+    free(radix->tokens);
+    free(radix->pages);
+    free(radix->hashes);
+    free(radix->free_nodes);
+    free(radix->owners);
+    free(radix->edges);
+}
+
+// ---- edges --------------------------------------------------------------------------------------------------------
+
+static uint32_t edge_home(const struct radix *r, uint32_t family, int32_t token)
+{
+    uint64_t key = (uint64_t)family << 32 | (uint32_t)token;
+    return (uint32_t)((key * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & r->edge_mask;
+}
+
+// The slot of an edge, or the empty one where it would be.
+static uint32_t edge_slot(const struct radix *r, uint32_t family, int32_t token)
+{
+    uint32_t i = edge_home(r, family, token);
+    while (r->edges[i].node != 0 && (r->edges[i].family != family || r->edges[i].token != token)) {
+        i = (i + 1) & r->edge_mask;
+    }
+    return i;
+}
+
+uint32_t radix_child(const struct radix *r, uint32_t node, int32_t token)
+{
+    return r->edges[edge_slot(r, r->nodes[node].family, token)].node;
+}
+
+// Linear probing without tombstones: whoever stands behind the hole and could stand in it moves there.
+static void remove_edge(struct radix *r, uint32_t family, int32_t token)
+{
+    uint32_t hole = edge_slot(r, family, token);
+    assert(r->edges[hole].node != 0);
+    for (uint32_t i = (hole + 1) & r->edge_mask; r->edges[i].node != 0; i = (i + 1) & r->edge_mask) {
+        uint32_t home = edge_home(r, r->edges[i].family, r->edges[i].token);
+        if (((i - home) & r->edge_mask) >= ((i - hole) & r->edge_mask)) {
+            r->edges[hole] = r->edges[i];
+            hole = i;
+        }
+    }
+    r->edges[hole] = (struct radix_edge){ 0 };
+}
+
+// ---- links --------------------------------------------------------------------------------------------------------
+
+void radix_lru_remove(struct radix *r, uint32_t node)
+{
+    struct radix_node *n = &r->nodes[node];
+    r->nodes[n->older].newer = n->newer;
+    r->nodes[n->newer].older = n->older;
+}
+
+// Node 0 closes the ring: its newer one is the oldest of all.
+void radix_lru_add(struct radix *r, uint32_t node, uint32_t newer)
+{
+    struct radix_node *n = &r->nodes[node];
+    n->newer = newer;
+    n->older = r->nodes[newer].older;
+    r->nodes[n->older].newer = node;
+    r->nodes[newer].older = node;
+}
+
+void radix_make_newest(struct radix *r, uint32_t node)
+{
+    radix_lru_remove(r, node);
+    radix_lru_add(r, node, 0);
+}
+
+void radix_touch(struct radix *r, uint32_t node)
+{
+    for (; !is_root(r, node); node = parent_of(r, node)) {
+        radix_make_newest(r, node);
+    }
+}
+
+void radix_link(struct radix *r, uint32_t parent, uint32_t child)
+{
+    struct radix_node *p = &r->nodes[parent], *c = &r->nodes[child];
+    c->parent_family = p->family;
+    c->prev_sibling = 0;
+    c->next_sibling = p->first_child;
+    if (p->first_child != 0) {
+        r->nodes[p->first_child].prev_sibling = child;
+    }
+    p->first_child = child;
+    int32_t token = tokens_of(r, child)[0];
+    r->edges[edge_slot(r, p->family, token)] = (struct radix_edge){ p->family, token, child };
+}
+
+void radix_unlink(struct radix *r, uint32_t parent, uint32_t child)
+{
+    struct radix_node *c = &r->nodes[child];
+    remove_edge(r, c->parent_family, tokens_of(r, child)[0]);
+    if (c->prev_sibling != 0) {
+        r->nodes[c->prev_sibling].next_sibling = c->next_sibling;
+    } else {
+        r->nodes[parent].first_child = c->next_sibling;
+    }
+    if (c->next_sibling != 0) {
+        r->nodes[c->next_sibling].prev_sibling = c->prev_sibling;
+    }
+}
+
+// A node's family number is free when the node is: it keeps one while it lives, and may exchange it with another.
+uint32_t radix_node_new(struct radix *r, uint32_t begin)
+{
+    if (r->n_free_nodes == 0) {
+        return 0;
+    }
+    uint32_t node = r->free_nodes[--r->n_free_nodes];
+    uint32_t family = r->nodes[node].family;
+    r->nodes[node] = (struct radix_node){ .begin = begin, .family = family };
+    r->owners[family] = node;
+    return node;
+}
+
+void radix_node_free(struct radix *r, uint32_t node)
+{
+    r->free_nodes[r->n_free_nodes++] = node;
+}

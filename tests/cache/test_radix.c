@@ -1,0 +1,407 @@
+// The radix tree, with pages whose contents can be checked: each position of a page holds a number that depends on all
+// tokens up to it. Whatever a match returns must hold the right numbers, whatever was inserted, split and evicted.
+#include "engine/cache/radix.h"
+#include "tests/unit.h"
+#include <string.h>
+
+#define P          4 // page_tokens
+#define TOKENS_MAX 600
+#define PAGES_MAX  (TOKENS_MAX / P + 1)
+
+static void *heap_alloc(struct backend *b, size_t bytes)
+{
+    (void)b;
+    return calloc(1, bytes);
+}
+
+static void heap_free(struct backend *b, void *mem)
+{
+    (void)b;
+    free(mem);
+}
+
+static const struct backend_ops heap_ops = { .name = "heap", .alloc = heap_alloc, .free = heap_free };
+static struct backend heap = { .ops = &heap_ops };
+
+struct tree {
+    struct page_pool pool;
+    struct radix radix;
+};
+
+static struct tree *tree_new(uint32_t n_pages)
+{
+    struct tree *t = calloc(1, sizeof(*t));
+    assert_int_equal(page_pool_init(&t->pool, &heap, P * sizeof(uint64_t), n_pages, NULL), 0);
+    assert_int_equal(radix_init(&t->radix, &t->pool, P, NULL), 0);
+    return t;
+}
+
+static void tree_free(struct tree *t)
+{
+    radix_deinit(&t->radix);
+    page_pool_deinit(&t->pool); // asserts that all pages are back
+    free(t);
+}
+
+// A timeline as the engine would run it.
+struct timeline {
+    struct tree *tree;
+    uint32_t root, cursor;
+    uint64_t salt;
+    int32_t tokens[TOKENS_MAX];
+    uint32_t n_tokens, n_computed;
+    uint32_t pages[PAGES_MAX];
+    uint32_t n_pages;
+    uint32_t n_matched;
+};
+
+static uint64_t value_after(uint64_t value, int32_t token)
+{
+    return (value ^ (uint64_t)(uint32_t)token) * UINT64_C(0x9E3779B97F4A7C15) + 1;
+}
+
+static uint64_t *slot_of(const struct timeline *s, uint32_t pos)
+{
+    return (uint64_t *)page_pool_address(&s->tree->pool, s->pages[pos / P]) + pos % P;
+}
+
+static void check_contents(const struct timeline *s, uint32_t n)
+{
+    uint64_t value = s->salt;
+    for (uint32_t i = 0; i < n; i++) {
+        value = value_after(value, s->tokens[i]);
+        assert_true(*slot_of(s, i) == value);
+    }
+}
+
+static bool take_page(struct timeline *s)
+{
+    return radix_take_page(&s->tree->radix, &s->pages[s->n_pages]) && ++s->n_pages;
+}
+
+// Takes what is cached of all but the last token.
+static bool begin(struct timeline *s, struct tree *tree, const char *salt)
+{
+    s->tree = tree;
+    s->root = s->cursor = radix_root_get(&tree->radix, str_from(salt));
+    assert_int_not_equal(s->root, 0);
+    s->salt = 99 + strlen(salt);
+    s->n_pages = 0;
+    uint32_t n = radix_match(&tree->radix, s->root, s->tokens, s->n_tokens - 1, s->pages);
+    uint32_t source = n % P ? s->pages[n / P] : 0;
+    for (; s->n_pages < n / P; s->n_pages++) {
+        page_pool_hold(&tree->pool, s->pages[s->n_pages]);
+    }
+    if (n % P) {
+        page_pool_hold(&tree->pool, source);
+        if (take_page(s)) {
+            memcpy(page_pool_address(&tree->pool, s->pages[n / P]), page_pool_address(&tree->pool, source),
+                   tree->pool.page_bytes);
+        } else {
+            n -= n % P;
+        }
+        page_pool_give(&tree->pool, source);
+    }
+    s->n_computed = s->n_matched = n;
+    check_contents(s, n);
+    return true;
+}
+
+// Computes up to `n`, page by page. False: no page.
+static bool compute(struct timeline *s, uint32_t n)
+{
+    uint64_t value = s->salt;
+    for (uint32_t i = 0; i < n; i++) {
+        value = value_after(value, s->tokens[i]);
+        if (i < s->n_computed) {
+            continue;
+        }
+        if (i / P == s->n_pages && !take_page(s)) {
+            return false;
+        }
+        *slot_of(s, i) = value;
+        s->n_computed = i + 1;
+    }
+    return true;
+}
+
+static void insert_whole_blocks(struct timeline *s)
+{
+    radix_insert(&s->tree->radix, &s->cursor, s->tokens, s->n_computed / P * P, s->pages);
+    check_contents(s, s->n_computed);
+}
+
+static void end(struct timeline *s)
+{
+    radix_insert(&s->tree->radix, &s->cursor, s->tokens, s->n_computed, s->pages);
+    check_contents(s, s->n_computed);
+    while (s->n_pages > 0) {
+        page_pool_give(&s->tree->pool, s->pages[--s->n_pages]);
+    }
+    radix_root_put(&s->tree->radix, s->root);
+}
+
+static void set_tokens(struct timeline *s, const char *text)
+{
+    s->n_tokens = (uint32_t)strlen(text);
+    for (uint32_t i = 0; i < s->n_tokens; i++) {
+        s->tokens[i] = text[i];
+    }
+}
+
+static uint32_t run(struct tree *t, const char *text, const char *salt)
+{
+    struct timeline *s = calloc(1, sizeof(*s));
+    set_tokens(s, text);
+    assert_true(begin(s, t, salt));
+    assert_true(compute(s, s->n_tokens));
+    end(s);
+    uint32_t n_matched = s->n_matched;
+    free(s);
+    return n_matched;
+}
+
+// ---- single cases -------------------------------------------------------------------------------------------------
+
+static void test_radix_match_is_exact_to_the_token(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new(100);
+    assert_int_equal(run(t, "the system prompt, hello", ""), 0);
+    assert_int_equal(run(t, "the system prompt, hello", ""), 23); // all but the last one
+    assert_int_equal(run(t, "the system prompt, help me", ""), 22);
+    assert_int_equal(run(t, "the system prompt, help me!", ""), 26);
+    assert_int_equal(run(t, "the", ""), 2);
+    assert_int_equal(run(t, "them", ""), 3);
+    assert_int_equal(run(t, "x", ""), 0);
+    tree_free(t);
+}
+
+static void test_radix_end_within_a_block_is_continued(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new(100);
+    run(t, "abcde", "");
+    assert_int_equal(run(t, "abcdefghijk", ""), 5);
+    assert_int_equal(run(t, "abcdefghijklm", ""), 11);
+    assert_int_equal(t->pool.n_cached, 4); // one path, not one per run
+    tree_free(t);
+}
+
+static void test_radix_salts_share_nothing(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new(100);
+    run(t, "the same words", "alice");
+    assert_int_equal(run(t, "the same words", "bob"), 0);
+    assert_int_equal(run(t, "the same words", ""), 0);
+    assert_int_equal(run(t, "the same words", "alice"), 13);
+    tree_free(t);
+}
+
+static void test_radix_evicts_the_least_recently_used_first(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new(8);
+    run(t, "aaaaaaaaaaaa", ""); // 3 pages
+    run(t, "bbbbbbbbbbbb", ""); // 3 pages
+    assert_int_equal(run(t, "aaaaaaaaaaaa", ""), 11);
+    run(t, "cccccccccccc", ""); // takes the 2 free ones (one of them was a copy) and evicts b's
+    assert_int_equal(run(t, "aaaaaaaaaaaa", ""), 11);
+    assert_true(run(t, "bbbbbbbbbbbb", "") < 11);
+    tree_free(t);
+}
+
+static void test_radix_two_in_flight_end_with_one_copy(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new(100);
+    struct timeline *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+    set_tokens(a, "a long prompt of both");
+    set_tokens(b, "a long prompt of both");
+    begin(a, t, "");
+    begin(b, t, "");
+    compute(a, a->n_tokens);
+    compute(b, b->n_tokens);
+    insert_whole_blocks(a);
+    assert_int_equal(t->pool.n_free, 100 - 12);
+    insert_whole_blocks(b);
+    assert_int_equal(t->pool.n_free, 100 - 7); // 5 whole blocks shared, 2 tails
+    end(a);
+    end(b);
+    assert_int_equal(t->pool.n_cached, 6);
+    free(a);
+    free(b);
+    tree_free(t);
+}
+
+static void test_radix_take_page_fails_when_all_are_held(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new(3);
+    struct timeline *s = calloc(1, sizeof(*s));
+    uint32_t page;
+    set_tokens(s, "abcdefghijkl");
+    begin(s, t, "");
+    assert_true(compute(s, 12));
+    insert_whole_blocks(s);
+    assert_false(radix_take_page(&t->radix, &page));
+    end(s);
+    assert_true(radix_take_page(&t->radix, &page));
+    page_pool_give(&t->pool, page);
+    free(s);
+    tree_free(t);
+}
+
+static void test_radix_block_hashes_chain(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new(100);
+    run(t, "abcdefghij", "");
+    run(t, "abcdefghxy", "");
+    run(t, "xxxxefgh", "");
+    int32_t a[12] = { 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h' }, x[] = { 'x', 'x', 'x', 'x', 'e', 'f', 'g', 'h' };
+    uint64_t first = radix_block_hash(&t->radix, 1, a, 0), second = radix_block_hash(&t->radix, 1, a, 1);
+    assert_true(first != 0 && second != 0 && first != second);
+    assert_true(radix_block_hash(&t->radix, 1, x, 1) != second); // same tokens, other past
+    assert_true(radix_block_hash(&t->radix, 1, a, 2) == 0);
+    run(t, "abcde___", ""); // a branch within the second block
+    assert_true(radix_block_hash(&t->radix, 1, a, 1) == second);
+    tree_free(t);
+}
+
+// ---- random workloads ---------------------------------------------------------------------------------------------
+
+struct random {
+    uint64_t state;
+};
+
+static uint32_t below(struct random *rnd, uint32_t n)
+{
+    rnd->state = rnd->state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((rnd->state >> 33) % n);
+}
+
+// A few tokens, most often the likeliest, so that prefixes meet and part everywhere.
+static void random_tokens(struct random *rnd, struct timeline *s, uint32_t n_max)
+{
+    s->n_tokens = 1 + below(rnd, n_max);
+    uint32_t often = 2 + below(rnd, 60);
+    for (uint32_t i = 0; i < s->n_tokens; i++) {
+        s->tokens[i] = below(rnd, often) == 0 ? (int32_t)(1 + below(rnd, 3)) : 0;
+    }
+}
+
+static uint32_t naive_match(struct timeline *const *all, size_t n, const struct timeline *s)
+{
+    uint32_t best = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t len = 0;
+        while (len < all[i]->n_tokens && len < s->n_tokens - 1 && all[i]->tokens[len] == s->tokens[len]) {
+            len++;
+        }
+        best = len > best ? len : best;
+    }
+    return best;
+}
+
+static void test_radix_without_eviction_finds_the_longest_prefix(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    static struct timeline *all[N];
+    struct random rnd = { 7 };
+    struct tree *t = tree_new(60000);
+    for (size_t i = 0; i < N; i++) {
+        struct timeline *s = all[i] = calloc(1, sizeof(*s));
+        random_tokens(&rnd, s, TOKENS_MAX);
+        begin(s, t, "");
+        assert_int_equal(s->n_matched, naive_match(all, i, s));
+        assert_true(compute(s, s->n_tokens));
+        end(s);
+    }
+    for (size_t i = 0; i < N; i++) {
+        free(all[i]);
+    }
+    tree_free(t);
+}
+
+static void step_randomly(struct random *rnd, struct timeline *s, struct tree *t)
+{
+    static const char *const salts[] = { "", "", "", "a", "b" };
+    if (!s->tree) {
+        random_tokens(rnd, s, below(rnd, 4) ? 40 : TOKENS_MAX);
+        begin(s, t, salts[below(rnd, 5)]);
+        return;
+    }
+    uint32_t n = s->n_computed + 1 + below(rnd, 30);
+    bool has_pages = compute(s, n < s->n_tokens ? n : s->n_tokens);
+    insert_whole_blocks(s);
+    if (!has_pages || s->n_computed == s->n_tokens || below(rnd, 10) == 0) {
+        end(s);
+        s->tree = NULL;
+    }
+}
+
+// What the pool calls cached can be had, whoever runs.
+static void take_all_there_is(struct tree *t)
+{
+    static uint32_t taken[10000];
+    uint32_t n_available = t->pool.n_free + t->pool.n_cached, n = 0;
+    while (radix_take_page(&t->radix, &taken[n])) {
+        n++;
+    }
+    assert_int_equal(n, n_available);
+    while (n > 0) {
+        page_pool_give(&t->pool, taken[--n]);
+    }
+}
+
+static void run_randomly(uint64_t seed, uint32_t n_pages, size_t n_steps)
+{
+    enum { N = 6 };
+    struct random rnd = { seed };
+    struct tree *t = tree_new(n_pages);
+    struct timeline *live = calloc(N, sizeof(*live));
+    for (size_t i = 0; i < n_steps; i++) {
+        step_randomly(&rnd, &live[below(&rnd, N)], t);
+        if (below(&rnd, 200) == 0) {
+            take_all_there_is(t);
+        }
+    }
+    for (size_t i = 0; i < N; i++) {
+        if (live[i].tree) {
+            end(&live[i]);
+        }
+    }
+    assert_int_equal(t->pool.n_free + t->pool.n_cached, n_pages); // nobody holds any
+    radix_clear(&t->radix);
+    assert_int_equal(t->pool.n_free, n_pages);  // whatever was cached could be evicted
+    assert_true(radix_n_nodes(&t->radix) <= 3); // roots
+    free(live);
+    tree_free(t);
+}
+
+static void test_radix_random_workloads_hold_their_contents(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        run_randomly(seed, 30 + (uint32_t)seed * 10 % 1000, 1500);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_radix_match_is_exact_to_the_token),
+        cmocka_unit_test(test_radix_end_within_a_block_is_continued),
+        cmocka_unit_test(test_radix_salts_share_nothing),
+        cmocka_unit_test(test_radix_evicts_the_least_recently_used_first),
+        cmocka_unit_test(test_radix_two_in_flight_end_with_one_copy),
+        cmocka_unit_test(test_radix_take_page_fails_when_all_are_held),
+        cmocka_unit_test(test_radix_block_hashes_chain),
+        cmocka_unit_test(test_radix_without_eviction_finds_the_longest_prefix),
+        cmocka_unit_test(test_radix_random_workloads_hold_their_contents),
+    };
+    return cmocka_run_group_tests_name("radix", tests, NULL, NULL);
+}
