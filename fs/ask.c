@@ -57,11 +57,11 @@ int ask_write(struct file *file, struct str bytes)
     struct ask *ask = file->state;
     struct tokfs_error reason = { 0 };
     int r = body_feed(&ask->body, bytes, &reason);
-    if (ask->body.kind == BODY_EMPTY) {
-        return r;
+    if (r == BODY_MORE && ask->body.kind == BODY_EMPTY) {
+        return 0;
     }
     if (session_is_busy(ask->session)) {
-        body_reset(&ask->body);
+        body_refuse(&ask->body, -EBUSY);
         reason_set(&reason, -EBUSY, NULL, "ask: the answer is still being written: read it to its end");
         return refuse(file, -EBUSY, &reason);
     }

@@ -24,15 +24,23 @@ void body_reset(struct body *body)
     json_scan_init(&body->scan);
     body->kind = BODY_EMPTY;
     body->n_checked = 0;
+    body->is_blank = false;
     body->failed = 0;
 }
 
-static struct str skip_space(struct str s)
+static bool is_space(char byte)
 {
-    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\n' || s.ptr[0] == '\t' || s.ptr[0] == '\r')) {
-        s = str_skip(s, 1);
+    return byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r';
+}
+
+// The white space at the beginning of `bytes`, and from where on it stands in the same line as what follows.
+static size_t measure_space(struct str bytes, size_t *ret_line)
+{
+    size_t len = 0;
+    for (*ret_line = 0; len < bytes.len && is_space(bytes.ptr[len]); len++) {
+        *ret_line = bytes.ptr[len] == '\n' ? len + 1 : *ret_line;
     }
-    return s;
+    return len;
 }
 
 static int choose_kind(struct body *body, char first, struct tokfs_error *reason)
@@ -87,6 +95,32 @@ static int append(struct body *body, struct str bytes, struct tokfs_error *reaso
     return r < 0 ? reason_set(reason, r, NULL, "out of memory") : 0;
 }
 
+// Takes from `bytes` what does not count. Indentation waits in body->bytes until it is known what it belongs to.
+static int begin(struct body *body, struct str *bytes, struct tokfs_error *reason)
+{
+    size_t line, n_space = measure_space(*bytes, &line);
+    if (body->takes & BODY_IS_TEXT) {
+        body->kind = bytes->len > 0 ? BODY_TEXT : BODY_EMPTY;
+        return 0;
+    }
+    if (line > 0) {
+        strbuf_reset(&body->bytes);
+        *bytes = str_skip(*bytes, line);
+        n_space -= line;
+    }
+    if (n_space == bytes->len) {
+        body->is_blank |= line > 0 || n_space > 0;
+        return 0;
+    }
+    body->is_blank = false;
+    int r = choose_kind(body, bytes->ptr[n_space], reason);
+    if (body->kind == BODY_JSON) {
+        strbuf_reset(&body->bytes);
+        *bytes = str_skip(*bytes, n_space);
+    }
+    return r;
+}
+
 int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason)
 {
     int r = body->failed;
@@ -94,22 +128,25 @@ int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason)
         return r; // the reason was given with the piece that failed
     }
     if (body->kind == BODY_EMPTY) {
-        bytes = skip_space(bytes);
-        if (bytes.len == 0) {
-            return BODY_MORE;
-        }
-        r = choose_kind(body, bytes.ptr[0], reason);
+        r = begin(body, &bytes, reason);
     }
     if (r == 0) {
         r = append(body, bytes, reason);
     }
-    if (r == 0) {
+    if (r == 0 && body->kind != BODY_EMPTY) {
         r = body->kind == BODY_JSON ? feed_json(body, bytes, reason) : feed_text(body, reason);
     }
     if (r < 0) {
         body->failed = r;
     }
     return r;
+}
+
+void body_refuse(struct body *body, int code)
+{
+    bool is_complete = body->kind == BODY_JSON && !body->failed && json_scan_end(&body->scan, NULL) == 0;
+    body_reset(body);
+    body->failed = is_complete ? 0 : code;
 }
 
 int body_check_end(const struct body *body, struct tokfs_error *reason)
@@ -123,7 +160,7 @@ int body_check_end(const struct body *body, struct tokfs_error *reason)
         return r;
     }
     if (body->kind == BODY_TEXT && body->n_checked < body->bytes.len) {
-        return reason_set(reason, -EINVAL, NULL, "text ends inside a UTF-8 character");
+        return reason_set(reason, -EINVAL, NULL, "text ends inside a UTF-8 character, at byte %zu", body->n_checked);
     }
     return 0;
 }

@@ -11,6 +11,7 @@ enum body_kind { BODY_EMPTY, BODY_JSON, BODY_TEXT };
 enum {                         // what a file takes
     BODY_TAKES_TEXT = 1 << 0,  // anything that does not begin with a brace
     BODY_TAKES_ARRAY = 1 << 1, // a JSON array as well as an object
+    BODY_IS_TEXT = 1 << 2,     // everything is text: braces too, and white space from the first byte
 };
 
 enum body_result { BODY_MORE, BODY_COMPLETE };
@@ -21,15 +22,18 @@ struct body {
     size_t n_checked;      // text: bytes known to be UTF-8
     enum body_kind kind;
     unsigned takes;
-    int failed; // errno of a piece that was refused: what follows it is refused alike until body_reset
+    bool is_blank; // EMPTY, but white space was given
+    int failed;    // errno of a piece that was refused: what follows it is refused alike until body_reset
 };
 
 void body_init(struct body *body, size_t bytes_max, unsigned takes);
 void body_deinit(struct body *body);
 void body_reset(struct body *body); // as if nothing had been written; keeps the memory
-// enum body_result, or -EINVAL (JSON or UTF-8 is ill formed; reason), -EFBIG, -ENOMEM. White space before anything else
-// is taken and ignored, so that the line end after a complete body begins nothing.
+// enum body_result, or -EINVAL (JSON or UTF-8 is ill formed; reason), -EFBIG, -ENOMEM. White space begins nothing (a
+// complete body has a line end after it); of what stands before a text, the indentation of its first line is kept.
 int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason);
+// Something else refused it: unless it was complete, what follows belongs to it and is refused with the same code.
+void body_refuse(struct body *body, int code);
 // Whether text that ends here is whole: -EINVAL when it ends inside a character, or inside JSON.
 int body_check_end(const struct body *body, struct tokfs_error *reason);
 // Plain text as a message: without the line end that `echo` puts after it.

@@ -158,7 +158,7 @@ int conversation_input_set_json(struct conversation_input *input, struct str jso
 
 // ---- bodies --------------------------------------------------------------------------------------------------------
 
-static int parse_object(struct arena *arena, const struct strbuf *text, const struct json **ret)
+static int parse_json(struct arena *arena, const struct strbuf *text, const struct json **ret)
 {
     *ret = NULL;
     return text->len > 0 ? json_parse(arena, strbuf_str(text), ret, NULL) : 0;
@@ -198,9 +198,9 @@ int conversation_build(const struct conversation *c, const struct conversation_i
     json_write_key(&w, "messages");
     write_all_messages(c, input, out);
     w.need_comma = true;
-    int r = parse_object(&arena, &c->params, &params);
+    int r = parse_json(&arena, &c->params, &params);
     if (r == 0) {
-        r = parse_object(&arena, &input->fields, &fields);
+        r = parse_json(&arena, &input->fields, &fields);
     }
     if (r == 0) {
         write_members(&w, params, none, fields);
@@ -228,6 +228,17 @@ int conversation_extend(struct conversation *c, const struct conversation_input 
     return c->messages.error;
 }
 
+// Puts `text` into the place of `target`, which it gets, unless it failed.
+static int take_over(struct strbuf *target, struct strbuf *text)
+{
+    if (text->error == 0) {
+        struct strbuf old = *target;
+        *target = *text;
+        *text = old;
+    }
+    return text->error;
+}
+
 static int set_object(struct strbuf *target, const struct json *a, const struct json *b, const char *const *except)
 {
     struct strbuf merged;
@@ -238,12 +249,7 @@ static int set_object(struct strbuf *target, const struct json *a, const struct 
     write_members(&w, a, except, b);
     write_members(&w, b, except, NULL);
     json_write_object_end(&w);
-    int r = merged.error;
-    if (r == 0) {
-        struct strbuf old = *target;
-        *target = merged;
-        merged = old;
-    }
+    int r = take_over(target, &merged);
     strbuf_deinit(&merged);
     return r;
 }
@@ -253,7 +259,7 @@ static int merge_into_params(struct conversation *c, struct str update, const ch
     const struct json *old = NULL, *new = NULL;
     struct arena arena;
     arena_init(&arena, 0);
-    int r = parse_object(&arena, &c->params, &old);
+    int r = parse_json(&arena, &c->params, &old);
     if (r == 0) {
         r = json_parse(&arena, update, &new, NULL);
     }
@@ -268,6 +274,39 @@ int conversation_merge_params(struct conversation *c, struct str update)
 {
     static const char *const none[] = { NULL };
     return merge_into_params(c, update, none);
+}
+
+static void write_elements(struct json_writer *w, const struct json *array)
+{
+    const struct json *element = array ? json_first(array) : NULL;
+    for (uint32_t i = 0; array && i < array->n_children; i++, element = json_next(element)) {
+        json_write_value(w, element);
+    }
+}
+
+int conversation_add_tools(struct conversation *c, struct str tools)
+{
+    const struct json *old = NULL, *new = NULL;
+    struct strbuf joined;
+    struct json_writer w;
+    struct arena arena;
+    arena_init(&arena, 0);
+    strbuf_init(&joined, c->tools.len_max);
+    int r = parse_json(&arena, &c->tools, &old);
+    if (r == 0) {
+        r = json_parse(&arena, tools, &new, NULL);
+    }
+    if (r == 0) {
+        json_writer_init(&w, &joined);
+        json_write_array_begin(&w);
+        write_elements(&w, old);
+        write_elements(&w, new);
+        json_write_array_end(&w);
+        r = take_over(&c->tools, &joined);
+    }
+    strbuf_deinit(&joined);
+    arena_deinit(&arena);
+    return r;
 }
 
 int conversation_adopt_settings(struct conversation *c, const struct conversation_input *input)

@@ -42,6 +42,8 @@ int conversation_extend(struct conversation *c, const struct conversation_input 
 int conversation_adopt_settings(struct conversation *c, const struct conversation_input *input);
 // Overrides members of the params object by those of `update` (both JSON objects).
 int conversation_merge_params(struct conversation *c, struct str update);
+// Adds the elements of an array to those of the tools.
+int conversation_add_tools(struct conversation *c, struct str tools);
 void conversation_write_messages(const struct conversation *c, struct strbuf *out); // JSON array and a line end
 
 #endif

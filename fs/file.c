@@ -14,7 +14,7 @@
 #include <poll.h>
 #include <stdlib.h>
 
-static struct file *file_from_info(const struct fuse_file_info *fi)
+struct file *file_from_info(const struct fuse_file_info *fi)
 {
     return (struct file *)(uintptr_t)fi->fh;
 }
@@ -167,7 +167,8 @@ static void answer_open(fuse_req_t req, struct file *file, int result)
         file->node->file = file;
     }
     if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) != 0) {
-        file_free(file); // the opener is gone: no RELEASE will come
+        file->is_opened = false; // the opener is gone: no RELEASE will come
+        file_free(file);
     }
 }
 

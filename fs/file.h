@@ -36,6 +36,7 @@ struct file {
     struct list watch_link; // in channel->watchers while poll is set
 };
 
+struct file *file_from_info(const struct fuse_file_info *fi);
 void file_free(struct file *file); // closes the type's part too
 // Asks the file's handler for a parked request: result as the handler's.
 int file_resume(struct file *file, enum parked_kind kind, size_t size, uint64_t offset, struct str *ret_bytes);

@@ -261,6 +261,7 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     tokfs_engine_get_info(engine, &mount->info);
     clock_gettime(CLOCK_REALTIME, &mount->started);
     list_init(&mount->files);
+    list_init(&mount->listings);
     list_init(&mount->running);
     list_init(&mount->dirty_channels);
     list_init(&mount->fresh_nodes);
@@ -359,6 +360,7 @@ void mount_free(struct mount *mount)
     }
     mount->phase = MOUNT_STOPPED;
     release_all(mount);
+    node_close_dirs(mount);
     node_forget_all(mount);
     session_table_free(mount->sessions);
     if (mount->fuse) {
@@ -372,7 +374,8 @@ void mount_free(struct mount *mount)
         waitpid(mount->helper, NULL, 0);
     }
     const struct mount_counts *counts = &mount->counts;
-    assert(counts->n_sessions == 0 && counts->n_files == 0 && counts->n_parked == 0 && counts->n_turns == 0);
+    assert(counts->n_sessions == 0 && counts->n_files == 0 && counts->n_dirs == 0 && counts->n_parked == 0 &&
+           counts->n_turns == 0);
     assert(counts->n_running == 0 && counts->n_exchanges == 0 && counts->n_fresh_nodes == 0 &&
            list_is_empty(&mount->dirty_channels));
     for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {

@@ -26,7 +26,7 @@ struct session_table;
 // What clients can grow, and how far. Over it: the errno in the comment.
 struct mount_limits {
     uint32_t n_sessions;  // the least recently used idle one goes; EDQUOT when none is idle
-    uint32_t n_files;     // open at once: ENFILE
+    uint32_t n_files;     // open at once, and directories likewise: ENFILE
     uint32_t n_parked;    // waiting requests: EAGAIN
     size_t body_bytes;    // one request, one input: EFBIG
     size_t setting_bytes; // a session's system, params and tools, each: EFBIG
@@ -71,6 +71,7 @@ struct mount {
     struct session_table *sessions;
     struct user_errors errors;
     struct list files;          // struct file
+    struct list listings;       // of the open directories
     struct list running;        // struct turn
     struct list dirty_channels; // struct channel
     struct list fresh_nodes;    // NODE_FRESH nodes that the kernel knows

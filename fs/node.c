@@ -152,6 +152,13 @@ static struct node *child_of_fixed(struct mount *mount, const struct node *dir, 
     return NULL;
 }
 
+// A link that leads nowhere for its caller (sessions/last before there is a session) is not there for him.
+static bool is_dangling(struct mount *mount, const struct node *node, const struct fuse_ctx *caller)
+{
+    char target[NAME_MAX + 1];
+    return node->type->readlink && node->type->readlink(mount, caller, target, sizeof(target)) < 0;
+}
+
 static struct node *find_child(struct mount *mount, struct node *dir, const char *name)
 {
     struct str key = str_from(name);
@@ -188,7 +195,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *mount = fuse_req_userdata(req);
     struct node *node = find_child(mount, node_from_ino(mount, parent), name);
-    if (node) {
+    if (node && !is_dangling(mount, node, fuse_req_ctx(req))) {
         reply_entry(req, mount, node);
     } else {
         fuse_reply_err(req, ENOENT);
@@ -232,18 +239,23 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     reply_attr(req, node_from_ino(mount, ino));
 }
 
+static int truncate_node(struct node *node, const struct fuse_file_info *fi, uint64_t size)
+{
+    return node->type->truncate(node->session, fi ? file_from_info(fi) : NULL, size);
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set, struct fuse_file_info *fi)
 {
     struct mount *mount = fuse_req_userdata(req);
     struct node *node = node_from_ino(mount, ino);
-    (void)attr;
-    (void)fi;
     if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) {
         fuse_reply_err(req, EPERM);
         return;
     }
     if (to_set & FUSE_SET_ATTR_SIZE) {
-        int r = node->type->truncate ? node->type->truncate(node->session) : node->type->write ? 0 : -EPERM;
+        int r = node->type->truncate ? truncate_node(node, fi, (uint64_t)attr->st_size)
+                : node->type->write  ? 0
+                                     : -EPERM;
         if (r < 0) {
             fuse_reply_err(req, -r);
             return;
@@ -287,17 +299,48 @@ static void add_entry(fuse_req_t req, struct strbuf *out, const char *name, uint
     }
 }
 
-struct list_ctx {
-    fuse_req_t req;
-    struct strbuf *out;
-    uid_t uid;
+struct listing {
+    struct strbuf entries;
+    struct list link;        // in mount->listings
+    struct session *session; // shared; NULL: not a session's directory
+    uid_t uid;               // of who opened it
+    fuse_req_t req;          // while it is made
 };
 
 static void add_session(void *ctx, struct session *session)
 {
-    struct list_ctx *list = ctx;
-    if (list->uid == session->uid || list->uid == 0) {
-        add_entry(list->req, list->out, session->name, session->dir.ino, session->dir.type->mode);
+    struct listing *listing = ctx;
+    if (listing->uid == session->uid || listing->uid == 0) {
+        add_entry(listing->req, &listing->entries, session->name, session->dir.ino, session->dir.type->mode);
+    }
+}
+
+static void add_children(struct mount *mount, struct listing *listing, struct node *dir)
+{
+    for (const struct node_type *child = dir->type->children; child && child->name; child++) {
+        const struct node *node = find_child(mount, dir, child->name);
+        if (!is_dangling(mount, node, fuse_req_ctx(listing->req))) {
+            add_entry(listing->req, &listing->entries, child->name, node->ino, child->mode);
+        }
+    }
+    if (dir->type->flags & NODE_SESSIONS) {
+        session_table_each(mount->sessions, add_session, listing);
+    }
+}
+
+static void listing_free(struct mount *mount, struct listing *listing)
+{
+    mount->counts.n_dirs--;
+    list_remove(&listing->link);
+    session_unref(listing->session);
+    strbuf_deinit(&listing->entries);
+    free(listing);
+}
+
+void node_close_dirs(struct mount *mount)
+{
+    while (!list_is_empty(&mount->listings)) {
+        listing_free(mount, list_entry(mount->listings.next, struct listing, link));
     }
 }
 
@@ -307,47 +350,45 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 {
     struct mount *mount = fuse_req_userdata(req);
     struct node *dir = node_from_ino(mount, ino);
-    struct strbuf *out = malloc(sizeof(*out));
-    if (!out) {
-        fuse_reply_err(req, ENOMEM);
+    bool is_over = mount->counts.n_dirs >= mount->limits.n_files;
+    struct listing *listing = is_over ? NULL : calloc(1, sizeof(*listing));
+    if (!listing) {
+        fuse_reply_err(req, is_over ? ENFILE : ENOMEM);
         return;
     }
-    strbuf_init(out, 0);
-    add_entry(req, out, ".", dir->ino, S_IFDIR);
-    add_entry(req, out, "..", mount->nodes[0].ino, S_IFDIR);
-    if (!dir->session || !dir->session->is_removed) {
-        for (const struct node_type *child = dir->type->children; child && child->name; child++) {
-            const struct node *node = find_child(mount, dir, child->name);
-            add_entry(req, out, child->name, node->ino, child->mode);
-        }
-    }
-    if (dir->type->flags & NODE_SESSIONS) {
-        struct list_ctx ctx = { req, out, fuse_req_ctx(req)->uid };
-        session_table_each(mount->sessions, add_session, &ctx);
-    }
-    fi->fh = (uintptr_t)out;
     mount->counts.n_dirs++;
-    if (out->error || fuse_reply_open(req, fi) != 0) {
-        if (out->error) {
-            fuse_reply_err(req, ENOMEM);
-        }
-        mount->counts.n_dirs--;
-        strbuf_deinit(out);
-        free(out);
+    listing->req = req;
+    listing->uid = fuse_req_ctx(req)->uid;
+    strbuf_init(&listing->entries, 0);
+    list_append(&mount->listings, &listing->link);
+    if (dir->session) {
+        listing->session = session_ref(dir->session);
+    }
+    add_entry(req, &listing->entries, ".", dir->ino, S_IFDIR);
+    add_entry(req, &listing->entries, "..", mount->nodes[0].ino, S_IFDIR);
+    if (!dir->session || !dir->session->is_removed) {
+        add_children(mount, listing, dir);
+    }
+    fi->fh = (uintptr_t)listing;
+    if (listing->entries.error) {
+        fuse_reply_err(req, ENOMEM);
+        listing_free(mount, listing);
+    } else if (fuse_reply_open(req, fi) != 0) {
+        listing_free(mount, listing);
     }
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
 {
-    const struct strbuf *listing = (const struct strbuf *)(uintptr_t)fi->fh;
+    const struct listing *listing = (const struct listing *)(uintptr_t)fi->fh;
     (void)ino;
-    struct str rest = str_skip(strbuf_str(listing), offset < 0 ? SIZE_MAX : (size_t)offset);
+    struct str rest = str_skip(strbuf_str(&listing->entries), offset < 0 ? SIZE_MAX : (size_t)offset);
     size_t len = 0;
-    while (len < rest.len) {
+    while (rest.len - len >= sizeof(struct fuse_dirent)) {
         struct fuse_dirent head;
         memcpy(&head, rest.ptr + len, sizeof(head));
         size_t entry = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + head.namelen);
-        if (len + entry > size) {
+        if (entry > size - len || entry > rest.len - len) { // the latter: lseek(2) to where no entry begins
             break;
         }
         len += entry;
@@ -357,12 +398,8 @@ static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset
 
 static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-    struct mount *mount = fuse_req_userdata(req);
-    struct strbuf *listing = (struct strbuf *)(uintptr_t)fi->fh;
     (void)ino;
-    strbuf_deinit(listing);
-    free(listing);
-    mount->counts.n_dirs--;
+    listing_free(fuse_req_userdata(req), (struct listing *)(uintptr_t)fi->fh);
     fuse_reply_err(req, 0);
 }
 
@@ -424,14 +461,28 @@ static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t new_parent, cons
     fuse_reply_err(req, EPERM);
 }
 
-// `rm -r` of a session unlinks its files first. They belong to the directory: unlinking one succeeds and changes
-// nothing.
+// A session's files belong to its directory and are not removed alone. But `rm -r` unlinks them before it removes the
+// directory, and is to be told apart: it holds the directory open, to list it, while it does so. It is answered with
+// success, and the directory's removal follows.
+static bool is_emptying(struct mount *mount, const struct session *session, uid_t uid)
+{
+    list_for_each(link, next, &mount->listings)
+    {
+        const struct listing *listing = list_entry(link, struct listing, link);
+        if (listing->session == session && listing->uid == uid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *mount = fuse_req_userdata(req);
     struct node *dir = node_from_ino(mount, parent);
     struct node *node = find_child(mount, dir, name);
-    fuse_reply_err(req, !node ? ENOENT : dir->type->flags & NODE_SESSION ? 0 : EPERM);
+    bool is_allowed = dir->session && is_emptying(mount, dir->session, fuse_req_ctx(req)->uid);
+    fuse_reply_err(req, !node ? ENOENT : is_allowed ? 0 : EPERM);
 }
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,

@@ -39,7 +39,8 @@ struct node_type {
     int (*flush)(struct file *file);
     bool (*is_readable)(struct file *file);                       // NULL: always
     uint64_t (*size)(struct session *session, struct file *file); // st_size; file NULL: not open
-    int (*truncate)(struct session *session);
+    // To st_size `size`; file NULL: by name, not on an open file.
+    int (*truncate)(struct session *session, struct file *file, uint64_t size);
     int (*readlink)(struct mount *mount, const struct fuse_ctx *caller, char *buf, size_t size);
 };
 
@@ -63,6 +64,7 @@ void node_add_file(struct node *node);
 void node_remove_file(struct mount *mount, struct node *node, struct file *file);
 // Total count of the rows of a directory and of those below it.
 size_t node_type_count(const struct node_type *dir);
+void node_close_dirs(struct mount *mount); // at the end: those that the kernel did not close
 void node_forget_all(struct mount *mount); // at the end, when no FORGET will come any more
 
 extern const struct fuse_lowlevel_ops node_operations;

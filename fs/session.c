@@ -148,6 +148,8 @@ static void on_ended(struct turn *turn, void *ctx)
     bool is_kept = turn->state == TURN_DONE || (turn->state == TURN_CANCELLED && answer.len > 0);
     if (turn->error.code) {
         session->error = turn->error;
+    } else if (session->error.code == -EBUSY) {
+        session->error = (struct tokfs_error){ 0 }; // no longer so
     }
     if (is_kept && conversation_extend(&session->conversation, &session->input, answer) < 0) {
         session_fail(session, -ENOMEM, "out of memory: the conversation lost its last turn");
@@ -179,6 +181,16 @@ static int check_idle(struct session *session)
     return mount_is_draining(session->mount) ? session_fail(session, -ESHUTDOWN, "the mount is shutting down") : 0;
 }
 
+void session_refuse(struct session *session, const struct tokfs_error *reason)
+{
+    struct turn *turn;
+    session->error = *reason;
+    if (!session_is_busy(session) && turn_new_failed(session->mount, &session->error, &turn) == 0) {
+        append_turn(session, turn);
+        channel_mark(&session->channel);
+    }
+}
+
 int session_submit_text(struct session *session, struct str text)
 {
     struct turn *turn;
@@ -188,18 +200,16 @@ int session_submit_text(struct session *session, struct str text)
     }
     session->adopts_settings = false;
     r = conversation_input_set_text(&session->input, text);
-    if (r == 0) {
-        r = submit(session, &turn);
-    }
-    if (r < 0) { // its writer has gone and cannot be told: the readers are, by a turn that failed
+    r = r < 0 ? session_fail(session, r, "out of memory") : submit(session, &turn);
+    if (r < 0) {
+        struct tokfs_error reason = session->error;
         drop_input(session);
-        if (turn_new_failed(session->mount, &session->error, &turn) < 0) {
-            return r;
-        }
+        session_refuse(session, &reason);
+        return r;
     }
     append_turn(session, turn);
     channel_mark(&session->channel);
-    return r;
+    return 0;
 }
 
 int session_submit_json(struct session *session, struct str json, bool adopts_settings)

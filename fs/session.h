@@ -61,7 +61,10 @@ bool session_is_busy(const struct session *session);
 // the reason stays in session->error.
 int session_submit_text(struct session *session, struct str text);
 int session_submit_json(struct session *session, struct str json, bool adopts_settings);
-int session_submit_result(struct session *session);      // FILE_WAIT, 0 accepted, -errno refused (told once)
+int session_submit_result(struct session *session); // FILE_WAIT, 0 accepted, -errno refused (told once)
+// For a writer that has gone and cannot be told: the readers are, by a turn that failed. Nothing while a turn runs,
+// except in session->error.
+void session_refuse(struct session *session, const struct tokfs_error *reason);
 void session_abandon_candidate(struct session *session); // its writer was interrupted
 void session_cancel(struct session *session);
 int session_reset(struct session *session);   // forgets the messages; cancels what runs

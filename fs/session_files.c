@@ -13,32 +13,39 @@
 
 // ---- input: a user turn --------------------------------------------------------------------------------------------
 
+struct input {
+    struct body body;
+    bool has_begun; // something else than white space was written
+};
+
 static int input_open(struct file *file)
 {
-    struct body *body = malloc(sizeof(*body));
-    if (!body) {
+    struct input *input = calloc(1, sizeof(*input));
+    if (!input) {
         return -ENOMEM;
     }
-    body_init(body, file->mount->limits.body_bytes, BODY_TAKES_TEXT);
-    file->state = body;
+    body_init(&input->body, file->mount->limits.body_bytes, BODY_TAKES_TEXT);
+    file->state = input;
     return 0;
 }
 
 static int input_refuse_busy(struct file *file, struct body *body)
 {
-    body_reset(body);
+    body_refuse(body, -EBUSY);
     return session_fail(file->session, -EBUSY, "a turn is running or being written: read its answer, or cancel it");
 }
 
 static int input_write(struct file *file, struct str bytes)
 {
     struct session *session = file->session;
-    struct body *body = file->state;
+    struct input *input = file->state;
+    struct body *body = &input->body;
     struct tokfs_error reason = { 0 };
     int r = body_feed(body, bytes, &reason);
-    if (body->kind == BODY_EMPTY) {
-        return r;
+    if (r == BODY_MORE && body->kind == BODY_EMPTY) {
+        return 0;
     }
+    input->has_begun = true;
     if (session_is_busy(session) || (session->writer && session->writer != file)) {
         return input_refuse_busy(file, body);
     }
@@ -72,49 +79,49 @@ static void input_write_abort(struct file *file)
 }
 
 // Not the end of the input (a shell's redirection closes copies of the descriptor all the time), but the only place
-// where a writer that checks close(2) can be told that its JSON has no end.
+// where a writer that checks close(2) can be told that its JSON, or a character, has no end.
 static int input_flush(struct file *file)
 {
-    struct body *body = file->state;
+    const struct input *input = file->state;
     struct tokfs_error reason = { 0 };
-    if (body->failed || body->kind != BODY_JSON) {
-        return 0;
-    }
-    int r = body_check_end(body, &reason);
-    if (r < 0) {
-        file->session->error = reason;
-    }
-    return r;
+    return input->body.failed ? 0 : body_check_end(&input->body, &reason);
 }
 
-static void input_submit(struct session *session, struct body *body)
+static void input_submit(struct session *session, const struct input *input)
 {
+    const struct body *body = &input->body;
     struct tokfs_error reason = { 0 };
-    if (body->failed || body->kind == BODY_EMPTY) {
-        return;
+    if (body->failed) {
+        return; // its writer was told
     }
-    if (body_check_end(body, &reason) < 0) {
-        session->error = reason;
-        return;
+    if (body->kind == BODY_EMPTY) {
+        if (input->has_begun || !body->is_blank) {
+            return;
+        }
+        reason_set(&reason, -EINVAL, NULL, "input: nothing but white space was written");
     }
-    session_submit_text(session, body_text(body));
+    if (reason.code || body_check_end(body, &reason) < 0) {
+        session_refuse(session, &reason);
+    } else {
+        session_submit_text(session, body_text(body));
+    }
 }
 
 static void input_close(struct file *file)
 {
     struct session *session = file->session;
-    struct body *body = file->state;
+    struct input *input = file->state;
     if (session->writer == file) {
         session->writer = NULL;
     }
-    if (!body) {
+    if (!input) {
         return;
     }
     if (!session->is_removed) {
-        input_submit(session, body);
+        input_submit(session, input);
     }
-    body_deinit(body);
-    free(body);
+    body_deinit(&input->body);
+    free(input);
 }
 
 // ---- output, events: the answers as they grow ----------------------------------------------------------------------
@@ -304,26 +311,28 @@ const struct node_type session_nodes[] = {
       .mode = S_IFREG | 0600,
       .flags = NODE_SIZED,
       .open = system_open,
+      .close = setting_close,
       .render = system_render,
-      .write = system_write,
+      .write = setting_write,
+      .flush = setting_flush,
       .truncate = system_truncate },
     { .name = "params",
       .mode = S_IFREG | 0600,
       .flags = NODE_SIZED,
       .open = params_open,
-      .close = settings_close,
+      .close = setting_close,
       .render = params_render,
-      .write = params_write,
-      .flush = settings_flush,
+      .write = setting_write,
+      .flush = setting_flush,
       .truncate = params_truncate },
     { .name = "tools",
       .mode = S_IFREG | 0600,
       .flags = NODE_SIZED,
       .open = tools_open,
-      .close = settings_close,
+      .close = setting_close,
       .render = tools_render,
-      .write = tools_write,
-      .flush = settings_flush,
+      .write = setting_write,
+      .flush = setting_flush,
       .truncate = tools_truncate },
     { .name = "output",
       .mode = S_IFREG | 0400,

@@ -108,6 +108,9 @@ static void grow(struct session_table *table)
 
 static int make_room(struct session_table *table)
 {
+    if (mount_is_draining(table->mount)) {
+        return -ESHUTDOWN; // nothing is to make room for
+    }
     if (table->n < table->mount->limits.n_sessions) {
         return 0;
     }

@@ -65,7 +65,10 @@ static int create(struct file *file)
     int r = session_table_create(file->mount->sessions, (struct str){ 0 }, file->uid, file->gid, file->pid,
                                  &creation->session);
     if (r < 0) {
-        reason_set(&reason, r, NULL, r == -EDQUOT ? "too many sessions are in use" : "out of memory");
+        reason_set(&reason, r, NULL, "%s",
+                   r == -ESHUTDOWN ? "the mount is shutting down"
+                   : r == -EDQUOT  ? "too many sessions are in use"
+                                   : "out of memory");
         return reject(file, r, &reason);
     }
     session_ref(creation->session);

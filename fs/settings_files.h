@@ -1,5 +1,6 @@
-// A session's settings: system, params, tools. Each takes effect with the next turn. Opening one with O_TRUNC empties
-// it; what is written is checked in the write and adds to what there is.
+// A session's settings: system, params, tools. What is written gathers in the open file and is checked in the write. It
+// takes the place of the old value (O_TRUNC), or adds to it, when the file is closed: all of it or, when any of it was
+// refused, nothing. So no turn begins with half a setting.
 #ifndef TOKFS_FS_SETTINGS_FILES_H
 #define TOKFS_FS_SETTINGS_FILES_H
 
@@ -7,20 +8,19 @@
 
 int system_open(struct file *file);
 int system_render(struct file *file, struct strbuf *out);
-int system_write(struct file *file, struct str bytes);
-int system_truncate(struct session *session);
+int system_truncate(struct session *session, struct file *file, uint64_t size);
 
 int params_open(struct file *file);
 int params_render(struct file *file, struct strbuf *out);
-int params_write(struct file *file, struct str bytes);
-int params_truncate(struct session *session);
+int params_truncate(struct session *session, struct file *file, uint64_t size);
 
 int tools_open(struct file *file);
 int tools_render(struct file *file, struct strbuf *out);
-int tools_write(struct file *file, struct str bytes);
-int tools_truncate(struct session *session);
+int tools_truncate(struct session *session, struct file *file, uint64_t size);
 
-int settings_flush(struct file *file); // params, tools: -EINVAL while their JSON has no end
-void settings_close(struct file *file);
+// For all three.
+int setting_write(struct file *file, struct str bytes);
+int setting_flush(struct file *file); // -EINVAL while a character or a JSON value has no end
+void setting_close(struct file *file);
 
 #endif

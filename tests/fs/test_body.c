@@ -93,6 +93,61 @@ static void test_body_text_may_be_cut_inside_a_character(void **state)
     body_deinit(&body);
 }
 
+static void test_body_keeps_the_indentation_before_a_text_only(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, BODY_TAKES_TEXT);
+    assert_int_equal(feed(&body, " \n\t", &reason), BODY_MORE);
+    assert_int_equal(feed(&body, "\r\n  ", &reason), BODY_MORE);
+    assert_int_equal(body.kind, BODY_EMPTY);
+    assert_true(body.is_blank);
+    assert_int_equal(feed(&body, "  x\n y", &reason), BODY_MORE);
+    assert_false(body.is_blank);
+    assert_true(str_eq(body_text(&body), STR("    x\n y")));
+    body_reset(&body);
+    assert_int_equal(feed(&body, "  ", &reason), BODY_MORE);
+    assert_int_equal(feed(&body, "\t {}", &reason), BODY_COMPLETE);
+    assert_true(str_eq(strbuf_str(&body.bytes), STR("{}")));
+    body_deinit(&body);
+    body_init(&body, 4, 0);
+    assert_int_equal(feed(&body, "     ", &reason), -EFBIG);
+    body_deinit(&body);
+}
+
+static void test_body_that_is_text_takes_everything(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, BODY_IS_TEXT);
+    assert_int_equal(feed(&body, "\n {", &reason), BODY_MORE);
+    assert_int_equal(feed(&body, "\n", &reason), BODY_MORE);
+    assert_true(str_eq(strbuf_str(&body.bytes), STR("\n {\n")));
+    body_deinit(&body);
+}
+
+static void test_body_refused_from_outside_is_refused_to_its_end(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, BODY_TAKES_TEXT);
+    feed(&body, "{\"a\":", &reason);
+    body_refuse(&body, -EBUSY);
+    assert_int_equal(feed(&body, "1}", &reason), -EBUSY);
+    body_reset(&body);
+    feed(&body, "text", &reason);
+    body_refuse(&body, -EBUSY);
+    assert_int_equal(feed(&body, "more", &reason), -EBUSY);
+    body_reset(&body);
+    feed(&body, "{}", &reason);
+    body_refuse(&body, -EBUSY); // it was whole: what follows is another
+    assert_int_equal(feed(&body, "{}", &reason), BODY_COMPLETE);
+    body_deinit(&body);
+}
+
 static void test_body_over_its_limit_is_efbig(void **state)
 {
     struct tokfs_error reason = { 0 };
@@ -113,6 +168,9 @@ int main(void)
         cmocka_unit_test(test_body_refused_stays_refused_until_reset),
         cmocka_unit_test(test_body_of_another_kind_is_refused),
         cmocka_unit_test(test_body_text_may_be_cut_inside_a_character),
+        cmocka_unit_test(test_body_keeps_the_indentation_before_a_text_only),
+        cmocka_unit_test(test_body_that_is_text_takes_everything),
+        cmocka_unit_test(test_body_refused_from_outside_is_refused_to_its_end),
         cmocka_unit_test(test_body_over_its_limit_is_efbig),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
