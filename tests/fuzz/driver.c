@@ -1,4 +1,5 @@
 // Runs a fuzz target without libFuzzer:  fuzz-X [-n ITERATIONS] [-s SEED] [-i ONLY_THIS_ITERATION] [FILE...]
+// or writes what libFuzzer begins with:  fuzz-X -w DIR   (DIR/seed-N for its corpus, DIR/words.dict for its -dict)
 //
 // Every FILE, then every built-in seed, is run as it is; then each iteration mutates one seed. An input depends on SEED
 // and its iteration's number only, and a failure names both, so that `-s S -i N` shows it again. Inputs lie in heap
@@ -159,11 +160,37 @@ static int run_file(const char *path, char *text)
     return 0;
 }
 
+static int write_seeds(const char *dir)
+{
+    char path[4096];
+    int rc = 0;
+    for (size_t i = 0; fuzz_seeds[i].ptr && rc == 0; i++) {
+        snprintf(path, sizeof path, "%s/seed-%zu", dir, i);
+        FILE *f = fopen(path, "wb");
+        rc = !f || fwrite(fuzz_seeds[i].ptr, 1, fuzz_seeds[i].len, f) != fuzz_seeds[i].len;
+        rc |= f && fclose(f) != 0;
+    }
+    snprintf(path, sizeof path, "%s/words.dict", dir);
+    FILE *f = rc == 0 ? fopen(path, "w") : NULL;
+    for (size_t i = 0; f && fuzz_words[i].ptr; i++) {
+        fputc('"', f);
+        for (size_t j = 0; j < fuzz_words[i].len; j++) {
+            fprintf(f, "\\x%02x", (unsigned)(uint8_t)fuzz_words[i].ptr[j]);
+        }
+        fputs("\"\n", f);
+    }
+    if (!f || fclose(f) != 0) {
+        perror(path);
+        return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     unsigned long long n_iterations = 0, first = 0;
     current_seed = 1;
-    for (int opt; (opt = getopt(argc, argv, "n:s:i:")) != -1;) {
+    for (int opt; (opt = getopt(argc, argv, "n:s:i:w:")) != -1;) {
         switch (opt) {
         case 'n': n_iterations = strtoull(optarg, NULL, 10); break;
         case 's': current_seed = strtoull(optarg, NULL, 10); break;
@@ -171,6 +198,7 @@ int main(int argc, char **argv)
             first = strtoull(optarg, NULL, 10);
             n_iterations = first + 1;
             break;
+        case 'w': return write_seeds(optarg);
         default: return 2;
         }
     }

@@ -177,6 +177,7 @@ int jinja_render(const struct jinja_template *tmpl, const struct jinja_input *in
                  struct err *err)
 {
     struct arena arena;
+    char no_text[1]; // room of no bytes: the first string takes a chunk
     struct rt rt = {
         .tmpl = tmpl,
         .out = out,
@@ -185,6 +186,8 @@ int jinja_render(const struct jinja_template *tmpl, const struct jinja_input *in
         .n_vars = input->n_vars,
         .now = input->now,
         .arena = &arena,
+        .text_ptr = no_text,
+        .text_end = no_text,
         .steps_left = RT_STEPS_MAX,
         .err = err,
     };
