@@ -40,6 +40,7 @@ struct encode {
     struct normalizer_scratch normalizer;
     struct pretokenizer_scratch pretokenizer;
     struct bpe_scratch bpe;
+    struct spm_scratch spm;
 };
 
 static void encode_init(struct encode *e)
@@ -54,12 +55,14 @@ static void encode_deinit(struct encode *e)
     normalizer_scratch_deinit(&e->normalizer);
     pretokenizer_scratch_deinit(&e->pretokenizer);
     bpe_scratch_deinit(&e->bpe);
+    spm_scratch_deinit(&e->spm);
 }
 
 static int encode_piece(void *ctx, struct str piece)
 {
     struct encode *e = ctx;
-    return bpe_encode(&e->tok->bpe, &e->bpe, piece, e->out, e->err);
+    return e->tok->spm.scores ? spm_encode(&e->tok->spm, &e->spm, piece, e->out)
+                              : bpe_encode(&e->tok->bpe, &e->bpe, piece, e->out, e->err);
 }
 
 static int encode_between(struct encode *e, struct str text, bool is_start)

@@ -1,4 +1,4 @@
-// Text to token ids and back, from a Hugging Face tokenizer.json with a BPE model.
+// Text to token ids and back, from a Hugging Face tokenizer.json with a BPE model or from a GGUF file.
 //
 // A tokenizer is immutable once loaded and may be used by any number of threads at once.
 #ifndef TOKFS_TEXT_TOKENIZER_H
@@ -7,6 +7,7 @@
 #include "engine/base/err.h"
 #include "engine/base/str.h"
 
+struct gguf;
 struct tokenizer;
 
 // Growable array of ids. The caller zero-initialises it and frees it with token_ids_deinit.
@@ -28,7 +29,10 @@ enum tokenizer_flags {
 // From the text of a tokenizer.json. -EINVAL (malformed; err names the entry), -EOPNOTSUPP (a model type or component
 // that is not implemented; err names it), -ENOMEM.
 int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err);
-// From a file, or from the tokenizer.json inside a directory. -errno of the file as well.
+// From the metadata of a GGUF file (tokenizer.ggml.*), which the tokenizer does not need afterwards. Errors likewise,
+// naming the key.
+int tokenizer_from_gguf(const struct gguf *g, struct tokenizer **ret, struct err *err);
+// From a file of either kind, or from the tokenizer.json inside a directory. -errno of the file as well.
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err);
 void tokenizer_free(struct tokenizer *tok);
 

@@ -8,6 +8,7 @@
 #include "engine/text/normalizer.h"
 #include "engine/text/post_processor.h"
 #include "engine/text/pretokenizer.h"
+#include "engine/text/spm.h"
 #include "engine/text/tokenizer.h"
 
 // Immutable once loaded. The way of a text: added tokens are cut out of it; what lies between is normalised, normalised
@@ -18,6 +19,7 @@ struct tokenizer {
     struct normalizer normalizer;
     struct pretokenizer pretokenizer;
     struct bpe bpe;
+    struct spm spm; // of a GGUF file with scores: merges instead of bpe, whose vocabulary it uses
     struct added_tokens added;
     struct post_processor post_processor;
     struct decoder decoder;

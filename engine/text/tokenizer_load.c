@@ -2,6 +2,7 @@
 // other.
 //
 // Members that say how to batch (truncation, padding) are ignored, as transformers does: they belong to training runs.
+#include "engine/base/gguf.h"
 #include "engine/text/spec.h"
 #include "engine/text/tokenizer_internal.h"
 
@@ -129,6 +130,7 @@ void tokenizer_free(struct tokenizer *tok)
     normalizer_deinit(&tok->normalizer);
     pretokenizer_deinit(&tok->pretokenizer);
     bpe_deinit(&tok->bpe);
+    spm_deinit(&tok->spm);
     added_tokens_deinit(&tok->added);
     post_processor_deinit(&tok->post_processor);
     decoder_deinit(&tok->decoder);
@@ -156,6 +158,23 @@ static int read_file(int fd, struct strbuf *text)
     }
 }
 
+static int open_gguf(const char *path, struct tokenizer **ret, struct err *err)
+{
+    struct gguf *g = NULL;
+    int r = gguf_open(path, &g, err);
+    r = r ? r : tokenizer_from_gguf(g, ret, err);
+    gguf_free(g);
+    return r;
+}
+
+// By what the file says of itself, or else by its name, so that a damaged one is not taken for JSON.
+static bool is_gguf(int fd, const char *path)
+{
+    char head[4];
+    return str_ends_with(str_from(path), STR(".gguf")) ||
+           (pread(fd, head, sizeof head, 0) == sizeof head && gguf_is_magic((struct str){ head, sizeof head }));
+}
+
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err)
 {
     struct strbuf name, text;
@@ -167,6 +186,9 @@ int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err)
     int fd = r == 0 ? open(name.ptr, O_RDONLY | O_CLOEXEC) : -1;
     if (r == 0 && fd < 0) {
         r = err_set(err, -errno, "%s: %s", name.ptr, strerror(errno));
+    } else if (r == 0 && is_gguf(fd, name.ptr)) {
+        close(fd);
+        r = open_gguf(name.ptr, ret, err);
     } else if (r == 0) {
         if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < FILE_BYTES_MAX) {
             strbuf_reserve(&text, (size_t)st.st_size + 1);

@@ -1,5 +1,6 @@
 // Ids and decodings of the recorded vectors (vectors/tokenizers/*.json of the test data), made by Hugging Face's
-// library.
+// library; and ids of vocabularies from GGUF files (gguf-vocab/NAME.gguf, .inp: texts, .out: ids without special
+// tokens).
 #include "engine/base/json.h"
 #include "engine/text/tokenizer.h"
 #include "tests/unit.h"
@@ -146,6 +147,67 @@ static void test_tokenizer_vectors_stories260k_prompts_equal(void **state)
     strbuf_deinit(&buf);
 }
 
+static struct str read_beside(const char *path, const char *suffix, struct strbuf *buf)
+{
+    char name[512];
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    return read_whole(name, buf);
+}
+
+static void check_gguf_text(const struct tokenizer *tok, struct str text, struct str want)
+{
+    struct token_ids ids = { 0 };
+    struct strbuf got = { 0 };
+    struct err err = { 0 };
+    assert_int_equal(tokenizer_encode(tok, text, 0, &ids, &err), 0);
+    for (size_t i = 0; i < ids.len; i++) {
+        strbuf_printf(&got, " %d", ids.ids[i]);
+    }
+    if (!str_eq(strbuf_str(&got), want)) {
+        fail_msg("\"%.*s\": want%.*s, got%.*s", STR_ARG(text), STR_ARG(want), STR_ARG(strbuf_str(&got)));
+    }
+    strbuf_deinit(&got);
+    token_ids_deinit(&ids);
+}
+
+// Each text ends in a separating line, each list of ids in a line break.
+static void check_gguf(const char *path)
+{
+    static const struct str separator = STR("\n__ggml_vocab_test__\n");
+    struct tokenizer *tok = NULL;
+    struct err err = { 0 };
+    struct strbuf texts_buf, ids_buf;
+    if (tokenizer_open(path, &tok, &err) < 0) {
+        fail_msg("%s", err.msg);
+    }
+    struct str texts = read_beside(path, ".inp", &texts_buf), lists = read_beside(path, ".out", &ids_buf);
+    size_t n = 0;
+    for (ptrdiff_t len; (len = str_find(texts, separator)) >= 0; n++) {
+        struct str want;
+        lists = str_cut(lists, '\n', &want);
+        check_gguf_text(tok, str_take(texts, (size_t)len), want);
+        texts = str_skip(texts, (size_t)len + separator.len);
+    }
+    printf("%s: %zu texts\n", strrchr(path, '/') + 1, n);
+    assert_true(n > 40);
+    strbuf_deinit(&texts_buf);
+    strbuf_deinit(&ids_buf);
+    tokenizer_free(tok);
+}
+
+static void test_tokenizer_vectors_gguf_equal(void **state)
+{
+    (void)state;
+    char pattern[512];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%s/gguf-vocab/*.gguf", data_dir);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    for (size_t i = 0; i < found.gl_pathc; i++) {
+        check_gguf(found.gl_pathv[i]);
+    }
+    globfree(&found);
+}
+
 static void check_refused(const char *name, int code, const char *part)
 {
     struct tokenizer *tok = NULL;
@@ -172,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokenizer_vectors_all_equal),
         cmocka_unit_test(test_tokenizer_vectors_stories260k_prompts_equal),
+        cmocka_unit_test(test_tokenizer_vectors_gguf_equal),
         cmocka_unit_test(test_tokenizer_vectors_bad_files_refused),
     };
     data_dir = test_data_dir_or_skip();

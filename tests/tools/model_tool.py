@@ -1,4 +1,4 @@
-"""tokfs-model info, random and logits as a user sees them: outputs, one-line errors, exit codes. Usage: model_tool.py TOKFS_MODEL"""
+"""tokfs-model info, random, logits and what takes GGUF files, as a user sees them: outputs, one-line errors, exit codes. Usage: model_tool.py TOKFS_MODEL"""
 
 import hashlib
 import json
@@ -27,6 +27,21 @@ def read_header(path):
         return json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
 
 
+def gguf(entries):
+    """A GGUF file without tensors: strings, bools, and lists of strings."""
+    def text(s):
+        return struct.pack("<Q", len(s.encode())) + s.encode()
+
+    def value(v):
+        if isinstance(v, bool):
+            return struct.pack("<I?", 7, v)
+        if isinstance(v, str):
+            return struct.pack("<I", 8) + text(v)
+        return struct.pack("<IIQ", 9, 8, len(v)) + b"".join(text(s) for s in v)
+
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(entries)) + b"".join(text(k) + value(v) for k, v in entries.items())
+
+
 class ModelTool(unittest.TestCase):
     def setUp(self):
         self.tmp = tempfile.TemporaryDirectory()
@@ -44,6 +59,24 @@ class ModelTool(unittest.TestCase):
         self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
         for word in words:
             self.assertIn(word, result.stderr)
+
+    def test_gguf_tokenizes_and_renders(self):
+        path = os.path.join(self.tmp.name, "v.gguf")
+        entries = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2", "tokenizer.ggml.tokens": ["a", "b", "ab"],
+                   "tokenizer.ggml.merges": ["a b"], "tokenizer.chat_template": "{{ x }}!"}
+        with open(path, "wb") as f:
+            f.write(gguf(entries))
+        self.assertEqual(run("tokenize", path, stdin='"abb"\n').stdout, "[2,1]\n")
+        self.assertEqual(run("detokenize", path, stdin="[2,1]\n").stdout, '"abb"\n')
+        self.assertEqual(json.loads(run("render", path, stdin='{"x":"hi"}\n').stdout), {"ok": True, "output": "hi!"})
+        del entries["tokenizer.chat_template"]
+        with open(path, "wb") as f:
+            f.write(gguf(entries | {"tokenizer.ggml.pre": "odd"}))
+        self.assert_fails(run("tokenize", path, stdin='"abb"\n'), path, 'tokenizer.ggml.pre: the pre-tokenizer "odd" is not known')
+        self.assert_fails(run("render", path, stdin="{}\n"), path, "tokenizer.chat_template is missing")
+        with open(path, "wb") as f:
+            f.write(b"{}")
+        self.assert_fails(run("tokenize", path), path, "not a GGUF file")
 
     def test_info_tells_what_random_made(self):
         for dtype, width in ("bf16", 2), ("f16", 2), ("f32", 4):

@@ -2,6 +2,7 @@
 //
 // JSON lines in, one context object each; JSON lines out: {"ok":true,"output":...} or {"ok":false,"error":...}. A
 // template that does not compile answers every line with its error.
+#include "engine/base/gguf.h"
 #include "engine/base/json.h"
 #include "engine/text/chat_template.h"
 #include "tools/model/command.h"
@@ -61,6 +62,21 @@ static int template_of_config(struct arena *arena, struct str text, const char *
     return 0;
 }
 
+static int load_gguf_template(struct render *render, const char *path, struct err *err)
+{
+    struct gguf *g = NULL;
+    struct str source = { NULL, 0 };
+    int rc = gguf_open(path, &g, err);
+    rc = rc ? rc : gguf_get_str(g, "tokenizer.chat_template", &source, err);
+    if (rc == 0 && !source.ptr) {
+        rc = err_set(err, -EINVAL, "%s: tokenizer.chat_template is missing", path);
+    } else if (rc == 0) {
+        chat_template_compile(source, &render->tmpl, &render->compile_err);
+    }
+    gguf_free(g);
+    return rc;
+}
+
 static int load_template(struct render *render, struct arena *arena, const char *operand, struct err *err)
 {
     char path[4096];
@@ -68,6 +84,9 @@ static int load_template(struct render *render, struct arena *arena, const char 
     struct strbuf text;
     struct str source;
     int rc;
+    if (str_ends_with(str_from(operand), STR(".gguf"))) {
+        return load_gguf_template(render, operand, err);
+    }
     strbuf_init(&text, 0);
     snprintf(path, sizeof(path), "%s", operand);
     bool is_config = false;
@@ -192,7 +211,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_render = {
     .name = "render",
-    .synopsis = "[--now TIME] DIR|TEMPLATE.jinja",
+    .synopsis = "[--now TIME] DIR|TEMPLATE.jinja|FILE.gguf",
     .summary = "applies a chat template to contexts: JSON lines on stdin, answers on stdout",
     .options = "  --now TIME   clock of strftime_now: seconds since 1970, or \"YYYY-MM-DD HH:MM:SS\" in local time\n",
     .run = run,

@@ -162,7 +162,7 @@ static int run_detokenize(const struct command *command, int argc, char **argv)
 
 const struct command command_tokenize = {
     .name = "tokenize",
-    .synopsis = "[--special] [--plain] DIR|tokenizer.json",
+    .synopsis = "[--special] [--plain] DIR|tokenizer.json|FILE.gguf",
     .summary = "reads JSON strings, one a line; prints the token ids of each",
     .options = "  --special  adds the ids that the model expects around a text (beginning of text and the like)\n"
                "  --plain    takes the text of special tokens as plain text\n",
@@ -171,7 +171,7 @@ const struct command command_tokenize = {
 
 const struct command command_detokenize = {
     .name = "detokenize",
-    .synopsis = "[--skip-special] DIR|tokenizer.json",
+    .synopsis = "[--skip-special] DIR|tokenizer.json|FILE.gguf",
     .summary = "reads JSON arrays of token ids, one a line; prints the text of each",
     .options = "  --skip-special  leaves special tokens out\n",
     .run = run_detokenize,

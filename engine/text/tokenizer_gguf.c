@@ -1,0 +1,483 @@
+// A GGUF file's vocabulary, written as the tokenizer.json that it was made from and loaded as such: GGUF names the
+// pre-tokenizer where tokenizer.json spells it out, keeps one array per property of a token, and implies the rest.
+// Models of scores (`llama`, sentencepiece) keep everything around the model too; only the merging is another (spm.c).
+//
+//   model    normalizer                pre-tokenizer     model                decoder
+//   gpt2     NFC for some names        by name           BPE, byte level      ByteLevel
+//   gemma4   spaces to U+2581          none              BPE, byte fallback   spaces, bytes, Fuse
+//   llama    U+2581 before, and spaces none              scores               the same, and Strip
+#include "engine/base/gguf.h"
+#include "engine/base/utf8.h"
+#include "engine/text/gguf_pre.h"
+#include "engine/text/tokenizer_internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE }; // token_type
+
+enum model { MODEL_GPT2, MODEL_GEMMA4, MODEL_LLAMA, N_MODELS };
+static const char *const model_names[N_MODELS] = { "gpt2", "gemma4", "llama" };
+
+struct source {
+    const struct gguf *g;
+    struct err *err;
+    enum model model;
+    const struct gguf_pre *pre;
+    const struct gguf_entry *tokens, *types, *scores, *merges; // all but tokens may be NULL
+    bool add_bos, add_eos, add_space_prefix;
+    int64_t bos_id, eos_id, unk_id; // -1: none
+    bool strips_right;              // special tokens take the white space behind them
+};
+
+// ---- what the file says --------------------------------------------------------------------------------------------
+
+static int missing(const struct source *s, const char *key)
+{
+    return err_set(s->err, -EINVAL, "%s: %s is missing", s->g->file, key);
+}
+
+static int read_model(struct source *s)
+{
+    struct str name = { NULL, 0 };
+    int r = gguf_get_str(s->g, "tokenizer.ggml.model", &name, s->err);
+    if (r < 0 || !name.ptr) {
+        return r ? r : missing(s, "tokenizer.ggml.model");
+    }
+    for (size_t i = 0; i < N_MODELS; i++) {
+        if (str_eq(name, str_from(model_names[i]))) {
+            s->model = (enum model)i;
+            return 0;
+        }
+    }
+    return err_set(s->err, -EOPNOTSUPP,
+                   "%s: tokenizer.ggml.model: \"%.*s\" is not supported, only gpt2, gemma4 and llama", s->g->file,
+                   STR_ARG(str_take(name, 64)));
+}
+
+static int read_pre(struct source *s)
+{
+    struct str name = STR("default");
+    int r = s->model == MODEL_GPT2 ? gguf_get_str(s->g, "tokenizer.ggml.pre", &name, s->err) : 0;
+    s->pre = r == 0 ? gguf_pre_find(name) : NULL;
+    if (r == 0 && !s->pre) {
+        return err_set(s->err, -EOPNOTSUPP, "%s: tokenizer.ggml.pre: the pre-tokenizer \"%.*s\" is not known",
+                       s->g->file, STR_ARG(str_take(name, 64)));
+    }
+    return r;
+}
+
+// An array beside that of the tokens.
+static int read_parallel(const struct source *s, const char *key, enum gguf_type type, const struct gguf_entry **ret)
+{
+    int r = gguf_get_array(s->g, key, type, ret, s->err);
+    if (r == 0 && *ret && (*ret)->n_items < s->tokens->n_items) {
+        return err_set(s->err, -EINVAL, "%s: %s has %" PRIu64 " items for %" PRIu64 " tokens", s->g->file, key,
+                       (*ret)->n_items, s->tokens->n_items);
+    }
+    return r;
+}
+
+static int read_arrays(struct source *s)
+{
+    int r = gguf_get_array(s->g, "tokenizer.ggml.tokens", GGUF_STRING, &s->tokens, s->err);
+    if (r < 0 || !s->tokens) {
+        return r ? r : missing(s, "tokenizer.ggml.tokens");
+    }
+    if (s->tokens->n_items == 0 || s->tokens->n_items > VOCAB_ID_MAX) {
+        return err_set(s->err, -EINVAL, "%s: tokenizer.ggml.tokens: %" PRIu64 " tokens, not 1 to %d", s->g->file,
+                       s->tokens->n_items, VOCAB_ID_MAX);
+    }
+    r = read_parallel(s, "tokenizer.ggml.token_type", GGUF_I32, &s->types);
+    if (r == 0 && s->model == MODEL_LLAMA) {
+        r = read_parallel(s, "tokenizer.ggml.scores", GGUF_F32, &s->scores);
+        return r || s->scores ? r : missing(s, "tokenizer.ggml.scores");
+    }
+    r = r ? r : gguf_get_array(s->g, "tokenizer.ggml.merges", GGUF_STRING, &s->merges, s->err);
+    return r || s->merges ? r : missing(s, "tokenizer.ggml.merges");
+}
+
+// *ret stays as it is when the file does not say or the id is the usual one of the model but not one of this file.
+static int read_id(const struct source *s, const char *key, bool is_needed, int64_t *ret)
+{
+    bool is_said = gguf_find(s->g, key) != NULL;
+    uint64_t id = UINT64_MAX;
+    int r = gguf_get_u64(s->g, key, &id, s->err);
+    if (r == 0 && is_said && id < s->tokens->n_items) {
+        *ret = (int64_t)id;
+    } else if (r == 0 && is_said && is_needed) {
+        return err_set(s->err, -EINVAL, "%s: %s: there is no token %" PRIu64, s->g->file, key, id);
+    } else if (*ret >= 0 && (uint64_t)*ret >= s->tokens->n_items) {
+        *ret = -1;
+    }
+    return r || *ret >= 0 || !is_needed ? r : missing(s, key);
+}
+
+static int read_special(struct source *s)
+{
+    bool is_llama = s->model == MODEL_LLAMA, removes_spaces = false;
+    s->add_bos = is_llama || s->model == MODEL_GEMMA4 || s->pre->adds_bos;
+    s->add_space_prefix = is_llama;
+    s->bos_id = is_llama ? 1 : -1;
+    s->eos_id = is_llama ? 2 : -1;
+    s->unk_id = is_llama ? 0 : -1;
+    int r = gguf_get_bool(s->g, "tokenizer.ggml.add_bos_token", &s->add_bos, s->err);
+    r = r ? r : gguf_get_bool(s->g, "tokenizer.ggml.add_eos_token", &s->add_eos, s->err);
+    r = r ? r : gguf_get_bool(s->g, "tokenizer.ggml.add_space_prefix", &s->add_space_prefix, s->err);
+    r = r ? r : gguf_get_bool(s->g, "tokenizer.ggml.remove_extra_whitespaces", &removes_spaces, s->err);
+    if (r == 0 && removes_spaces) {
+        return err_set(s->err, -EOPNOTSUPP, "%s: tokenizer.ggml.remove_extra_whitespaces: true is not supported",
+                       s->g->file);
+    }
+    r = r ? r : read_id(s, "tokenizer.ggml.bos_token_id", s->add_bos, &s->bos_id);
+    r = r ? r : read_id(s, "tokenizer.ggml.eos_token_id", s->add_eos, &s->eos_id);
+    r = r ? r : read_id(s, "tokenizer.ggml.unknown_token_id", false, &s->unk_id);
+    struct str architecture = { NULL, 0 };
+    r = r ? r : gguf_get_str(s->g, "general.architecture", &architecture, s->err);
+    s->strips_right = is_llama && str_eq(architecture, STR("phi3")); // which no key of the file says
+    return r;
+}
+
+static int read_source(struct source *s)
+{
+    int r = read_model(s);
+    r = r ? r : read_pre(s);
+    r = r ? r : read_arrays(s);
+    return r ? r : read_special(s);
+}
+
+// ---- writing it as tokenizer.json ----------------------------------------------------------------------------------
+
+static int64_t type_of(const struct source *s, uint64_t id)
+{
+    return s->types ? gguf_item_i64(s->types, id) : TOKEN_NORMAL;
+}
+
+static void write_type(struct json_writer *w, const char *type)
+{
+    json_write_object_begin(w);
+    json_write_key(w, "type");
+    json_write_cstr(w, type);
+}
+
+static void write_bool(struct json_writer *w, const char *key, bool value)
+{
+    json_write_key(w, key);
+    json_write_bool(w, value);
+}
+
+static void write_pattern(struct json_writer *w, const char *kind, const char *pattern)
+{
+    json_write_key(w, "pattern");
+    json_write_object_begin(w);
+    json_write_key(w, kind);
+    json_write_cstr(w, pattern);
+    json_write_object_end(w);
+}
+
+static void write_replace(struct json_writer *w, const char *from, const char *to)
+{
+    write_type(w, "Replace");
+    write_pattern(w, "String", from);
+    json_write_key(w, "content");
+    json_write_cstr(w, to);
+    json_write_object_end(w);
+}
+
+#define SPACE_MARK "\xe2\x96\x81"
+
+static void write_normalizer(struct json_writer *w, const struct source *s)
+{
+    json_write_key(w, "normalizer");
+    write_type(w, "Sequence");
+    json_write_key(w, "normalizers");
+    json_write_array_begin(w);
+    if (s->model == MODEL_GPT2 && s->pre->is_composed) {
+        write_type(w, "NFC");
+        json_write_object_end(w);
+    }
+    if (s->add_space_prefix) {
+        write_type(w, "Prepend");
+        json_write_key(w, "prepend");
+        json_write_cstr(w, s->model == MODEL_GPT2 ? " " : SPACE_MARK);
+        json_write_object_end(w);
+    }
+    if (s->model != MODEL_GPT2) {
+        write_replace(w, " ", SPACE_MARK);
+    }
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+static void write_byte_level(struct json_writer *w, bool use_regex)
+{
+    write_type(w, "ByteLevel");
+    write_bool(w, "add_prefix_space", false);
+    write_bool(w, "trim_offsets", false);
+    write_bool(w, "use_regex", use_regex);
+    json_write_object_end(w);
+}
+
+static void write_step(struct json_writer *w, const struct gguf_pre_step *step)
+{
+    switch (step->kind) {
+    case GGUF_PRE_WORDS:
+    case GGUF_PRE_BYTES: write_byte_level(w, step->kind == GGUF_PRE_WORDS); return;
+    case GGUF_PRE_SPLIT:
+        write_type(w, "Split");
+        write_pattern(w, "Regex", step->pattern);
+        json_write_key(w, "behavior");
+        json_write_cstr(w, "Isolated");
+        write_bool(w, "invert", false);
+        break;
+    case GGUF_PRE_PUNCTUATION:
+        write_type(w, "Punctuation");
+        json_write_key(w, "behavior");
+        json_write_cstr(w, "Contiguous");
+        break;
+    default: write_type(w, "Digits"); write_bool(w, "individual_digits", step->kind == GGUF_PRE_DIGITS_EACH);
+    }
+    json_write_object_end(w);
+}
+
+static void write_pre_tokenizer(struct json_writer *w, const struct source *s)
+{
+    json_write_key(w, "pre_tokenizer");
+    if (s->model != MODEL_GPT2) {
+        json_write_null(w);
+        return;
+    }
+    write_type(w, "Sequence");
+    json_write_key(w, "pretokenizers");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < GGUF_PRE_STEPS_MAX && s->pre->steps[i].kind != GGUF_PRE_END; i++) {
+        write_step(w, &s->pre->steps[i]);
+    }
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+static void write_decoder(struct json_writer *w, const struct source *s)
+{
+    json_write_key(w, "decoder");
+    if (s->model == MODEL_GPT2) {
+        write_byte_level(w, false);
+        return;
+    }
+    write_type(w, "Sequence");
+    json_write_key(w, "decoders");
+    json_write_array_begin(w);
+    write_replace(w, SPACE_MARK, " ");
+    write_type(w, "ByteFallback");
+    json_write_object_end(w);
+    write_type(w, "Fuse");
+    json_write_object_end(w);
+    if (s->add_space_prefix) {
+        write_type(w, "Strip");
+        json_write_key(w, "content");
+        json_write_cstr(w, " ");
+        json_write_key(w, "start");
+        json_write_u64(w, 1);
+        json_write_key(w, "stop");
+        json_write_u64(w, 0);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+static void write_template_piece(struct json_writer *w, const char *kind, const char *id)
+{
+    json_write_object_begin(w);
+    json_write_key(w, kind);
+    json_write_object_begin(w);
+    json_write_key(w, "id");
+    json_write_cstr(w, id);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static void write_template_token(struct json_writer *w, const char *name, int64_t id)
+{
+    json_write_key(w, name);
+    json_write_object_begin(w);
+    json_write_key(w, "ids");
+    json_write_array_begin(w);
+    json_write_i64(w, id);
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+static void write_post_processor(struct json_writer *w, const struct source *s)
+{
+    json_write_key(w, "post_processor");
+    write_type(w, "TemplateProcessing");
+    json_write_key(w, "single");
+    json_write_array_begin(w);
+    if (s->add_bos) {
+        write_template_piece(w, "SpecialToken", "bos");
+    }
+    write_template_piece(w, "Sequence", "A");
+    if (s->add_eos) {
+        write_template_piece(w, "SpecialToken", "eos");
+    }
+    json_write_array_end(w);
+    json_write_key(w, "special_tokens");
+    json_write_object_begin(w);
+    write_template_token(w, "bos", s->bos_id);
+    write_template_token(w, "eos", s->eos_id);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+static bool strips_right(const struct source *s, struct str token)
+{
+    return s->strips_right && !str_eq(token, STR("<unk>")) && !str_eq(token, STR("<s>")) &&
+           !str_eq(token, STR("<|endoftext|>"));
+}
+
+// Control tokens, the unknown token, and those that their users have added.
+static void write_added_tokens(struct json_writer *w, const struct source *s)
+{
+    struct str items = s->tokens->bytes;
+    json_write_key(w, "added_tokens");
+    json_write_array_begin(w);
+    for (uint64_t id = 0; id < s->tokens->n_items; id++) {
+        struct str token = gguf_next_str(&items);
+        int64_t type = type_of(s, id);
+        bool is_special = type == TOKEN_CONTROL || type == TOKEN_UNKNOWN;
+        if (token.len == 0 || (!is_special && type != TOKEN_USER_DEFINED)) {
+            continue;
+        }
+        json_write_object_begin(w);
+        json_write_key(w, "id");
+        json_write_u64(w, id);
+        json_write_key(w, "content");
+        json_write_str(w, token);
+        write_bool(w, "single_word", false);
+        write_bool(w, "lstrip", false);
+        write_bool(w, "rstrip", strips_right(s, token));
+        write_bool(w, "normalized", false);
+        write_bool(w, "special", is_special);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+}
+
+static int check_text(const struct source *s, const char *key, uint64_t idx, struct str text)
+{
+    return utf8_valid_len(text) == text.len ? 0
+                                            : err_set(s->err, -EINVAL, "%s: %s[%" PRIu64 "]: not UTF-8: \"%.*s\"",
+                                                      s->g->file, key, idx, STR_ARG(str_take(text, 64)));
+}
+
+// A token without text stands for nothing that could be written or read: its id stays unused.
+static int write_vocab(struct json_writer *w, const struct source *s)
+{
+    struct str items = s->tokens->bytes;
+    int r = 0;
+    json_write_key(w, "vocab");
+    json_write_object_begin(w);
+    for (uint64_t id = 0; id < s->tokens->n_items && r == 0; id++) {
+        struct str token = gguf_next_str(&items);
+        r = check_text(s, "tokenizer.ggml.tokens", id, token);
+        if (r == 0 && token.len > 0) {
+            json_write_key_str(w, token);
+            json_write_u64(w, id);
+        }
+    }
+    json_write_object_end(w);
+    return r;
+}
+
+static int write_merges(struct json_writer *w, const struct source *s)
+{
+    struct str items = s->merges ? s->merges->bytes : (struct str){ 0 };
+    uint64_t n = s->merges ? s->merges->n_items : 0;
+    int r = 0;
+    json_write_key(w, "merges");
+    json_write_array_begin(w);
+    for (uint64_t i = 0; i < n && r == 0; i++) {
+        struct str merge = gguf_next_str(&items);
+        r = check_text(s, "tokenizer.ggml.merges", i, merge);
+        json_write_str(w, merge);
+    }
+    json_write_array_end(w);
+    return r;
+}
+
+static int write_document(struct json_writer *w, const struct source *s)
+{
+    json_write_object_begin(w);
+    write_normalizer(w, s);
+    write_pre_tokenizer(w, s);
+    write_decoder(w, s);
+    write_post_processor(w, s);
+    write_added_tokens(w, s);
+    json_write_key(w, "model");
+    write_type(w, "BPE");
+    write_bool(w, "byte_fallback", s->model != MODEL_GPT2);
+    write_bool(w, "ignore_merges", s->model == MODEL_GPT2 && s->pre->ignore_merges);
+    int r = write_vocab(w, s);
+    r = r ? r : write_merges(w, s);
+    json_write_object_end(w);
+    json_write_object_end(w);
+    if (r == 0 && w->out->error) {
+        return err_set(s->err, w->out->error, "%s: no memory for the vocabulary", s->g->file);
+    }
+    return r;
+}
+
+// ---- scores --------------------------------------------------------------------------------------------------------
+
+static int set_scores(const struct source *s, struct tokenizer *tok)
+{
+    size_t n = (size_t)s->tokens->n_items;
+    float *scores = malloc(n * sizeof *scores);
+    if (!scores) {
+        return err_set(s->err, -ENOMEM, "%s: no memory for %zu scores", s->g->file, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        scores[i] = (float)gguf_item_f64(s->scores, i);
+        if (isnan(scores[i])) {
+            free(scores);
+            return err_set(s->err, -EINVAL, "%s: tokenizer.ggml.scores[%zu] is not a number", s->g->file, i);
+        }
+    }
+    tok->spm = (struct spm){
+        .vocab = &tok->bpe.by_written, .scores = scores, .byte_ids = tok->bpe.fallback_ids, .unk_id = (int32_t)s->unk_id
+    };
+    return 0;
+}
+
+int tokenizer_from_gguf(const struct gguf *g, struct tokenizer **ret, struct err *err)
+{
+    struct source s = { .g = g, .err = err };
+    int r = read_source(&s);
+    if (r < 0) {
+        return r;
+    }
+    struct strbuf json;
+    struct json_writer w;
+    struct tokenizer *tok = NULL;
+    strbuf_init(&json, 0);
+    json_writer_init(&w, &json);
+    r = write_document(&w, &s);
+    if (r == 0) {
+        r = tokenizer_from_json(strbuf_str(&json), &tok, err);
+        r = r ? (err_prefix(err, "%s: tokenizer.ggml", g->file), r) : 0;
+    }
+    strbuf_deinit(&json);
+    if (r == 0 && s.model == MODEL_LLAMA) {
+        r = set_scores(&s, tok);
+    }
+    if (r < 0) {
+        tokenizer_free(tok);
+        return r;
+    }
+    *ret = tok;
+    return 0;
+}
