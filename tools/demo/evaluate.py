@@ -1,10 +1,11 @@
-"""Asks the built-in model every held-out item and compares the answers exactly.
+"""Asks the built-in model every held-out item of heldout.txt and compares the answers exactly.
 
 The model is reached as any program reaches it: through the mount. Each item opens MOUNT/v1/chat/completions for reading
 and writing, writes one request and reads the answer on the same descriptor. Exit status 1 when fewer than 90% are right.
 
     evaluate.py MOUNT                  through the mount
     evaluate.py --transformers DIR     the same items through transformers, to tell a model's error from an engine's
+    evaluate.py --dev MOUNT            the generator's own items, which the training was steered by
     evaluate.py --list                 prints the items as JSON lines
 
 An item with tools is left out, visibly, where the mount refuses tools (EOPNOTSUPP).
@@ -23,7 +24,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from generate import Item, items
+import generate
+import heldout
+from heldout import Item
 
 MAX_TOKENS = 120
 PASS_SHARE = 0.90
@@ -162,11 +165,12 @@ def main() -> int:
     parser.add_argument("mount", nargs="?", help="where tokfs is mounted")
     parser.add_argument("--transformers", metavar="DIR", help="ask the model of this directory through transformers")
     parser.add_argument("--list", action="store_true", help="print the items as JSON lines")
+    parser.add_argument("--dev", action="store_true", help="the generator's items in place of the held-out ones")
     parser.add_argument("--task", action="append", help="only the items of this task; can be repeated")
     parser.add_argument("--jobs", type=int, default=8, help="requests at once (default 8)")
     parser.add_argument("--wrong", type=int, default=20, help="wrong answers to show (default 20)")
     args = parser.parse_args()
-    found = [item for item in items() if not args.task or item["task"] in args.task]
+    found = [item for item in (generate if args.dev else heldout).items() if not args.task or item["task"] in args.task]
     if args.list:
         for item in found:
             print(json.dumps(item, ensure_ascii=False))

@@ -1,11 +1,12 @@
-"""Writes the dialogues that the built-in model learns from, and the held-out items that it is judged by.
+"""Writes the dialogues that the built-in model learns from, and the items that the training is steered by.
 
 A dialogue is a system prompt (or none), perhaps tools, and turns drawn from the tasks until a length is reached. The
-phrasings of the evaluation are lists of their own, and a training turn that happens to equal a held-out one is dropped.
+phrasings of the items here are lists of their own. A training turn or system prompt that happens to equal one of these
+items, or one of heldout.txt, is dropped.
 Pure Python and seeded: the same seed gives the same lines.
 
     python3 generate.py --dialogues 5      prints dialogues as JSON lines
-    python3 generate.py --items            prints the held-out items as JSON lines
+    python3 generate.py --items            prints the items as JSON lines
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ import argparse
 import json
 import random
 
+import heldout
 from facts import make_calendar, make_capital, make_colour
 from memory import NO_NAME, ask_colour, ask_name, some_name, tell_colour, tell_name
 from phrase import normal
-from roles import in_one_word, some_style
+from roles import Style, in_one_word, some_style
 from sums import make_count, make_sum
 from tasks import TASKS, make_howto
 from toolcall import TOOL_KINDS, Item, Message, make_tool, tool_turn
@@ -47,10 +49,16 @@ class Writer:
             if normal(turn.user) not in self.blocked:
                 return turn
 
+    def system_prompt(self, kind: str | None) -> tuple[str | None, Style, str | None]:
+        while True:
+            system, style, name = some_style(self.rng, kind=kind)
+            if not system or normal(system) not in self.blocked:
+                return system, style, name
+
     def dialogue(self, length: int, with_tools: bool = False) -> Item:
         """A dialogue of at least `length` characters."""
         rng = self.rng
-        system, style, name = some_style(rng, kind=rng.choice(["none", "plain"]) if with_tools else None)
+        system, style, name = self.system_prompt(rng.choice(["none", "plain"]) if with_tools else None)
         messages: list[Message] = [{"role": "system", "content": system}] if system else []
         colour: str | None = None
         kinds = list(TOOL_KINDS)
@@ -93,7 +101,7 @@ class Writer:
         return (turn, name, colour) if normal(turn.user) not in self.blocked else self.next_turn(name, colour)
 
 
-# --- held-out items ---------------------------------------------------------------------------------------------------
+# --- items of development ---------------------------------------------------------------------------------------------------
 
 COUNTS = {
     "howto": 70,
@@ -188,7 +196,7 @@ def make_item(rng: random.Random, task: str) -> Item:
 
 
 def items(seed: int = EVAL_SEED) -> list[Item]:
-    """The held-out items: {task, messages (the last one is the right answer), tools?}, all different."""
+    """The items of development: {task, messages (the last one is the right answer), tools?}, all different."""
     rng, found, seen = random.Random(seed), [], set()
     for task, count in COUNTS.items():
         while count:
@@ -202,8 +210,12 @@ def items(seed: int = EVAL_SEED) -> list[Item]:
 
 
 def held_turns() -> set[str]:
-    """Normal forms of the user turns that are judged."""
-    return {normal(next(m["content"] for m in reversed(item["messages"]) if m["role"] == "user")) for item in items()}
+    """Normal forms of what makes the judged turns new: the system prompt where there is one, else the user's last turn."""
+    held = set()
+    for item in items() + heldout.items():
+        first, asked = item["messages"][0], [m for m in item["messages"] if m["role"] == "user"]
+        held.add(normal((first if first["role"] == "system" else asked[-1])["content"]))
+    return held
 
 
 def main() -> None:
@@ -211,7 +223,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dialogues", type=int, default=0, help="how many to print")
     parser.add_argument("--length", type=int, default=600, help="characters of each")
-    parser.add_argument("--items", action="store_true", help="print the held-out items")
+    parser.add_argument("--items", action="store_true", help="print the items")
     args = parser.parse_args()
     if args.items:
         for item in items():

@@ -10,6 +10,7 @@ import struct
 import unittest
 from pathlib import Path
 
+import heldout
 import howto
 import talk
 from generate import EVAL_SEED, Writer, held_turns, items
@@ -31,10 +32,21 @@ class Generator(unittest.TestCase):
         self.assertEqual(found, items(EVAL_SEED))
         self.assertEqual(len({json.dumps(item["messages"][:-1]) for item in found}), len(found))
 
+    def test_heldout_file_is_read_whole(self) -> None:
+        found = heldout.items()
+        self.assertEqual(len(found), sum(1 for _ in heldout.lines()))
+        self.assertEqual(len({json.dumps(item["messages"][:-1]) + str(item.get("tools")) for item in found}), len(found))
+        for item in found:
+            self.assertTrue(item["task"])
+            self.assertEqual([m["content"] for m in item["messages"] if "@" in m["content"]], [], item)
+            self.assertEqual(item["messages"][-1]["role"], "assistant")
+            self.assertTrue(item["messages"][-1]["content"] or item["messages"][-1]["tool_calls"], item)
+
     def test_held_turns_are_not_in_training(self) -> None:
         held, writer = held_turns(), Writer(3)
         turns = [m for _ in range(2000) for m in writer.dialogue(800)["messages"] if m["role"] == "user"]
         self.assertEqual([m["content"] for m in turns if normal(m["content"]) in held], [])
+        self.assertIn(normal(heldout.items()[0]["messages"][-2]["content"]), held)
         self.assertIn(normal(items()[0]["messages"][-2]["content"]), held)
 
     def test_phrasings_of_rows_are_apart(self) -> None:
