@@ -69,7 +69,9 @@ int ask_write(struct file *file, struct str bytes)
         return refuse(file, r, &reason);
     }
     r = session_submit_json(ask->session, strbuf_str(&ask->body.bytes), true);
-    body_reset(&ask->body);
+    if (r < 0) {
+        body_settle(&ask->body, r);
+    }
     return r < 0 ? refuse(file, r, &ask->session->error) : FILE_WAIT;
 }
 
@@ -77,6 +79,9 @@ int ask_write_done(struct file *file)
 {
     struct ask *ask = file->state;
     int r = session_submit_result(ask->session);
+    if (r != FILE_WAIT) {
+        body_settle(&ask->body, r);
+    }
     if (r == 0) {
         ask->n_read = 0;
     }
@@ -87,6 +92,7 @@ void ask_write_abort(struct file *file)
 {
     struct ask *ask = file->state;
     session_abandon_candidate(ask->session);
+    body_settle(&ask->body, -EINTR);
 }
 
 int ask_flush(struct file *file)

@@ -24,6 +24,9 @@ void body_reset(struct body *body)
     json_scan_init(&body->scan);
     body->kind = BODY_EMPTY;
     body->n_checked = 0;
+    body->n_last = 0;
+    body->is_cut = false;
+    body->settled = 0;
     body->is_blank = false;
     body->failed = 0;
 }
@@ -121,12 +124,41 @@ static int begin(struct body *body, struct str *bytes, struct tokfs_error *reaso
     return r;
 }
 
+void body_settle(struct body *body, int code)
+{
+    if (code == 0 || !body->is_cut) {
+        body_reset(body);
+    } else {
+        body->settled = code;
+    }
+}
+
+// The piece that completed the body, once more?
+static bool is_repeated(const struct body *body, struct str bytes)
+{
+    struct str all = strbuf_str(&body->bytes);
+    return body->settled && str_eq(str_skip(all, all.len - body->n_last), bytes);
+}
+
 int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason)
 {
     int r = body->failed;
     if (r < 0) {
         return r; // the reason was given with the piece that failed
     }
+    if (is_repeated(body, bytes)) {
+        r = body->settled == -EINTR || body->settled == -EAGAIN ? BODY_COMPLETE : body->settled;
+        if (r < 0) {
+            body_reset(body);
+        }
+        body->settled = 0;
+        return r;
+    }
+    if (body->settled) {
+        body_reset(body);
+    }
+    body->is_cut = body->kind != BODY_EMPTY && body->n_last >= bytes.len; // pieces of one length, and a rest
+    body->n_last = bytes.len;
     if (body->kind == BODY_EMPTY) {
         r = begin(body, &bytes, reason);
     }

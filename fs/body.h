@@ -22,6 +22,9 @@ struct body {
     size_t n_checked;      // text: bytes known to be UTF-8
     enum body_kind kind;
     unsigned takes;
+    size_t n_last; // bytes of the latest piece
+    bool is_cut;   // the latest piece may be the rest of a write that the kernel cut into pieces
+    int settled;   // what became of the complete body, when that may be asked again: see body_settle
     bool is_blank; // EMPTY, but white space was given
     int failed;    // errno of a piece that was refused: what follows it is refused alike until body_reset
 };
@@ -32,6 +35,11 @@ void body_reset(struct body *body); // as if nothing had been written; keeps the
 // enum body_result, or -EINVAL (JSON or UTF-8 is ill formed; reason), -EFBIG, -ENOMEM. White space begins nothing (a
 // complete body has a line end after it); of what stands before a text, the indentation of its first line is kept.
 int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason);
+// A complete body was taken (0) or refused. A write(2) that the kernel cut into pieces of which the last was refused is
+// told to its caller as a short one; so he writes the rest once more, which must be refused with the same code and not
+// be taken for another body: -errno again, without a reason; or BODY_COMPLETE again after -EINTR and -EAGAIN, which ask
+// for another try.
+void body_settle(struct body *body, int code);
 // Something else refused it: unless it was complete, what follows belongs to it and is refused with the same code.
 void body_refuse(struct body *body, int code);
 // Whether text that ends here is whole: -EINVAL when it ends inside a character, or inside JSON.

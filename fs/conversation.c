@@ -84,20 +84,52 @@ static bool is_one_of(struct str name, const char *const *names)
     return false;
 }
 
-// Members of `object` whose names are not in `except`, each the last one of its name.
+struct members {
+    const struct json **keys; // [n] each name once, with its last value
+    uint32_t n, cap;
+};
+
+static int members_add(struct members *members, const struct json *key)
+{
+    for (uint32_t i = 0; i < members->n; i++) {
+        if (str_eq(members->keys[i]->text, key->text)) {
+            members->keys[i] = key;
+            return 0;
+        }
+    }
+    if (members->n == members->cap) {
+        uint32_t cap = members->cap ? members->cap * 2 : 32;
+        const struct json **keys = reallocarray(members->keys, cap, sizeof(const struct json *));
+        if (!keys) {
+            return -ENOMEM;
+        }
+        members->keys = keys;
+        members->cap = cap;
+    }
+    members->keys[members->n++] = key;
+    return 0;
+}
+
+// Members of `object` whose names are not in `except`, each the last one of its name. Names have been checked, so there
+// are few, though a hostile body may have each of them 100,000 times.
 static void write_members(struct json_writer *w, const struct json *object, const char *const *except,
                           const struct json *overriding)
 {
+    struct members members = { 0 };
     const struct json *key = object ? json_first(object) : NULL;
-    for (uint32_t i = 0; object && i < object->n_children; i++) {
-        const struct json *value = json_next(key);
-        bool is_last = json_get(object, key->text) == value;
-        if (is_last && !is_one_of(key->text, except) && !(overriding && json_get(overriding, key->text))) {
-            json_write_key_str(w, key->text);
-            json_write_value(w, value);
+    for (uint32_t i = 0; object && i < object->n_children; i++, key = json_next(json_next(key))) {
+        if (members_add(&members, key) < 0) {
+            w->out->error = -ENOMEM;
         }
-        key = json_next(value);
     }
+    for (uint32_t i = 0; i < members.n; i++) {
+        struct str name = members.keys[i]->text;
+        if (!is_one_of(name, except) && !(overriding && json_get(overriding, name))) {
+            json_write_key_str(w, name);
+            json_write_value(w, json_next(members.keys[i]));
+        }
+    }
+    free(members.keys);
 }
 
 static int split_body(struct conversation_input *input, const struct json *body)

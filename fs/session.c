@@ -162,9 +162,11 @@ static int submit(struct session *session, struct turn **ret)
 {
     struct turn_owner owner = { &session->channel, on_accepted, on_ended, session };
     struct strbuf body;
-    strbuf_init(&body, 0);
+    strbuf_init(&body, session->mount->limits.body_bytes); // what is kept is bounded by what can be asked
     int r = conversation_build(&session->conversation, &session->input, &body);
-    if (r < 0) {
+    if (r == -EFBIG) {
+        session_fail(session, r, "the conversation is longer than the limit of %zu bytes", body.len_max);
+    } else if (r < 0) {
         session_fail(session, r, "out of memory");
     } else {
         r = turn_submit(session->mount, strbuf_str(&body), &owner, ret, &session->error);

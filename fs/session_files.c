@@ -62,7 +62,9 @@ static int input_write(struct file *file, struct str bytes)
     }
     if (r == BODY_COMPLETE) {
         r = session_submit_json(session, strbuf_str(&body->bytes), false);
-        body_reset(body);
+        if (r < 0) {
+            body_settle(body, r);
+        }
         return r < 0 ? r : FILE_WAIT;
     }
     return 0;
@@ -70,12 +72,19 @@ static int input_write(struct file *file, struct str bytes)
 
 static int input_write_done(struct file *file)
 {
-    return session_submit_result(file->session);
+    struct input *input = file->state;
+    int r = session_submit_result(file->session);
+    if (r != FILE_WAIT) {
+        body_settle(&input->body, r);
+    }
+    return r;
 }
 
 static void input_write_abort(struct file *file)
 {
+    struct input *input = file->state;
     session_abandon_candidate(file->session);
+    body_settle(&input->body, -EINTR);
 }
 
 // Not the end of the input (a shell's redirection closes copies of the descriptor all the time), but the only place
@@ -102,7 +111,7 @@ static void input_submit(struct session *session, const struct input *input)
     }
     if (reason.code || body_check_end(body, &reason) < 0) {
         session_refuse(session, &reason);
-    } else {
+    } else if (body->kind == BODY_TEXT) { // JSON that is whole has had its answer
         session_submit_text(session, body_text(body));
     }
 }

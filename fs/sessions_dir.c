@@ -91,7 +91,9 @@ static int new_write(struct file *file, struct str bytes)
     int r = body_feed(&creation->body, bytes, &reason);
     if (r == BODY_COMPLETE) {
         r = create(file);
-        body_reset(&creation->body);
+        if (r != FILE_WAIT) {
+            body_settle(&creation->body, r);
+        }
         return r;
     }
     if (reason.code) {
@@ -103,12 +105,13 @@ static int new_write(struct file *file, struct str bytes)
 static int new_write_done(struct file *file)
 {
     struct creation *creation = file->state;
-    if (creation->session->is_removed) {
-        creation->is_waiting = false;
-        return -ESTALE;
-    }
-    int r = session_submit_result(creation->session);
+    int r = creation->session->is_removed ? -ESTALE : session_submit_result(creation->session);
     if (r == FILE_WAIT) {
+        return r;
+    }
+    body_settle(&creation->body, r);
+    if (r == -ESTALE) {
+        creation->is_waiting = false;
         return r;
     }
     if (r < 0) {
@@ -121,8 +124,10 @@ static int new_write_done(struct file *file)
 
 static void new_write_abort(struct file *file)
 {
+    struct creation *creation = file->state;
     struct tokfs_error none = { 0 };
     reject(file, -EINTR, &none);
+    body_settle(&creation->body, -EINTR);
 }
 
 static int new_flush(struct file *file)

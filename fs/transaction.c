@@ -106,10 +106,9 @@ int transaction_write(struct file *file, struct str bytes)
     if (ex->turn && !turn_is_ended(ex->turn)) {
         return -EBUSY;
     }
-    bool was_failed = ex->body.failed;
     int r = body_feed(&ex->body, bytes, &reason);
-    if (was_failed) {
-        return r; // the error object of the piece that failed stands
+    if (r < 0 && !reason.code) {
+        return r; // told before: the error object of the piece that was refused stands
     }
     if (r < 0) {
         return refuse(ex, &reason);
@@ -122,8 +121,8 @@ int transaction_write(struct file *file, struct str bytes)
         return 0;
     }
     r = turn_submit(ex->mount, strbuf_str(&ex->body.bytes), &owner, &ex->turn, &reason);
-    body_reset(&ex->body);
     if (r < 0) {
+        body_settle(&ex->body, r);
         return refuse(ex, &reason);
     }
     ex->is_waiting = true;
@@ -136,17 +135,22 @@ int transaction_write_done(struct file *file)
     if (!ex->turn) {
         return -EINTR;
     }
+    if (!ex->turn->is_accepted && !turn_is_ended(ex->turn)) {
+        return FILE_WAIT;
+    }
+    body_settle(&ex->body, ex->turn->is_accepted ? 0 : ex->turn->error.code);
     if (ex->turn->is_accepted) {
         ex->is_waiting = false;
         return 0;
     }
-    return turn_is_ended(ex->turn) ? refuse(ex, &ex->turn->error) : FILE_WAIT;
+    return refuse(ex, &ex->turn->error);
 }
 
 void transaction_write_abort(struct file *file)
 {
     struct exchange *ex = file->state;
     start_over(ex);
+    body_settle(&ex->body, -EINTR);
     channel_mark(&ex->channel);
 }
 

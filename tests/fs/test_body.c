@@ -148,6 +148,37 @@ static void test_body_refused_from_outside_is_refused_to_its_end(void **state)
     body_deinit(&body);
 }
 
+static void test_body_settled_tells_a_repeated_rest_from_another_body(void **state)
+{
+    static const char first[] = "{\"messages\":[", rest[] = "]}";
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, 1000, BODY_TAKES_TEXT);
+    for (int i = 0; i < 2; i++) {
+        feed(&body, first, &reason);
+        assert_int_equal(feed(&body, rest, &reason), BODY_COMPLETE);
+        body_settle(&body, -E2BIG);
+        assert_int_equal(feed(&body, rest, &reason), -E2BIG); // the kernel's second try, once
+        assert_int_equal(reason.code, 0);
+    }
+    feed(&body, first, &reason);
+    assert_int_equal(feed(&body, rest, &reason), BODY_COMPLETE);
+    body_settle(&body, -E2BIG);
+    assert_int_equal(feed(&body, "{}", &reason), BODY_COMPLETE); // another
+    body_settle(&body, -E2BIG);
+    assert_int_equal(feed(&body, "{}", &reason), BODY_COMPLETE); // in one piece: its writer was told
+    body_settle(&body, 0);
+    feed(&body, first, &reason);
+    assert_int_equal(feed(&body, rest, &reason), BODY_COMPLETE);
+    body_settle(&body, -EINTR);
+    assert_int_equal(feed(&body, rest, &reason), BODY_COMPLETE); // interrupted: this is the other try
+    assert_int_equal(body.bytes.len, strlen(first) + strlen(rest));
+    body_settle(&body, 0);
+    assert_int_equal(body.kind, BODY_EMPTY);
+    body_deinit(&body);
+}
+
 static void test_body_over_its_limit_is_efbig(void **state)
 {
     struct tokfs_error reason = { 0 };
@@ -171,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_body_keeps_the_indentation_before_a_text_only),
         cmocka_unit_test(test_body_that_is_text_takes_everything),
         cmocka_unit_test(test_body_refused_from_outside_is_refused_to_its_end),
+        cmocka_unit_test(test_body_settled_tells_a_repeated_rest_from_another_body),
         cmocka_unit_test(test_body_over_its_limit_is_efbig),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -346,6 +346,71 @@ def test_body_that_is_no_object_is_refused_with_a_reason():
             assert b"JSON object" in m.read("sessions/error"), m.read("sessions/error")
 
 
+def test_refused_body_in_one_long_write_is_refused_once():
+    """The kernel cuts a long write; refused at its last part, it is a short one to the writer, who writes the rest again. That is
+    no new body, and no text."""
+    with Mount() as m:
+        name = m.session("s")
+        content = "x" * (300 << 10)
+        king = json.dumps({"messages": [{"role": "user", "content": content}, {"role": "king", "content": "x"}]}).encode()
+        unknown = json.dumps({"messages": [{"role": "user", "content": content}], "model": "no-such-model"}).encode()
+        for request, code, reason in ((king, errno.EINVAL, "messages[1].role"), (unknown, errno.ENOENT, "model")):
+            for file in ("v1/chat/completions", "sessions/new", "ask", name + "/input"):
+                fd = os.open(m.at(file), os.O_RDWR if "input" not in file else os.O_WRONLY)
+                for _ in range(2):  # once more from the beginning is another body
+                    done = os.write(fd, request)
+                    assert 0 < done < len(request)
+                    with raises(code):
+                        os.write(fd, request[done:])
+                    if file.startswith("v1"):
+                        assert json.loads(os.read(fd, 65536))["error"]["param"] == reason
+                    said = m.read("sessions/error") if "input" not in file else m.read(name + "/error")
+                    assert file.startswith("v1") or said.startswith(reason.encode() + b":"), (file, said)
+                if "input" in file:
+                    os.write(fd, body("hello").encode())
+                os.close(fd)
+            assert m.read(name + "/text")
+        assert len(json.loads(m.read(name + "/messages"))) == 4
+
+
+def test_repeated_fields_hold_nobody_up():
+    with Mount() as m:
+        name = m.session("s")
+        for file, text in ((name + "/params", "seed 1\n" * 18000), (name + "/params", '{"seed":1%s}' % (',"seed":2' * 14000)),
+                           ("sessions/new", '{"messages":[{"role":"user","content":"hi"}]%s}' % (',"seed":3' * 200000))):
+            start = time.monotonic()
+            fd = os.open(m.at(file), os.O_RDWR)
+            text = text.encode()
+            while text:
+                text = text[os.write(fd, text):]
+            os.close(fd)
+            assert time.monotonic() - start < 3, file  # each was minutes, or seconds, when it was quadratic
+        assert json.loads(m.read(name + "/params")) == {"seed": 2}
+        assert json.loads(m.read("sessions/last/params")) == {"seed": 3}
+
+
+def test_conversation_is_bounded():
+    if "fake" in os.environ["TOKFS_BIN"]:
+        return  # the null model's context counts bytes of the body
+    with Mount() as m:
+        name = m.session("s")
+        padded = b'{"role":"user",' + b" " * (3 << 20) + b'"content":"hi"}'  # kept as it was written
+        for i in range(3):
+            fd = os.open(m.at(name + "/input"), os.O_WRONLY)
+            rest = padded
+            try:
+                while rest:
+                    rest = rest[os.write(fd, rest):]
+            except OSError as error:
+                assert error.errno == errno.EFBIG and i == 2
+            os.close(fd)
+            assert not rest or i == 2
+            if not rest:
+                assert m.read(name + "/text")
+        assert b"limit" in m.read(name + "/error")
+        assert len(json.loads(m.read(name + "/messages"))) == 4
+
+
 def test_conversation_with_tools_and_roles():
     with Mount() as m:
         name = m.session("s")
