@@ -98,23 +98,34 @@ static int refuse(struct exchange *ex, const struct tokfs_error *error)
     return copy.code;
 }
 
+// Whether the answer to the latest request is still to come, in whole or in part.
+static bool is_answering(const struct exchange *ex)
+{
+    if (!ex->turn) {
+        return false;
+    }
+    bool is_all_made = ex->turn->stream ? !chunk_has_next(&ex->cursor, ex->turn) : ex->is_made;
+    return !turn_is_ended(ex->turn) || !is_all_made || ex->n_read < ex->response.len;
+}
+
 int transaction_write(struct file *file, struct str bytes)
 {
     struct exchange *ex = file->state;
     struct turn_owner owner = { .channel = &ex->channel };
     struct tokfs_error reason = { 0 };
-    if (ex->turn && !turn_is_ended(ex->turn)) {
+    int r = body_feed(&ex->body, bytes, &reason);
+    if (r == BODY_MORE && ex->body.kind == BODY_EMPTY) {
+        return 0; // the line end after a body
+    }
+    if (is_answering(ex)) {
+        body_refuse(&ex->body, -EBUSY);
         return -EBUSY;
     }
-    int r = body_feed(&ex->body, bytes, &reason);
     if (r < 0 && !reason.code) {
         return r; // told before: the error object of the piece that was refused stands
     }
     if (r < 0) {
         return refuse(ex, &reason);
-    }
-    if (ex->body.kind == BODY_EMPTY) {
-        return 0;
     }
     start_over(ex);
     if (r == BODY_MORE) {

@@ -373,6 +373,28 @@ def test_refused_body_in_one_long_write_is_refused_once():
         assert len(json.loads(m.read(name + "/messages"))) == 4
 
 
+def test_transaction_keeps_an_answer_until_it_is_read():
+    with Mount() as m:
+        for stream in (False, True):
+            fd = os.open(m.at("v1/chat/completions"), os.O_RDWR)
+            os.write(fd, body("hello", max_tokens=10, stream=stream).encode())
+            os.write(fd, b"\n")  # what echo puts after it
+            with raises(errno.EBUSY):
+                os.write(fd, b'{"messages":')
+            until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "it is answered")
+            with raises(errno.EBUSY):
+                os.write(fd, b'[{"role":"user","content":"x"}]}')
+            answer = os.read(fd, 100)
+            with raises(errno.EBUSY):
+                os.write(fd, body("hello").encode())
+            while piece := os.read(fd, 100):
+                answer += piece
+            assert answer.endswith(b"data: [DONE]\n\n") if stream else json.loads(answer)["usage"]
+            os.write(fd, body("hello", max_tokens=3).encode())
+            assert json.loads(os.read(fd, 65536))["object"] == "chat.completion"
+            os.close(fd)
+
+
 def test_repeated_fields_hold_nobody_up():
     with Mount() as m:
         name = m.session("s")
