@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define REPLY_BYTES_MAX (64u << 10)
+
 struct creation {
     struct body body;
     struct session *session; // shared: the latest one made; NULL: none
     bool is_waiting;         // for the engine's word
-    struct strbuf reply;     // its name and a line end
+    struct strbuf reply;     // lines: its name, and those before it that were not read
     size_t n_read;
 };
 
@@ -60,8 +62,13 @@ static int create(struct file *file)
     struct creation *creation = file->state;
     struct tokfs_error reason = { 0 };
     forget_session(file);
-    strbuf_reset(&creation->reply);
-    creation->n_read = 0;
+    if (creation->n_read == creation->reply.len) {
+        strbuf_reset(&creation->reply);
+        creation->n_read = 0;
+    } else if (creation->reply.len > REPLY_BYTES_MAX) {
+        reason_set(&reason, -EBUSY, NULL, "read the names of the sessions that were made before");
+        return reject(file, -EBUSY, &reason);
+    }
     int r = session_table_create(file->mount->sessions, (struct str){ 0 }, file->uid, file->gid, file->pid,
                                  &creation->session);
     if (r < 0) {

@@ -395,6 +395,19 @@ def test_transaction_keeps_an_answer_until_it_is_read():
             os.close(fd)
 
 
+def test_names_of_several_new_sessions_are_all_read():
+    with Mount() as m:
+        fd = os.open(m.at("sessions/new"), os.O_RDWR)
+        for _ in range(3):
+            os.write(fd, body("hello", max_tokens=1).encode() + b"\n")
+        names = os.read(fd, 100).decode().split()
+        assert len(set(names)) == 3 and set(names) < set(os.listdir(m.at("sessions")))
+        assert os.read(fd, 100) == b""
+        os.write(fd, body("hello", max_tokens=1).encode())
+        assert os.read(fd, 100).decode().strip() not in names
+        os.close(fd)
+
+
 def test_repeated_fields_hold_nobody_up():
     with Mount() as m:
         name = m.session("s")
