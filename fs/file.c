@@ -203,6 +203,10 @@ void file_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = fuse_req_userdata(req);
     struct node *node = node_from_ino(mount, ino);
+    if ((fi->flags & O_ACCMODE) != O_RDONLY && !node->type->write) { // root's, whom the mode does not stop
+        fuse_reply_err(req, EACCES);
+        return;
+    }
     if (mount->counts.n_files >= mount->limits.n_files) {
         fuse_reply_err(req, ENFILE);
         return;

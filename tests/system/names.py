@@ -87,6 +87,15 @@ def test_daemon_ends_while_directories_are_open():
             os.close(fd)
 
 
+def test_file_that_only_tells_is_not_opened_for_writing():
+    with Mount() as m:
+        name = m.session("s")
+        for file in ("README", "health", "v1/models", "sessions/error", name + "/output", name + "/messages", name + "/wait"):
+            for mode in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC):
+                with raises(errno.EACCES):
+                    os.open(m.at(file), mode)
+
+
 def test_draining_is_told_before_a_full_quota():
     with Mount("--max-sessions", "1", TOKFS_FAKE_TOKEN_US="20000") as m:
         name = m.session("s")
