@@ -11,7 +11,7 @@ int backend_open(const char *name, const struct backend_options *options, struct
         return cpu_backend_open(options, ret, err);
     }
     if (strcmp(name, "cuda") == 0) {
-        return err_set(err, -EOPNOTSUPP, "backend: this build has no cuda");
+        return err_set_param(err, -EOPNOTSUPP, "device", "this build has no cuda");
     }
-    return err_set(err, -EINVAL, "backend: \"%s\" is none of auto, cpu, cuda", name);
+    return err_set_param(err, -EINVAL, "device", "\"%s\" is none of auto, cpu, cuda", name);
 }

@@ -27,6 +27,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .architecture = config->architecture,
         .backend = engine->backend->ops->describe(engine->backend),
         .n_ctx = engine->sizes.n_ctx,
+        .n_ctx_model = model_get_config(engine->model)->n_ctx_max,
         .n_vocab = config->n_vocab,
         .n_params = model_config_n_params(config),
         .weight_bytes = model_weight_bytes(engine->model),

@@ -25,8 +25,12 @@ static int set_special(const struct json *config, const char *name, char **ret, 
     return *ret ? 0 : err_set(err, -ENOMEM, "out of memory for %s", name);
 }
 
+// A blank template would turn every chat into a prompt of no tokens: that is none.
 static int compile(struct str source, struct chat_template **ret, struct err *err)
 {
+    if (str_trim(source).len == 0) {
+        return 0;
+    }
     int rc = chat_template_compile(source, ret, err);
     if (rc < 0) {
         err_prefix(err, "chat_template");
@@ -100,14 +104,19 @@ static int take_file(const char *dir, const char *name, int (*take)(struct str, 
 
 static int take_jinja(struct str text, struct chat_format *format, struct err *err)
 {
-    return chat_template_compile(text, &format->tmpl, err);
+    return str_trim(text).len > 0 ? chat_template_compile(text, &format->tmpl, err) : 0;
 }
 
 static int take_generation(struct str text, struct chat_format *format, struct err *err)
 {
     struct arena arena;
+    const struct json *config;
     arena_init(&arena, 0);
-    int rc = sampling_defaults_parse(&arena, text, &format->sampling, err);
+    int rc = json_parse(&arena, text, &config, err); // first, for words about a file instead of about a request
+    if (rc == 0 && config->type != JSON_OBJECT) {
+        rc = err_set(err, -EINVAL, "the top level is %s, not an object", json_type_name(config->type));
+    }
+    rc = rc < 0 ? rc : sampling_defaults_parse(&arena, text, &format->sampling, err);
     arena_deinit(&arena);
     return rc;
 }

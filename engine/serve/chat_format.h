@@ -15,8 +15,7 @@ struct chat_format {
 
 // From DIR/tokenizer_config.json (chat_template: a text, or a list of named ones of which "default" and "tool_use"
 // count), DIR/chat_template.jinja, which comes before it (as in transformers >= 4.49), and DIR/generation_config.json.
-// All may be absent. -EINVAL
-// and -EOPNOTSUPP name the file and the place.
+// All may be absent, and a blank template counts as absent. -EINVAL and -EOPNOTSUPP name the file and the place.
 int chat_format_load(const char *dir, struct chat_format *ret, struct err *err);
 void chat_format_deinit(struct chat_format *format);
 // Appends the text that the model reads. -EOPNOTSUPP: the model has no template.

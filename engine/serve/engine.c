@@ -19,6 +19,7 @@
 
 #define RING_EVENTS_PER_SLOT 16 // the ring holds this many steps of all sequences
 #define RING_EVENTS_MIN      1024
+#define ANSWER_TOKENS_MIN    16 // beside a prompt of one word
 
 // ---- open ---------------------------------------------------------------------------------------------------------
 
@@ -39,7 +40,8 @@ static char *name_of(const struct tokfs_engine_options *options)
 static int check_config(const struct tokfs_engine_options *options, struct err *err)
 {
     struct model_config config;
-    return model_config_read(options->model, &config, err);
+    int rc = model_config_read(options->model, &config, err);
+    return rc < 0 ? rc : sizes_check_options(options, config.n_ctx_max, host_memory_available(), err);
 }
 
 static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
@@ -135,6 +137,30 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
     return rc;
 }
 
+// A context that the template fills would refuse every chat. A template that refuses this message judges the others
+// itself.
+static int check_room(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    static const char body[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}";
+    struct tokfs_completion *probe = calloc(1, sizeof(*probe));
+    if (!probe || !(probe->body = str_dup(str_from(body)))) {
+        free(probe);
+        return err_set(err, -ENOMEM, "out of memory for a request");
+    }
+    probe->body_len = sizeof(body) - 1;
+    intake_prepare(&e->intake, probe);
+    int rc = 0;
+    if (probe->refusal.code == -ENOMEM) {
+        rc = err_set(err, -ENOMEM, "%s", probe->refusal.msg);
+    } else if (probe->n_prompt + ANSWER_TOKENS_MIN > e->sizes.n_ctx) {
+        rc = err_set_param(err, -EINVAL, options->n_ctx > 0 ? "n_ctx" : "kv_bytes",
+                           "a message of one word takes %u tokens of the context's %u: no room for an answer",
+                           probe->n_prompt, e->sizes.n_ctx);
+    }
+    completion_free(probe);
+    return rc;
+}
+
 static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -157,7 +183,8 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
     e->intake =
         (struct intake){ e->tok, &e->format, e->served_name, e->sizes.n_ctx, model_get_config(e->model)->n_vocab };
     e->stats.n_pages = e->stats.n_pages_free = e->sizes.n_pages;
-    return engine_start_threads(e, err);
+    rc = e->format.tmpl ? check_room(e, options, err) : 0;
+    return rc < 0 ? rc : engine_start_threads(e, err);
 }
 
 int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_engine **ret, struct tokfs_error *err)

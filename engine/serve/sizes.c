@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #define PAGE_TOKENS 16 // positions per page: the block of the prefix cache
-#define N_CTX_MIN   2  // one token of prompt, one of answer
+#define N_CTX_MIN   32 // a chat template and a few words
 
 static size_t or_default(size_t value, size_t fallback)
 {
@@ -28,8 +28,9 @@ int sizes_from_options(const struct tokfs_engine_options *options, struct sizes 
                              "batch_tokens is %zu: it must be at least max_sequences (%u), at most 65536",
                              sizes.batch_tokens, sizes.n_slots);
     }
-    if (options->n_ctx == 1) {
-        return err_set_param(err, -EINVAL, "n_ctx", "n_ctx is 1: a prompt and an answer need %d", N_CTX_MIN);
+    if (options->n_ctx > 0 && options->n_ctx < N_CTX_MIN) {
+        return err_set_param(err, -EINVAL, "n_ctx", "a context of %zu tokens is too short: at least %d are needed",
+                             options->n_ctx, N_CTX_MIN);
     }
     *ret = sizes;
     return 0;
@@ -45,12 +46,26 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+int sizes_check_options(const struct tokfs_engine_options *options, uint32_t n_ctx_model, uint64_t memory_free,
+                        struct err *err)
+{
+    if (options->n_ctx > n_ctx_model) {
+        return err_set_param(err, -EINVAL, "n_ctx", "a context of %zu tokens is above the model's limit of %u",
+                             options->n_ctx, n_ctx_model);
+    }
+    if (options->kv_bytes > memory_free) {
+        return err_set_param(err, -ENOMEM, "kv_bytes", "%llu bytes for K and V are more than the %llu that are free",
+                             (unsigned long long)options->kv_bytes, (unsigned long long)memory_free);
+    }
+    return 0;
+}
+
 int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *options, uint32_t n_ctx_model,
                     size_t page_bytes, uint64_t memory_free, struct err *err)
 {
-    if (options->n_ctx > n_ctx_model) {
-        return err_set_param(err, -EINVAL, "n_ctx", "n_ctx is %zu; the model was made for at most %u", options->n_ctx,
-                             n_ctx_model);
+    int rc = sizes_check_options(options, n_ctx_model, memory_free, err);
+    if (rc < 0) {
+        return rc;
     }
     uint64_t n_ctx = or_default(options->n_ctx, n_ctx_model);
     uint64_t n_useful = least(pages_for(n_ctx) * sizes->n_slots, UINT32_MAX);
@@ -58,11 +73,12 @@ int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *opti
     uint64_t n_pages = least(kv_bytes / page_bytes, n_useful);
     uint64_t n_needed = options->n_ctx > 0 ? pages_for(n_ctx) : pages_for(N_CTX_MIN);
     if (n_pages < n_needed) {
-        return err_set_param(err, -ENOMEM, options->kv_bytes > 0 ? "kv_bytes" : "",
-                             "%llu bytes for K and V are %llu pages of %zu bytes; a sequence of %llu tokens takes %llu",
-                             (unsigned long long)kv_bytes, (unsigned long long)n_pages, page_bytes,
+        return err_set_param(err, -ENOMEM, "kv_bytes",
+                             "%s%llu bytes for K and V hold %llu tokens; a context of %llu tokens takes %llu bytes",
+                             options->kv_bytes > 0 ? "" : "a quarter of the free memory, ",
+                             (unsigned long long)kv_bytes, (unsigned long long)(n_pages * PAGE_TOKENS),
                              (unsigned long long)(options->n_ctx > 0 ? n_ctx : N_CTX_MIN),
-                             (unsigned long long)n_needed);
+                             (unsigned long long)(n_needed * page_bytes));
     }
     sizes->n_ctx = (uint32_t)least(n_ctx, n_pages * PAGE_TOKENS);
     sizes->n_pages = (uint32_t)n_pages;

@@ -14,9 +14,12 @@ struct sizes {
 
 // The options with their defaults. -EINVAL names the option.
 int sizes_from_options(const struct tokfs_engine_options *options, struct sizes *ret, struct err *err);
-// n_ctx and n_pages, so that the longest sequence fits into the pages. n_ctx_model: the model's own limit; memory_free:
-// bytes. -EINVAL: the context asked for is longer than the model's; -ENOMEM: kv_bytes is too little for it (err has the
-// arithmetic).
+// What can be told before the weights are read. n_ctx_model: the model's own limit; memory_free: bytes. -EINVAL: the
+// context asked for is longer than the model's; -ENOMEM: kv_bytes is more than there is.
+int sizes_check_options(const struct tokfs_engine_options *options, uint32_t n_ctx_model, uint64_t memory_free,
+                        struct err *err);
+// n_ctx and n_pages, so that the longest sequence fits into the pages. Errors as above, and
+// -ENOMEM: kv_bytes is too little for the context (err has the arithmetic).
 int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *options, uint32_t n_ctx_model,
                     size_t page_bytes, uint64_t memory_free, struct err *err);
 

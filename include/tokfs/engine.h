@@ -58,6 +58,7 @@ struct tokfs_engine_info {
     const char *architecture; // "LlamaForCausalLM"
     const char *backend;      // "cpu avx512, 2 threads"
     size_t n_ctx, n_vocab;
+    size_t n_ctx_model; // the model's own limit: n_ctx is less where options or memory made it so
     uint64_t n_params, weight_bytes, kv_bytes;
     unsigned max_sequences, max_queued;
     uint32_t n_pages;

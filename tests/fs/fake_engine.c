@@ -302,6 +302,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
                                        .architecture = "Fake",
                                        .backend = "none",
                                        .n_ctx = 100000,
+                                       .n_ctx_model = 100000,
                                        .n_vocab = 1,
                                        .max_sequences = 64,
                                        .max_queued = 10000,

@@ -30,7 +30,7 @@ static void test_sizes_bad_options_are_named(void **state)
     struct tokfs_engine_options many = { .max_sequences = 5000 };
     assert_int_equal(sizes_from_options(&many, &sizes, &err), -EINVAL);
     assert_string_equal(err.param, "max_sequences");
-    struct tokfs_engine_options short_ctx = { .n_ctx = 1 };
+    struct tokfs_engine_options short_ctx = { .n_ctx = 31 };
     assert_int_equal(sizes_from_options(&short_ctx, &sizes, &err), -EINVAL);
     assert_string_equal(err.param, "n_ctx");
 }
@@ -71,12 +71,29 @@ static void test_sizes_explicit_context_is_kept_or_refused(void **state)
     assert_string_equal(err.param, "n_ctx");
 }
 
+static void test_sizes_what_cannot_work_is_refused(void **state)
+{
+    (void)state;
+    struct sizes sizes;
+    struct err err;
+    struct tokfs_engine_options options = { .kv_bytes = 1 << 10 }; // a page: 16 tokens
+    assert_int_equal(sizes_from_options(&options, &sizes, NULL), 0);
+    assert_int_equal(sizes_fit_pages(&sizes, &options, 1000, 1 << 10, 1ull << 40, &err), -ENOMEM);
+    assert_string_equal(err.param, "kv_bytes");
+    options.kv_bytes = (1ull << 40) + 1; // more than there is, though not all would be used
+    assert_int_equal(sizes_check_options(&options, 1000, 1ull << 40, &err), -ENOMEM);
+    assert_string_equal(err.param, "kv_bytes");
+    options.kv_bytes = 1ull << 40;
+    assert_int_equal(sizes_check_options(&options, 1000, 1ull << 40, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes_defaults_are_as_documented),
         cmocka_unit_test(test_sizes_bad_options_are_named),
         cmocka_unit_test(test_sizes_pages_are_no_more_than_useful),
+        cmocka_unit_test(test_sizes_what_cannot_work_is_refused),
         cmocka_unit_test(test_sizes_explicit_context_is_kept_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <tokfs/measure.h>
 
+#define CTX_TOKENS_SPARE 64 // what the engine wants at least, however short the run
+
 static int take_error(struct err *err, const struct tokfs_error *from)
 {
     return err_set(err, from->code, "%s", from->msg);
@@ -44,7 +46,7 @@ int engine_run_open(const struct bench_options *options, size_t n_sequences, siz
         .served_name = options->model ? NULL : options->shape,
         .isa = options->isa,
         .n_threads = options->n_threads,
-        .n_ctx = options->prompt_tokens + max_tokens + 1,
+        .n_ctx = options->prompt_tokens + max_tokens + CTX_TOKENS_SPARE,
         .max_sequences = (unsigned)n_sequences,
     };
     if (tokfs_engine_open(&engine_options, &run->engine, &error) < 0) {
