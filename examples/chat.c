@@ -1,6 +1,6 @@
 // The C API in one page: opens a model, asks one question, prints the answer as it is made.
 //
-//     chat MODEL_DIR QUESTION
+//     example-chat MODEL_DIR QUESTION
 //
 // One thread submits and polls; tokfs_engine_fd tells it when there is something to poll.
 #include <poll.h>
@@ -53,7 +53,7 @@ static int print_answer(struct tokfs_engine *engine)
                     (unsigned long long)event.usage.prompt_tokens, (unsigned long long)event.usage.completion_tokens,
                     (double)event.usage.ttft_ns / 1e6);
             return 0;
-        case TOKFS_EVENT_FAILED: fprintf(stderr, "chat: %s\n", event.error->msg); return 1;
+        case TOKFS_EVENT_FAILED: fprintf(stderr, "no answer: %s\n", event.error->msg); return 1;
         }
     }
 }
@@ -61,21 +61,21 @@ static int print_answer(struct tokfs_engine *engine)
 int main(int argc, char **argv)
 {
     if (argc != 3) {
-        fprintf(stderr, "usage: chat MODEL_DIR QUESTION\n");
+        fprintf(stderr, "usage: %s MODEL_DIR QUESTION\n", argc > 0 ? argv[0] : "example-chat");
         return 2;
     }
     struct tokfs_engine *engine;
     struct tokfs_error error;
     struct tokfs_engine_options options = { .model = argv[1] };
     if (tokfs_engine_open(&options, &engine, &error) < 0) {
-        fprintf(stderr, "chat: %s\n", error.msg);
+        fprintf(stderr, "%s: %s\n", argv[0], error.msg);
         return 1;
     }
     int status = 1;
     char *body = request_body(argv[2]);
     struct tokfs_completion *completion;
     if (!body || tokfs_submit_chat(engine, body, strlen(body), NULL, &completion, &error) < 0) {
-        fprintf(stderr, "chat: %s\n", body ? error.msg : "out of memory");
+        fprintf(stderr, "%s: %s\n", argv[0], body ? error.msg : "out of memory");
     } else {
         status = print_answer(engine);
         tokfs_completion_free(completion);
