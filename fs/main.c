@@ -14,13 +14,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define EXIT_USAGE 2
+#define FILES_MIN  64 // descriptors: ring, wakes, FUSE device, the files of a model while it loads
 
 struct daemon {
     struct options options;
@@ -31,14 +36,21 @@ struct daemon {
     bool has_progress;
 };
 
-// What libfuse last complained about: its messages go through a callback without a context.
+// What libfuse last complained about: its messages go through a callback without a context, some in several pieces.
 static char fuse_message[256];
+static bool fuse_message_goes_on;
+
+// What a signal says while the model loads: handlers have no context either.
+static char interrupt_message[PATH_MAX + 64];
 
 static void keep_fuse_message(enum fuse_log_level level, const char *fmt, va_list args)
 {
     (void)level;
-    vsnprintf(fuse_message, sizeof(fuse_message), fmt, args);
-    fuse_message[strcspn(fuse_message, "\n")] = 0;
+    size_t len = fuse_message_goes_on ? strlen(fuse_message) : 0;
+    vsnprintf(fuse_message + len, sizeof(fuse_message) - len, fmt, args);
+    len = strcspn(fuse_message, "\n");
+    fuse_message_goes_on = fuse_message[len] == 0;
+    fuse_message[len] = 0;
 }
 
 static int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -63,15 +75,35 @@ static void end_progress(struct daemon *d)
     }
 }
 
-// Signals are blocked for the engine's threads' sake; while nothing is mounted one simply ends the program.
+// While nothing is mounted a signal simply ends the program, whatever the engine is waiting for. Async-signal-safe.
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    if (write(STDERR_FILENO, interrupt_message, strlen(interrupt_message)) < 0) {
+        // Nobody is left to be told.
+    }
+    _exit(EXIT_FAILURE);
+}
+
+// All threads of the engine block all signals, so that the handler runs in this one. What was ignored (nohup, a job in
+// the background of a script) stays ignored.
+static void let_signals_end_it(const struct daemon *d)
+{
+    static const int signals[] = { SIGINT, SIGTERM };
+    snprintf(interrupt_message, sizeof(interrupt_message), "%stokfs: interrupted while loading %s\n",
+             isatty(STDERR_FILENO) ? "\r\033[K" : "", d->model);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        struct sigaction old, action = { .sa_handler = on_interrupt };
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+            sigaction(signals[i], &action, NULL);
+        }
+    }
+    sigprocmask(SIG_UNBLOCK, &d->signals, NULL);
+}
+
 static void on_progress(void *ctx, uint64_t bytes_done, uint64_t bytes_total)
 {
     struct daemon *d = ctx;
-    sigset_t pending;
-    if (sigpending(&pending) == 0 && (sigismember(&pending, SIGINT) || sigismember(&pending, SIGTERM))) {
-        end_progress(d);
-        _exit(complain("interrupted while loading %s", d->model));
-    }
     if (isatty(STDERR_FILENO) && bytes_total > 0) {
         d->has_progress = true;
         fprintf(stderr, "\rloading %s: %3d%% of %" PRIu64 " MB", d->options.model,
@@ -88,12 +120,31 @@ static int open_engine(struct daemon *d, struct tokfs_engine **ret)
     }
     d->options.engine.progress = on_progress;
     d->options.engine.progress_ctx = d;
+    let_signals_end_it(d);
     int r = tokfs_engine_open(&d->options.engine, ret, &error);
+    sigprocmask(SIG_BLOCK, &d->signals, NULL); // from here on the loop takes them
     end_progress(d);
     if (r < 0) {
-        complain("%s", error.msg[0] ? error.msg : strerror(-r));
+        complain("%s%s", options_blame(&d->options, error.param), error.msg[0] ? error.msg : strerror(-r));
     }
     return r;
+}
+
+// What works, but not as one may expect.
+static void warn_of_model(const struct daemon *d, const struct tokfs_engine *engine)
+{
+    struct tokfs_engine_info info;
+    tokfs_engine_get_info(engine, &info);
+    if (!info.has_chat_template) {
+        fprintf(stderr, "tokfs: warning: %s has no chat template: every chat will be refused\n", d->model);
+    }
+    if (d->options.engine.n_ctx == 0 && info.n_ctx < info.n_ctx_model) {
+        fprintf(stderr,
+                "tokfs: warning: the context is %zu tokens of the model's %zu: %s %" PRIu64
+                " bytes for keys and values\n",
+                info.n_ctx, info.n_ctx_model, d->options.engine.kv_bytes > 0 ? "--kv-mem gives" : "there are",
+                info.kv_bytes);
+    }
 }
 
 // The kernel aborts the whole mount when one request takes longer than this, and readers here wait as long as they
@@ -164,6 +215,25 @@ static int complain_of_mount(const struct err *err)
     return fuse_message[0] ? complain("%s (%s)", err->msg, fuse_message) : complain("%s", err->msg);
 }
 
+// Before minutes of loading, whether libfuse knows what -o asks for.
+static int check_fuse_options(const struct daemon *d, struct err *err)
+{
+    static const struct fuse_lowlevel_ops none;
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+    int r = 0;
+    if (make_fuse_args(d, &args) < 0) {
+        r = err_set(err, -ENOMEM, "out of memory");
+    } else {
+        struct fuse_session *session = fuse_session_new(&args, &none, sizeof(none), NULL);
+        r = session ? 0 : err_set(err, -EINVAL, "-o %s is not accepted: %s", d->options.fuse.ptr, fuse_message);
+        if (session) {
+            fuse_session_destroy(session);
+        }
+    }
+    fuse_opt_free_args(&args);
+    return r;
+}
+
 static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engine, int signal_fd)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
@@ -205,6 +275,7 @@ static int run(struct daemon *d)
     } else if (loop_new(256, &loop, &err) < 0) {
         complain("%s", err.msg);
     } else if (open_engine(d, &engine) == 0) {
+        warn_of_model(d, engine);
         status = serve(d, loop, engine, signal_fd);
     }
     tokfs_engine_close(engine);
@@ -217,10 +288,27 @@ static int run(struct daemon *d)
     return status;
 }
 
+// Whether the child says that it is ready. What is sent to this process is meant for the child as long as it loads.
+static bool wait_until_ready(const struct daemon *d, pid_t pid, int ready_fd)
+{
+    int signal_fd = signalfd(-1, &d->signals, SFD_CLOEXEC);
+    struct pollfd fds[] = { { .fd = ready_fd, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN } };
+    char byte;
+    while (poll(fds, 2, -1) < 0 || !fds[0].revents) {
+        struct signalfd_siginfo info;
+        if (fds[1].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+            kill(pid, (int)info.ssi_signo);
+        }
+    }
+    if (signal_fd >= 0) {
+        close(signal_fd);
+    }
+    return read(ready_fd, &byte, 1) == 1;
+}
+
 static int run_in_background(struct daemon *d)
 {
     int ends[2], status = 0;
-    char byte;
     if (pipe2(ends, O_CLOEXEC) < 0) {
         return complain("pipe: %s", strerror(errno));
     }
@@ -234,10 +322,9 @@ static int run_in_background(struct daemon *d)
         return run(d);
     }
     close(ends[1]);
-    // The child ends itself at a signal; this one waits for what it has to say.
-    ssize_t n = read(ends[0], &byte, 1);
+    bool is_ready = wait_until_ready(d, pid, ends[0]);
     close(ends[0]);
-    if (n == 1) {
+    if (is_ready) {
         return EXIT_SUCCESS;
     }
     if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status)) {
@@ -247,6 +334,30 @@ static int run_in_background(struct daemon *d)
     return WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_SUCCESS;
 }
 
+// Nothing that is opened later may become standard input, output or error: messages would be written into it.
+static void occupy_standard_files(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) { // NOLINT: fusermount3 needs them too
+            _exit(EXIT_FAILURE);
+        }
+    }
+}
+
+static int check_open_files(struct err *err)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_MIN) {
+        return 0;
+    }
+    if (limit.rlim_max >= FILES_MIN) {
+        limit.rlim_cur = FILES_MIN;
+        return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 0 : err_set(err, -errno, "setrlimit: %s", strerror(errno));
+    }
+    return err_set(err, -EMFILE, "the limit of open files (ulimit -n) is %llu: at least %d are needed",
+                   (unsigned long long)limit.rlim_max, FILES_MIN);
+}
+
 static int prepare(struct daemon *d, struct err *err)
 {
     sigemptyset(&d->signals);
@@ -254,9 +365,9 @@ static int prepare(struct daemon *d, struct err *err)
     sigaddset(&d->signals, SIGTERM);
     sigprocmask(SIG_BLOCK, &d->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    fuse_set_log_func(keep_fuse_message);
     d->ready_fd = -1;
-    int r = place_find_model(d->options.model, d->model, err);
+    int r = check_open_files(err);
+    r = r < 0 ? r : place_find_model(d->options.model, d->model, err);
     return r < 0 ? r : place_prepare_mountpoint(d->options.mountpoint, d->options.nonempty, d->mountpoint, err);
 }
 
@@ -265,14 +376,19 @@ int main(int argc, char **argv)
     static struct daemon d;
     struct err err = { 0 };
     int status;
+    occupy_standard_files();
+    fuse_set_log_func(keep_fuse_message);
     log_setup("tokfs", LOG_LEVEL_INFO, LOG_TARGET_STDERR);
     if (options_parse(argc, argv, &d.options, &err) < 0) {
         complain("%s", err.msg);
-        return 2;
+        return EXIT_USAGE;
     }
     if (d.options.show_help || d.options.show_version) {
         fputs(d.options.show_help ? options_help : "tokfs " TOKFS_VERSION "\n", stdout);
-        status = EXIT_SUCCESS;
+        status = fflush(stdout) == 0 ? EXIT_SUCCESS : complain("standard output: %s", strerror(errno));
+    } else if (check_fuse_options(&d, &err) < 0) {
+        complain("%s", err.msg);
+        status = err.code == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
     } else if (prepare(&d, &err) < 0) {
         status = complain("%s", err.msg);
     } else {

@@ -1,7 +1,11 @@
 // Parsing only: nothing is opened or looked up here.
 #include "fs/options.h"
+#include "engine/base/utf8.h"
 #include <errno.h>
 #include <getopt.h>
+#include <string.h>
+
+#define SERVED_NAME_BYTES_MAX 255
 
 const char options_help[] =
     "usage: tokfs [options] MODEL MOUNTPOINT\n"
@@ -37,11 +41,18 @@ static const struct option long_options[] = {
     { 0 },
 };
 
+// An empty value would leave a hole in the message.
+static const char *shown(const char *value)
+{
+    return value[0] ? value : "''";
+}
+
 static int parse_count(const char *name, const char *value, int64_t max, int64_t *ret, struct err *err)
 {
     int64_t n;
     if (str_parse_i64(str_from(value), &n) < 0 || n < 1 || n > max) {
-        return err_set(err, -EINVAL, "--%s %s: a whole number from 1 to %lld is needed", name, value, (long long)max);
+        return err_set(err, -EINVAL, "--%s %s: a whole number from 1 to %lld is needed", name, shown(value),
+                       (long long)max);
     }
     *ret = n;
     return 0;
@@ -50,7 +61,7 @@ static int parse_count(const char *name, const char *value, int64_t max, int64_t
 static int parse_kv_mem(struct options *options, const char *value, struct err *err)
 {
     if (str_parse_bytes(str_from(value), &options->engine.kv_bytes) < 0 || options->engine.kv_bytes == 0) {
-        return err_set(err, -EINVAL, "--kv-mem %s: a size like 512M or 4G is needed", value);
+        return err_set(err, -EINVAL, "--kv-mem %s: a size like 512M or 4G is needed", shown(value));
     }
     return 0;
 }
@@ -59,9 +70,32 @@ static int parse_device(struct options *options, const char *value, struct err *
 {
     struct str name = str_from(value);
     if (!str_eq(name, STR("auto")) && !str_eq(name, STR("cpu")) && !str_eq(name, STR("cuda"))) {
-        return err_set(err, -EINVAL, "--device %s: auto, cpu or cuda is needed", value);
+        return err_set(err, -EINVAL, "--device %s: auto, cpu or cuda is needed", shown(value));
     }
     options->engine.device = value;
+    return 0;
+}
+
+// It is a line of `v1/models`, of status files and of answers.
+static int parse_served_name(struct options *options, const char *value, struct err *err)
+{
+    struct str name = str_from(value);
+    if (name.len == 0) {
+        return err_set(err, -EINVAL, "--served-name: the name is empty");
+    }
+    if (name.len > SERVED_NAME_BYTES_MAX) {
+        return err_set(err, -EINVAL, "--served-name: the name has %zu bytes; at most %d are taken", name.len,
+                       SERVED_NAME_BYTES_MAX);
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f) {
+            return err_set(err, -EINVAL, "--served-name: byte %zu of the name is a control character", i);
+        }
+    }
+    if (utf8_valid_len(name) < name.len) {
+        return err_set(err, -EINVAL, "--served-name: the name is not UTF-8");
+    }
+    options->engine.served_name = value;
     return 0;
 }
 
@@ -76,6 +110,9 @@ static int add_mount_option(struct options *options, struct str option, struct e
     }
     if (option.len == 0 || str_eq(option, STR("rw"))) {
         return 0;
+    }
+    if (option.ptr[option.len - 1] == '=' || option.ptr[0] == '=') {
+        return err_set(err, -EINVAL, "-o %.*s: a name and a value are needed", STR_ARG(str_take(option, 80)));
     }
     if (options->fuse.len > 0) {
         strbuf_append_byte(&options->fuse, ',');
@@ -109,21 +146,18 @@ static int take_option(struct options *options, int opt, const char *value, stru
         break;
     case OPT_KV_MEM: r = parse_kv_mem(options, value, err); break;
     case OPT_THREADS:
-        r = parse_count("threads", value, 1024, &n, err);
+        r = parse_count("threads", value, 256, &n, err);
         options->engine.n_threads = (unsigned)n;
         break;
     case OPT_MAX_SEQUENCES:
-        r = parse_count("max-sequences", value, 65536, &n, err);
+        r = parse_count("max-sequences", value, 4096, &n, err);
         options->engine.max_sequences = (unsigned)n;
         break;
     case OPT_MAX_SESSIONS:
         r = parse_count("max-sessions", value, 10000000, &n, err);
         options->max_sessions = (uint32_t)n;
         break;
-    case OPT_SERVED_NAME:
-        options->engine.served_name = value;
-        r = value[0] ? 0 : err_set(err, -EINVAL, "--served-name: the name is empty");
-        break;
+    case OPT_SERVED_NAME: r = parse_served_name(options, value, err); break;
     case OPT_DEVICE: r = parse_device(options, value, err); break;
     case 'o': r = parse_mount_options(options, value, err); break;
     case 'f': options->foreground = true; break;
@@ -156,8 +190,13 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
         r = err_set(err, -ENOMEM, "out of memory");
     }
     if (r == 0 && !ret->show_help && !ret->show_version) {
-        if (argc - optind != 2) {
+        if (argc - optind < 2) {
             r = err_set(err, -EINVAL, "MODEL and MOUNTPOINT are needed; tokfs --help tells more");
+        } else if (argc - optind > 2) {
+            r = err_set(err, -EINVAL, "nothing may follow MODEL and MOUNTPOINT: %s is too much",
+                        shown(argv[optind + 2]));
+        } else if (!argv[optind][0] || !argv[optind + 1][0]) {
+            r = err_set(err, -EINVAL, "%s is empty", argv[optind][0] ? "MOUNTPOINT" : "MODEL");
         } else {
             ret->model = argv[optind];
             ret->mountpoint = argv[optind + 1];
@@ -167,6 +206,28 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
         options_deinit(ret);
     }
     return r;
+}
+
+const char *options_blame(const struct options *options, const char *param)
+{
+    static const char *const names[][2] = {
+        { "max_sequences", "--max-sequences: " },
+        { "device", "--device: " },
+    };
+    bool has_ctx = options->engine.n_ctx > 0, has_kv_mem = options->engine.kv_bytes > 0;
+    if (strcmp(param, "n_ctx") == 0 || strcmp(param, "kv_bytes") == 0) { // each limits the other
+        return has_ctx && has_kv_mem && param[0] == 'k' ? "--kv-mem with --ctx: "
+               : has_ctx && param[0] == 'k'             ? "--ctx without --kv-mem: "
+               : has_ctx                                ? "--ctx: "
+               : has_kv_mem                             ? "--kv-mem: "
+                                                        : "";
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(param, names[i][0]) == 0) {
+            return names[i][1];
+        }
+    }
+    return "";
 }
 
 void options_deinit(struct options *options)

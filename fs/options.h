@@ -20,6 +20,8 @@ struct options {
 // Borrows from argv. -EINVAL with the option and value named.
 int options_parse(int argc, char **argv, struct options *ret, struct err *err);
 void options_deinit(struct options *options);
+// What to put before the engine's words about a parameter of tokfs_engine_options: the option, with ": "; or "".
+const char *options_blame(const struct options *options, const char *param);
 extern const char options_help[];
 
 #endif

@@ -47,7 +47,8 @@ struct tokfs_engine_options {
     void *progress_ctx;
 };
 
-// Loads the model (blocking) and starts the engine. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM ...
+// Loads the model (blocking) and starts the engine, whose threads block all signals. -ENOENT, -EINVAL, -EOPNOTSUPP,
+// -ENOMEM ...
 TOKFS_API int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_engine **ret,
                                 struct tokfs_error *err);
 // Cancels what runs, stops the threads, frees everything. Completions must have been freed. NULL is accepted.

@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -268,7 +269,11 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
     if (options->progress) {
         options->progress(options->progress_ctx, 1, 1);
     }
+    sigset_t all, before; // as the engine's: signals are the caller's thread's
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = pthread_create(&engine->thread, NULL, engine_thread, engine);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     assert(r == 0);
     *ret = engine;
     return 0;

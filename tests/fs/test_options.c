@@ -50,7 +50,20 @@ static void test_options_bad_ones_are_named(void **state)
         { "-o ro m d", "-o ro" },
         { "--frobnicate m d", "--frobnicate" },
         { "m", "MOUNTPOINT" },
-        { "m d e", "MOUNTPOINT" },
+        { "m d e", "MOUNTPOINT: e is too much" },
+        { "m d --max-sequences 4097", "1 to 4096" },
+        { "m d --threads 257", "1 to 256" },
+        { "m d --ctx 64x", "--ctx 64x" },
+        { "m d --ctx -64", "--ctx -64" },
+        { "m d --ctx=", "--ctx ''" },
+        { "m d --ctx 99999999999999999999", "--ctx 99999999999999999999" },
+        { "m d --kv-mem=", "--kv-mem ''" },
+        { "m d --kv-mem 18446744073709551616", "--kv-mem 18446744073709551616" },
+        { "m d --device=", "--device ''" },
+        { "m d --served-name=", "the name is empty" },
+        { "m d --served-name a\tb", "byte 1" },
+        { "m d --served-name \xff", "UTF-8" },
+        { "m d -o fsname=", "-o fsname=" },
         { "m d --ctx", "--ctx" },
         { "-fx m d", "-x" },
     };
@@ -76,11 +89,34 @@ static void test_options_help_needs_nothing_else(void **state)
     options_deinit(&o);
 }
 
+static void test_options_the_engines_words_get_the_options_name(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse("m d --ctx 64 --kv-mem 2M", &o, &err), 0);
+    assert_string_equal(options_blame(&o, "n_ctx"), "--ctx: ");
+    assert_string_equal(options_blame(&o, "kv_bytes"), "--kv-mem with --ctx: ");
+    assert_string_equal(options_blame(&o, "device"), "--device: ");
+    assert_string_equal(options_blame(&o, "head_dim"), "");
+    options_deinit(&o);
+    assert_int_equal(parse("m d --ctx 64", &o, &err), 0);
+    assert_string_equal(options_blame(&o, "kv_bytes"), "--ctx without --kv-mem: ");
+    options_deinit(&o);
+    assert_int_equal(parse("m d --kv-mem 2M", &o, &err), 0);
+    assert_string_equal(options_blame(&o, "kv_bytes"), "--kv-mem: ");
+    options_deinit(&o);
+    assert_int_equal(parse("m d", &o, &err), 0);
+    assert_string_equal(options_blame(&o, "kv_bytes"), "");
+    options_deinit(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_all_given_are_taken),
         cmocka_unit_test(test_options_bad_ones_are_named),
+        cmocka_unit_test(test_options_the_engines_words_get_the_options_name),
         cmocka_unit_test(test_options_help_needs_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,11 +5,13 @@ import ctypes
 import errno
 import json
 import os
+import resource
 import shutil
 import signal
 import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 
@@ -45,9 +47,10 @@ def test_background_start_and_fusermount():
         assert not is_mounted(path) and os.listdir(path) == []
 
 
-def refused(path, words, *options, model=MODEL):
+def refused(path, words, *options, model=MODEL, status=None):
     result = tokfs(*options, model, path)
     assert result.returncode not in (0, None), f"started: {options} {model} {path}"
+    assert status in (None, result.returncode), f"status {result.returncode}: {options} {model} {path}"
     assert result.stderr.startswith("tokfs: ") and result.stderr.count("\n") == 1, result.stderr
     for word in words:
         assert word in result.stderr, f"{word!r} is not in {result.stderr!r}"
@@ -66,7 +69,10 @@ def test_refusals_are_one_clear_line():
         refused(path + "/m", ["--ctx", "many"], "--ctx", "many")
         refused(path + "/m", ["--kv-mem", "-3"], "--kv-mem", "-3")
         refused(path + "/m", ["--frobnicate"], "--frobnicate")
-        refused(path + "/m", ["no_such_option"], "-o", "no_such_option")
+        refused(path + "/m", ["-o no_such_option", "`-o no_such_option'"], "-o", "no_such_option", status=2)
+        refused(path + "/m", ["-o max_read=abc", "max_read"], "-o", "max_read=abc", status=2)
+        refused(path + "/m", ["--max-sequences", "4096"], "--max-sequences", "5000", status=2)
+        refused(path + "/m", ["MOUNTPOINT", path], path, status=2)
     if "fake" not in BIN:
         with tempfile.TemporaryDirectory() as path:
             os.mkdir(path + "/m")
@@ -82,7 +88,146 @@ def test_refusals_are_one_clear_line():
                 file.truncate(100000)
             refused(path + "/m", [path, "model.safetensors"], model=path)
             shutil.copy(DEMO + "/model.safetensors", path)
-            refused(path + "/m", ["K"], "--kv-mem", "1K", model=path)
+            refused(path + "/m", ["--kv-mem", "1024 bytes"], "--kv-mem", "1K", model=path, status=1)
+            refused(path + "/m", ["--kv-mem", "32 tokens"], "--kv-mem", "40960", model=path, status=1)
+            refused(path + "/m", ["--kv-mem", "free"], "--kv-mem", "999999T", model=path, status=1)
+            refused(path + "/m", ["--kv-mem with --ctx"], "--kv-mem", "100K", "--ctx", "2000", model=path, status=1)
+            refused(path + "/m", ["--ctx", "8 tokens", "32"], "--ctx", "8", model=path, status=1)
+            refused(path + "/m", ["--ctx", "100000", "limit of 2048"], "--ctx", "100000", model=path, status=1)
+            for text in "", "[1]", "{":
+                with open(path + "/generation_config.json", "w") as file:
+                    file.write(text)
+                refused(path + "/m", [path, "generation_config.json: "], model=path, status=1)
+
+
+def demo_copy(path):
+    for name in os.listdir(DEMO):
+        shutil.copy(os.path.join(DEMO, name), path)
+
+
+def set_template(path, template):
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path + "/chat_template.jinja")
+    with open(path + "/tokenizer_config.json") as file:
+        config = json.load(file)
+    config["chat_template"] = template
+    with open(path + "/tokenizer_config.json", "w") as file:
+        json.dump(config, file)
+
+
+def test_a_template_that_fills_the_context_is_refused():
+    if "fake" in BIN:
+        return
+    with tempfile.TemporaryDirectory() as path:
+        os.mkdir(path + "/m")
+        demo_copy(path)
+        set_template(path, "word " * 100 + "{{ messages[0].content }}")
+        refused(path + "/m", ["--ctx", "context's 64"], "--ctx", "64", model=path, status=1)
+        refused(path + "/m", ["--kv-mem", "no room"], "--kv-mem", "100K", model=path, status=1)
+        with Mount("--ctx", "2000", model=path) as m:
+            assert not m.messages(), m.messages()
+
+
+def test_no_template_is_warned_of_and_chats_are_refused():
+    if "fake" in BIN:
+        return
+    for template in None, "", " \n":
+        with tempfile.TemporaryDirectory() as path:
+            demo_copy(path)
+            set_template(path, template)
+            with Mount(model=path) as m:
+                assert "warning" in m.messages() and f"{path} has no chat template" in m.messages(), m.messages()
+                with raises(errno.EOPNOTSUPP):
+                    m.write("sessions/new", LONG)
+                assert b"no chat template" in m.read("sessions/error")
+
+
+def test_a_context_cut_by_memory_is_warned_of():
+    if "fake" in BIN:
+        return
+    with Mount("--kv-mem", "1M") as m:
+        assert "warning" in m.messages() and "--kv-mem" in m.messages() and "2048" in m.messages(), m.messages()
+    with Mount("--kv-mem", "1M", "--ctx", "256") as m:
+        assert not m.messages(), m.messages()
+
+
+def close_standard_files():
+    os.closerange(0, 3)
+
+
+def test_start_without_standard_files():
+    with tempfile.TemporaryDirectory() as path:
+        assert subprocess.run([BIN, MODEL, path], preexec_fn=close_standard_files, timeout=60).returncode == 0
+        try:
+            with open(path + "/health") as file:
+                assert file.read() == "ok\n"
+        finally:
+            subprocess.run(["fusermount3", "-u", path], check=True)
+        assert subprocess.run([BIN, "--help"], preexec_fn=close_standard_files, timeout=60).returncode == 0
+        assert subprocess.run([BIN, "--bogus"], preexec_fn=close_standard_files, timeout=60).returncode == 2
+
+
+def test_too_few_descriptors_are_told():
+    def limit(soft, hard):
+        return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    with tempfile.TemporaryDirectory() as path:
+        result = subprocess.run([BIN, MODEL, path], capture_output=True, text=True, timeout=60, preexec_fn=limit(8, 8))
+        assert result.returncode == 1 and "ulimit -n) is 8" in result.stderr and not is_mounted(path), result.stderr
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        result = subprocess.run([BIN, MODEL, path], timeout=60, preexec_fn=limit(8, hard))  # a soft one is no obstacle
+        subprocess.run(["fusermount3", "-u", path], check=True)
+        assert result.returncode == 0
+
+
+@contextlib.contextmanager
+def held_while_loading(*options, path):
+    """The program with a terminal that takes no output (as after Ctrl-S): it loads until it tells of its progress."""
+    master, terminal = os.openpty()
+    termios.tcflow(terminal, termios.TCOOFF)
+    process = subprocess.Popen([BIN, *options, MODEL, path], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=terminal, start_new_session=True)
+    try:
+        def loading():
+            pid = process.pid
+            if "-f" not in options:
+                with open(f"/proc/{pid}/task/{pid}/children") as file:
+                    pid = int(file.read().split()[0])
+            with open(f"/proc/{pid}/stat") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            return fields[0] == "S" and len(os.listdir(f"/proc/{pid}/fd")) > 4
+
+        def settled():
+            try:
+                return loading() and (time.sleep(0.2) or loading())
+            except (OSError, IndexError):
+                return False
+
+        until(settled, "it loads", 30)
+        assert process.poll() is None and not is_mounted(path)
+        yield process, master, terminal
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(master)
+        os.close(terminal)
+        subprocess.run(["fusermount3", "-u", "-q", "-z", path], stderr=subprocess.DEVNULL)
+
+
+def test_a_signal_while_loading_ends_it_at_once():
+    for options, sig in (("-f",), signal.SIGINT), (("-f",), signal.SIGTERM), ((), signal.SIGINT), ((), signal.SIGTERM):
+        with tempfile.TemporaryDirectory() as path, held_while_loading(*options, path=path) as (process, master, terminal):
+            process.send_signal(sig)  # without -f: to the process that was started alone, not to the one that loads
+            start = time.monotonic()
+            termios.tcflow(terminal, termios.TCOON)
+            assert process.wait(10) == 1 and time.monotonic() - start < 2
+            said = os.read(master, 4096)
+            assert b"tokfs: interrupted while loading" in said, said
+            assert not is_mounted(path)
+            time.sleep(0.1)
+            with raises(errno.ESRCH):
+                os.killpg(process.pid, 0)  # nobody is left
 
 
 def forbid_io_uring():
