@@ -175,6 +175,21 @@ static bool is_gguf(int fd, const char *path)
            (pread(fd, head, sizeof head, 0) == sizeof head && gguf_is_magic((struct str){ head, sizeof head }));
 }
 
+// A descriptor. In a model's directory only a regular file will do: a pipe in its place would wait for ever.
+static int open_file(const char *path, bool is_of_model, struct err *err)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | (is_of_model ? O_NONBLOCK : 0));
+    if (fd < 0) {
+        return err_set(err, -errno, "%s: %s", path, strerror(errno));
+    }
+    if (is_of_model && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        return err_set(err, -EINVAL, "%s: not a regular file", path);
+    }
+    return fd;
+}
+
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err)
 {
     struct strbuf name, text;
@@ -183,9 +198,9 @@ int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err)
     strbuf_init(&text, FILE_BYTES_MAX);
     bool is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
     int r = strbuf_printf(&name, is_dir ? "%s/tokenizer.json" : "%s", path);
-    int fd = r == 0 ? open(name.ptr, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = r == 0 ? open_file(name.ptr, is_dir, err) : -1;
     if (r == 0 && fd < 0) {
-        r = err_set(err, -errno, "%s: %s", name.ptr, strerror(errno));
+        r = fd;
     } else if (r == 0 && is_gguf(fd, name.ptr)) {
         close(fd);
         r = open_gguf(name.ptr, ret, err);

@@ -100,6 +100,18 @@ def test_refusals_are_one_clear_line():
                 refused(path + "/m", [path, "generation_config.json: "], model=path, status=1)
 
 
+def test_a_pipe_in_place_of_a_file_is_refused():
+    if "fake" in BIN:
+        return
+    for name in "config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "generation_config.json":
+        with tempfile.TemporaryDirectory() as path:
+            os.mkdir(path + "/m")
+            demo_copy(path)
+            os.unlink(os.path.join(path, name))
+            os.mkfifo(os.path.join(path, name))
+            refused(path + "/m", [path, name, "not a regular file"], model=path, status=1)
+
+
 def demo_copy(path):
     for name in os.listdir(DEMO):
         shutil.copy(os.path.join(DEMO, name), path)
