@@ -41,7 +41,8 @@ static int print_answer(struct tokfs_engine *engine)
         }
         switch (event.kind) {
         case TOKFS_EVENT_ACCEPTED:
-        case TOKFS_EVENT_STARTED: break;
+        case TOKFS_EVENT_STARTED:
+        case TOKFS_EVENT_CHOICE_FINISHED: break; // one choice was asked for
         case TOKFS_EVENT_TOKEN:
             fwrite(event.text, 1, event.text_len, stdout);
             fflush(stdout);

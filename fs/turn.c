@@ -210,6 +210,7 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
     switch (event->kind) {
     case TOKFS_EVENT_ACCEPTED: on_accepted(turn, event); break;
     case TOKFS_EVENT_STARTED: turn->state = TURN_PREFILL; break;
+    case TOKFS_EVENT_CHOICE_FINISHED: break; // one choice was asked for
     case TOKFS_EVENT_TOKEN:
         turn->state = TURN_DECODE;
         turn->n_tokens += event->token_id >= 0;

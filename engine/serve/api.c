@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 
 #define BODY_BYTES_MAX    (64u << 20)
+#define PROB_LOG_MIN      (-9999.0f)   // stands for no chance at all: JSON has no infinity
 #define WAITING_BYTES_MAX (256u << 20) // of all requests that wait, as they were submitted
 
 // ---- look ---------------------------------------------------------------------------------------------------------
@@ -115,20 +116,51 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
     return 0;
 }
 
-static void take_sampling(struct tokfs_completion *c, const struct tokfs_sampling *sampling)
+_Static_assert(sizeof(struct tokfs_logit_bias) == sizeof(struct logit_bias) &&
+                   offsetof(struct tokfs_logit_bias, bias) == offsetof(struct logit_bias, bias),
+               "one is read as the other");
+
+// Lists that are too long are left out here and refused by the text thread, which goes by their counts.
+static struct sampling_params params_of(const struct tokfs_sampling *s)
 {
-    sampling_params_default(&c->sampling);
-    c->sampling.temperature = sampling ? sampling->temperature : 0;
-    c->sampling.has_seed = true;
-    c->sampling.max_tokens = -1;
-    if (sampling) {
-        c->sampling.top_p = sampling->top_p;
-        c->sampling.top_k = sampling->top_k;
-        c->sampling.min_p = sampling->min_p;
-        c->sampling.seed = sampling->seed;
-        c->sampling.max_tokens = sampling->max_tokens;
-        c->sampling.ignore_eos = sampling->ignore_eos;
+    struct sampling_params params = {
+        .temperature = s->temperature,
+        .top_p = s->top_p,
+        .top_k = s->top_k,
+        .min_p = s->min_p,
+        .typical_p = s->typical_p,
+        .repetition_penalty = s->repetition_penalty,
+        .frequency_penalty = s->frequency_penalty,
+        .presence_penalty = s->presence_penalty,
+        .bias = (const struct logit_bias *)s->logit_bias,
+        .n_bias = s->n_logit_bias <= LOGIT_BIAS_MAX ? s->n_logit_bias : 0,
+        .has_seed = true,
+        .seed = s->seed,
+        .max_tokens = s->max_tokens,
+        .min_tokens = s->min_tokens,
+        .ignore_eos = s->ignore_eos,
+        .stop_ids = s->stop_token_ids,
+        .n_stop_ids = s->n_stop_token_ids <= STOP_IDS_MAX ? s->n_stop_token_ids : 0,
+        .include_stop = s->include_stop_str_in_output,
+        .shows_special = s->show_special_tokens,
+    };
+    for (size_t i = 0; i < s->n_stop && s->n_stop <= STOP_STRINGS_MAX; i++) {
+        params.stop[params.n_stop++] = str_from(s->stop[i]);
     }
+    return params;
+}
+
+static int take_sampling(struct tokfs_completion *c, const struct tokfs_sampling *sampling)
+{
+    static const struct tokfs_sampling greedy = { .top_p = 1, .max_tokens = -1 };
+    const struct tokfs_sampling *s = sampling ? sampling : &greedy;
+    const struct sampling_params params = params_of(s);
+    c->has_logprobs = s->logprobs;
+    c->n_top_logprobs = s->top_logprobs;
+    c->n_choices = s->n > 0 ? s->n : 1;
+    c->has_long_list =
+        s->n_logit_bias > LOGIT_BIAS_MAX || s->n_stop_token_ids > STOP_IDS_MAX || s->n_stop > STOP_STRINGS_MAX;
+    return completion_keep_sampling(c, &params, (struct str){ 0 });
 }
 
 int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *ids, size_t n_ids,
@@ -149,7 +181,10 @@ int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *ids, size_t 
         memcpy(c->prompt, ids, n_ids * sizeof(*ids));
     }
     c->n_prompt = (uint32_t)n_ids;
-    take_sampling(c, sampling);
+    if (take_sampling(c, sampling) < 0) {
+        completion_free(c);
+        return refuse(err, -ENOMEM, "out of memory for a request");
+    }
     send_to_text(engine, c, ret);
     return 0;
 }
@@ -223,6 +258,61 @@ static struct tokfs_event event_of(struct tokfs_completion *c)
     return (struct tokfs_event){ .completion = c, .user = c->user, .token_id = -1, .text = "" };
 }
 
+const char *tokfs_token_bytes(const struct tokfs_engine *engine, int32_t id, size_t *ret_len)
+{
+    struct str bytes = tokenizer_token_bytes(engine->tok, id);
+    *ret_len = bytes.len;
+    return bytes.ptr ? bytes.ptr : "";
+}
+
+static void take_probs(struct tokfs_engine *e, const struct event_slot *slot)
+{
+    struct token_prob probs[EVENT_PROBS_MAX];
+    memcpy(probs, slot->text, slot->text_len);
+    for (size_t i = 0; i < slot->text_len / sizeof(*probs); i++) {
+        struct tokfs_logprob *to = &e->polled_probs[e->n_polled_probs++];
+        bool is_number = probs[i].logprob >= PROB_LOG_MIN;
+        *to = (struct tokfs_logprob){ .id = probs[i].id, .logprob = is_number ? probs[i].logprob : PROB_LOG_MIN };
+        to->bytes = tokfs_token_bytes(e, probs[i].id, &to->n_bytes);
+    }
+}
+
+static bool tell_token(struct tokfs_engine *e, const struct event_slot *slot, struct tokfs_event *ret)
+{
+    ret->kind = TOKFS_EVENT_TOKEN;
+    ret->token_id = slot->token_id;
+    ret->sampled_ns = slot->sampled_ns;
+    if (slot->token_id >= 0) {
+        ret->probs = e->polled_probs;
+        ret->n_probs = e->n_polled_probs;
+        e->n_polled_probs = 0;
+    }
+    return !slot->choice->completion->is_freed && !slot->choice->completion->has_failed;
+}
+
+// A choice has ended: its request goes on, unless this was the last, or the choice failed and takes the others with it.
+static bool tell_end(struct tokfs_engine *e, const struct choice *choice, struct tokfs_event *ret)
+{
+    struct tokfs_completion *c = choice->completion;
+    c->has_failed = c->has_failed || !choice->finish_reason;
+    ret->kind = TOKFS_EVENT_CHOICE_FINISHED;
+    ret->finish_reason = choice->finish_reason;
+    if (--c->n_untold > 0) {
+        if (c->has_failed) {
+            tokfs_cancel(c);
+        }
+        return !c->is_freed && !c->has_failed;
+    }
+    if (c->has_failed) {
+        ret->index = 0;
+        ret->text_len = 0;
+        return tell_failure(e, c, &c->failure, ret);
+    }
+    ret->kind = TOKFS_EVENT_FINISHED;
+    ret->usage = completion_usage(c);
+    return take_last(e, c);
+}
+
 static bool tell_verdict(struct tokfs_engine *e, struct tokfs_completion *c, struct tokfs_event *ret)
 {
     *ret = event_of(c);
@@ -231,6 +321,9 @@ static bool tell_verdict(struct tokfs_engine *e, struct tokfs_completion *c, str
     }
     ret->kind = TOKFS_EVENT_ACCEPTED;
     ret->usage.prompt_tokens = c->n_prompt;
+    ret->n = c->n_choices;
+    ret->logprobs = c->has_logprobs;
+    ret->top_logprobs = c->n_top_logprobs;
     ret->stream = c->stream;
     ret->include_usage = c->include_usage;
     ret->timings_per_token = c->timings_per_token;
@@ -239,26 +332,23 @@ static bool tell_verdict(struct tokfs_engine *e, struct tokfs_completion *c, str
 
 static bool tell_slot(struct tokfs_engine *e, const struct event_slot *slot, struct tokfs_event *ret)
 {
-    struct tokfs_completion *c = slot->completion;
+    struct tokfs_completion *c = slot->choice->completion;
     *ret = event_of(c);
+    ret->index = slot->choice->index;
     ret->text = slot->text;
     ret->text_len = slot->text_len;
     switch ((enum event_slot_kind)slot->kind) {
     case EVENT_SLOT_STARTED:
         ret->kind = TOKFS_EVENT_STARTED;
+        if (c->is_started) { // by another choice
+            return false;
+        }
         leave_waiting(e, c);
         return !c->is_freed;
-    case EVENT_SLOT_TOKEN:
-        ret->kind = TOKFS_EVENT_TOKEN;
-        ret->token_id = slot->token_id;
-        ret->sampled_ns = slot->sampled_ns;
-        return !c->is_freed;
+    case EVENT_SLOT_PROBS: take_probs(e, slot); return false;
+    case EVENT_SLOT_TOKEN: return tell_token(e, slot, ret);
     case EVENT_SLOT_FINISHED:
-        ret->kind = TOKFS_EVENT_FINISHED;
-        ret->finish_reason = c->finish_reason;
-        ret->usage = c->usage;
-        return take_last(e, c);
-    case EVENT_SLOT_FAILED: return tell_failure(e, c, &c->failure, ret);
+    case EVENT_SLOT_FAILED: return tell_end(e, slot->choice, ret);
     }
     assert(!"event kind");
     return false;

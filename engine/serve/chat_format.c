@@ -4,6 +4,7 @@
 
 #include "engine/model/file.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -161,6 +162,15 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
 {
     const struct json *tools = request->tool_choice_none ? NULL : request->tools;
     const struct chat_template *tmpl = tools && format->tool_tmpl ? format->tool_tmpl : format->tmpl;
+    struct chat_template *own = NULL;
+    if (request->chat_template.len > 0) {
+        int rc = chat_template_compile(request->chat_template, &own, err);
+        if (rc < 0) {
+            snprintf(err->param, sizeof(err->param), "chat_template");
+            return rc;
+        }
+        tmpl = own;
+    }
     if (!tmpl) {
         return err_set_param(err, -EOPNOTSUPP, "messages", "the model has no chat template: it takes token ids only");
     }
@@ -177,5 +187,7 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
         .continue_final_message = request->continue_final_message,
         .now = time(NULL),
     };
-    return chat_template_render(tmpl, &input, out, err);
+    int rc = chat_template_render(tmpl, &input, out, err);
+    chat_template_free(own);
+    return rc;
 }

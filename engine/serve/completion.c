@@ -1,19 +1,98 @@
-// Completions' memory, and the mutex-protected lists that hand them from thread to thread.
+// Completions' memory, what is kept of their parameters, and the mutex-protected lists that hand them from thread to
+// thread.
 //
 // A lock is held for a few loads and stores; the count is readable without it, for looks that need not be exact.
 #include "engine/serve/completion.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 void completion_free(struct tokfs_completion *completion)
 {
     if (completion) {
         free(completion->body);
         free(completion->prompt);
-        free(completion->stop_bytes);
+        free(completion->kept);
+        free(completion->choices);
         free(completion);
     }
+}
+
+// What is kept in one block: the biases, the stop ids, then texts.
+static size_t kept_bytes(const struct sampling_params *params, struct str cache_salt)
+{
+    size_t n = params->n_bias * sizeof(*params->bias) + params->n_stop_ids * sizeof(*params->stop_ids) + cache_salt.len;
+    for (size_t i = 0; i < params->n_stop; i++) {
+        n += params->stop[i].len;
+    }
+    return n;
+}
+
+static const void *keep(char **at, const void *bytes, size_t n)
+{
+    char *place = *at;
+    if (n > 0) {
+        memcpy(place, bytes, n);
+    }
+    *at += n;
+    return place;
+}
+
+int completion_keep_sampling(struct tokfs_completion *completion, const struct sampling_params *params,
+                             struct str cache_salt)
+{
+    char *at = malloc(kept_bytes(params, cache_salt) + 1);
+    if (!at) {
+        return -ENOMEM;
+    }
+    struct sampling_params *own = &completion->sampling;
+    completion->kept = at;
+    *own = *params;
+    own->bias = keep(&at, params->bias, params->n_bias * sizeof(*params->bias));
+    own->stop_ids = keep(&at, params->stop_ids, params->n_stop_ids * sizeof(*params->stop_ids));
+    for (size_t i = 0; i < params->n_stop; i++) {
+        own->stop[i].ptr = keep(&at, params->stop[i].ptr, params->stop[i].len);
+    }
+    completion->cache_salt = (struct str){ keep(&at, cache_salt.ptr, cache_salt.len), cache_salt.len };
+    return 0;
+}
+
+int completion_make_choices(struct tokfs_completion *completion, uint32_t n)
+{
+    completion->choices = calloc(n, sizeof(*completion->choices));
+    if (!completion->choices) {
+        return -ENOMEM;
+    }
+    completion->n_choices = completion->n_unended = completion->n_untold = n;
+    for (uint32_t i = 0; i < n; i++) {
+        completion->choices[i] = (struct choice){
+            .completion = completion,
+            .index = i,
+            .seed = completion->sampling.seed + i,
+        };
+    }
+    return 0;
+}
+
+struct tokfs_usage completion_usage(const struct tokfs_completion *completion)
+{
+    struct tokfs_usage all = completion->choices[0].usage;
+    uint64_t last_ns = all.ttft_ns + all.decode_ns;
+    for (uint32_t i = 1; i < completion->n_choices; i++) {
+        const struct tokfs_usage *one = &completion->choices[i].usage;
+        all.completion_tokens += one->completion_tokens;
+        last_ns = one->ttft_ns + one->decode_ns > last_ns ? one->ttft_ns + one->decode_ns : last_ns;
+        if (one->ttft_ns > 0 && (all.ttft_ns == 0 || one->ttft_ns < all.ttft_ns)) {
+            all.queue_ns = one->queue_ns;
+            all.prefill_ns = one->prefill_ns;
+            all.ttft_ns = one->ttft_ns;
+        }
+    }
+    all.prompt_tokens = completion->n_prompt;
+    all.decode_ns = last_ns - all.ttft_ns;
+    return all;
 }
 
 void completion_queue_init(struct completion_queue *queue, enum completion_link link)

@@ -1,4 +1,4 @@
-// A request on its way through the threads, and the queues that carry it.
+// A request on its way through the threads, its choices, and the queues that carry it.
 //
 // A completion passes from owner to owner: caller (submit) -> text thread -> engine thread -> caller (its last event).
 // Who puts it into a queue no longer touches what it owned. Fields that several threads read are set before the first
@@ -11,6 +11,16 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <tokfs/engine.h>
+
+// One answer of a request (n of them). The engine thread's, then with its last event the caller's.
+struct choice {
+    struct tokfs_completion *completion;
+    struct choice *next;       // while it waits for its admission
+    uint32_t index;            // constant, as is seed
+    uint64_t seed;             // the request's plus index
+    struct tokfs_usage usage;  // its own
+    const char *finish_reason; // NULL: it failed, completion->failure says why
+};
 
 enum completion_link { LINK_WORK, LINK_VERDICT, N_LINKS };
 
@@ -28,25 +38,39 @@ struct tokfs_completion {
     int32_t *prompt; // [n_prompt]
     uint32_t n_prompt;
     uint32_t n_tokens_max;           // prompt and answer: never more than the context
-    struct sampling_params sampling; // has_seed; stop strings point into stop_bytes
-    char *stop_bytes;
+    struct sampling_params sampling; // has_seed; what it points to lies in kept
+    char *kept;
+    int64_t priority;       // accepted and carried; the scheduler has one class as yet
+    struct str cache_salt;  // in kept; empty: none. Likewise: nothing is shared between requests yet
+    struct choice *choices; // [n_choices]
+    uint32_t n_choices;
+    bool has_long_list; // of token ids: some list was longer than its limit, and was not copied
+    bool has_logprobs;
+    uint32_t n_top_logprobs;
     bool stream, include_usage, timings_per_token;
     uint64_t accepted_ns;
     struct err refusal; // code != 0: not accepted
 
-    // Engine thread, then the caller's with the last event.
-    struct err failure;
-    struct tokfs_usage usage;
-    const char *finish_reason;
+    // Engine thread; the caller's with the last event of the last choice.
+    struct err failure; // of the first choice that failed
+    uint32_t n_unended; // choices
 
     // Caller thread.
-    bool is_freed;   // tokfs_completion_free came before the last event
-    bool is_started; // left the waiting ones
-    bool is_done;    // its last event was taken
+    uint32_t n_untold; // choices whose last event has not been taken
+    bool has_failed;   // one of them has; the others are not told of
+    bool is_freed;     // tokfs_completion_free came before the last event
+    bool is_started;   // left the waiting ones
+    bool is_done;      // its last event was taken
 
     struct tokfs_completion *next[N_LINKS];
 };
 
+// Copies the parameters, what they point to, and the salt. -ENOMEM.
+int completion_keep_sampling(struct tokfs_completion *completion, const struct sampling_params *params,
+                             struct str cache_salt);
+int completion_make_choices(struct tokfs_completion *completion, uint32_t n); // -ENOMEM
+// Of all choices: tokens together, times from the first beginning to the last end.
+struct tokfs_usage completion_usage(const struct tokfs_completion *completion);
 void completion_free(struct tokfs_completion *completion); // its memory; NULL is accepted
 
 // A first-in first-out list of completions with any number of producers and consumers; linked through next[link], so

@@ -52,6 +52,8 @@ struct tokfs_engine {
     size_t waiting_bytes;            // charged by those that wait
     size_t n_waiting;                // of them, those neither started nor over, as far as events told
     struct tokfs_error polled_error; // of the FAILED event polled last
+    struct tokfs_logprob polled_probs[1 + TOP_LOGPROBS_MAX]; // of the TOKEN event polled last, or that comes next
+    size_t n_polled_probs;
     uint64_t n_submitted;
 
     pthread_t engine_thread, text_threads[TEXT_THREADS_MAX];

@@ -7,16 +7,25 @@
 #define TOKFS_SERVE_EVENT_RING_H
 
 #include "engine/base/str.h"
+#include "engine/serve/sampler.h"
 #include <stdatomic.h>
 
-struct tokfs_completion;
+struct choice;
 
 #define EVENT_TEXT_MAX 106 // makes an entry 128 bytes: two cache lines
 
-enum event_slot_kind { EVENT_SLOT_STARTED, EVENT_SLOT_TOKEN, EVENT_SLOT_FINISHED, EVENT_SLOT_FAILED };
+#define EVENT_PROBS_MAX (EVENT_TEXT_MAX / sizeof(struct token_prob))
+
+enum event_slot_kind {
+    EVENT_SLOT_STARTED,
+    EVENT_SLOT_PROBS, // text holds struct token_prob; of the TOKEN that follows in the ring, published together with it
+    EVENT_SLOT_TOKEN,
+    EVENT_SLOT_FINISHED,
+    EVENT_SLOT_FAILED,
+};
 
 struct event_slot {
-    struct tokfs_completion *completion;
+    struct choice *choice;
     uint64_t sampled_ns;
     int32_t token_id;
     uint8_t kind; // enum event_slot_kind

@@ -6,6 +6,7 @@
 #include "engine/serve/intake.h"
 
 #include "engine/base/loop.h"
+#include "engine/base/utf8.h"
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -25,27 +26,6 @@ static int check_model(const struct intake *intake, struct str model, struct err
                          STR_ARG(str_take(model, 80)), intake->served_name);
 }
 
-// The request's arena goes; the stop strings stay.
-static int keep_sampling(struct tokfs_completion *c, const struct sampling_params *params, struct err *err)
-{
-    size_t n_bytes = 1;
-    for (size_t i = 0; i < params->n_stop; i++) {
-        n_bytes += params->stop[i].len;
-    }
-    c->stop_bytes = malloc(n_bytes);
-    if (!c->stop_bytes) {
-        return err_set(err, -ENOMEM, "out of memory for a request");
-    }
-    c->sampling = *params;
-    char *at = c->stop_bytes;
-    for (size_t i = 0; i < params->n_stop; i++) {
-        memcpy(at, params->stop[i].ptr, params->stop[i].len);
-        c->sampling.stop[i].ptr = at;
-        at += params->stop[i].len;
-    }
-    return 0;
-}
-
 static int tokenize(const struct intake *intake, struct tokfs_completion *c, const struct chat_request *request,
                     struct err *err)
 {
@@ -54,7 +34,9 @@ static int tokenize(const struct intake *intake, struct tokfs_completion *c, con
     strbuf_init(&text, 0);
     int rc = chat_format_render(intake->format, request, &text, err);
     if (rc == 0) {
-        rc = tokenizer_encode(intake->tok, strbuf_str(&text), 0, &ids, err); // the template wrote the special tokens
+        // Most templates write the special tokens themselves.
+        unsigned flags = request->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0;
+        rc = tokenizer_encode(intake->tok, strbuf_str(&text), flags, &ids, err);
     }
     strbuf_deinit(&text);
     if (rc == 0 && ids.len > UINT32_MAX) {
@@ -74,14 +56,73 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
     struct chat_request request;
     int rc = chat_request_parse(arena, (struct str){ c->body, c->body_len }, &intake->format->sampling, &request, err);
     rc = rc == 0 ? check_model(intake, request.model, err) : rc;
-    rc = rc == 0 ? keep_sampling(c, &request.sampling, err) : rc;
+    if (rc == 0 && completion_keep_sampling(c, &request.sampling, request.cache_salt) < 0) {
+        rc = err_set(err, -ENOMEM, "out of memory for a request");
+    }
     rc = rc == 0 ? tokenize(intake, c, &request, err) : rc;
     if (rc == 0) {
         c->stream = request.stream;
         c->include_usage = request.include_usage;
         c->timings_per_token = request.timings_per_token;
+        c->n_choices = (uint32_t)request.n;
+        c->has_logprobs = request.logprobs;
+        c->n_top_logprobs = (uint32_t)request.top_logprobs;
+        c->priority = request.priority;
     }
     return rc;
+}
+
+static int check_range(double value, double min, double max, const char *name, struct err *err)
+{
+    if (value >= min && value <= max) {
+        return 0;
+    }
+    return err_set_param(err, -EINVAL, name, "%s is %g, not in [%g, %g]", name, value, min, max);
+}
+
+static int check_bias_values(const struct sampling_params *p, struct err *err)
+{
+    for (size_t i = 0; i < p->n_bias; i++) {
+        float bias = p->bias[i].bias;
+        if (!(bias >= -100 && bias <= 100) && bias != -INFINITY) {
+            return err_set_param(err, -EINVAL, "logit_bias", "logit_bias of token %d is %g, not in [-100, 100]",
+                                 p->bias[i].id, (double)bias);
+        }
+    }
+    return 0;
+}
+
+static int check_stops(const struct sampling_params *p, struct err *err)
+{
+    for (size_t i = 0; i < p->n_stop; i++) {
+        if (p->stop[i].len == 0 || p->stop[i].len > STOP_STRING_BYTES_MAX ||
+            utf8_valid_len(p->stop[i]) < p->stop[i].len) {
+            return err_set_param(err, -EINVAL, "stop", "stop string %zu is not a UTF-8 text of 1 to %d bytes", i,
+                                 STOP_STRING_BYTES_MAX);
+        }
+    }
+    return 0;
+}
+
+// What else chat_request_parse checks of a body.
+static int check_more_sampling(const struct tokfs_completion *c, struct err *err)
+{
+    const struct sampling_params *p = &c->sampling;
+    if (c->has_long_list) {
+        return err_set(err, -EINVAL, "more than %d biases, %d stop ids or %d stop strings", LOGIT_BIAS_MAX,
+                       STOP_IDS_MAX, STOP_STRINGS_MAX);
+    }
+    int rc = check_range(p->typical_p, 0, 1, "typical_p", err);
+    if (rc == 0 && p->repetition_penalty != 0) {
+        rc = check_range(p->repetition_penalty, 0.01, 100, "repetition_penalty", err);
+    }
+    rc = rc == 0 ? check_range(p->frequency_penalty, -2, 2, "frequency_penalty", err) : rc;
+    rc = rc == 0 ? check_range(p->presence_penalty, -2, 2, "presence_penalty", err) : rc;
+    rc = rc == 0 ? check_range((double)c->n_choices, 1, CHOICES_MAX, "n", err) : rc;
+    rc = rc == 0 ? check_range((double)c->n_top_logprobs, 0, TOP_LOGPROBS_MAX, "top_logprobs", err) : rc;
+    rc = rc == 0 ? check_range((double)p->min_tokens, 0, 1e15, "min_tokens", err) : rc;
+    rc = rc == 0 ? check_bias_values(p, err) : rc;
+    return rc == 0 ? check_stops(p, err) : rc;
 }
 
 // What chat_request_parse checks of a body, for parameters that came as a struct.
@@ -126,6 +167,27 @@ static int check_prompt(const struct intake *intake, struct tokfs_completion *c,
     return 0;
 }
 
+static int check_id(const struct intake *intake, int32_t id, const char *param, struct err *err)
+{
+    if (id >= 0 && (uint32_t)id < intake->n_vocab) {
+        return 0;
+    }
+    return err_set_param(err, -EINVAL, param, "%s names token %d; the model has ids 0 to %u", param, id,
+                         intake->n_vocab - 1);
+}
+
+static int check_ids(const struct intake *intake, const struct sampling_params *params, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < params->n_bias && rc == 0; i++) {
+        rc = check_id(intake, params->bias[i].id, "logit_bias", err);
+    }
+    for (size_t i = 0; i < params->n_stop_ids && rc == 0; i++) {
+        rc = check_id(intake, params->stop_ids[i], "stop_token_ids", err);
+    }
+    return rc;
+}
+
 static int draw_seed(struct sampling_params *params, struct err *err)
 {
     if (!params->has_seed && getrandom(&params->seed, sizeof(params->seed), 0) != (ssize_t)sizeof(params->seed)) {
@@ -152,9 +214,14 @@ static int prepare(const struct intake *intake, struct tokfs_completion *c, stru
         arena_deinit(&arena);
     } else {
         rc = check_sampling(&c->sampling, err);
+        rc = rc == 0 ? check_more_sampling(c, err) : rc;
     }
     rc = rc == 0 ? check_prompt(intake, c, err) : rc;
+    rc = rc == 0 ? check_ids(intake, &c->sampling, err) : rc;
     rc = rc == 0 ? draw_seed(&c->sampling, err) : rc;
+    if (rc == 0 && completion_make_choices(c, c->n_choices) < 0) {
+        rc = err_set(err, -ENOMEM, "out of memory for a request");
+    }
     if (rc == 0) {
         c->n_tokens_max = limit_tokens(intake, c);
     }

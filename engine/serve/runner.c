@@ -91,16 +91,17 @@ bool runner_is_idle(const struct runner *runner)
 
 void runner_add(struct runner *runner, struct tokfs_completion *completion)
 {
-    completion->next[LINK_WORK] = NULL;
-    *runner->waiting_last = completion;
-    runner->waiting_last = &completion->next[LINK_WORK];
-    runner->n_waiting++;
+    for (uint32_t i = 0; i < completion->n_choices; i++) {
+        struct choice *choice = &completion->choices[i];
+        *runner->waiting_last = choice;
+        runner->waiting_last = &choice->next;
+        runner->n_waiting++;
+    }
 }
 
-static void remove_waiting(struct runner *r, struct tokfs_completion **at)
+static void remove_waiting(struct runner *r, struct choice **at)
 {
-    struct tokfs_completion *completion = *at;
-    *at = completion->next[LINK_WORK];
+    *at = (*at)->next;
     if (!*at) {
         r->waiting_last = at;
     }
@@ -109,29 +110,52 @@ static void remove_waiting(struct runner *r, struct tokfs_completion **at)
 
 static void admit_first(struct runner *r, uint64_t now_ns)
 {
-    struct tokfs_completion *completion = r->waiting_first;
+    struct choice *choice = r->waiting_first;
     struct sequence *seq = r->idle[--r->n_idle];
     remove_waiting(r, &r->waiting_first);
-    sequence_begin(seq, completion, now_ns);
+    sequence_begin(seq, choice, now_ns);
     r->active[r->n_active++] = seq;
 }
 
-static bool cancel_waiting(struct runner *r, struct tokfs_completion **at)
+static bool was_cancelled(const struct tokfs_completion *completion)
+{
+    for (uint32_t i = 0; i < completion->n_choices; i++) {
+        const char *reason = completion->choices[i].finish_reason;
+        if (reason && reason[0] == 'c') {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The request ends with the last of its choices.
+static void count_end(struct tokfs_engine_stats *stats, struct tokfs_completion *completion)
+{
+    if (--completion->n_unended > 0) {
+        return;
+    }
+    if (completion->failure.code != 0) {
+        stats->n_failed++;
+    } else if (was_cancelled(completion)) {
+        stats->n_cancelled++;
+    } else {
+        stats->n_finished++;
+    }
+}
+
+static bool cancel_waiting(struct runner *r, struct choice **at)
 {
     struct event_slot *slot = event_ring_add(r->ring);
     if (!slot) {
         return false;
     }
-    struct tokfs_completion *completion = *at;
+    struct choice *choice = *at;
     remove_waiting(r, at);
-    completion->finish_reason = "cancel";
-    completion->usage.prompt_tokens = completion->n_prompt;
-    completion->usage.queue_ns = clock_monotonic_ns() - completion->accepted_ns;
-    slot->completion = completion;
-    slot->kind = EVENT_SLOT_FINISHED;
-    slot->token_id = -1;
-    slot->text_len = 0;
-    r->stats.n_cancelled++;
+    choice->finish_reason = "cancel";
+    choice->usage.prompt_tokens = choice->completion->n_prompt;
+    choice->usage.queue_ns = clock_monotonic_ns() - choice->completion->accepted_ns;
+    *slot = (struct event_slot){ .choice = choice, .kind = EVENT_SLOT_FINISHED, .token_id = -1 };
+    count_end(&r->stats, choice->completion);
     return true;
 }
 
@@ -142,10 +166,10 @@ bool runner_cancel_flagged(struct runner *runner)
             sequence_cancel(runner->active[i]);
         }
     }
-    struct tokfs_completion **at = &runner->waiting_first;
+    struct choice **at = &runner->waiting_first;
     while (*at) {
-        if (!atomic_load(&(*at)->cancel)) {
-            at = &(*at)->next[LINK_WORK];
+        if (!atomic_load(&(*at)->completion->cancel)) {
+            at = &(*at)->next;
         } else if (!cancel_waiting(runner, at)) {
             return false;
         }
@@ -154,17 +178,6 @@ bool runner_cancel_flagged(struct runner *runner)
 }
 
 // ---- output -------------------------------------------------------------------------------------------------------
-
-static void count_end(struct tokfs_engine_stats *stats, const struct tokfs_completion *completion)
-{
-    if (completion->failure.code != 0) {
-        stats->n_failed++;
-    } else if (completion->finish_reason[0] == 'c') {
-        stats->n_cancelled++;
-    } else {
-        stats->n_finished++;
-    }
-}
 
 // Gives what sequences owe to the ring; those that have ended leave, the others keep their order.
 static void flush_active(struct runner *r)
@@ -198,9 +211,8 @@ static void plan_step(struct runner *r)
         r->sched_active[i] = view_of(r->active[i]);
     }
     size_t n_waiting = 0;
-    struct tokfs_completion *c = r->waiting_first;
-    for (; c && n_waiting < r->n_idle; c = c->next[LINK_WORK]) {
-        r->sched_waiting[n_waiting++] = (struct sched_seq){ .n_tokens = c->n_prompt };
+    for (const struct choice *c = r->waiting_first; c && n_waiting < r->n_idle; c = c->next) {
+        r->sched_waiting[n_waiting++] = (struct sched_seq){ .n_tokens = c->completion->n_prompt };
     }
     const struct sched_input input = {
         .active = r->sched_active,
@@ -258,14 +270,17 @@ static struct step build_step(struct runner *r)
 
 static void sample_one(struct runner *r, struct sequence *seq, const float *logits)
 {
-    struct sampler_ban ban = { r->env.end_ids, sequence_bans_end(seq) ? r->env.n_end_ids : 0 };
+    const struct sampler_input input = sequence_sampler_input(seq, logits);
     int32_t token_id;
-    int rc = sampler_draw(&r->sampler, logits, &seq->completion->sampling, ban, seq->n_tokens, &token_id);
+    int rc = sampler_draw(&r->sampler, &input, &token_id);
     if (rc < 0) {
         struct err err;
         err_set(&err, -EIO, "the model gave no finite logit at position %u", seq->n_tokens);
         sequence_fail(seq, &err);
         return;
+    }
+    if (seq->completion->has_logprobs) {
+        seq->n_probs = sampler_logprobs(&r->sampler, logits, token_id, seq->completion->n_top_logprobs, seq->probs);
     }
     sequence_append(seq, token_id, clock_monotonic_ns());
     r->stats.completion_tokens++;

@@ -33,7 +33,7 @@ struct runner {
     struct sequence **active; // [n_slots], the first n_active: in order of admission
     struct sequence **idle;   // [n_slots], the first n_idle: a stack of empty slots
     uint32_t n_slots, n_slots_ready, n_active, n_idle;
-    struct tokfs_completion *waiting_first, **waiting_last; // linked through next[LINK_WORK]
+    struct choice *waiting_first, **waiting_last; // linked through next
     uint32_t n_waiting;
 
     // Scratch of one step.
@@ -50,8 +50,9 @@ struct runner {
 int runner_init(struct runner *runner, const struct runner_options *options, struct err *err);
 void runner_deinit(struct runner *runner); // asserts that nothing runs or waits and that every page has come back
 
-void runner_add(struct runner *runner, struct tokfs_completion *completion); // accepted: joins the waiting ones
-// Ends every sequence and waiting completion whose cancel flag is set. False: some waiting one could not be told,
+void runner_add(struct runner *runner,
+                struct tokfs_completion *completion); // accepted: its choices join the waiting ones
+// Ends every sequence and waiting choice whose cancel flag is set. False: some waiting one could not be told,
 // because the ring is full; call again.
 bool runner_cancel_flagged(struct runner *runner);
 // Puts out what is owed, plans, and runs one step; `publish` is called when events should be seen before the step's

@@ -9,6 +9,9 @@
 //              few candidates; selection among them is quickselect, by count or mass.
 //   draw       inverse CDF over the kept tokens in order of id: block sums first, then one block.
 //
+// typical_p, which keeps a band rather than a top, comes between the two: it weighs what find_cut left and takes away
+// the weight of what it drops.
+//
 // Sums run in a fixed order over the row, in double across blocks, so the result is a function of the row alone.
 // Weights are a float polynomial of exp: 2 ulp, the same bits on every processor.
 #include "engine/serve/sampler.h"
@@ -102,12 +105,12 @@ int sampler_init(struct sampler *s, size_t n_vocab)
     sampler_use_isa(s, NULL);
     s->weights = calloc(s->n_blocks * BLOCK, sizeof(float));
     s->block_max = calloc(s->n_blocks, sizeof(float));
-    s->masked = calloc(n_vocab, sizeof(float));
     s->tail = calloc(BLOCK, sizeof(float));
     s->block_sum = calloc(s->n_blocks, sizeof(double));
     s->bucket_mass = calloc(N_BUCKETS, sizeof(double));
     s->candidates = calloc(n_vocab, sizeof(*s->candidates));
-    if (!s->weights || !s->block_max || !s->masked || !s->tail || !s->block_sum || !s->bucket_mass || !s->candidates) {
+    int rc = logit_adjust_init(&s->adjust, n_vocab);
+    if (rc < 0 || !s->weights || !s->block_max || !s->tail || !s->block_sum || !s->bucket_mass || !s->candidates) {
         sampler_deinit(s);
         return -ENOMEM;
     }
@@ -118,11 +121,11 @@ void sampler_deinit(struct sampler *s)
 {
     free(s->weights);
     free(s->block_max);
-    free(s->masked);
     free(s->tail);
     free(s->block_sum);
     free(s->bucket_mass);
     free(s->candidates);
+    logit_adjust_deinit(&s->adjust);
     *s = (struct sampler){ 0 };
 }
 
@@ -245,7 +248,7 @@ static float top_k_bound(struct sampler *s, size_t k)
     return bound;
 }
 
-static size_t gather_candidates(struct sampler *s, const struct row *row, float bound)
+static size_t gather_candidates(struct sampler *s, const struct row *row, float bound, bool is_weighed)
 {
     size_t n = 0;
     for (size_t b = 0; b < s->n_blocks; b++) {
@@ -254,7 +257,7 @@ static size_t gather_candidates(struct sampler *s, const struct row *row, float 
         }
         const float *x = block_logits(s, row->logits, b);
         float *w = &s->weights[b * BLOCK];
-        if (row->params->top_p < 1) {
+        if (is_weighed) {
             s->isa->block_exp(x, row->max, row->scale, w);
         }
         size_t left = s->n_vocab - b * BLOCK;
@@ -378,7 +381,7 @@ static struct sampler_candidate find_cut(struct sampler *s, const struct row *ro
     if (k > 0) {
         bound = fmaxf(bound, top_k_bound(s, k));
     }
-    size_t n = gather_candidates(s, row, bound);
+    size_t n = gather_candidates(s, row, bound, params->top_p < 1);
     if (k > 0 && k < n) {
         select_first(s->candidates, n, k);
         n = k;
@@ -430,14 +433,72 @@ static int32_t draw_from_block(const struct sampler *s, size_t block, double bel
     return (int32_t)(block * BLOCK) + last;
 }
 
-static int32_t draw(struct sampler *s, const struct row *row, struct sampler_candidate cut, double u)
+// The weights of what the cut keeps, and their sums by block.
+static double weigh_row(struct sampler *s, const struct row *row, struct sampler_candidate cut)
 {
     double total = 0;
     for (size_t b = 0; b < s->n_blocks; b++) {
         s->block_sum[b] = weigh_block(s, row, cut, b);
         total += s->block_sum[b];
     }
-    double target = u * total, below = 0;
+    return total;
+}
+
+// Sums over the tokens that still have weight, in order of id: their mass, and the mean of how far below the maximum
+// they are, in units of the scaled logits.
+static double mean_depth(const struct sampler *s, const struct row *row, double total)
+{
+    double sum = 0;
+    for (size_t b = 0; b < s->n_blocks; b++) {
+        const float *x = block_logits(s, row->logits, b), *w = &s->weights[b * BLOCK];
+        for (size_t i = 0; i < BLOCK && s->block_sum[b] > 0; i++) {
+            sum += w[i] > 0 ? (double)w[i] * (double)(row->max - x[i]) : 0;
+        }
+    }
+    return sum * (double)row->scale / total;
+}
+
+// With p = exp(-depth) / total, surprise is depth + log(total) and the entropy is the mean of that; so a token is as
+// typical as its depth is near the mean depth. Candidates rank by that instead of their logit.
+static size_t gather_by_typicality(struct sampler *s, const struct row *row, double mean)
+{
+    size_t n = 0;
+    for (size_t b = 0; b < s->n_blocks; b++) {
+        const float *x = block_logits(s, row->logits, b), *w = &s->weights[b * BLOCK];
+        for (size_t i = 0; i < BLOCK && s->block_sum[b] > 0; i++) {
+            if (w[i] > 0) {
+                double depth = (double)(row->max - x[i]) * (double)row->scale;
+                s->candidates[n++] =
+                    (struct sampler_candidate){ (float)-fabs(depth - mean), (int32_t)(b * BLOCK + i), w[i] };
+            }
+        }
+    }
+    return n;
+}
+
+static double keep_typical(struct sampler *s, const struct row *row, double total)
+{
+    size_t n = gather_by_typicality(s, row, mean_depth(s, row, total));
+    size_t n_kept = select_mass(s->candidates, n, row->params->typical_p * total);
+    for (size_t i = n_kept; i < n; i++) {
+        s->weights[s->candidates[i].id] = 0;
+    }
+    total = 0;
+    for (size_t b = 0; b < s->n_blocks; b++) {
+        const float *w = &s->weights[b * BLOCK];
+        double sum = 0;
+        for (size_t i = 0; i < BLOCK && s->block_sum[b] > 0; i++) {
+            sum += (double)w[i];
+        }
+        s->block_sum[b] = sum;
+        total += sum;
+    }
+    return total;
+}
+
+static int32_t draw(const struct sampler *s, double target)
+{
+    double below = 0;
     size_t chosen = 0;
     for (size_t b = 0; b < s->n_blocks; b++) {
         if (s->block_sum[b] > 0) {
@@ -451,24 +512,10 @@ static int32_t draw(struct sampler *s, const struct row *row, struct sampler_can
     return draw_from_block(s, chosen, below, target);
 }
 
-static const float *apply_ban(struct sampler *s, const float *logits, struct sampler_ban ban)
+int sampler_draw(struct sampler *s, const struct sampler_input *input, int32_t *ret_id)
 {
-    if (ban.n == 0) {
-        return logits;
-    }
-    memcpy(s->masked, logits, s->n_vocab * sizeof(*logits));
-    for (size_t i = 0; i < ban.n; i++) {
-        if (ban.ids[i] >= 0 && (size_t)ban.ids[i] < s->n_vocab) {
-            s->masked[ban.ids[i]] = -INFINITY;
-        }
-    }
-    return s->masked;
-}
-
-int sampler_draw(struct sampler *s, const float *logits, const struct sampling_params *params, struct sampler_ban ban,
-                 uint64_t pos, int32_t *ret_id)
-{
-    struct row row = { .logits = apply_ban(s, logits, ban), .params = params };
+    const struct sampling_params *params = input->params;
+    struct row row = { .logits = logit_adjust_apply(&s->adjust, input), .params = params };
     row.max = find_maximum(s, row.logits);
     if (!isfinite(row.max)) {
         return -EDOM;
@@ -478,6 +525,50 @@ int sampler_draw(struct sampler *s, const float *logits, const struct sampling_p
         return 0;
     }
     row.scale = (float)(1.0 / params->temperature);
-    *ret_id = draw(s, &row, find_cut(s, &row), philox_uniform(params->seed, pos));
+    double total = weigh_row(s, &row, find_cut(s, &row));
+    if (params->typical_p > 0 && params->typical_p < 1) {
+        total = keep_typical(s, &row, total);
+    }
+    *ret_id = draw(s, philox_uniform(input->seed, input->pos) * total);
     return 0;
+}
+
+// ---- log probabilities --------------------------------------------------------------------------------------------
+
+// Puts the k first-ranking candidates in order (k is at most a few dozen).
+static void sort_first(struct sampler_candidate *c, size_t k)
+{
+    for (size_t i = 1; i < k; i++) {
+        for (size_t at = i; at > 0 && ranks_before(c[at], c[at - 1]); at--) {
+            swap(&c[at], &c[at - 1]);
+        }
+    }
+}
+
+static double log_sum(struct sampler *s, const float *logits, float max)
+{
+    double total = 0;
+    for (size_t b = 0; b < s->n_blocks; b++) {
+        total += s->isa->block_exp(block_logits(s, logits, b), max, 1, &s->weights[b * BLOCK]);
+    }
+    return (double)max + log(total);
+}
+
+size_t sampler_logprobs(struct sampler *s, const float *logits, int32_t id, size_t n_top, struct token_prob *ret)
+{
+    struct row row = { .logits = logits, .max = find_maximum(s, logits), .scale = 1 };
+    double log_total = log_sum(s, logits, row.max);
+    ret[0] = (struct token_prob){ id, (float)((double)logits[id] - log_total) };
+    n_top = n_top < s->n_vocab ? n_top : s->n_vocab;
+    if (n_top == 0) {
+        return 1;
+    }
+    size_t n = gather_candidates(s, &row, top_k_bound(s, n_top), false);
+    n_top = n_top < n ? n_top : n; // what is not a number is nowhere
+    select_first(s->candidates, n, n_top);
+    sort_first(s->candidates, n_top);
+    for (size_t i = 0; i < n_top; i++) {
+        ret[1 + i] = (struct token_prob){ s->candidates[i].id, (float)((double)s->candidates[i].logit - log_total) };
+    }
+    return 1 + n_top;
 }

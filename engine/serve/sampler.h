@@ -1,14 +1,17 @@
-// From a row of logits to one token: temperature, min_p, top_k, top_p, and a draw.
+// From a row of logits to one token: bans, biases, penalties (logit_adjust.h), temperature, min_p, top_k, top_p,
+// typical_p, and a draw; and how probable the model itself found it.
 //
 // The filters apply in the order of vLLM's sampler: logits are divided by the temperature; min_p drops tokens less
 // probable than min_p times the most probable one; top_k keeps the k most probable; top_p keeps the fewest most
-// probable of those whose mass (renormalised over what is left) reaches top_p. Among equally probable tokens the lowest
-// id ranks first, everywhere: exactly k stay, and greedy is exact. A draw is a function of (logits, parameters, seed,
-// position): it depends on nothing else in the batch, and any token can be drawn again.
+// probable of those whose mass (renormalised over what is left) reaches top_p. vLLM has no typical_p; it comes last, as
+// in transformers: of what is left, the tokens whose surprise is nearest to the entropy, the fewest whose mass reaches
+// it. Among equally probable tokens the lowest id ranks first, everywhere: exactly k stay, and greedy is exact. A draw
+// is a function of (logits, timeline, parameters, seed, position): it depends on nothing else in the batch, and any
+// token can be drawn again.
 #ifndef TOKFS_SERVE_SAMPLER_H
 #define TOKFS_SERVE_SAMPLER_H
 
-#include "engine/text/chat_request.h"
+#include "engine/serve/logit_adjust.h"
 
 #define SAMPLER_TEMPERATURE_MIN 1e-5 // below: greedy (as vLLM)
 
@@ -20,10 +23,10 @@ struct sampler {
     size_t n_vocab, n_blocks;
     float *weights;      // [n_blocks][64] exp((logit - max) / temperature), 0 for dropped tokens
     float *block_max;    // [n_blocks]
-    float *masked;       // [n_vocab]
     float *tail;         // [64] the last block, filled up with -inf
     double *block_sum;   // [n_blocks]
     double *bucket_mass; // histogram of top_p
+    struct logit_adjust adjust;
     const struct sampler_isa *isa;
     struct sampler_candidate *candidates; // [n_vocab]
 };
@@ -33,14 +36,17 @@ void sampler_deinit(struct sampler *s);
 // "base", "avx2" or "avx512" instead of the best there is; the result is the same. False: this processor lacks it.
 bool sampler_use_isa(struct sampler *s, const char *name);
 
-// Tokens that must not be drawn now (end tokens before min_tokens).
-struct sampler_ban {
-    const int32_t *ids;
-    size_t n;
+// Draws with (seed, pos). 0, or -EDOM: no finite logit is left. Does not allocate.
+int sampler_draw(struct sampler *s, const struct sampler_input *input, int32_t *ret_id);
+
+struct token_prob {
+    int32_t id;
+    float logprob;
 };
 
-// logits: [n_vocab]. Draws with (params->seed, pos). 0, or -EDOM: no finite logit is left. Does not allocate.
-int sampler_draw(struct sampler *s, const float *logits, const struct sampling_params *params, struct sampler_ban ban,
-                 uint64_t pos, int32_t *ret_id);
+// The logarithms of the probabilities that the model gave, before anything that a request changes (vLLM's
+// raw_logprobs): ret[0] is `id`, then come the n_top most probable tokens, best first, `id` again if it is one of them.
+// Returns how many there are, 1 + n_top or as many as the vocabulary has. The row has a finite maximum.
+size_t sampler_logprobs(struct sampler *s, const float *logits, int32_t id, size_t n_top, struct token_prob *ret);
 
 #endif

@@ -59,10 +59,10 @@ void sequence_deinit(struct sequence *seq)
 }
 
 // A fresh detokenizer with the memory of the slot's last one.
-static void restart_detokenizer(struct sequence *seq)
+static void restart_detokenizer(struct sequence *seq, bool skip_special)
 {
     struct detokenizer old = seq->detok;
-    detokenizer_init_continued(&seq->detok, seq->env->tok, true);
+    detokenizer_init_continued(&seq->detok, seq->env->tok, skip_special);
     for (size_t i = 0; i < DETOKENIZER_STEPS_MAX; i++) {
         strbuf_reset(&old.steps[i].held);
         strbuf_reset(&old.steps[i].text);
@@ -71,24 +71,27 @@ static void restart_detokenizer(struct sequence *seq)
     }
 }
 
-void sequence_begin(struct sequence *seq, struct tokfs_completion *completion, uint64_t now_ns)
+void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns)
 {
+    struct tokfs_completion *completion = choice->completion;
     assert(seq->state == SEQUENCE_EMPTY && seq->n_pages == 0);
     assert(completion->n_prompt > 0 && completion->n_prompt <= completion->n_tokens_max);
     assert(completion->n_tokens_max <= seq->env->n_ctx);
     seq->state = SEQUENCE_PREFILL;
+    seq->choice = choice;
     seq->completion = completion;
     memcpy(seq->tokens, completion->prompt, completion->n_prompt * sizeof(*seq->tokens));
     seq->n_tokens = completion->n_prompt;
     seq->n_computed = 0;
-    restart_detokenizer(seq);
+    restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);
     seq->n_ready = 0;
     seq->owes_started = true;
     seq->owes_token = false;
+    seq->n_probs = 0;
     seq->started_ns = now_ns;
     seq->first_token_ns = seq->last_token_ns = 0;
-    completion->usage.prompt_tokens = completion->n_prompt;
+    choice->usage.prompt_tokens = completion->n_prompt;
 }
 
 // ---- pages --------------------------------------------------------------------------------------------------------
@@ -118,34 +121,42 @@ void sequence_give_pages(struct sequence *seq)
 
 static void end(struct sequence *seq, const char *reason)
 {
-    struct tokfs_completion *c = seq->completion;
+    struct choice *c = seq->choice;
     sequence_give_pages(seq);
     seq->state = SEQUENCE_ENDING;
     c->finish_reason = reason;
-    c->usage.queue_ns = seq->started_ns - c->accepted_ns;
+    c->usage.queue_ns = seq->started_ns - seq->completion->accepted_ns;
     if (seq->first_token_ns > 0) {
         c->usage.prefill_ns = seq->first_token_ns - seq->started_ns;
-        c->usage.ttft_ns = seq->first_token_ns - c->submitted_ns;
+        c->usage.ttft_ns = seq->first_token_ns - seq->completion->submitted_ns;
         c->usage.decode_ns = seq->last_token_ns - seq->first_token_ns;
     }
 }
 
 void sequence_fail(struct sequence *seq, const struct err *err)
 {
-    seq->completion->failure = *err;
+    if (seq->completion->failure.code == 0) {
+        seq->completion->failure = *err;
+    }
     end(seq, NULL);
+}
+
+static void fail_text(struct sequence *seq, int code)
+{
+    struct err err;
+    err_set(&err, code, "out of memory for the text of an answer");
+    sequence_fail(seq, &err);
 }
 
 // The rest of the text becomes certain: what the detokenizer holds, what might have become a stop string.
 static void end_text(struct sequence *seq, const char *reason)
 {
-    if (detokenizer_finish(&seq->detok, &seq->text) < 0) {
-        struct err err;
-        err_set(&err, -ENOMEM, "out of memory for the text of an answer");
-        sequence_fail(seq, &err);
-        return;
+    int rc = detokenizer_finish(&seq->detok, &seq->text);
+    if (rc < 0) {
+        fail_text(seq, rc);
+    } else {
+        end(seq, reason);
     }
-    end(seq, reason);
 }
 
 void sequence_cancel(struct sequence *seq)
@@ -170,14 +181,21 @@ bool sequence_advance(struct sequence *seq, uint32_t n_rows)
     return true;
 }
 
-static bool is_end_token(const struct sequence *seq, int32_t token_id)
+static bool has_id(const int32_t *ids, size_t n, int32_t id)
 {
-    for (size_t i = 0; i < seq->env->n_end_ids; i++) {
-        if (seq->env->end_ids[i] == token_id) {
-            return !seq->completion->sampling.ignore_eos;
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] == id) {
+            return true;
         }
     }
     return false;
+}
+
+static bool is_end_token(const struct sequence *seq, int32_t token_id)
+{
+    const struct sampling_params *params = &seq->completion->sampling;
+    return (!params->ignore_eos && has_id(seq->env->end_ids, seq->env->n_end_ids, token_id)) ||
+           has_id(params->stop_ids, params->n_stop_ids, token_id);
 }
 
 static bool wants_more(const struct sequence *seq, uint64_t n_sampled)
@@ -186,9 +204,23 @@ static bool wants_more(const struct sequence *seq, uint64_t n_sampled)
     return min > 0 && n_sampled < (uint64_t)min;
 }
 
-bool sequence_bans_end(const struct sequence *seq)
+struct sampler_input sequence_sampler_input(const struct sequence *seq, const float *logits)
 {
-    return !seq->completion->sampling.ignore_eos && wants_more(seq, seq->completion->usage.completion_tokens);
+    const struct sampling_params *params = &seq->completion->sampling;
+    struct sampler_input input = {
+        .logits = logits,
+        .params = params,
+        .seed = seq->choice->seed,
+        .pos = seq->n_tokens,
+        .tokens = seq->tokens,
+        .n_prompt = seq->completion->n_prompt,
+        .n_tokens = seq->n_tokens,
+    };
+    if (wants_more(seq, seq->choice->usage.completion_tokens)) {
+        input.bans[0] = (struct token_set){ seq->env->end_ids, params->ignore_eos ? 0 : seq->env->n_end_ids };
+        input.bans[1] = (struct token_set){ params->stop_ids, params->n_stop_ids };
+    }
+    return input;
 }
 
 // Decodes the token and decides how much of the text is ready. True: a stop string was found.
@@ -196,15 +228,16 @@ static bool append_text(struct sequence *seq, int32_t token_id, int *ret_rc)
 {
     const struct sampling_params *params = &seq->completion->sampling;
     *ret_rc = detokenizer_push(&seq->detok, token_id, &seq->text);
-    if (*ret_rc < 0 || wants_more(seq, seq->completion->usage.completion_tokens)) {
+    if (*ret_rc < 0 || wants_more(seq, seq->choice->usage.completion_tokens)) {
         seq->n_ready = seq->text.len; // out before stop strings count: none can begin in it
         return false;
     }
-    struct str text = strbuf_str(&seq->text);
-    ptrdiff_t at = stop_find(params->stop, params->n_stop, text);
+    struct str text = strbuf_str(&seq->text), stop = { 0 };
+    ptrdiff_t at = stop_find(params->stop, params->n_stop, text, &stop);
     if (at >= 0) {
-        seq->text.len = seq->n_ready = (size_t)at;
-        seq->text.ptr[at] = '\0';
+        size_t len = (size_t)at + (params->include_stop ? stop.len : 0);
+        seq->text.len = seq->n_ready = len;
+        seq->text.ptr[len] = '\0';
         return true;
     }
     seq->n_ready = text.len - stop_held_len(params->stop, params->n_stop, text);
@@ -221,18 +254,23 @@ void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
     seq->owes_token = true;
     seq->first_token_ns = seq->first_token_ns > 0 ? seq->first_token_ns : now_ns;
     seq->last_token_ns = now_ns;
-    c->usage.completion_tokens++;
+    seq->choice->usage.completion_tokens++;
+    int rc = 0;
     if (is_end_token(seq, token_id)) {
-        end_text(seq, "stop");
+        if (c->sampling.include_stop) {
+            rc = detokenizer_push(&seq->detok, token_id, &seq->text);
+        }
+        if (rc == 0) {
+            end_text(seq, "stop");
+            return;
+        }
+        fail_text(seq, rc);
         return;
     }
-    int rc;
     if (append_text(seq, token_id, &rc)) {
         end(seq, "stop");
     } else if (rc < 0) {
-        struct err err;
-        err_set(&err, rc, "out of memory for the text of an answer");
-        sequence_fail(seq, &err);
+        fail_text(seq, rc);
     } else if (seq->n_tokens == c->n_tokens_max) {
         end_text(seq, "length");
     }
@@ -257,7 +295,7 @@ static struct event_slot *add_event(struct sequence *seq, struct event_ring *rin
 {
     struct event_slot *slot = event_ring_add(ring);
     if (slot) {
-        slot->completion = seq->completion;
+        slot->choice = seq->choice;
         slot->kind = (uint8_t)kind;
         slot->token_id = -1;
         slot->text_len = 0;
@@ -280,9 +318,29 @@ static void take_text(struct sequence *seq, struct event_slot *slot, size_t n_mo
     seq->n_ready -= len < seq->n_ready ? len : seq->n_ready;
 }
 
+// How likely the token was comes before it: all of it or nothing, so that it is published together.
+static bool flush_probs(struct sequence *seq, struct event_ring *ring)
+{
+    size_t n_slots = (seq->n_probs + EVENT_PROBS_MAX - 1) / EVENT_PROBS_MAX;
+    if (event_ring_room(ring) < n_slots + 1) {
+        return false;
+    }
+    for (size_t i = 0; i < seq->n_probs; i += EVENT_PROBS_MAX) {
+        struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_PROBS);
+        size_t n = seq->n_probs - i < EVENT_PROBS_MAX ? seq->n_probs - i : EVENT_PROBS_MAX;
+        slot->text_len = (uint8_t)(n * sizeof(*seq->probs));
+        memcpy(slot->text, &seq->probs[i], slot->text_len);
+    }
+    seq->n_probs = 0;
+    return true;
+}
+
 // TOKEN events for the first n_ready bytes (at least one event for a new token).
 static bool flush_token(struct sequence *seq, struct event_ring *ring)
 {
+    if (seq->owes_token && !flush_probs(seq, ring)) {
+        return false;
+    }
     while (seq->owes_token || seq->n_ready > 0) {
         struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_TOKEN);
         if (!slot) {
@@ -297,7 +355,7 @@ static bool flush_token(struct sequence *seq, struct event_ring *ring)
 
 static bool flush_end(struct sequence *seq, struct event_ring *ring)
 {
-    bool is_failed = seq->completion->failure.code != 0;
+    bool is_failed = seq->choice->finish_reason == NULL;
     while (!is_failed && seq->text.len > EVENT_TEXT_MAX) {
         struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_TOKEN);
         if (!slot) {
@@ -312,7 +370,8 @@ static bool flush_end(struct sequence *seq, struct event_ring *ring)
     if (!is_failed) {
         take_text(seq, slot, seq->text.len);
     }
-    seq->completion = NULL; // the caller's once the ring is published
+    seq->completion = NULL; // the caller's once the ring is published, as is the choice
+    seq->choice = NULL;
     seq->state = SEQUENCE_EMPTY;
     return true;
 }

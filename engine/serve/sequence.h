@@ -25,11 +25,12 @@ struct sequence_env {
 struct sequence {
     const struct sequence_env *env;
     enum sequence_state state;
-    struct tokfs_completion *completion;
-    int32_t *tokens;     // [env->n_ctx] prompt, then sampled
-    uint32_t n_tokens;   // known
-    uint32_t n_computed; // of them, whose K and V are in pages
-    uint32_t *pages;     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
+    struct choice *choice;
+    struct tokfs_completion *completion; // the choice's
+    int32_t *tokens;                     // [env->n_ctx] prompt, then sampled
+    uint32_t n_tokens;                   // known
+    uint32_t n_computed;                 // of them, whose K and V are in pages
+    uint32_t *pages;                     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
     uint32_t n_pages;
 
     // Output. `text` is what was decoded and is not in the ring: the first n_ready bytes belong to the last token's
@@ -39,6 +40,8 @@ struct sequence {
     size_t n_ready;
     bool owes_started, owes_token; // events that the ring has not taken yet
     int32_t token_id;
+    struct token_prob probs[1 + TOP_LOGPROBS_MAX]; // of token_id, if asked for
+    size_t n_probs;
 
     uint64_t started_ns, first_token_ns, last_token_ns; // 0: not yet
 };
@@ -46,16 +49,17 @@ struct sequence {
 int sequence_init(struct sequence *seq, const struct sequence_env *env); // 0 or -ENOMEM
 void sequence_deinit(struct sequence *seq);                              // asserts that it is empty
 
-// Begins a completion in an empty slot.
-void sequence_begin(struct sequence *seq, struct tokfs_completion *completion, uint64_t now_ns);
+// Begins a choice in an empty slot.
+void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns);
 // Takes pages until it holds n_pages. The scheduler promised that they are there: asserted.
 void sequence_take_pages(struct sequence *seq, uint32_t n_pages);
 // Preemption: gives all pages back; what was computed is to be computed again.
 void sequence_give_pages(struct sequence *seq);
 // After a step: n_rows of its tokens were computed. True: the next token is to be sampled now.
 bool sequence_advance(struct sequence *seq, uint32_t n_rows);
-// Tokens that must not be sampled now: end tokens, while min_tokens asks for more.
-bool sequence_bans_end(const struct sequence *seq);
+// What the next token is drawn from: `logits` and all that the sequence knows. End tokens and the request's own stop
+// ids are banned while min_tokens asks for more.
+struct sampler_input sequence_sampler_input(const struct sequence *seq, const float *logits);
 // The sampled token: its text, stop strings, the end. -ENOMEM has ended the sequence as failed.
 void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns);
 // Ends it from outside: reason "cancel", or a failure (code != 0).
@@ -63,7 +67,7 @@ void sequence_cancel(struct sequence *seq);
 void sequence_fail(struct sequence *seq, const struct err *err);
 
 // Moves owed events into the ring. True: nothing is owed; an ending sequence has then put its last event, given up its
-// completion and is empty. False: the ring is full, call again.
+// choice and is empty. False: the ring is full, call again.
 bool sequence_flush(struct sequence *seq, struct event_ring *ring);
 bool sequence_is_blocked(const struct sequence *seq);
 

@@ -7,13 +7,14 @@
 
 #include <string.h>
 
-ptrdiff_t stop_find(const struct str *stops, size_t n_stops, struct str text)
+ptrdiff_t stop_find(const struct str *stops, size_t n_stops, struct str text, struct str *ret_stop)
 {
     ptrdiff_t first = -1;
     for (size_t i = 0; i < n_stops; i++) {
         ptrdiff_t at = stops[i].len > 0 ? str_find(text, stops[i]) : -1;
         if (at >= 0 && (first < 0 || at < first)) {
             first = at;
+            *ret_stop = stops[i];
         }
     }
     return first;

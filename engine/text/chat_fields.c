@@ -3,6 +3,8 @@
 // Pure functions on their arguments. Used by the request parser only.
 #include "engine/text/chat_fields.h"
 
+#include "engine/base/utf8.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -226,6 +228,7 @@ int field_apply(struct field_ctx *ctx, const struct field *field, const struct j
     case FIELD_IGNORE: break;
     case FIELD_REFUSE: return refuse_unless_neutral(ctx, field, value, path);
     case FIELD_TAKE_BOOL: *(bool *)(void *)place = value->boolean; break;
+    case FIELD_TAKE_BOOL_NOT: *(bool *)(void *)place = !value->boolean; break;
     case FIELD_TAKE_I64: return take_i64(ctx, field, value, path);
     case FIELD_TAKE_DOUBLE: *(double *)(void *)place = json_get_double(value); break;
     case FIELD_TAKE_STR: *(struct str *)(void *)place = value->text; break;
@@ -245,14 +248,29 @@ const struct field *field_find(const struct field *table, size_t n_fields, struc
     return NULL;
 }
 
-int fields_apply(struct field_ctx *ctx, const struct field *table, size_t n_fields, const struct json *object,
-                 const char *path, const char *unknown_msg)
+static const struct field *find_in_tables(const struct field_table *tables, size_t n_tables, struct str name,
+                                          void **ret_target)
+{
+    for (size_t i = 0; i < n_tables; i++) {
+        const struct field *field = field_find(tables[i].rows, tables[i].n_rows, name);
+
+        if (field != NULL) {
+            *ret_target = tables[i].target;
+            return field;
+        }
+    }
+    return NULL;
+}
+
+int fields_apply_tables(struct field_ctx *ctx, const struct field_table *tables, size_t n_tables,
+                        const struct json *object, const char *path, const char *unknown_msg)
 {
     const struct json *key = json_first(object);
 
     for (size_t i = 0; i < object->n_children; i++) {
+        struct field_ctx member_ctx = *ctx;
         const struct json *value = json_next(key);
-        const struct field *field = field_find(table, n_fields, key->text);
+        const struct field *field = find_in_tables(tables, n_tables, key->text, &member_ctx.target);
         char member_path[FIELD_PATH_MAX], name[48];
         int r;
 
@@ -261,11 +279,46 @@ int fields_apply(struct field_ctx *ctx, const struct field *table, size_t n_fiel
         if (field == NULL) {
             return err_set_param(ctx->err, -EINVAL, member_path, "%s: %s", unknown_msg, member_path);
         }
-        r = field_apply(ctx, field, value, member_path);
+        r = field_apply(&member_ctx, field, value, member_path);
         if (r < 0) {
             return r;
         }
         key = json_next(value);
     }
     return 0;
+}
+
+int fields_apply(struct field_ctx *ctx, const struct field *table, size_t n_fields, const struct json *object,
+                 const char *path, const char *unknown_msg)
+{
+    const struct field_table tables[] = { { table, n_fields, ctx->target } };
+
+    return fields_apply_tables(ctx, tables, 1, object, path, unknown_msg);
+}
+
+int field_check_utf8(struct str body, struct err *err)
+{
+    size_t valid = utf8_valid_len(body);
+
+    if (valid == body.len) {
+        return 0;
+    }
+    return err_set(err, -EINVAL, "Invalid body: byte %zu is not valid UTF-8.", valid);
+}
+
+int field_parse_object(struct arena *arena, struct str body, const struct json **ret, struct err *err)
+{
+    int r = field_check_utf8(body, err);
+
+    if (r == 0) {
+        r = json_parse(arena, body, ret, err);
+        if (r < 0) {
+            err_prefix(err, "We could not parse the JSON body of your request");
+        }
+    }
+    if (r == 0 && (*ret)->type != JSON_OBJECT) {
+        return err_set(err, -EINVAL, "Invalid body: expected a JSON object, but got a value of type %s instead.",
+                       json_type_name((*ret)->type));
+    }
+    return r;
 }

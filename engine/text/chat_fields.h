@@ -8,6 +8,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
 #include "engine/base/json.h"
+#include <stddef.h>
 
 enum field_types {
     T_BOOL = 1 << 0,
@@ -20,14 +21,15 @@ enum field_types {
 };
 
 enum field_action {
-    FIELD_IGNORE,      // checked, without effect on the answer
-    FIELD_REFUSE,      // would change the answer: only null and `neutral` pass, anything else is -EOPNOTSUPP
-    FIELD_TAKE_BOOL,   // bool at offset
-    FIELD_TAKE_I64,    // int64_t at offset
-    FIELD_TAKE_DOUBLE, // double at offset
-    FIELD_TAKE_STR,    // struct str at offset, borrowed from the JSON
-    FIELD_TAKE_JSON,   // const struct json * at offset
-    FIELD_TAKE,        // `take` does it
+    FIELD_IGNORE,        // checked, without effect on the answer
+    FIELD_REFUSE,        // would change the answer: only null and `neutral` pass, anything else is -EOPNOTSUPP
+    FIELD_TAKE_BOOL,     // bool at offset
+    FIELD_TAKE_BOOL_NOT, // likewise, its opposite
+    FIELD_TAKE_I64,      // int64_t at offset
+    FIELD_TAKE_DOUBLE,   // double at offset
+    FIELD_TAKE_STR,      // struct str at offset, borrowed from the JSON
+    FIELD_TAKE_JSON,     // const struct json * at offset
+    FIELD_TAKE,          // `take` does it
 };
 
 struct field_ctx {
@@ -44,7 +46,13 @@ struct field {
     size_t offset;       // FIELD_TAKE_BOOL ... FIELD_TAKE_JSON
     const char *neutral; // FIELD_REFUSE: the JSON text of the value that changes nothing
     int (*take)(struct field_ctx *ctx, const struct json *value, const char *path);
-    bool is_sampling; // may also be given where only sampling parameters may
+};
+
+// Fields of one struct.
+struct field_table {
+    const struct field *rows;
+    size_t n_rows;
+    void *target; // the struct that offsets refer to
 };
 
 #define FIELD_PATH_MAX 64 // of err.param
@@ -53,6 +61,9 @@ struct field {
 // handed to `unknown` when that is not NULL, else it is an error.
 int fields_apply(struct field_ctx *ctx, const struct field *table, size_t n_fields, const struct json *object,
                  const char *path, const char *unknown_msg);
+// The same with several tables, each with a target of its own; a name is looked up in their order.
+int fields_apply_tables(struct field_ctx *ctx, const struct field_table *tables, size_t n_tables,
+                        const struct json *object, const char *path, const char *unknown_msg);
 // One row, one value.
 int field_apply(struct field_ctx *ctx, const struct field *field, const struct json *value, const char *path);
 const struct field *field_find(const struct field *table, size_t n_fields, struct str name);
@@ -64,6 +75,9 @@ int field_missing(struct err *err, const char *path);
 // Text that fits err.msg: a value as the client wrote it, shortened.
 void field_quote(struct str text, char out[static 48]);
 void field_path(char out[static FIELD_PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// The body's bytes are UTF-8 and spell a JSON object; the words of OpenAI's API otherwise. -EINVAL, -ENOMEM.
+int field_parse_object(struct arena *arena, struct str body, const struct json **ret, struct err *err);
+int field_check_utf8(struct str body, struct err *err);
 bool json_equal(const struct json *a, const struct json *b); // same value: numbers by value, objects whatever the order
 
 #endif

@@ -10,26 +10,12 @@
 #include "engine/base/err.h"
 #include "engine/base/json.h"
 #include "engine/text/chat_template.h"
+#include "engine/text/sampling_params.h"
 #include "engine/text/tokenizer.h"
 
-#define STOP_STRINGS_MAX      16 // OpenAI allows 4; vLLM and llama-server more
-#define STOP_STRING_BYTES_MAX 256
-
-struct sampling_params {
-    double temperature; // >= 0; 0 = greedy
-    double top_p;       // (0, 1]
-    int64_t top_k;      // 0 or -1 = off
-    double min_p;       // [0, 1]
-    bool has_seed;      // otherwise the engine draws one
-    uint64_t seed;
-    int64_t max_tokens; // -1: as many as the context allows
-    int64_t min_tokens;
-    bool ignore_eos;
-    struct str stop[STOP_STRINGS_MAX]; // in the request's arena
-    size_t n_stop;
-};
-
-void sampling_params_default(struct sampling_params *params); // OpenAI's: temperature 1, top_p 1
+#define CHOICES_MAX          128 // n
+#define TOP_LOGPROBS_MAX     20
+#define CACHE_SALT_BYTES_MAX 1024
 
 struct chat_request {
     struct str model;                   // empty: the served one
@@ -41,6 +27,13 @@ struct chat_request {
     bool stream, include_usage;
     bool timings_per_token; // llama-server's extension: chunks tell when their token was sampled
     bool add_generation_prompt, continue_final_message;
+    bool add_special_tokens;  // the tokenizer adds its own (a beginning of text) to what the template wrote
+    struct str chat_template; // instead of the model's; empty: the model's
+    int64_t n;                // choices, 1 to CHOICES_MAX
+    bool logprobs;
+    int64_t top_logprobs;  // beside the sampled token's own, 0 to TOP_LOGPROBS_MAX
+    int64_t priority;      // lower comes earlier, as vLLM counts
+    struct str cache_salt; // only requests with the same one may share what was computed; empty: none
     struct sampling_params sampling;
 };
 
@@ -48,13 +41,6 @@ struct chat_request {
 // Sampling parameters that the body does not name are those of `defaults`; NULL: sampling_params_default.
 int chat_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
                        struct chat_request *ret, struct err *err);
-// The defaults that a model's authors chose: temperature, top_p, top_k and min_p of a generation_config.json, and
-// greedy where it says "do_sample": false. What it does not name keeps its value in *ret. -EINVAL names the field.
-int sampling_defaults_parse(struct arena *arena, struct str generation_json, struct sampling_params *ret,
-                            struct err *err);
-// The same for sampling parameters alone: a JSON object, or lines "name value". Writes a JSON object with the same
-// meaning to *out (for merging into requests): the form in which a session keeps them.
-int sampling_params_parse(struct arena *arena, struct str text, struct strbuf *out, struct err *err);
 // Tool schemas alone: a JSON array of tools (or one tool object). Validates.
 int chat_tools_parse(struct arena *arena, struct str text, const struct json **ret, struct err *err);
 

@@ -90,14 +90,34 @@ TOKFS_API void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct 
 TOKFS_API int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                                 struct tokfs_completion **ret, struct tokfs_error *err);
 
+struct tokfs_logit_bias {
+    int32_t id;
+    float bias; // -100 to 100, or -INFINITY: never
+};
+
+// The parameters of docs/tokfs.5, with their names there.
 struct tokfs_sampling {
-    double temperature; // 0: greedy
-    double top_p;       // 1: off
-    int64_t top_k;      // 0: off
-    double min_p;       // 0: off
+    double temperature;                         // 0: greedy
+    double top_p;                               // 1: off
+    int64_t top_k;                              // 0: off
+    double min_p;                               // 0: off
+    double typical_p;                           // 0 or 1: off
+    double repetition_penalty;                  // 0 or 1: off
+    double frequency_penalty, presence_penalty; // 0: off
+    const struct tokfs_logit_bias *logit_bias;  // [n_logit_bias], copied; at most 1024
+    size_t n_logit_bias;
+    const int32_t *stop_token_ids; // [n_stop_token_ids], copied; at most 128
+    size_t n_stop_token_ids;
+    const char *const *stop; // [n_stop] UTF-8 texts, copied; at most 16 of 256 bytes
+    size_t n_stop;
     uint64_t seed;
     int64_t max_tokens; // -1: up to the context
-    bool ignore_eos;
+    int64_t min_tokens;
+    bool ignore_eos, include_stop_str_in_output;
+    bool show_special_tokens; // in the text
+    unsigned n;               // choices; 0: 1
+    bool logprobs;
+    unsigned top_logprobs; // 0 to 20
 };
 // Token ids in, token ids out; checked and answered as above. `sampling` NULL: greedy up to the context.
 TOKFS_API int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *ids, size_t n_ids,
@@ -114,14 +134,17 @@ TOKFS_API void tokfs_completion_free(struct tokfs_completion *completion);
 
 // The events of one completion come in this order, and exactly one of the last two comes, once, as the last:
 //     ACCEPTED, STARTED, TOKEN ..., FINISHED
+// A completion of n choices runs them side by side: TOKEN events carry the index of their choice, and each choice ends
+// with CHOICE_FINISHED except the one that ends last, which ends with FINISHED.
 // FAILED may stand in the place of ACCEPTED (refused) or of anything after it (the engine could not go on); FINISHED
 // with reason "cancel" may come any time after ACCEPTED.
 enum tokfs_event_kind {
     TOKFS_EVENT_ACCEPTED, // valid and queued; prompt_tokens, stream and include_usage are known
     TOKFS_EVENT_STARTED,  // its prefill begins
     TOKFS_EVENT_TOKEN,    // one token was sampled; text may be empty while a character or a stop string is undecided
-    TOKFS_EVENT_FINISHED, // the answer is complete: finish_reason, usage; text holds what was still held back
-    TOKFS_EVENT_FAILED,   // no (more) answer: error
+    TOKFS_EVENT_CHOICE_FINISHED, // as FINISHED for choice `index`, while others go on; no usage
+    TOKFS_EVENT_FINISHED,        // the answer is complete: finish_reason, usage; text holds what was still held back
+    TOKFS_EVENT_FAILED,          // no (more) answer: error
 };
 
 struct tokfs_usage {
@@ -133,19 +156,39 @@ struct tokfs_usage {
     uint64_t decode_ns;  // first token until the last
 };
 
+// How probable the model found a token: the logarithm of its probability before temperature, biases, penalties and
+// filters. A token that the model gave no chance at all has -9999.
+struct tokfs_logprob {
+    int32_t id;
+    float logprob;
+    const char *bytes; // what the token stands for, not always whole characters; valid while the engine is open
+    size_t n_bytes;
+};
+
 struct tokfs_event {
     enum tokfs_event_kind kind;
     struct tokfs_completion *completion;
     void *user;
     bool stream, include_usage, timings_per_token; // ACCEPTED: what a chat body asks for (false for token ids)
+    bool logprobs;                                 // ACCEPTED: asked for
+    unsigned n, top_logprobs;                      // ACCEPTED: choices; most probable tokens beside each sampled one
+    unsigned index;                                // TOKEN, CHOICE_FINISHED, FINISHED: of the choice, from 0
     int32_t token_id;                              // TOKEN: -1 when the text is a further piece of the token before it
-    const char *text; // TOKEN, FINISHED: UTF-8, whole characters; valid until the next tokfs_poll
+    const char *text; // TOKEN, (CHOICE_)FINISHED: UTF-8, whole characters; valid until the next tokfs_poll
     size_t text_len;
-    uint64_t sampled_ns;             // TOKEN: CLOCK_MONOTONIC when it was sampled
-    const char *finish_reason;       // FINISHED: "stop", "length", "cancel"
-    struct tokfs_usage usage;        // FINISHED: complete; ACCEPTED: prompt_tokens
+    uint64_t sampled_ns; // TOKEN: CLOCK_MONOTONIC when it was sampled
+    // TOKEN with an id, if asked for: [0] is the token itself, then come the most probable, best first (the token again
+    // if it is one of them). One such event per sampled token, whatever its text. Valid until the next tokfs_poll.
+    const struct tokfs_logprob *probs; // [n_probs]
+    size_t n_probs;
+    const char *finish_reason;       // FINISHED, CHOICE_FINISHED: "stop", "length", "cancel"
+    struct tokfs_usage usage;        // FINISHED: complete, of all choices together; ACCEPTED: prompt_tokens
     const struct tokfs_error *error; // FAILED: valid until the next tokfs_poll
 };
+
+// The bytes that a token stands for; *ret_len 0 for an id that does not exist. Valid while the engine is open; any
+// thread.
+TOKFS_API const char *tokfs_token_bytes(const struct tokfs_engine *engine, int32_t id, size_t *ret_len);
 
 TOKFS_API int tokfs_engine_fd(const struct tokfs_engine *engine); // poll for POLLIN; belongs to the engine
 // Takes the next event: 1, or 0 when there is none (the descriptor is then quiet until there is one). As long as events

@@ -14,6 +14,7 @@
 
 #define ANSWER_TOKENS_MAX 2048
 #define ANSWER_TEXT_MAX   65536
+#define ANSWER_PROBS_MAX  21
 
 static char engine_test_dir[] = "/tmp/tokfs-test-XXXXXX";
 
@@ -46,10 +47,16 @@ static inline const char *engine_test_model(const char *tool)
     return model;
 }
 
-// What one completion said, in order; asserts the order that engine.h promises.
+// What one completion said, in order; asserts the order that engine.h promises. Of several choices `more` has those
+// after the first, which a test sets before it submits.
 struct answer {
+    struct answer *more; // [n - 1], NULL: one choice
+    unsigned n;
+    struct tokfs_logprob (*probs)[ANSWER_PROBS_MAX]; // [ANSWER_TOKENS_MAX]; NULL: not wanted
+    size_t n_probs;                                  // of each token
     struct tokfs_completion *completion;
     bool is_accepted, is_started, is_finished, is_failed;
+    bool is_over; // the completion is
     bool stream, include_usage;
     int32_t ids[ANSWER_TOKENS_MAX];
     size_t n_ids;
@@ -70,13 +77,37 @@ static inline void answer_add_text(struct answer *a, const struct tokfs_event *e
     a->text[a->text_len] = '\0';
 }
 
+static inline void answer_take_probs(struct answer *a, const struct tokfs_event *event)
+{
+    assert(event->n_probs <= ANSWER_PROBS_MAX && (a->n_ids == 0 || event->n_probs == a->n_probs));
+    assert(event->n_probs == 0 || event->probs[0].id == event->token_id);
+    a->n_probs = event->n_probs;
+    if (a->probs) {
+        memcpy(a->probs[a->n_ids], event->probs, event->n_probs * sizeof(*event->probs));
+    }
+}
+
 static inline void answer_take(struct answer *a, const struct tokfs_event *event)
 {
-    assert(event->completion == a->completion && !a->is_finished && !a->is_failed);
+    assert(event->completion == a->completion);
+    if (event->index > 0) { // of another choice; the last event is the first's too
+        assert(event->index < a->n && a->more && a->is_started);
+        if (event->kind == TOKFS_EVENT_FINISHED) {
+            a->usage = event->usage;
+            a->is_over = true;
+        }
+        struct answer *other = &a->more[event->index - 1];
+        other->completion = a->completion;
+        other->is_accepted = other->is_started = true;
+        a = other;
+    }
+    assert(!a->is_finished && !a->is_failed);
     switch (event->kind) {
     case TOKFS_EVENT_ACCEPTED:
         assert(!a->is_accepted && !a->is_started && event->usage.prompt_tokens > 0);
         a->is_accepted = true;
+        a->n = event->n;
+        assert(a->n == 1 || a->more);
         a->stream = event->stream;
         a->include_usage = event->include_usage;
         return;
@@ -88,19 +119,22 @@ static inline void answer_take(struct answer *a, const struct tokfs_event *event
         assert(a->is_started);
         if (event->token_id >= 0) {
             assert(a->n_ids < ANSWER_TOKENS_MAX && event->sampled_ns > 0);
+            answer_take_probs(a, event);
             a->ids[a->n_ids++] = event->token_id;
         } else {
             assert(a->n_ids > 0 && event->text_len > 0);
         }
         answer_add_text(a, event);
         return;
+    case TOKFS_EVENT_CHOICE_FINISHED:
     case TOKFS_EVENT_FINISHED:
         assert(a->is_accepted && strlen(event->finish_reason) < sizeof(a->reason));
         answer_add_text(a, event);
         strcpy(a->reason, event->finish_reason);
-        a->usage = event->usage;
         a->is_finished = true;
-        assert(a->usage.completion_tokens == a->n_ids);
+        a->is_over = a->is_over || event->kind == TOKFS_EVENT_FINISHED;
+        a->usage = event->kind == TOKFS_EVENT_FINISHED ? event->usage : a->usage;
+        assert(a->n != 1 || a->usage.completion_tokens == a->n_ids);
         return;
     case TOKFS_EVENT_FAILED:
         assert(event->error->code < 0 && event->error->msg[0]);
@@ -113,7 +147,7 @@ static inline void answer_take(struct answer *a, const struct tokfs_event *event
 
 static inline bool answer_is_over(const struct answer *a)
 {
-    return a->is_finished || a->is_failed;
+    return a->is_over || a->is_failed;
 }
 
 // Waits for one event (10 s at most) and gives it to the answer that it belongs to: `user` is a struct answer.

@@ -3,6 +3,7 @@
 #include "tests/serve/engine_test.h"
 
 #include <errno.h>
+#include <math.h>
 #include <time.h>
 
 static const char *model_dir;
@@ -16,6 +17,9 @@ struct request {
     struct tokfs_sampling sampling;
 };
 
+static const struct tokfs_logit_bias BIASES[] = { { 17, 6 }, { 400, -INFINITY } };
+static const int32_t STOP_IDS[] = { 1, 2, 3 };
+
 static struct request request(uint32_t i)
 {
     struct request r = { .n_prompt = 1 + (i * 37) % 61 };
@@ -28,8 +32,19 @@ static struct request request(uint32_t i)
         .top_p = i % 4 == 1 ? 0.9 : 1,
         .top_k = i % 5 == 2 ? 20 : 0,
         .min_p = i % 7 == 3 ? 0.01 : 0,
+        .typical_p = i % 8 == 5 ? 0.7 : 0,
+        .repetition_penalty = i % 5 == 3 ? 1.3 : 0,
+        .frequency_penalty = i % 6 == 1 ? 0.7 : 0,
+        .presence_penalty = i % 6 == 4 ? -0.4 : 0,
+        .logit_bias = BIASES,
+        .n_logit_bias = i % 9 == 2 ? 2 : 0,
+        .stop_token_ids = STOP_IDS,
+        .n_stop_token_ids = i % 11 == 7 ? 3 : 0,
+        .min_tokens = i % 11 == 7 ? 9 : 0,
+        .logprobs = i % 4 == 3,
+        .top_logprobs = i % 8 == 3 ? 20 : 0,
         .seed = i,
-        .max_tokens = 1 + (i * 67) % 230,
+        .max_tokens = 1 + (i * 67) % 230 + (i % 11 == 7 ? 9 : 0),
         .ignore_eos = i % 2 == 0,
     };
     return r;

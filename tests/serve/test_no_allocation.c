@@ -51,7 +51,7 @@ void __wrap_free(void *ptr)
 
 static const char *model_dir;
 
-#define N_SEQUENCES 8
+#define N_SEQUENCES 10
 
 static void submit_all(struct tokfs_engine *engine, struct answer *answers)
 {
@@ -64,9 +64,12 @@ static void submit_all(struct tokfs_engine *engine, struct answer *answers)
         "\"temperature\":0.7,\"top_p\":0.95,\"top_k\":200,\"min_p\":0.001",
         "\"temperature\":1,\"stop\":[\"a stop that never comes\",\"\\n\\n\\n\\n\"]",
         "\"temperature\":0,\"min_tokens\":700",
+        "\"temperature\":1,\"repetition_penalty\":1.1,\"frequency_penalty\":0.3,\"presence_penalty\":0.2,"
+        "\"logit_bias\":{\"5\":-3,\"7\":2},\"stop_token_ids\":[3],\"min_tokens\":690",
+        "\"temperature\":1.2,\"typical_p\":0.8,\"repeat_penalty\":1.1,\"skip_special_tokens\":false",
     };
     for (int i = 0; i < N_SEQUENCES; i++) {
-        char body[512];
+        char body[640];
         struct tokfs_error error;
         int len = snprintf(body, sizeof(body),
                            "{\"messages\":[{\"role\":\"user\",\"content\":\"Go\"}],\"max_tokens\":700,%s%s}",

@@ -9,11 +9,13 @@ static const struct str STOPS[] = { { "\n\n", 2 }, { "END", 3 }, { "Ende\xC3\xA4
 static void test_stop_find_gives_the_earliest(void **state)
 {
     (void)state;
-    assert_int_equal(stop_find(STOPS, 3, STR("a END \n\n")), 2);
-    assert_int_equal(stop_find(STOPS, 3, STR("\n\nEND")), 0);
-    assert_int_equal(stop_find(STOPS, 3, STR("EN D\n \n")), -1);
-    assert_int_equal(stop_find(STOPS, 0, STR("END")), -1);
-    assert_int_equal(stop_find(STOPS, 3, STR("")), -1);
+    struct str found = { 0 };
+    assert_int_equal(stop_find(STOPS, 3, STR("a END \n\n"), &found), 2);
+    assert_true(str_eq(found, STR("END")));
+    assert_int_equal(stop_find(STOPS, 3, STR("\n\nEND"), &found), 0);
+    assert_int_equal(stop_find(STOPS, 3, STR("EN D\n \n"), &found), -1);
+    assert_int_equal(stop_find(STOPS, 0, STR("END"), &found), -1);
+    assert_int_equal(stop_find(STOPS, 3, STR(""), &found), -1);
 }
 
 static void test_stop_held_is_the_longest_beginning(void **state)
@@ -41,7 +43,8 @@ static void test_stop_every_split_emits_the_same(void **state)
         for (size_t end = step < text.len ? step : text.len; begin < text.len; end += step) {
             end = end < text.len ? end : text.len;
             struct str pending = { text.ptr + begin, end - begin };
-            ptrdiff_t at = stop_find(STOPS, 3, pending);
+            struct str found;
+            ptrdiff_t at = stop_find(STOPS, 3, pending, &found);
             size_t n_ready = at >= 0 ? (size_t)at : pending.len - stop_held_len(STOPS, 3, pending);
             memcpy(out + n_out, pending.ptr, n_ready);
             n_out += n_ready;

@@ -112,7 +112,8 @@ static int take_event(struct engine_run *run, const struct tokfs_event *event, s
         break;
     case TOKFS_EVENT_FAILED: return take_error(err, event->error);
     case TOKFS_EVENT_ACCEPTED:
-    case TOKFS_EVENT_STARTED: break;
+    case TOKFS_EVENT_STARTED:
+    case TOKFS_EVENT_CHOICE_FINISHED: break;
     }
     return 0;
 }

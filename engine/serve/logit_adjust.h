@@ -1,0 +1,40 @@
+// What a request adds to and takes from a row of logits before it is drawn from: tokens that must not come now, biases,
+// penalties on what was said. In the order of vLLM's sampler.
+//
+// Counts are made from the timeline at each draw, so there is no state to keep, to bound, or to restore when a sequence
+// is computed again: a walk over the known tokens is short beside the forward pass that computed them.
+#ifndef TOKFS_SERVE_LOGIT_ADJUST_H
+#define TOKFS_SERVE_LOGIT_ADJUST_H
+
+#include "engine/text/sampling_params.h"
+
+struct token_set {
+    const int32_t *ids; // ids outside of the vocabulary mean nothing
+    size_t n;
+};
+
+#define BANS_MAX 2
+
+// One draw: all that it depends on.
+struct sampler_input {
+    const float *logits;                  // [n_vocab]
+    const struct sampling_params *params; // all but the seed
+    uint64_t seed, pos;
+    struct token_set bans[BANS_MAX]; // tokens that must not be drawn now (end tokens before min_tokens)
+    const int32_t *tokens;           // [n_tokens] the timeline: prompt, then sampled; each below n_vocab
+    uint32_t n_prompt, n_tokens;
+};
+
+// Owner: the engine thread. Scratch for one row at a time.
+struct logit_adjust {
+    size_t n_vocab;
+    float *row;     // [n_vocab]
+    uint32_t *seen; // [n_vocab] all 0 between calls
+};
+
+int logit_adjust_init(struct logit_adjust *adjust, size_t n_vocab); // 0 or -ENOMEM
+void logit_adjust_deinit(struct logit_adjust *adjust);
+// The row to draw from: the logits themselves when nothing changes them, else a copy in `adjust`. Does not allocate.
+const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sampler_input *input);
+
+#endif
