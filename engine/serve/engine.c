@@ -37,16 +37,23 @@ static char *name_of(const struct tokfs_engine_options *options)
 }
 
 // config.json says what the directory is: what is wrong with it is told before anything about the other files.
-static int check_config(const struct tokfs_engine_options *options, struct err *err)
+static int check_config(const struct tokfs_engine_options *options, uint32_t *ret_n_vocab, struct err *err)
 {
     struct model_config config;
     int rc = model_config_read(options->model, &config, err);
+    *ret_n_vocab = rc < 0 ? 0 : config.n_vocab;
     return rc < 0 ? rc : sizes_check_options(options, config.n_ctx_max, host_memory_available(), err);
 }
 
-static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+// A tokenizer may have fewer ids than the model (embeddings are padded), but not more: it is another model's.
+static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *options, uint32_t n_vocab,
+                     struct err *err)
 {
     int rc = tokenizer_open(options->model, &e->tok, err);
+    if (rc == 0 && tokenizer_n_vocab(e->tok) > n_vocab) {
+        return err_set(err, -EINVAL, "%s: tokenizer.json has ids up to %zu, config.json a vocab_size of %u",
+                       options->model, tokenizer_n_vocab(e->tok) - 1, n_vocab);
+    }
     return rc < 0 ? rc : chat_format_load(options->model, &e->format, err);
 }
 
@@ -169,8 +176,9 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
         return err_set(err, e->event_fd < 0 ? -errno : -ENOMEM, "no descriptor or memory for the engine's events");
     }
     int rc = sizes_from_options(options, &e->sizes, err);
-    rc = rc == 0 ? check_config(options, err) : rc;
-    rc = rc == 0 ? open_text(e, options, err) : rc;
+    uint32_t n_vocab = 0;
+    rc = rc == 0 ? check_config(options, &n_vocab, err) : rc;
+    rc = rc == 0 ? open_text(e, options, n_vocab, err) : rc;
     rc = rc == 0 ? open_model(e, options, err) : rc;
     if (rc < 0) {
         return rc;

@@ -112,6 +112,20 @@ def test_a_pipe_in_place_of_a_file_is_refused():
             refused(path + "/m", [path, name, "not a regular file"], model=path, status=1)
 
 
+def test_the_tokenizer_of_a_larger_model_is_refused():
+    if "fake" in BIN:
+        return
+    with tempfile.TemporaryDirectory() as path:
+        os.mkdir(path + "/m")
+        demo_copy(path)
+        with open(path + "/config.json") as file:
+            config = json.load(file)
+        config["vocab_size"] = 1000
+        with open(path + "/config.json", "w") as file:
+            json.dump(config, file)
+        refused(path + "/m", [path, "tokenizer.json", "1023", "vocab_size of 1000"], model=path, status=1)
+
+
 def demo_copy(path):
     for name in os.listdir(DEMO):
         shutil.copy(os.path.join(DEMO, name), path)
