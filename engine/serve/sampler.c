@@ -28,6 +28,11 @@
 // For top_p over a whole row: buckets of equal ratio, down to e^-32 of the most probable token.
 #define DEPTH_STEPS 32
 #define N_BUCKETS   1024
+#define N_SUMS      4 // per bucket: neighbours of a flat row fall into one bucket, and would wait for each other's sum
+
+// Many candidates are thinned out by slices of their range before they are looked at singly.
+#define N_SLICES     256
+#define SLICED_N_MIN 512
 
 typedef float lanes __attribute__((vector_size(64)));
 typedef int32_t lanes_i32 __attribute__((vector_size(64)));
@@ -43,6 +48,8 @@ struct sampler_isa {
     float (*block_max)(const float *x);
     double (*block_exp)(const float *x, float max, float scale, float *w);
     void (*block_buckets)(const float *x, float max, float scale, int32_t *bucket);
+    bool (*block_has)(const int32_t *bucket, int32_t wanted);
+    double (*block_keep)(const float *x, float cut, int32_t last_tie, float *w);
 };
 
 #if defined(__x86_64__)
@@ -61,10 +68,10 @@ struct sampler_isa {
 // The best first.
 static const struct sampler_isa isas[] = {
 #if defined(__x86_64__)
-    { "avx512", block_max_avx512, block_exp_avx512, block_buckets_avx512 },
-    { "avx2", block_max_avx2, block_exp_avx2, block_buckets_avx2 },
+    { "avx512", block_max_avx512, block_exp_avx512, block_buckets_avx512, block_has_avx512, block_keep_avx512 },
+    { "avx2", block_max_avx2, block_exp_avx2, block_buckets_avx2, block_has_avx2, block_keep_avx2 },
 #endif
-    { "base", block_max_base, block_exp_base, block_buckets_base },
+    { "base", block_max_base, block_exp_base, block_buckets_base, block_has_base, block_keep_base },
 };
 #define N_ISAS (sizeof(isas) / sizeof(*isas))
 
@@ -107,7 +114,7 @@ int sampler_init(struct sampler *s, size_t n_vocab)
     s->block_max = calloc(s->n_blocks, sizeof(float));
     s->tail = calloc(BLOCK, sizeof(float));
     s->block_sum = calloc(s->n_blocks, sizeof(double));
-    s->bucket_mass = calloc(N_BUCKETS, sizeof(double));
+    s->bucket_mass = calloc(N_BUCKETS * N_SUMS, sizeof(double));
     s->candidates = calloc(n_vocab, sizeof(*s->candidates));
     int rc = logit_adjust_init(&s->adjust, n_vocab);
     if (rc < 0 || !s->weights || !s->block_max || !s->tail || !s->block_sum || !s->bucket_mass || !s->candidates) {
@@ -262,9 +269,8 @@ static size_t gather_candidates(struct sampler *s, const struct row *row, float 
         }
         size_t left = s->n_vocab - b * BLOCK;
         for (size_t i = 0; i < BLOCK && i < left; i++) {
-            if (x[i] >= bound) {
-                s->candidates[n++] = (struct sampler_candidate){ x[i], (int32_t)(b * BLOCK + i), w[i] };
-            }
+            s->candidates[n] = (struct sampler_candidate){ x[i], (int32_t)(b * BLOCK + i), w[i] };
+            n += x[i] >= bound; // no branch: in a flat row nobody could predict it
         }
     }
     return n;
@@ -302,6 +308,54 @@ static size_t select_mass(struct sampler_candidate *c, size_t n, double target)
     return n_kept;
 }
 
+static size_t slice_of(struct sampler_candidate c, float high, float scale)
+{
+    return (size_t)fminf((high - c.logit) * scale, N_SLICES - 1);
+}
+
+// The slice in which the mass is reached; *target becomes what is left of it there.
+static size_t find_slice(const double *mass, size_t n, double *target)
+{
+    double before = 0;
+    size_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (mass[i] > 0) {
+            before += found == i ? 0 : mass[found];
+            found = i;
+            if (before + mass[i] >= *target) {
+                break;
+            }
+        }
+    }
+    *target -= before;
+    return found;
+}
+
+// Keeps only the candidates among which the mass is reached, one slice of the range of their logits; returns how many.
+static size_t thin_out(struct sampler *s, size_t n, double *target)
+{
+    struct sampler_candidate *c = s->candidates;
+    float low = INFINITY, high = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        low = c[i].logit < low && c[i].logit > -INFINITY ? c[i].logit : low;
+        high = c[i].logit > high ? c[i].logit : high;
+    }
+    float scale = (float)N_SLICES / (high - low);
+    if (!(high > low) || !isfinite(scale)) {
+        return n;
+    }
+    memset(s->bucket_mass, 0, N_SLICES * sizeof(*s->bucket_mass));
+    for (size_t i = 0; i < n; i++) {
+        s->bucket_mass[slice_of(c[i], high, scale)] += (double)c[i].weight;
+    }
+    size_t slice = find_slice(s->bucket_mass, N_SLICES, target), n_left = 0;
+    for (size_t i = 0; i < n; i++) {
+        c[n_left] = c[i];
+        n_left += slice_of(c[i], high, scale) == slice;
+    }
+    return n_left;
+}
+
 static struct sampler_candidate last_of(const struct sampler_candidate *c, size_t n)
 {
     struct sampler_candidate last = c[0];
@@ -311,11 +365,22 @@ static struct sampler_candidate last_of(const struct sampler_candidate *c, size_
     return last;
 }
 
+// The last of the fewest candidates of highest rank whose mass reaches `target`.
+static struct sampler_candidate cut_by_mass(struct sampler *s, size_t n, double target)
+{
+    for (size_t n_before = n + 1; n >= SLICED_N_MIN && n < n_before;) {
+        n_before = n;
+        n = thin_out(s, n, &target);
+    }
+    size_t n_kept = select_mass(s->candidates, n, target);
+    return last_of(s->candidates, n_kept > 0 ? n_kept : 1);
+}
+
 // Weights of the whole row into s->weights, their mass per bucket; returns the mass of all.
 static double fill_histogram(struct sampler *s, const struct row *row)
 {
     double total = 0;
-    memset(s->bucket_mass, 0, N_BUCKETS * sizeof(*s->bucket_mass));
+    memset(s->bucket_mass, 0, N_BUCKETS * N_SUMS * sizeof(*s->bucket_mass));
     for (size_t b = 0; b < s->n_blocks; b++) {
         int32_t bucket[BLOCK];
         const float *x = block_logits(s, row->logits, b);
@@ -323,7 +388,12 @@ static double fill_histogram(struct sampler *s, const struct row *row)
         total += s->isa->block_exp(x, row->max, row->scale, w);
         s->isa->block_buckets(x, row->max, row->scale, bucket);
         for (int i = 0; i < BLOCK; i++) {
-            s->bucket_mass[bucket[i]] += (double)w[i];
+            s->bucket_mass[i % N_SUMS * N_BUCKETS + bucket[i]] += (double)w[i];
+        }
+    }
+    for (int i = 0; i < N_BUCKETS; i++) {
+        for (int sum = 1; sum < N_SUMS; sum++) {
+            s->bucket_mass[i] += s->bucket_mass[sum * N_BUCKETS + i];
         }
     }
     return total;
@@ -336,12 +406,14 @@ static size_t gather_bucket(struct sampler *s, const struct row *row, int32_t wa
         int32_t bucket[BLOCK];
         const float *x = block_logits(s, row->logits, b);
         s->isa->block_buckets(x, row->max, row->scale, bucket);
+        if (!s->isa->block_has(bucket, wanted)) {
+            continue;
+        }
         size_t left = s->n_vocab - b * BLOCK;
         for (size_t i = 0; i < BLOCK && i < left; i++) {
-            if (bucket[i] == wanted) {
-                int32_t id = (int32_t)(b * BLOCK + i);
-                s->candidates[n++] = (struct sampler_candidate){ x[i], id, s->weights[id] };
-            }
+            int32_t id = (int32_t)(b * BLOCK + i);
+            s->candidates[n] = (struct sampler_candidate){ x[i], id, s->weights[id] };
+            n += bucket[i] == wanted;
         }
     }
     return n;
@@ -351,19 +423,8 @@ static size_t gather_bucket(struct sampler *s, const struct row *row, int32_t wa
 static struct sampler_candidate cut_row_by_mass(struct sampler *s, const struct row *row)
 {
     double target = row->params->top_p * fill_histogram(s, row);
-    double before = 0;
-    int32_t found = 0;
-    for (int32_t i = 0; i < N_BUCKETS; i++) {
-        if (s->bucket_mass[i] > 0) {
-            before += found == i ? 0 : s->bucket_mass[found];
-            found = i;
-            if (before + s->bucket_mass[i] >= target) {
-                break;
-            }
-        }
-    }
-    size_t n = gather_bucket(s, row, found);
-    return last_of(s->candidates, select_mass(s->candidates, n, target - before));
+    size_t bucket = find_slice(s->bucket_mass, N_BUCKETS, &target);
+    return cut_by_mass(s, gather_bucket(s, row, (int32_t)bucket), target);
 }
 
 // The lowest-ranking token that stays. top_k 0 and top_p >= 1 are off.
@@ -387,7 +448,7 @@ static struct sampler_candidate find_cut(struct sampler *s, const struct row *ro
         n = k;
     }
     if (params->top_p < 1) {
-        n = select_mass(s->candidates, n, params->top_p * mass_of(s->candidates, n));
+        return cut_by_mass(s, n, params->top_p * mass_of(s->candidates, n));
     }
     return last_of(s->candidates, n);
 }
@@ -406,14 +467,7 @@ static double weigh_block(struct sampler *s, const struct row *row, struct sampl
     if (cut.logit == -INFINITY) {
         return mass;
     }
-    int32_t first_id = (int32_t)(block * BLOCK);
-    mass = 0;
-    for (int32_t i = 0; i < BLOCK; i++) {
-        bool keep = x[i] > cut.logit || (x[i] == cut.logit && first_id + i <= cut.id);
-        w[i] = keep ? w[i] : 0.0f;
-        mass += (double)w[i];
-    }
-    return mass;
+    return s->isa->block_keep(x, cut.logit, cut.id - (int32_t)(block * BLOCK), w);
 }
 
 static int32_t draw_from_block(const struct sampler *s, size_t block, double below, double target)
@@ -460,40 +514,44 @@ static double mean_depth(const struct sampler *s, const struct row *row, double 
 
 // With p = exp(-depth) / total, surprise is depth + log(total) and the entropy is the mean of that; so a token is as
 // typical as its depth is near the mean depth. Candidates rank by that instead of their logit.
-static size_t gather_by_typicality(struct sampler *s, const struct row *row, double mean)
+static struct sampler_candidate by_typicality(const struct row *row, float logit, size_t id, float weight, double mean)
+{
+    double depth = (double)(row->max - logit) * (double)row->scale;
+    return (struct sampler_candidate){ (float)-fabs(depth - mean), (int32_t)id, weight };
+}
+
+static struct sampler_candidate find_typical_cut(struct sampler *s, const struct row *row, double mean, double target)
 {
     size_t n = 0;
     for (size_t b = 0; b < s->n_blocks; b++) {
         const float *x = block_logits(s, row->logits, b), *w = &s->weights[b * BLOCK];
         for (size_t i = 0; i < BLOCK && s->block_sum[b] > 0; i++) {
             if (w[i] > 0) {
-                double depth = (double)(row->max - x[i]) * (double)row->scale;
-                s->candidates[n++] =
-                    (struct sampler_candidate){ (float)-fabs(depth - mean), (int32_t)(b * BLOCK + i), w[i] };
+                s->candidates[n++] = by_typicality(row, x[i], b * BLOCK + i, w[i], mean);
             }
         }
     }
-    return n;
+    return cut_by_mass(s, n, target);
 }
 
 static double keep_typical(struct sampler *s, const struct row *row, double total)
 {
-    size_t n = gather_by_typicality(s, row, mean_depth(s, row, total));
-    size_t n_kept = select_mass(s->candidates, n, row->params->typical_p * total);
-    for (size_t i = n_kept; i < n; i++) {
-        s->weights[s->candidates[i].id] = 0;
-    }
-    total = 0;
+    double mean = mean_depth(s, row, total), kept = 0;
+    struct sampler_candidate cut = find_typical_cut(s, row, mean, row->params->typical_p * total);
     for (size_t b = 0; b < s->n_blocks; b++) {
-        const float *w = &s->weights[b * BLOCK];
+        const float *x = block_logits(s, row->logits, b);
+        float *w = &s->weights[b * BLOCK];
         double sum = 0;
         for (size_t i = 0; i < BLOCK && s->block_sum[b] > 0; i++) {
+            if (w[i] > 0 && ranks_before(cut, by_typicality(row, x[i], b * BLOCK + i, w[i], mean))) {
+                w[i] = 0;
+            }
             sum += (double)w[i];
         }
         s->block_sum[b] = sum;
-        total += sum;
+        kept += sum;
     }
-    return total;
+    return kept;
 }
 
 static int32_t draw(const struct sampler *s, double target)

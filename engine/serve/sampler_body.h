@@ -63,3 +63,42 @@ BODY_TARGET static void BODY_NAME(block_buckets)(const float *x, float max, floa
         memcpy(bucket + i, &idx, sizeof(idx));
     }
 }
+
+// Whether any of them is `wanted`.
+BODY_TARGET static bool BODY_NAME(block_has)(const int32_t *bucket, int32_t wanted)
+{
+    lanes_i32 any = { 0 };
+    for (int i = 0; i < BLOCK; i += 16) {
+        lanes_i32 v;
+        memcpy(&v, bucket + i, sizeof(v));
+        any |= v == wanted;
+    }
+    int32_t found = 0;
+    for (int lane = 0; lane < 16; lane++) {
+        found |= any[lane];
+    }
+    return found != 0;
+}
+
+// Takes the weight of logits below the cut, and of those equal to it behind place last_tie; returns the sum of the
+// rest.
+BODY_TARGET static double BODY_NAME(block_keep)(const float *x, float cut, int32_t last_tie, float *w)
+{
+    lanes_i32 place = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    lanes sum = { 0 };
+    for (int i = 0; i < BLOCK; i += 16) {
+        lanes v, weight;
+        memcpy(&v, x + i, sizeof(v));
+        memcpy(&weight, w + i, sizeof(weight));
+        lanes_i32 keep = (v > cut) | ((v == cut) & (place <= last_tie));
+        weight = (lanes)((lanes_i32)weight & keep);
+        memcpy(w + i, &weight, sizeof(weight));
+        sum += weight;
+        place += 16;
+    }
+    double total = 0;
+    for (int lane = 0; lane < 16; lane++) {
+        total += (double)sum[lane];
+    }
+    return total;
+}
