@@ -48,6 +48,7 @@ void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engi
     pthread_mutex_lock(&e->stats_lock);
     *ret = e->stats;
     ret->n_failed += e->n_refused;
+    ret->n_finished += e->n_texts;
     pthread_mutex_unlock(&e->stats_lock);
     ret->n_requests = e->n_submitted;
     ret->n_queued += atomic_load(&e->work.n) + atomic_load(&e->admission.n);
@@ -98,20 +99,45 @@ static void send_to_text(struct tokfs_engine *e, struct tokfs_completion *c, str
     completion_queue_push(&e->work, c);
 }
 
-int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
-                      struct tokfs_completion **ret, struct tokfs_error *err)
+static int new_with_body(struct tokfs_engine *e, struct str body, void *user, struct tokfs_completion **ret,
+                         struct tokfs_error *err)
 {
     struct tokfs_completion *c = NULL;
-    int rc = new_completion(engine, len, user, &c, err);
+    int rc = new_completion(e, body.len, user, &c, err);
     if (rc < 0) {
         return rc;
     }
-    c->body = str_dup((struct str){ json, len });
-    c->body_len = len;
+    c->body = str_dup(body);
+    c->body_len = body.len;
     if (!c->body) {
         completion_free(c);
         return refuse(err, -ENOMEM, "out of memory for a request");
     }
+    *ret = c;
+    return 0;
+}
+
+int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                      struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    struct tokfs_completion *c = NULL;
+    int rc = new_with_body(engine, (struct str){ json, len }, user, &c, err);
+    if (rc == 0) {
+        send_to_text(engine, c, ret);
+    }
+    return rc;
+}
+
+int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len, void *user,
+                      struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    struct tokfs_completion *c = NULL;
+    int rc = new_with_body(engine, (struct str){ json, len }, user, &c, err);
+    if (rc < 0) {
+        return rc;
+    }
+    c->is_text = true;
+    c->text_kind = kind;
     send_to_text(engine, c, ret);
     return 0;
 }
@@ -318,6 +344,13 @@ static bool tell_verdict(struct tokfs_engine *e, struct tokfs_completion *c, str
     *ret = event_of(c);
     if (c->refusal.code < 0) {
         return tell_failure(e, c, &c->refusal, ret);
+    }
+    if (c->is_text) {
+        ret->kind = TOKFS_EVENT_FINISHED;
+        ret->finish_reason = "stop";
+        ret->text = c->result.ptr;
+        ret->text_len = c->result.len;
+        return take_last(e, c);
     }
     ret->kind = TOKFS_EVENT_ACCEPTED;
     ret->usage.prompt_tokens = c->n_prompt;

@@ -157,6 +157,15 @@ static struct str optional(const char *token)
     return token ? str_from(token) : (struct str){ 0 };
 }
 
+void chat_format_name_tokens(const struct chat_format *format, struct chat_template_input *ret)
+{
+    ret->bos_token = optional(format->bos_token);
+    ret->eos_token = optional(format->eos_token);
+    ret->unk_token = optional(format->unk_token);
+    ret->pad_token = optional(format->pad_token);
+    ret->now = time(NULL);
+}
+
 int chat_format_render(const struct chat_format *format, const struct chat_request *request, struct strbuf *out,
                        struct err *err)
 {
@@ -174,19 +183,15 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
     if (!tmpl) {
         return err_set_param(err, -EOPNOTSUPP, "messages", "the model has no chat template: it takes token ids only");
     }
-    const struct chat_template_input input = {
+    struct chat_template_input input = {
         .messages = request->messages,
         .tools = tools,
         .documents = request->documents,
         .extra = request->template_kwargs,
-        .bos_token = optional(format->bos_token),
-        .eos_token = optional(format->eos_token),
-        .unk_token = optional(format->unk_token),
-        .pad_token = optional(format->pad_token),
         .add_generation_prompt = request->add_generation_prompt,
         .continue_final_message = request->continue_final_message,
-        .now = time(NULL),
     };
+    chat_format_name_tokens(format, &input);
     int rc = chat_template_render(tmpl, &input, out, err);
     chat_template_free(own);
     return rc;

@@ -18,6 +18,8 @@ struct chat_format {
 // All may be absent, and a blank template counts as absent. -EINVAL and -EOPNOTSUPP name the file and the place.
 int chat_format_load(const char *dir, struct chat_format *ret, struct err *err);
 void chat_format_deinit(struct chat_format *format);
+// The special tokens by name, and the clock, for what its templates are given.
+void chat_format_name_tokens(const struct chat_format *format, struct chat_template_input *ret);
 // Appends the text that the model reads. -EOPNOTSUPP: the model has no template.
 int chat_format_render(const struct chat_format *format, const struct chat_request *request, struct strbuf *out,
                        struct err *err);

@@ -13,6 +13,7 @@ void completion_free(struct tokfs_completion *completion)
 {
     if (completion) {
         free(completion->body);
+        strbuf_deinit(&completion->result);
         free(completion->prompt);
         free(completion->kept);
         free(completion->choices);

@@ -32,6 +32,10 @@ struct tokfs_completion {
     char *body;     // chat JSON, until the text thread has read it; NULL: token ids
     size_t body_len;
 
+    bool is_text; // work on text alone: `text_kind` says which, and `result` is what comes of it
+    enum tokfs_text_kind text_kind;
+    struct strbuf result; // set by the text thread
+
     atomic_bool cancel; // set by the caller, looked at by the owner
 
     // Set by the text thread, constant after.

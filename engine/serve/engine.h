@@ -43,9 +43,10 @@ struct tokfs_engine {
 
     struct runner runner; // engine thread
 
-    pthread_mutex_t stats_lock; // of the two below
+    pthread_mutex_t stats_lock; // of the three below
     struct tokfs_engine_stats stats;
     uint64_t n_refused;
+    uint64_t n_texts; // done: work on text alone
 
     // Caller thread.
     size_t n_live;                   // completions whose memory is not free yet

@@ -7,6 +7,7 @@
 
 #include "engine/base/loop.h"
 #include "engine/base/utf8.h"
+#include "engine/serve/text_task.h"
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -16,15 +17,6 @@
 
 #define ARENA_BYTES_PER_BODY_BYTE 64 // an element of "[0,0,...]" takes 2 bytes of text and one struct json
 #define ARENA_BYTES_BASE          (1u << 20)
-
-static int check_model(const struct intake *intake, struct str model, struct err *err)
-{
-    if (model.len == 0 || str_eq(model, str_from(intake->served_name))) {
-        return 0;
-    }
-    return err_set_param(err, -ENOENT, "model", "model '%.*s' is not served here; '%s' is",
-                         STR_ARG(str_take(model, 80)), intake->served_name);
-}
 
 static int tokenize(const struct intake *intake, struct tokfs_completion *c, const struct chat_request *request,
                     struct err *err)
@@ -55,7 +47,7 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
 {
     struct chat_request request;
     int rc = chat_request_parse(arena, (struct str){ c->body, c->body_len }, &intake->format->sampling, &request, err);
-    rc = rc == 0 ? check_model(intake, request.model, err) : rc;
+    rc = rc == 0 ? text_task_check_model(intake->served_name, request.model, err) : rc;
     if (rc == 0 && completion_keep_sampling(c, &request.sampling, request.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
@@ -204,9 +196,19 @@ static uint32_t limit_tokens(const struct intake *intake, const struct tokfs_com
     return c->n_prompt + (is_bounded ? (uint32_t)c->sampling.max_tokens : n_room);
 }
 
+static int run_text(const struct intake *intake, struct tokfs_completion *c, struct err *err)
+{
+    const struct text_task_env env = { intake->tok, intake->format, intake->served_name, intake->n_ctx };
+    strbuf_init(&c->result, TEXT_RESULT_BYTES_MAX);
+    return text_task_run(&env, c->text_kind, (struct str){ c->body, c->body_len }, &c->result, err);
+}
+
 static int prepare(const struct intake *intake, struct tokfs_completion *c, struct err *err)
 {
     int rc = 0;
+    if (c->is_text) {
+        return run_text(intake, c, err);
+    }
     if (c->body) {
         struct arena arena;
         arena_init(&arena, ARENA_BYTES_BASE + ARENA_BYTES_PER_BODY_BYTE * c->body_len);

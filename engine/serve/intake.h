@@ -13,7 +13,7 @@ struct intake {
     uint32_t n_ctx, n_vocab;
 };
 
-// Fills the completion's prompt, limits and sampling parameters, or its refusal. Frees its body.
+// Fills the completion's prompt, limits and sampling parameters, or its result, or its refusal. Frees its body.
 void intake_prepare(const struct intake *intake, struct tokfs_completion *completion);
 
 #endif

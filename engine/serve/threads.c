@@ -18,6 +18,13 @@ void engine_signal(struct tokfs_engine *engine)
 
 // ---- text threads -------------------------------------------------------------------------------------------------
 
+static void count_over(struct tokfs_engine *engine, uint64_t *counter)
+{
+    pthread_mutex_lock(&engine->stats_lock);
+    ++*counter;
+    pthread_mutex_unlock(&engine->stats_lock);
+}
+
 static void *text_main(void *ctx)
 {
     struct tokfs_engine *engine = ctx;
@@ -25,13 +32,11 @@ static void *text_main(void *ctx)
     struct tokfs_completion *c;
     while ((c = completion_queue_wait(&engine->work)) != NULL) {
         intake_prepare(&engine->intake, c);
-        bool is_accepted = c->refusal.code == 0;
+        bool is_accepted = c->refusal.code == 0 && !c->is_text; // work on text is over now, well or ill
         if (!is_accepted) {
-            pthread_mutex_lock(&engine->stats_lock);
-            engine->n_refused++;
-            pthread_mutex_unlock(&engine->stats_lock);
+            count_over(engine, c->refusal.code < 0 ? &engine->n_refused : &engine->n_texts);
         }
-        completion_queue_push(&engine->verdicts, c); // a refused one is the caller's now
+        completion_queue_push(&engine->verdicts, c); // one that is not accepted is the caller's now
         engine_signal(engine);
         if (is_accepted) {
             completion_queue_push(&engine->admission, c);

@@ -110,7 +110,9 @@ static int render_request(const struct chat_template *tmpl, const struct chat_te
                           const struct json *messages, struct strbuf *out, struct err *err)
 {
     struct var_list list;
-    struct jinja_input jinja = { .vars = list.vars, .now = input->now };
+    struct jinja_input jinja = {
+        .vars = list.vars, .now = input->now, .generation = input->generation, .steps_left = input->steps_left
+    };
     int r;
 
     list.n = 0;

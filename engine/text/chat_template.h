@@ -12,6 +12,7 @@
 #include <time.h>
 
 struct chat_template;
+struct jinja_spans; // engine/text/jinja/jinja.h
 
 // -EINVAL with line and column; -EOPNOTSUPP for a construct that is not implemented, named.
 int chat_template_compile(struct str source, struct chat_template **ret, struct err *err);
@@ -26,6 +27,10 @@ struct chat_template_input {
     bool add_generation_prompt;
     bool continue_final_message; // cut what the template puts after the last message's content
     time_t now;                  // clock of strftime_now, local time
+    // Both may be NULL; see struct jinja_input. With continue_final_message the spans are those of the rendering before
+    // the cut, as in transformers.
+    struct jinja_spans *generation;
+    uint64_t *steps_left;
 };
 
 // Appends the rendering. -EINVAL (raise_exception or a run-time error: line, column and words), -E2BIG (a bound was

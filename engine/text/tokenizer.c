@@ -184,3 +184,11 @@ struct str tokenizer_token_bytes(const struct tokenizer *tok, int32_t id)
 {
     return vocab_table_get(vocab_table_has(&tok->token_bytes, id) ? &tok->token_bytes : &tok->bpe.bytes, id);
 }
+
+struct str tokenizer_token_text(const struct tokenizer *tok, int32_t id)
+{
+    struct str form;
+    bool is_skippable;
+
+    return tokenizer_token_form(tok, id, &form, &is_skippable) ? form : (struct str){ 0 };
+}

@@ -53,5 +53,8 @@ bool tokenizer_is_special(const struct tokenizer *tok, int32_t id);
 // gives its raw bytes, a special token its written form. Borrowed from the tokenizer; empty for an id that does not
 // exist.
 struct str tokenizer_token_bytes(const struct tokenizer *tok, int32_t id);
+// A token as the vocabulary writes it ("\u0120the"), what Hugging Face's id_to_token gives. Borrowed; ptr NULL for an
+// id that does not exist.
+struct str tokenizer_token_text(const struct tokenizer *tok, int32_t id);
 
 #endif

@@ -124,6 +124,17 @@ TOKFS_API int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *id
                                   const struct tokfs_sampling *sampling, void *user, struct tokfs_completion **ret,
                                   struct tokfs_error *err);
 
+// Work on text alone, which no model runs for, with the model's tokenizer and chat template: a JSON object in, one JSON
+// object out, as the text of FINISHED. Errors at once, and those of FAILED, are as above.
+enum tokfs_text_kind {
+    TOKFS_TEXT_TOKENIZE,   // {"prompt"|"messages"|"content": ...} -> {"count","max_model_len","tokens","token_strs"}
+    TOKFS_TEXT_DETOKENIZE, // {"tokens": [...]} -> {"prompt","content"}, the same text twice
+    TOKFS_TEXT_APPLY_TEMPLATE, // {"conversations": [...]} -> {"rendered_chats","generation_indices"}
+                               // {"messages": [...]} and what else a chat-completions body has -> {"prompt"}
+};
+TOKFS_API int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len,
+                                void *user, struct tokfs_completion **ret, struct tokfs_error *err);
+
 // Stops it within a step. Its last event (FINISHED with reason "cancel", or FAILED if it was not accepted yet) still
 // comes.
 TOKFS_API void tokfs_cancel(struct tokfs_completion *completion);
@@ -137,7 +148,8 @@ TOKFS_API void tokfs_completion_free(struct tokfs_completion *completion);
 // A completion of n choices runs them side by side: TOKEN events carry the index of their choice, and each choice ends
 // with CHOICE_FINISHED except the one that ends last, which ends with FINISHED.
 // FAILED may stand in the place of ACCEPTED (refused) or of anything after it (the engine could not go on); FINISHED
-// with reason "cancel" may come any time after ACCEPTED.
+// with reason "cancel" may come any time after ACCEPTED. Work on text has one event: FINISHED, whose text is the
+// result, or FAILED.
 enum tokfs_event_kind {
     TOKFS_EVENT_ACCEPTED, // valid and queued; prompt_tokens, stream and include_usage are known
     TOKFS_EVENT_STARTED,  // its prefill begins
@@ -174,7 +186,8 @@ struct tokfs_event {
     unsigned n, top_logprobs;                      // ACCEPTED: choices; most probable tokens beside each sampled one
     unsigned index;                                // TOKEN, CHOICE_FINISHED, FINISHED: of the choice, from 0
     int32_t token_id;                              // TOKEN: -1 when the text is a further piece of the token before it
-    const char *text; // TOKEN, (CHOICE_)FINISHED: UTF-8, whole characters; valid until the next tokfs_poll
+    // TOKEN, (CHOICE_)FINISHED: UTF-8, whole characters; valid until the next tokfs_poll, or the free before it
+    const char *text;
     size_t text_len;
     uint64_t sampled_ns; // TOKEN: CLOCK_MONOTONIC when it was sampled
     // TOKEN with an id, if asked for: [0] is the token itself, then come the most probable, best first (the token again

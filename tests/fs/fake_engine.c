@@ -6,10 +6,14 @@
 // Time: every TOKFS_FAKE_TOKEN_US microseconds (environment, default 200) a step gives one token to each running
 // sequence. A message that begins with "fail" fails after its first token. Prompt tokens are the words of the body.
 //
+// Work on text is done with a tokenizer whose tokens are the bytes, and a template of one line per message.
+//
 // One lock protects everything; the step thread makes events, the caller's thread takes them.
 #include "engine/base/loop.h"
 #include "engine/serve/error.h"
+#include "engine/serve/text_task.h"
 #include "engine/text/chat_request.h"
+#include "tests/byte_tokenizer.h"
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
@@ -29,6 +33,9 @@ struct tokfs_completion {
     void *user;
     char *body;
     size_t body_len;
+    bool is_text;
+    enum tokfs_text_kind text_kind;
+    struct strbuf result; // of work on text
     char *answer;
     size_t answer_len, at;
     int64_t max_tokens;
@@ -58,6 +65,8 @@ struct tokfs_engine {
     unsigned step_us;
     char name[64];
     int64_t created;
+    struct tokenizer *tok;
+    struct chat_format format;
     struct tokfs_engine_stats stats;
 };
 
@@ -117,6 +126,26 @@ static void make_answer(struct tokfs_completion *c, struct str question)
     }
     c->answer_len = out.len;
     c->answer = strbuf_steal(&out);
+}
+
+static void run_text(struct tokfs_completion *c)
+{
+    struct tokfs_engine *engine = c->engine;
+    const struct text_task_env env = { engine->tok, &engine->format, engine->name, 100000 };
+    struct tokfs_error error = { .code = -ECANCELED, .msg = "cancelled" };
+    struct err err = { 0 };
+    c->is_checked = true;
+    strbuf_init(&c->result, TEXT_RESULT_BYTES_MAX);
+    int r = c->is_cancelled ? -ECANCELED
+                            : text_task_run(&env, c->text_kind, (struct str){ c->body, c->body_len }, &c->result, &err);
+    if (r < 0) {
+        if (err.code < 0) {
+            error_export(&error, &err);
+        }
+        push_failure(c, &error);
+        return;
+    }
+    push_end(c, "stop");
 }
 
 static void check(struct tokfs_completion *c)
@@ -187,7 +216,9 @@ static void sample(struct tokfs_completion *c)
 
 static void step_one(struct tokfs_completion *c)
 {
-    if (!c->is_checked) {
+    if (!c->is_checked && c->is_text) {
+        run_text(c);
+    } else if (!c->is_checked) {
         check(c);
     } else if (c->is_cancelled) {
         push_end(c, "cancel");
@@ -210,6 +241,7 @@ static void release(struct tokfs_completion *c)
 {
     free(c->body);
     free(c->answer);
+    strbuf_deinit(&c->result);
     free(c);
 }
 
@@ -264,6 +296,14 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
     engine->step_us = step_us ? (unsigned)strtoul(step_us, NULL, 10) : 200;
     engine->created = 1700000000;
     strncpy(engine->name, options->served_name ? options->served_name : "fake", sizeof(engine->name) - 1);
+    engine->tok = byte_tokenizer_new();
+    sampling_params_default(&engine->format.sampling);
+    engine->format.bos_token = str_dup(STR("<s>"));
+    int r =
+        chat_template_compile(STR("{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+                                  "{% if add_generation_prompt %}assistant:{% endif %}"),
+                              &engine->format.tmpl, NULL);
+    assert(r == 0);
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->work, NULL);
     if (options->progress) {
@@ -272,7 +312,7 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
     sigset_t all, before; // as the engine's: signals are the caller's thread's
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int r = pthread_create(&engine->thread, NULL, engine_thread, engine);
+    r = pthread_create(&engine->thread, NULL, engine_thread, engine);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     assert(r == 0);
     *ret = engine;
@@ -296,6 +336,8 @@ void tokfs_engine_close(struct tokfs_engine *engine)
         release(c);
     }
     close(engine->fd);
+    tokenizer_free(engine->tok);
+    chat_format_deinit(&engine->format);
     pthread_mutex_destroy(&engine->lock);
     pthread_cond_destroy(&engine->work);
     free(engine);
@@ -328,13 +370,14 @@ void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engi
     pthread_mutex_unlock(&e->lock);
 }
 
-int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
-                      struct tokfs_completion **ret, struct tokfs_error *err)
+static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                                       const enum tokfs_text_kind *text_kind)
 {
     struct tokfs_completion *c = calloc(1, sizeof(*c));
-    (void)err;
     assert(c);
     c->engine = engine;
+    c->is_text = text_kind != NULL;
+    c->text_kind = text_kind ? *text_kind : TOKFS_TEXT_TOKENIZE;
     c->user = user;
     c->body = str_dup((struct str){ json, len });
     c->body_len = len;
@@ -348,7 +391,22 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
     engine->stats.n_requests++;
     pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
-    *ret = c;
+    return c;
+}
+
+int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                      struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    (void)err;
+    *ret = submit(engine, json, len, user, NULL);
+    return 0;
+}
+
+int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len, void *user,
+                      struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    (void)err;
+    *ret = submit(engine, json, len, user, &kind);
     return 0;
 }
 
@@ -407,7 +465,8 @@ int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret)
     pthread_mutex_unlock(&engine->lock);
     if (is_found) {
         *ret = engine->taken.event;
-        ret->text = engine->taken.text;
+        ret->text = ret->completion->is_text ? ret->completion->result.ptr : engine->taken.text;
+        ret->text_len = ret->completion->is_text ? ret->completion->result.len : ret->text_len;
         ret->error = &engine->taken.error;
     }
     return is_found;

@@ -506,6 +506,89 @@ static void test_engine_timings_add_up(void **state)
     free(a);
 }
 
+// ---- work on text ----
+
+static void wait_result(struct tokfs_engine *engine, struct tokfs_event *ret)
+{
+    while (tokfs_poll(engine, ret) == 0) {
+        struct pollfd pfd = { .fd = tokfs_engine_fd(engine), .events = POLLIN };
+        assert_int_equal(poll(&pfd, 1, 20000), 1);
+    }
+}
+
+static struct tokfs_completion *submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, struct str body)
+{
+    struct tokfs_completion *completion;
+    struct tokfs_error error;
+    assert_int_equal(tokfs_submit_text(engine, kind, body.ptr, body.len, NULL, &completion, &error), 0);
+    return completion;
+}
+
+static void test_engine_text_work_has_one_event(void **state)
+{
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir, .n_threads = 1 });
+    struct tokfs_event event;
+    (void)state;
+    submit_text(engine, TOKFS_TEXT_TOKENIZE, STR("{\"prompt\":\"hello\",\"model\":\"tiny\"}"));
+    wait_result(engine, &event);
+    assert_int_equal(event.kind, TOKFS_EVENT_FINISHED);
+    assert_memory_equal(event.text, "{\"count\":", 9);
+    assert_int_equal(event.text[event.text_len - 1], '}');
+    tokfs_completion_free(event.completion);
+    submit_text(engine, TOKFS_TEXT_DETOKENIZE, STR("{\"tokens\":[-1]}"));
+    wait_result(engine, &event);
+    assert_int_equal(event.kind, TOKFS_EVENT_FAILED);
+    assert_int_equal(event.error->code, -EINVAL);
+    assert_string_equal(event.error->param, "tokens[0]");
+    tokfs_completion_free(event.completion);
+    struct tokfs_completion *forgotten = submit_text(engine, TOKFS_TEXT_TOKENIZE, STR("{\"prompt\":\"x\"}"));
+    tokfs_completion_free(forgotten);
+    submit_text(engine, TOKFS_TEXT_APPLY_TEMPLATE, STR("{\"conversations\":[[]],\"chat_template\":\"t\"}"));
+    wait_result(engine, &event);
+    assert_true(event.completion != forgotten);
+    struct str want = STR("{\"rendered_chats\":[\"t\"],\"generation_indices\":[]}");
+    assert_true(str_eq((struct str){ event.text, event.text_len }, want));
+    tokfs_completion_free(event.completion);
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+}
+
+// A megabyte, there and back; the engine is closed while another waits.
+static void test_engine_text_work_takes_long_prompts(void **state)
+{
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir, .n_threads = 1 });
+    struct tokfs_event event;
+    struct strbuf body, back;
+    (void)state;
+    strbuf_init(&body, 0);
+    strbuf_init(&back, 0);
+    strbuf_append(&body, STR("{\"content\":\""));
+    for (int i = 0; i < 1 << 17; i++) {
+        strbuf_append(&body, STR("words \xc3\xa9 "));
+    }
+    struct str text = str_skip(strbuf_str(&body), 12);
+    strbuf_append(&body, STR("\"}"));
+    submit_text(engine, TOKFS_TEXT_TOKENIZE, strbuf_str(&body));
+    wait_result(engine, &event);
+    assert_int_equal(event.kind, TOKFS_EVENT_FINISHED);
+    struct str result = { event.text, event.text_len };
+    ptrdiff_t start = str_find(result, STR("[")), end = str_find(result, STR("]"));
+    strbuf_append(&back, STR("{\"tokens\":"));
+    strbuf_append(&back, (struct str){ result.ptr + start, (size_t)(end + 1 - start) });
+    strbuf_append(&back, STR("}"));
+    tokfs_completion_free(event.completion);
+    submit_text(engine, TOKFS_TEXT_DETOKENIZE, strbuf_str(&back));
+    wait_result(engine, &event);
+    assert_int_equal(event.kind, TOKFS_EVENT_FINISHED);
+    text.ptr = body.ptr + 12; // the buffer may have moved
+    assert_true(str_find((struct str){ event.text, event.text_len }, text) > 0);
+    tokfs_completion_free(event.completion);
+    tokfs_completion_free(submit_text(engine, TOKFS_TEXT_TOKENIZE, strbuf_str(&body)));
+    strbuf_deinit(&body);
+    strbuf_deinit(&back);
+    tokfs_engine_close(engine);
+}
+
 int main(int argc, char **argv)
 {
     assert(argc == 2);
@@ -523,6 +606,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_engine_caller_that_sleeps_loses_nothing),
         cmocka_unit_test(test_engine_descriptor_is_readable_while_events_are_left),
         cmocka_unit_test(test_engine_timings_add_up),
+        cmocka_unit_test(test_engine_text_work_has_one_event),
+        cmocka_unit_test(test_engine_text_work_takes_long_prompts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -184,7 +184,7 @@ struct value macro_call(struct rt *rt, const struct macro *macro, const struct a
     const struct macro_def *def = macro->def;
     uint32_t n_slots = def->function.n_slots, depth = rt->depth;
     struct frame *frame = rt_alloc(rt, sizeof(*frame) + n_slots * sizeof(struct value)), *outer_frame = rt->frame;
-    size_t mark = rt->out->len;
+    size_t mark = rt->out->len, outer_buffer = rt_buffer_begin(rt);
     struct value result;
 
     rt_charge(rt, 4 + n_slots);
@@ -199,6 +199,7 @@ struct value macro_call(struct rt *rt, const struct macro *macro, const struct a
     fill_defaults(rt, def, frame->slots);
     exec_body(rt, &def->body);
     result = rt_capture(rt, mark);
+    rt_buffer_end(rt, outer_buffer);
     rt->frame = outer_frame;
     rt->depth = depth;
     return result;

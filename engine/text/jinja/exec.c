@@ -284,13 +284,14 @@ static enum flow exec_set(struct rt *rt, const struct set_stmt *set)
 
 static enum flow exec_set_block(struct rt *rt, const struct set_stmt *set)
 {
-    size_t mark = rt->out->len;
+    size_t mark = rt->out->len, outer_buffer = rt_buffer_begin(rt);
     struct value v;
     enum flow flow;
 
     enter_scope(rt, &set->entry);
     flow = exec_body(rt, &set->body);
     v = rt_capture(rt, mark);
+    rt_buffer_end(rt, outer_buffer);
     if (flow != FLOW_NEXT) {
         return flow;
     }
@@ -322,16 +323,28 @@ static void out_block(struct rt *rt, const struct node *node, struct value v)
 
 static enum flow exec_filter_block(struct rt *rt, const struct scope_stmt *stmt)
 {
-    size_t mark = rt->out->len;
+    size_t mark = rt->out->len, outer_buffer = rt_buffer_begin(rt);
     struct value v;
     enum flow flow;
 
     enter_scope(rt, &stmt->entry);
     flow = exec_body(rt, &stmt->body);
     v = rt_capture(rt, mark);
+    rt_buffer_end(rt, outer_buffer);
     if (flow == FLOW_NEXT) {
         out_block(rt, stmt->filter_chain, eval_filters(rt, stmt->filter_chain, v));
     }
+    return flow;
+}
+
+// transformers renders the block as the body of a macro, and notes it at its end.
+static enum flow exec_generation(struct rt *rt, const struct scope_stmt *stmt)
+{
+    size_t mark = rt->out->len, outer_buffer = rt_buffer_begin(rt), start = rt->buffer_start;
+    enum flow flow = exec_body(rt, &stmt->body);
+
+    rt_buffer_end(rt, outer_buffer);
+    rt_note_generation(rt, start, mark);
     return flow;
 }
 
@@ -341,6 +354,9 @@ static enum flow exec_scope(struct rt *rt, const struct scope_stmt *stmt)
     enter_scope(rt, &stmt->entry);
     for (uint32_t i = 0; i < stmt->n_targets; i++) {
         assign(rt, stmt->targets[i], eval(rt, stmt->values[i]));
+    }
+    if (stmt->is_generation && rt->generation != NULL) {
+        return exec_generation(rt, stmt);
     }
     return exec_body(rt, &stmt->body);
 }

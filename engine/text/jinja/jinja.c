@@ -77,6 +77,7 @@ static struct value list_from_json(struct rt *rt, const struct json *json)
     struct value *items = rt_alloc_values(rt, json->n_children);
     const struct json *child = json_first(json);
 
+    rt_charge(rt, json->n_children);
     for (uint32_t i = 0; i < json->n_children; i++, child = json_next(child)) {
         items[i] = from_json(rt, child);
     }
@@ -88,6 +89,7 @@ static struct value dict_from_json(struct rt *rt, const struct json *json)
     struct dict *dict = dict_new(rt, json->n_children);
     const struct json *key = json_first(json);
 
+    rt_charge(rt, json->n_children);
     for (uint32_t i = 0; i < json->n_children; i++) {
         const struct json *value = json_next(key);
 
@@ -155,6 +157,7 @@ static void render(struct rt *rt)
     uint32_t n_slots = rt->tmpl->function.n_slots;
     struct frame *frame = rt_alloc(rt, sizeof(*frame) + n_slots * sizeof(struct value));
 
+    rt_charge(rt, n_slots + rt->tmpl->n_globals);
     frame->outer = NULL;
     memset(frame->slots, 0, n_slots * sizeof(struct value));
     rt->frame = frame;
@@ -188,9 +191,13 @@ int jinja_render(const struct jinja_template *tmpl, const struct jinja_input *in
         .arena = &arena,
         .text_ptr = no_text,
         .text_end = no_text,
-        .steps_left = RT_STEPS_MAX,
+        .steps_left = input->steps_left != NULL ? *input->steps_left : JINJA_STEPS_MAX,
+        .generation = input->generation,
+        .buffer_start = RT_NO_BUFFER,
+        .n_counted = out->len,
         .err = err,
     };
+    size_t n_spans = input->generation != NULL ? input->generation->n : 0;
     int r;
 
     if (out->error != 0) {
@@ -202,6 +209,12 @@ int jinja_render(const struct jinja_template *tmpl, const struct jinja_input *in
     if (r < 0) {
         out->len = rt.out_start;
         out->error = 0;
+        if (input->generation != NULL) {
+            input->generation->n = n_spans;
+        }
+    }
+    if (input->steps_left != NULL) {
+        *input->steps_left = rt.steps_left;
     }
     if (out->ptr != NULL && out->cap > out->len) {
         out->ptr[out->len] = 0; // the evaluator's appends leave this to the end

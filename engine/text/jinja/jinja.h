@@ -23,11 +23,25 @@ struct jinja_var {
     bool boolean;
 };
 
+// What {% generation %} blocks rendered, in characters of the whole rendering, in the order in which the blocks end. As
+// in transformers, a block inside of a macro or of a captured text counts from where that began.
+struct jinja_spans {
+    struct jinja_span {
+        uint64_t start, end;
+    } * items;
+    size_t n, cap;
+};
+void jinja_spans_deinit(struct jinja_spans *spans);
+
 struct jinja_input {
     const struct jinja_var *vars; // of several with one name the last counts
     size_t n_vars;
-    time_t now; // of strftime_now, shown as local time
+    time_t now;                     // of strftime_now, shown as local time
+    struct jinja_spans *generation; // appended to, unless the rendering fails; NULL: not recorded
+    uint64_t *steps_left;           // the bound on its steps, which shrinks by those it took; NULL: JINJA_STEPS_MAX
 };
+
+#define JINJA_STEPS_MAX (20u << 20) // evaluations, and bytes looked at / 16
 
 // Appends the rendering to `out`; on failure `out` is as it was. -EINVAL (an error of the template: line, column,
 // words), -E2BIG (a bound was hit), -EOPNOTSUPP (something of Python that is not implemented was used), -ENOMEM.

@@ -5,10 +5,12 @@
 #include "engine/text/jinja/rt.h"
 
 #include "engine/text/jinja/ast.h"
+#include "engine/text/jinja/jinja.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define CHUNK_BYTES 8192
 
@@ -199,6 +201,56 @@ void rt_out_slow(struct rt *rt, struct str s)
     if (out->len_max == 0 && out->cap - out->len < out->len) {
         strbuf_reserve(out, out->len);
     }
+}
+
+static size_t count_chars(const char *text, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        n += ((unsigned char)text[i] & 0xc0) != 0x80;
+    }
+    return n;
+}
+
+static struct jinja_span *add_span(struct jinja_spans *spans)
+{
+    if (spans->n == spans->cap) {
+        size_t cap = spans->cap > 0 ? spans->cap * 2 : 16;
+        struct jinja_span *items = reallocarray(spans->items, cap, sizeof(*items));
+
+        if (items == NULL) {
+            return NULL;
+        }
+        spans->items = items;
+        spans->cap = cap;
+    }
+    return &spans->items[spans->n++];
+}
+
+void jinja_spans_deinit(struct jinja_spans *spans)
+{
+    free(spans->items);
+    *spans = (struct jinja_spans){ 0 };
+}
+
+#define SPAN_STEPS 16 // what one costs: bounds how many there are
+
+// What was rendered before `start` only grows from one block to the next, hence is counted once.
+void rt_note_generation(struct rt *rt, size_t start, size_t mark)
+{
+    struct jinja_span *span;
+    size_t n_chars = count_chars(rt->out->ptr + mark, rt->out->len - mark);
+
+    rt_charge(rt, SPAN_STEPS);
+    rt_charge_bytes(rt, rt->out->len - mark + start - rt->n_counted);
+    rt->n_counted_chars += count_chars(rt->out->ptr + rt->n_counted, start - rt->n_counted);
+    rt->n_counted = start;
+    span = add_span(rt->generation);
+    if (span == NULL) {
+        rt_fail_code(rt, -ENOMEM, "out of memory");
+    }
+    *span = (struct jinja_span){ rt->n_counted_chars, rt->n_counted_chars + n_chars };
 }
 
 struct value rt_capture(struct rt *rt, size_t mark)

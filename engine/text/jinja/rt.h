@@ -14,12 +14,12 @@
 #include <string.h>
 #include <time.h>
 
-#define RT_DEPTH_MAX      5000        // nested evaluations over all macro calls
-#define RT_VALUE_DEPTH    400         // nesting of a value that is shown, compared or written as JSON
-#define RT_STEPS_MAX      (20u << 20) // evaluations, and bytes looked at / 16
+#define RT_DEPTH_MAX      5000 // nested evaluations over all macro calls
+#define RT_VALUE_DEPTH    400  // nesting of a value that is shown, compared or written as JSON
 #define RT_HEAP_BYTES_MAX ((size_t)256 << 20)
 #define RT_OUT_BYTES_MAX  ((size_t)64 << 20)
 
+struct jinja_spans;
 struct jinja_template;
 struct jinja_var;
 
@@ -46,6 +46,10 @@ struct rt {
     uint32_t pos; // source offset of what is evaluated, for errors
     uint32_t depth;
     uint64_t steps_left;
+    struct jinja_spans *generation;    // NULL: not recorded
+    size_t buffer_start;               // where the outermost text that is captured began; RT_NO_BUFFER: none is
+    size_t n_counted, n_counted_chars; // of the output: bytes whose characters were counted
+
     struct err *err;
     int error_code;
     jmp_buf on_error;
@@ -118,8 +122,29 @@ struct value rt_concat(struct rt *rt, struct str a, struct str b); // in place w
 struct value rt_list(struct rt *rt, enum value_type type, const struct value *items, size_t n); // a copy
 struct value rt_undefined(struct rt *rt, struct str hint);
 
+#define RT_NO_BUFFER SIZE_MAX
+
+// What a template writes between these two is not rendered yet, but the text of a macro or block. Returns what the
+// second takes.
+static inline size_t rt_buffer_begin(struct rt *rt)
+{
+    size_t outer = rt->buffer_start;
+
+    if (outer == RT_NO_BUFFER) {
+        rt->buffer_start = rt->out->len;
+    }
+    return outer;
+}
+
+static inline void rt_buffer_end(struct rt *rt, size_t outer)
+{
+    rt->buffer_start = outer;
+}
+
 // Output written since `mark` becomes a string and leaves the output.
 struct value rt_capture(struct rt *rt, size_t mark);
+// The output since `mark` is what a generation block gave; its place is where the output was at `start`.
+void rt_note_generation(struct rt *rt, size_t start, size_t mark);
 void rt_out_slow(struct rt *rt, struct str s);
 static inline void rt_out(struct rt *rt, struct str s)
 {
