@@ -125,13 +125,17 @@ static int load_flags(struct added_token *token, const struct json *spec, const 
     return r ? r : spec_bool(spec, where, "special", SPEC_REQUIRED, &token->special, err);
 }
 
-static size_t find_content(const struct added_tokens *added, struct str content)
+// The token whose text this is, or -1.
+static int32_t trie_get(const struct added_trie *trie, struct str text)
 {
-    size_t i = 0;
-    while (i < added->n_tokens && !str_eq(added->tokens[i].content, content)) {
-        i++;
+    int32_t node = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        node = trie_child(trie, node, (uint8_t)text.ptr[i]);
+        if (!node) {
+            return -1;
+        }
     }
-    return i;
+    return trie->nodes[node].token;
 }
 
 // The content as searched for. The normaliser may need the whole text to be gone through, hence its scratch.
@@ -149,6 +153,7 @@ static int set_form(struct added_token *token, const struct normalizer *norm, st
 
 struct load {
     struct added_tokens *added;
+    struct added_trie contents;
     const struct bpe *bpe;
     const struct normalizer *norm;
     struct normalizer_scratch *scratch;
@@ -157,9 +162,9 @@ struct load {
 
 static int check_id(struct load *load, struct added_token *token, uint32_t file_id, const char *where, struct err *err)
 {
-    size_t same = find_content(load->added, token->content);
+    int32_t same = trie_get(&load->contents, token->content);
     int32_t model_id = vocab_map_find(&load->bpe->by_written, token->content);
-    if (same < load->added->n_tokens) {
+    if (same >= 0) {
         token->id = load->added->tokens[same].id;
     } else if (model_id >= 0) {
         token->id = (uint32_t)model_id;
@@ -193,8 +198,8 @@ static int add_token(struct load *load, const struct json *spec, const char *whe
     if (r < 0) {
         return r;
     }
-    size_t same = find_content(added, content);
-    if (same < added->n_tokens) { // a later entry of the same content replaces the earlier one's flags
+    int32_t same = trie_get(&load->contents, content);
+    if (same >= 0) { // a later entry of the same content replaces the earlier one's flags
         token.content = added->tokens[same].content;
         token.form = (struct str){ NULL, 0 };
         free((char *)added->tokens[same].form.ptr);
@@ -203,12 +208,14 @@ static int add_token(struct load *load, const struct json *spec, const char *whe
         if (!token.content.ptr) {
             return -ENOMEM;
         }
-        added->n_tokens++;
+        same = (int32_t)added->n_tokens++;
+        r = trie_add(&load->contents, token.content, same);
     }
     added->tokens[same] = token;
-    return set_form(&added->tokens[same], load->norm, load->scratch);
+    return r ? r : set_form(&added->tokens[same], load->norm, load->scratch);
 }
 
+// Two tokens that are searched for by the same text: the reference takes one of them, another one each time it loads.
 static int build_tries(struct added_tokens *added, struct err *err)
 {
     int r = trie_init(&added->plain);
@@ -229,24 +236,36 @@ static int build_tries(struct added_tokens *added, struct err *err)
     return r;
 }
 
+static int load_tokens(struct load *load, const struct json *spec, struct err *err)
+{
+    struct added_tokens *added = load->added;
+    size_t n = spec ? spec->n_children : 0;
+    added->tokens = calloc(n ? n : 1, sizeof *added->tokens);
+    int r = added->tokens ? trie_init(&load->contents) : -ENOMEM;
+    const struct json *item = spec ? json_first(spec) : NULL;
+    for (size_t i = 0; i < n && r == 0; i++, item = json_next(item)) {
+        char where[SPEC_PATH_MAX];
+        snprintf(where, sizeof where, "added_tokens[%zu]", i);
+        r = add_token(load, item, where, err);
+    }
+    for (size_t i = 0; i < added->n_tokens && r == 0; i++) {
+        int32_t same = trie_get(&load->contents, added->tokens[i].form);
+        added->tokens[i].is_skippable = same >= 0 && added->tokens[same].special;
+    }
+    return r;
+}
+
 int added_tokens_init(struct added_tokens *added, const struct json *spec, const struct bpe *bpe,
                       const struct normalizer *norm, struct normalizer_scratch *scratch,
                       const struct unicode_table *table, struct err *err)
 {
     *added = (struct added_tokens){ .table = table };
-    size_t n = spec ? spec->n_children : 0;
-    struct load load = { added, bpe, norm, scratch, 0 };
+    struct load load = { .added = added, .bpe = bpe, .norm = norm, .scratch = scratch };
     for (size_t id = 0; id < bpe->written.n_ids; id++) {
         load.next_id += vocab_table_has(&bpe->written, (int64_t)id);
     }
-    added->tokens = calloc(n ? n : 1, sizeof *added->tokens);
-    int r = added->tokens ? 0 : -ENOMEM;
-    const struct json *item = spec ? json_first(spec) : NULL;
-    for (size_t i = 0; i < n && r == 0; i++, item = json_next(item)) {
-        char where[SPEC_PATH_MAX];
-        snprintf(where, sizeof where, "added_tokens[%zu]", i);
-        r = add_token(&load, item, where, err);
-    }
+    int r = load_tokens(&load, spec, err);
+    free(load.contents.nodes);
     r = r ? r : build_tries(added, err);
     if (r < 0) {
         added_tokens_deinit(added);
@@ -337,6 +356,9 @@ static bool next_token(struct added_iter *iter, struct added_split *ret)
         if (token->lstrip) {
             size_t stripped = spaces_before(iter, start);
             start = stripped > iter->done ? stripped : iter->done;
+        }
+        if (start >= end) { // all of it went with the token before
+            continue;
         }
         if (token->rstrip) {
             end = spaces_after(iter, end);

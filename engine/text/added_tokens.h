@@ -11,6 +11,7 @@ struct added_token {
     struct str form;    // what is searched for and what decoders see: the content, normalised if `normalized`; owned
     uint32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
+    bool is_skippable; // its form is the content of a special token, whether its own or another's
 };
 
 struct added_trie {

@@ -11,6 +11,7 @@
 //   ByteFallback   a run of byte tokens: one bad byte makes each of them U+FFFD   a token of another kind
 //   Strip (right)  its characters at the end of the text                          other text, or the end: dropped
 //   BPEDecoder     one token: the last one is treated differently                 the next token
+//   CTC            one token, handed on already: the next one may repeat it       the next token
 #include "engine/text/decoder.h"
 
 #include "engine/base/utf8.h"
@@ -26,12 +27,12 @@
 struct decoder_step {
     const struct kind *kind;
     bool is_fused;
-    struct str pattern, content; // owned: Replace's; Strip's and Metaspace's character, BPEDecoder's suffix and
-                                 // WordPiece's prefix are the pattern
+    struct str pattern, content; // owned: Replace's; Strip's and Metaspace's character, BPEDecoder's suffix,
+                                 // WordPiece's prefix and CTC's padding are the pattern, CTC's delimiter the content
     struct regex *regex;
     uint32_t strip_start, strip_stop;
     bool prepends; // Metaspace: the first token lost its leading space
-    bool cleanup;  // WordPiece
+    bool cleanup;  // WordPiece, CTC
 };
 
 struct run {
@@ -287,6 +288,9 @@ static int replace_whole(const struct decoder_step *step, struct regex_scratch *
     if (!step->regex) {
         return append_replaced(out, text, step->pattern, step->content);
     }
+    if (text.len == 0) { // the reference finds nothing in nothing
+        return 0;
+    }
     struct regex_iter iter = { .re = step->regex, .scratch = regex, .text = text };
     size_t done = 0, start, end;
     int r;
@@ -457,6 +461,56 @@ static bool middle_word_piece(const struct decoder_step *step, struct str token,
     return true;
 }
 
+// ---- CTC ----------------------------------------------------------------------------------------------------------
+
+static int load_ctc(struct decoder_step *step, const struct json *spec, const char *where,
+                    const struct unicode_table *table, struct err *err)
+{
+    (void)table;
+    struct str pad, delimiter;
+    int r = spec_str(spec, where, "pad_token", SPEC_REQUIRED, &pad, err);
+    r = r ? r : spec_str(spec, where, "word_delimiter_token", SPEC_REQUIRED, &delimiter, err);
+    r = r ? r : spec_bool(spec, where, "cleanup", SPEC_REQUIRED, &step->cleanup, err);
+    r = r ? r : copy_str(pad, &step->pattern);
+    return r ? r : copy_str(delimiter, &step->content);
+}
+
+static int append_ctc(const struct decoder_step *step, struct str text, struct strbuf *out)
+{
+    struct strbuf unpadded = { 0 }, cleaned = { 0 };
+    int r = append_replaced(step->cleanup ? &unpadded : out, text, step->pattern, STR(""));
+    if (r == 0 && step->cleanup) {
+        r = append_cleaned(&cleaned, strbuf_str(&unpadded));
+        r = r ? r : append_replaced(out, strbuf_str(&cleaned), step->content, STR(" "));
+    }
+    strbuf_deinit(&unpadded);
+    strbuf_deinit(&cleaned);
+    return r;
+}
+
+// A token that repeats the one before says nothing, nor does one that is empty without its padding.
+static int push_ctc(const struct run *run, size_t idx, struct str text)
+{
+    struct decoder_state *state = &run->states[idx];
+    if (state->has_held && str_eq(strbuf_str(&state->held), text)) {
+        return 0;
+    }
+    strbuf_reset(&state->held);
+    strbuf_reset(&state->text);
+    state->has_held = true;
+    int r = strbuf_append(&state->held, text);
+    r = r ? r : append_ctc(&run->dec->steps[idx], text, &state->text);
+    return r || state->text.len == 0 ? r : hand_on(run, idx + 1, strbuf_str(&state->text));
+}
+
+static bool middle_ctc(const struct decoder_step *step, struct str token, struct regex_scratch *regex,
+                       struct strbuf *out)
+{
+    (void)regex;
+    append_ctc(step, token, out);
+    return true;
+}
+
 // ---- no decoder: tokens joined by spaces --------------------------------------------------------------------------
 
 static int push_join(const struct run *run, size_t idx, struct str text)
@@ -503,6 +557,7 @@ static const struct kind kinds[] = {
     { "Metaspace", load_metaspace, push_metaspace, NULL, middle_metaspace },
     { "BPEDecoder", load_bpe, push_bpe, end_bpe, middle_bpe, .needs_whole = true },
     { "WordPiece", load_word_piece, push_word_piece, NULL, middle_word_piece, .needs_whole = true },
+    { "CTC", load_ctc, push_ctc, NULL, middle_ctc, .needs_whole = true },
 };
 #define N_KINDS (sizeof kinds / sizeof kinds[0])
 

@@ -38,9 +38,9 @@ struct rewrite {
 
 // The sets of \d \s \w \h as Oniguruma has them in Unicode text.
 #define SET_WORD (UNICODE_SET_L | UNICODE_SET_M | UNICODE_SET(ND) | UNICODE_SET(NL) | UNICODE_SET(PC))
-// Word characters that no category gives: circled and squared letters, and the Latin-1 numbers.
-static const char word_extra[] =
-    "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}\\xb2\\xb3\\xb9\\xbc-\\xbe";
+// Word characters that no category gives: circled and squared letters, and, in \w but not in [\w], Latin-1's numbers.
+static const char word_extra[] = "\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{1f169}\\x{1f170}-\\x{1f189}";
+static const char word_extra_alone[] = "\\xb2\\xb3\\xb9\\xbc-\\xbe"; // \w outside of a class only
 static const char space_ranges[] =
     "\\t-\\r \\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}"
     "\\x{3000}";
@@ -103,6 +103,9 @@ static void put_word(struct rewrite *rw)
 {
     put_set(rw, SET_WORD);
     put(rw, word_extra);
+    if (!rw->in_class) {
+        put(rw, word_extra_alone);
+    }
 }
 
 static int put_property(struct rewrite *rw, uint32_t set, bool is_negated)
@@ -367,7 +370,7 @@ static int compile(struct regex *re, struct rewrite *rw)
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     int code = 0;
     PCRE2_SIZE offset = 0;
-    re->code = pcre2_compile((PCRE2_SPTR)rw->out.ptr, rw->out.len,
+    re->code = pcre2_compile((PCRE2_SPTR)(rw->out.ptr ? rw->out.ptr : ""), rw->out.len,
                              PCRE2_UTF | PCRE2_UCP | PCRE2_NO_UTF_CHECK | PCRE2_MULTILINE, &code, &offset, context);
     pcre2_compile_context_free(context);
     if (!re->code) {

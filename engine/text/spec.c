@@ -105,6 +105,7 @@ int spec_pattern(const struct json *object, const char *where, struct str *ret, 
                        STR_ARG(str_take(pattern->text, 64)));
     }
     *ret = json_next(key)->text;
+    *ret_is_regex = *ret_is_regex || ret->len == 0; // an empty text is found everywhere, as the empty expression is
     return 0;
 }
 

@@ -24,7 +24,7 @@ int spec_char(const struct json *object, const char *where, const char *key, enu
 int spec_container(const struct json *object, const char *where, const char *key, enum json_type type,
                    enum spec_need need, const struct json **ret, struct err *err);
 
-// "pattern": {"String": ...} or {"Regex": ...}.
+// "pattern": {"String": ...} or {"Regex": ...}; an empty string comes out as the empty expression.
 int spec_pattern(const struct json *object, const char *where, struct str *ret, bool *ret_is_regex, struct err *err);
 
 // The "type" of a component as an index into names, or -1 with err set: -EINVAL without a type, -EOPNOTSUPP naming it.

@@ -137,10 +137,9 @@ bool tokenizer_token_form(const struct tokenizer *tok, int32_t id, struct str *r
         *ret_form = vocab_table_get(&tok->bpe.written, id);
         return vocab_table_has(&tok->bpe.written, id);
     }
-    // The reference asks whether the form is a special token's content; a form that normalising changed is not.
     const struct added_token *token = &tok->added.tokens[idx - 1];
     *ret_form = token->form;
-    *ret_is_skippable = token->special && str_eq(token->form, token->content);
+    *ret_is_skippable = token->is_skippable;
     return true;
 }
 

@@ -90,6 +90,13 @@ def added(t):
     return t
 
 
+def overlapping(t):
+    """Tokens that take each other's white space; a token that is a special one's text once it is normalised."""
+    t.add_tokens([AddedToken("\n", lstrip=True, rstrip=True, normalized=False), AddedToken(" ", rstrip=True, normalized=False), AddedToken("MONDAY", normalized=True),
+                  AddedToken("monday", normalized=False, special=True)])
+    return t
+
+
 def split(pattern, behavior, invert=False):
     return pre.Split(Regex(pattern) if isinstance(pattern, str) else pattern[0], behavior, invert)
 
@@ -132,6 +139,8 @@ def variants():
     strip_end = sentencepiece(legacy, None, dec.Sequence([dec.ByteFallback(), dec.Fuse(), dec.Replace("▁", " "), dec.Replace(Regex("  +"), " "), dec.Strip(" ", 2, 2)]))
     yield "decoder_regex", strip_end
     yield "no_decoder", train(pre.Whitespace(), None, None)
+    yield "overlap", overlapping(train(split(r"\w+|[^\w\s]+", "isolated"), norm.Lowercase(), dec.Sequence([dec.Replace("", "|"), dec.Replace(Regex("x*"), "-")])))
+    yield "ctc", train(split(("",), "isolated"), norm.Replace("", "\u200b"), dec.CTC("a", "e", True))
 
 
 def roberta():

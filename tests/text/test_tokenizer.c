@@ -368,7 +368,8 @@ static void test_tokenizer_malformed_files_named_entry(void **state)
         { MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},\"behavior\":\"Odd\",\"invert\":"
                 "false}"),
           -EINVAL, "\"Odd\"" },
-        { MODEL(",\"decoder\":{\"type\":\"CTC\"}"), -EOPNOTSUPP, "decoder: type CTC" },
+        { MODEL(",\"decoder\":{\"type\":\"Odd\"}"), -EOPNOTSUPP, "decoder: type Odd" },
+        { MODEL(",\"decoder\":{\"type\":\"CTC\"}"), -EINVAL, "decoder.pad_token is missing" },
         { MODEL(",\"decoder\":{\"type\":\"Strip\",\"content\":\"ab\",\"start\":1,\"stop\":0}"), -EINVAL,
           "decoder.content" },
         { MODEL(",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"<s>\"}}],"
