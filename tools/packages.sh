@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that a task needs, if any is missing: tools/packages.sh build|test ...
+# Installs the Debian packages that a task needs, if any is missing: tools/packages.sh build|test|fuzz ...
 # As root, or through sudo. Does nothing (and needs no rights) when everything is there.
 set -euo pipefail
 
 build="gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 liburing-dev libjsmn-dev libpcre2-dev libutf8proc-dev libxxhash-dev"
 test="$build git libcmocka-dev clang-format python3 python3-jsonschema dash mksh busybox procps util-linux"
+fuzz="clang libclang-rt-dev"
 
 wanted=
 for group in "$@"; do
     case $group in
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
-    *) echo "tools/packages.sh: $group: not a group of packages (build, test)" >&2; exit 2 ;;
+    fuzz) wanted="$wanted $fuzz" ;;
+    *) echo "tools/packages.sh: $group: not a group of packages (build, test, fuzz)" >&2; exit 2 ;;
     esac
 done
 

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Builds tokfs three times (release; address and undefined-behaviour sanitizers; thread sanitizer) and runs all tests in each.
-#   tools/test.sh [release|asan|tsan ...]     default: all three
+#   tools/test.sh [release|asan|tsan|fuzz ...]     default: the first three
+# fuzz: built by clang, every parser is fed by libFuzzer for a minute, two at a time.
 # On a fresh Debian 12 machine, as root or as a user with sudo. The last line tells how many passed, failed and were skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-tools/packages.sh test
+case " $* " in
+*" fuzz "*) tools/packages.sh test fuzz ;;
+*) tools/packages.sh test ;;
+esac
 if [ "$(id -u)" = 0 ] && [ -n "${SUDO_USER:-}" ] && [ "$SUDO_USER" != root ]; then
     exec runuser -u "$SUDO_USER" -- env -u SUDO_USER HOME="$(getent passwd "$SUDO_USER" | cut -d: -f6)" "$0" "$@"
 fi
@@ -39,13 +43,20 @@ for kind in "$@"; do
     release) configure build-release -Dbuildtype=release -Dtests=enabled ;;
     asan) configure build-asan -Dbuildtype=debugoptimized -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false ;;
     tsan) configure build-tsan -Dbuildtype=debugoptimized -Dtests=enabled -Db_sanitize=thread -Db_lundef=false ;;
-    *) echo "tools/test.sh: $kind: not release, asan or tsan" >&2; exit 2 ;;
+    fuzz)
+        CC=clang configure build-fuzz -Dbuildtype=debugoptimized -Dtests=enabled -Db_sanitize=address,undefined -Db_lundef=false \
+            -Dc_args=-fsanitize=fuzzer-no-link -Dfuzz_seconds=60
+        ;;
+    *) echo "tools/test.sh: $kind: not release, asan, tsan or fuzz" >&2; exit 2 ;;
     esac
-    ninja -C "build-$kind" --quiet
     # gcc's thread sanitizer cannot start under the widest address randomisation of newer kernels: run without it.
-    run=
+    run= only= programs=
+    [ "$kind" != fuzz ] || only="--suite libfuzzer" programs=fuzz-programs
     [ "$kind" != tsan ] || run="setarch $(uname -m) -R"
-    $run meson test -C "build-$kind" --no-rebuild --print-errorlogs --num-processes "$(nproc)" || failed=1
+    # shellcheck disable=SC2086 # lists of words
+    ninja -C "build-$kind" --quiet $programs
+    # shellcheck disable=SC2086
+    $run meson test $only -C "build-$kind" --no-rebuild --print-errorlogs --num-processes "$(nproc)" || failed=1
     logs="$logs build-$kind/meson-logs/testlog.json"
 done
 

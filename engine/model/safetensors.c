@@ -337,7 +337,8 @@ static int check_all_tiling(const struct safetensors *st, struct err *err)
         while (end < st->n_tensors && st->tensors[end].file_idx == file_idx) {
             end++;
         }
-        int rc = check_tiling(st, file_idx, st->tensors + first, end - first, err);
+        const struct tensor_info *tensors = end > first ? &st->tensors[first] : NULL;
+        int rc = check_tiling(st, file_idx, tensors, end - first, err);
         if (rc < 0) {
             return rc;
         }

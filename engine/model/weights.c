@@ -9,6 +9,7 @@
 // loaded.
 #include "engine/model/weights.h"
 #include "engine/base/log.h"
+#include "kernels/cpu/convert.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -353,13 +354,8 @@ static void convert_to_f32(enum dtype dtype, const void *src, float *dst, size_t
     for (size_t i = 0; i < n; i++) {
         if (dtype == DTYPE_F32) {
             memcpy(&dst[i], (const char *)src + 4 * i, 4);
-        } else if (dtype == DTYPE_BF16) {
-            uint32_t bits = (uint32_t)half[i] << 16;
-            memcpy(&dst[i], &bits, 4);
         } else {
-            _Float16 h;
-            memcpy(&h, &half[i], 2);
-            dst[i] = (float)h;
+            dst[i] = dtype == DTYPE_BF16 ? f32_from_bf16(half[i]) : f32_from_f16(half[i]);
         }
     }
 }
