@@ -30,6 +30,14 @@ static char *request_body(const char *question)
     return body;
 }
 
+// The answer itself: what a reasoning model thinks before it is a part of another kind.
+static void print_content(const struct tokfs_event *event)
+{
+    if (event->part == TOKFS_PART_CONTENT) {
+        fwrite(event->text, 1, event->text_len, stdout);
+    }
+}
+
 // Prints events until the last one. 0, or 1 when there is no (whole) answer.
 static int print_answer(struct tokfs_engine *engine)
 {
@@ -44,11 +52,11 @@ static int print_answer(struct tokfs_engine *engine)
         case TOKFS_EVENT_STARTED:
         case TOKFS_EVENT_CHOICE_FINISHED: break; // one choice was asked for
         case TOKFS_EVENT_TOKEN:
-            fwrite(event.text, 1, event.text_len, stdout);
+            print_content(&event);
             fflush(stdout);
             break;
         case TOKFS_EVENT_FINISHED:
-            fwrite(event.text, 1, event.text_len, stdout);
+            print_content(&event);
             printf("\n");
             fprintf(stderr, "[%s: %llu prompt tokens, %llu answer tokens, first after %.1f ms]\n", event.finish_reason,
                     (unsigned long long)event.usage.prompt_tokens, (unsigned long long)event.usage.completion_tokens,

@@ -38,7 +38,7 @@ static int emit_buffer(enum chunk_form form, int r, struct tokfs_buffer *json, s
 static int emit_chunk(enum chunk_form form, const struct turn *turn, const struct tokfs_chunk *chunk,
                       struct strbuf *out)
 {
-    struct tokfs_answer_head head = { turn->id, turn->created, turn->mount->info.model };
+    struct tokfs_answer_head head = turn_head(turn);
     struct tokfs_buffer json = { 0 };
     return emit_buffer(form, tokfs_write_chunk(&head, chunk, &json), &json, out);
 }
@@ -90,13 +90,11 @@ bool chunk_has_next(const struct chunk_cursor *cursor, const struct turn *turn)
 static int emit_piece(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
 {
     const struct turn_piece *piece = &turn->pieces[cursor->piece_idx];
-    struct tokfs_chunk chunk = { .content = turn->text.ptr + cursor->text_offset,
-                                 .content_len = piece->len,
-                                 .sampled_ns = turn->timings_per_token ? piece->sampled_ns : 0 };
+    struct tokfs_piece said = turn_piece_at(turn, cursor->piece_idx);
+    struct tokfs_chunk chunk = { .piece = &said, .sampled_ns = turn->timings_per_token ? piece->sampled_ns : 0 };
     int r = emit_chunk(cursor->form, turn, &chunk, out);
     if (r > 0) {
         cursor->piece_idx++;
-        cursor->text_offset += piece->len;
     }
     return r;
 }
@@ -110,7 +108,7 @@ int chunk_next(struct chunk_cursor *cursor, const struct turn *turn, struct strb
     int r = 0;
     switch (cursor->phase) {
     case CHUNK_ROLE: {
-        struct tokfs_chunk chunk = { .role = true, .content = "" };
+        struct tokfs_chunk chunk = { .role = true };
         r = emit_chunk(cursor->form, turn, &chunk, out);
         break;
     }

@@ -18,7 +18,6 @@ struct chunk_cursor {
     enum chunk_form form;
     enum chunk_phase phase;
     size_t piece_idx;
-    size_t text_offset;
 };
 
 void chunk_cursor_init(struct chunk_cursor *cursor, enum chunk_form form);

@@ -248,15 +248,13 @@ int conversation_build(const struct conversation *c, const struct conversation_i
     return r;
 }
 
-int conversation_extend(struct conversation *c, const struct conversation_input *input, struct str answer)
+int conversation_extend(struct conversation *c, const struct conversation_input *input, struct str message)
 {
     if (input->n_messages > 0) {
         add_element(&c->messages, &c->n_messages, strbuf_str(&input->messages));
         c->n_messages += input->n_messages - 1;
     }
-    if (answer.ptr) {
-        add_message(&c->messages, &c->n_messages, "assistant", answer);
-    }
+    add_element(&c->messages, &c->n_messages, message);
     return c->messages.error;
 }
 

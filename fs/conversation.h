@@ -36,8 +36,8 @@ int conversation_input_set_json(struct conversation_input *input, struct str jso
 
 // The body of the turn that `input` begins: system, messages, the input's; params overridden by the input's fields.
 int conversation_build(const struct conversation *c, const struct conversation_input *input, struct strbuf *out);
-// Keeps what a turn added: the input's messages, and the answer unless `answer.ptr` is NULL.
-int conversation_extend(struct conversation *c, const struct conversation_input *input, struct str answer);
+// Keeps what a turn added: the input's messages, and the answer as a message object.
+int conversation_extend(struct conversation *c, const struct conversation_input *input, struct str message);
 // The input's tools and fields, except its model, become the conversation's settings (the body that made the session).
 int conversation_adopt_settings(struct conversation *c, const struct conversation_input *input);
 // Overrides members of the params object by those of `update` (both JSON objects).

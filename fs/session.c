@@ -141,17 +141,28 @@ static void on_accepted(struct turn *turn, void *ctx)
     }
 }
 
+static int keep_turn(struct session *session, const struct turn *turn)
+{
+    struct strbuf message;
+    strbuf_init(&message, 0);
+    int r = turn_write_message(turn, &message);
+    if (r == 0) {
+        r = conversation_extend(&session->conversation, &session->input, strbuf_str(&message));
+    }
+    strbuf_deinit(&message);
+    return r;
+}
+
 static void on_ended(struct turn *turn, void *ctx)
 {
     struct session *session = ctx;
-    struct str answer = turn->text.len > 0 ? strbuf_str(&turn->text) : STR("");
-    bool is_kept = turn->state == TURN_DONE || (turn->state == TURN_CANCELLED && answer.len > 0);
+    bool is_kept = turn->state == TURN_DONE || (turn->state == TURN_CANCELLED && turn->text.len > 0);
     if (turn->error.code) {
         session->error = turn->error;
     } else if (session->error.code == -EBUSY) {
         session->error = (struct tokfs_error){ 0 }; // no longer so
     }
-    if (is_kept && conversation_extend(&session->conversation, &session->input, answer) < 0) {
+    if (is_kept && keep_turn(session, turn) < 0) {
         session_fail(session, -ENOMEM, "out of memory: the conversation lost its last turn");
     }
     drop_input(session);

@@ -22,6 +22,7 @@ static struct turn *turn_new(struct mount *mount, enum turn_state state)
     turn->state = state;
     turn->created = time(NULL);
     strbuf_init(&turn->text, 0);
+    strbuf_init(&turn->hidden, 0);
     list_init(&turn->link);
     mount->counts.n_turns++;
     return turn;
@@ -83,6 +84,7 @@ void turn_unref(struct turn *turn)
         assert(!turn->completion);
         turn->mount->counts.n_turns--;
         strbuf_deinit(&turn->text);
+        strbuf_deinit(&turn->hidden);
         free(turn->pieces);
         free(turn);
         turn = next;
@@ -145,27 +147,6 @@ void turn_disown(struct turn *turn)
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
-static int add_piece(struct turn *turn, struct str piece, uint64_t sampled_ns)
-{
-    if (piece.len == 0) {
-        return 0;
-    }
-    if (turn->n_pieces == turn->pieces_cap) {
-        size_t cap = turn->pieces_cap ? turn->pieces_cap * 2 : 32;
-        struct turn_piece *pieces = reallocarray(turn->pieces, cap, sizeof(*pieces));
-        if (!pieces) {
-            return -ENOMEM;
-        }
-        turn->pieces = pieces;
-        turn->pieces_cap = cap;
-    }
-    int r = strbuf_append(&turn->text, piece);
-    if (r == 0) {
-        turn->pieces[turn->n_pieces++] = (struct turn_piece){ piece.len, sampled_ns };
-    }
-    return r;
-}
-
 static void fail(struct turn *turn, const struct tokfs_error *error)
 {
     turn->error = *error;
@@ -201,7 +182,8 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
     if (turn->owner.channel) {
         channel_mark(turn->owner.channel);
     }
-    if (event->text_len > 0 && add_piece(turn, (struct str){ event->text, event->text_len }, event->sampled_ns) < 0) {
+    bool is_last = event->kind == TOKFS_EVENT_FINISHED && strcmp(event->finish_reason, "cancel") != 0;
+    if (turn_add_text(turn, event) < 0 || (is_last && turn_end_text(turn) < 0)) {
         struct tokfs_error error = { 0 };
         reason_set(&error, -ENOMEM, NULL, "out of memory for the answer");
         fail(turn, &error);
@@ -251,18 +233,4 @@ void turn_write_usage(const struct turn *turn, struct strbuf *out)
                   usage->prompt_tokens, usage->cached_tokens, n_completion);
     strbuf_printf(out, "queue_ns %" PRIu64 "\nprefill_ns %" PRIu64 "\nttft_ns %" PRIu64 "\ndecode_ns %" PRIu64 "\n",
                   usage->queue_ns, usage->prefill_ns, usage->ttft_ns, usage->decode_ns);
-}
-
-int turn_write_response(const struct turn *turn, struct strbuf *out)
-{
-    struct tokfs_answer_head head = { turn->id, turn->created, turn->mount->info.model };
-    struct tokfs_buffer json = { 0 };
-    int r = tokfs_write_answer(&head, turn->text.ptr ? turn->text.ptr : "", turn->text.len, turn->finish_reason,
-                               &turn->usage, &json);
-    if (r == 0) {
-        strbuf_append(out, (struct str){ json.ptr, json.len });
-        r = strbuf_append_byte(out, '\n');
-        free(json.ptr);
-    }
-    return r;
 }

@@ -38,10 +38,12 @@ struct turn_owner {
     void *ctx;
 };
 
-// A part of the text, as it came.
+// A piece of the answer, as it came.
 struct turn_piece {
-    size_t len;
+    size_t offset, len;  // of its text: see turn_text.c
     uint64_t sampled_ns; // CLOCK_MONOTONIC of its token
+    enum tokfs_part part;
+    unsigned call_idx;
 };
 
 struct turn {
@@ -54,9 +56,11 @@ struct turn {
     bool is_accepted, stream, include_usage, timings_per_token;
     struct tokfs_completion *completion; // NULL once ended
     struct turn_owner owner;             // cleared by turn_disown
-    struct strbuf text;                  // the answer so far
+    struct strbuf text;                  // the answer so far, as readers of text see it
+    struct strbuf hidden;                // what they do not see
     struct turn_piece *pieces;           // [n_pieces]
     size_t n_pieces, pieces_cap;
+    size_t open_call; // one more than the index of the piece with which a call in hand began; 0: none
     uint64_t n_tokens;
     struct tokfs_usage usage;
     struct tokfs_error error; // FAILED, CANCELLED
@@ -81,8 +85,17 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event);
 bool turn_is_ended(const struct turn *turn);
 int turn_end_code(const struct turn *turn); // what a read at the end gives: 0, -ECANCELED, -EIO
 const char *turn_state_name(const struct turn *turn);
-void turn_write_status(const struct turn *turn, struct strbuf *out);  // one line
-void turn_write_usage(const struct turn *turn, struct strbuf *out);   // "name value" lines
+void turn_write_status(const struct turn *turn, struct strbuf *out); // one line
+void turn_write_usage(const struct turn *turn, struct strbuf *out);  // "name value" lines
+
+// turn_text.c
+int turn_add_text(struct turn *turn, const struct tokfs_event *event); // 0 or -ENOMEM
+int turn_end_text(struct turn *turn);                                  // no more comes. 0 or -ENOMEM
+struct tokfs_answer_head turn_head(const struct turn *turn);
+struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx);
 int turn_write_response(const struct turn *turn, struct strbuf *out); // chat.completion and a line end
+// The message that it leaves in the conversation. Without calls whose arguments are no JSON object, which templates
+// cannot show, and without any when it was cancelled.
+int turn_write_message(const struct turn *turn, struct strbuf *out);
 
 #endif

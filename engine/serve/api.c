@@ -13,6 +13,11 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+_Static_assert((int)TOKFS_PART_CONTENT == (int)ANSWER_CONTENT && (int)TOKFS_PART_REASONING == (int)ANSWER_REASONING &&
+                   (int)TOKFS_PART_CALL == (int)ANSWER_CALL && (int)TOKFS_PART_ARGUMENTS == (int)ANSWER_ARGUMENTS,
+               "parts keep their numbers");
+_Static_assert(ANSWER_CALL_ID_MAX <= EVENT_TEXT_MAX && ANSWER_CALLS_MAX <= UINT8_MAX, "a call fits in an entry");
+
 #define BODY_BYTES_MAX    (64u << 20)
 #define PROB_LOG_MIN      (-9999.0f)   // stands for no chance at all: JSON has no infinity
 #define WAITING_BYTES_MAX (256u << 20) // of all requests that wait, as they were submitted
@@ -27,6 +32,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .model = engine->served_name,
         .architecture = config->architecture,
         .backend = engine->backend->ops->describe(engine->backend),
+        .fingerprint = engine->fingerprint,
         .n_ctx = engine->sizes.n_ctx,
         .n_ctx_model = model_get_config(engine->model)->n_ctx_max,
         .n_vocab = config->n_vocab,
@@ -307,6 +313,9 @@ static bool tell_token(struct tokfs_engine *e, const struct event_slot *slot, st
 {
     ret->kind = TOKFS_EVENT_TOKEN;
     ret->token_id = slot->token_id;
+    ret->part = (enum tokfs_part)slot->part;
+    ret->call_idx = slot->call_idx;
+    ret->call_id = ret->part == TOKFS_PART_CALL ? e->polled_call_id : NULL;
     ret->sampled_ns = slot->sampled_ns;
     if (slot->token_id >= 0) {
         ret->probs = e->polled_probs;
@@ -379,6 +388,10 @@ static bool tell_slot(struct tokfs_engine *e, const struct event_slot *slot, str
         leave_waiting(e, c);
         return !c->is_freed;
     case EVENT_SLOT_PROBS: take_probs(e, slot); return false;
+    case EVENT_SLOT_CALL_ID:
+        memcpy(e->polled_call_id, slot->text, slot->text_len);
+        e->polled_call_id[slot->text_len] = '\0';
+        return false;
     case EVENT_SLOT_TOKEN: return tell_token(e, slot, ret);
     case EVENT_SLOT_FINISHED:
     case EVENT_SLOT_FAILED: return tell_end(e, slot->choice, ret);

@@ -27,7 +27,7 @@ static int set_special(const struct json *config, const char *name, char **ret, 
 }
 
 // A blank template would turn every chat into a prompt of no tokens: that is none.
-static int compile(struct str source, struct chat_template **ret, struct err *err)
+static int compile(struct str source, struct chat_template **ret, struct answer_style *ret_style, struct err *err)
 {
     if (str_trim(source).len == 0) {
         return 0;
@@ -36,6 +36,7 @@ static int compile(struct str source, struct chat_template **ret, struct err *er
     if (rc < 0) {
         err_prefix(err, "chat_template");
     }
+    ret_style->format = answer_format_detect(source);
     return rc;
 }
 
@@ -48,11 +49,10 @@ static int compile_named(const struct json *list, struct chat_format *format, st
         if (!name || name->type != JSON_STRING || !source || source->type != JSON_STRING) {
             return err_set(err, -EINVAL, "chat_template[%zu] is not {\"name\": text, \"template\": text}", i);
         }
-        struct chat_template **place = str_eq(name->text, STR("default"))    ? &format->tmpl
-                                       : str_eq(name->text, STR("tool_use")) ? &format->tool_tmpl
-                                                                             : NULL;
-        if (place && !*place) {
-            int rc = compile(source->text, place, err);
+        bool is_tool = str_eq(name->text, STR("tool_use"));
+        struct chat_template **place = is_tool ? &format->tool_tmpl : &format->tmpl;
+        if ((is_tool || str_eq(name->text, STR("default"))) && !*place) {
+            int rc = compile(source->text, place, is_tool ? &format->tool_answer : &format->answer, err);
             if (rc < 0) {
                 return rc;
             }
@@ -72,7 +72,7 @@ static int take_config(struct str text, struct chat_format *format, struct err *
         rc = err_set(err, -EINVAL, "the top level is %s, not an object", json_type_name(config->type));
     }
     if (rc == 0 && source && !format->tmpl) {
-        rc = source->type == JSON_STRING  ? compile(source->text, &format->tmpl, err)
+        rc = source->type == JSON_STRING  ? compile(source->text, &format->tmpl, &format->answer, err)
              : source->type == JSON_ARRAY ? compile_named(source, format, err)
              : source->type == JSON_NULL  ? 0
                                           : err_set(err, -EINVAL, "chat_template is %s", json_type_name(source->type));
@@ -105,6 +105,7 @@ static int take_file(const char *dir, const char *name, int (*take)(struct str, 
 
 static int take_jinja(struct str text, struct chat_format *format, struct err *err)
 {
+    format->answer.format = answer_format_detect(text);
     return str_trim(text).len > 0 ? chat_template_compile(text, &format->tmpl, err) : 0;
 }
 
@@ -141,6 +142,12 @@ int chat_format_load(const char *dir, struct chat_format *ret, struct err *err)
     return 0;
 }
 
+int chat_format_find_marks(struct chat_format *format, const struct tokenizer *tok, struct err *err)
+{
+    int rc = answer_style_find_marks(&format->answer, tok, err);
+    return rc == 0 ? answer_style_find_marks(&format->tool_answer, tok, err) : rc;
+}
+
 void chat_format_deinit(struct chat_format *format)
 {
     chat_template_free(format->tmpl);
@@ -166,11 +173,27 @@ void chat_format_name_tokens(const struct chat_format *format, struct chat_templ
     ret->now = time(NULL);
 }
 
+static bool takes_tool_template(const struct chat_format *format, const struct chat_request *request)
+{
+    return format->tool_tmpl && request->tools && !request->tool_choice_none;
+}
+
+int chat_format_answer(const struct chat_format *format, const struct chat_request *request,
+                       const struct tokenizer *tok, struct answer_style *ret, struct err *err)
+{
+    *ret = takes_tool_template(format, request) ? format->tool_answer : format->answer;
+    if (request->chat_template.len == 0) {
+        return 0;
+    }
+    *ret = (struct answer_style){ .format = answer_format_detect(request->chat_template) };
+    return answer_style_find_marks(ret, tok, err);
+}
+
 int chat_format_render(const struct chat_format *format, const struct chat_request *request, struct strbuf *out,
                        struct err *err)
 {
     const struct json *tools = request->tool_choice_none ? NULL : request->tools;
-    const struct chat_template *tmpl = tools && format->tool_tmpl ? format->tool_tmpl : format->tmpl;
+    const struct chat_template *tmpl = takes_tool_template(format, request) ? format->tool_tmpl : format->tmpl;
     struct chat_template *own = NULL;
     if (request->chat_template.len > 0) {
         int rc = chat_template_compile(request->chat_template, &own, err);

@@ -17,6 +17,7 @@ void completion_free(struct tokfs_completion *completion)
         free(completion->prompt);
         free(completion->kept);
         free(completion->choices);
+        answer_setup_free(completion->answer);
         free(completion);
     }
 }

@@ -7,6 +7,7 @@
 #define TOKFS_SERVE_COMPLETION_H
 
 #include "engine/base/err.h"
+#include "engine/serve/answer_setup.h"
 #include "engine/text/chat_request.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -48,7 +49,8 @@ struct tokfs_completion {
     struct str cache_salt;  // in kept; empty: none. Likewise: nothing is shared between requests yet
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
-    bool has_long_list; // of token ids: some list was longer than its limit, and was not copied
+    struct answer_setup *answer; // how answers are read; NULL: all of them is content
+    bool has_long_list;          // of token ids: some list was longer than its limit, and was not copied
     bool has_logprobs;
     uint32_t n_top_logprobs;
     bool stream, include_usage, timings_per_token;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -54,7 +55,8 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
         return err_set(err, -EINVAL, "%s: tokenizer.json has ids up to %zu, config.json a vocab_size of %u",
                        options->model, tokenizer_n_vocab(e->tok) - 1, n_vocab);
     }
-    return rc < 0 ? rc : chat_format_load(options->model, &e->format, err);
+    rc = rc == 0 ? chat_format_load(options->model, &e->format, err) : rc;
+    return rc == 0 ? chat_format_find_marks(&e->format, e->tok, err) : rc;
 }
 
 // The backend's workers inherit the calling thread's signal mask and slice: none of the program's signals, long slices.
@@ -112,6 +114,21 @@ static void find_end_ids(struct tokfs_engine *e)
     if (id >= 0) {
         add_end_id(e, id);
     }
+}
+
+// FNV-1a of what an answer depends on, as far as it is at hand: not of the weights themselves.
+static void make_fingerprint(struct tokfs_engine *e, const struct tokfs_engine_options *options)
+{
+    const struct model_config *config = model_get_config(e->model);
+    uint32_t hash = 2166136261u;
+    char text[512];
+    snprintf(text, sizeof(text), "%s|%s|%s|%s|%zu|%llu|%llu", TOKFS_VERSION, e->served_name, config->architecture,
+             options->device ? options->device : "auto", (size_t)config->n_vocab,
+             (unsigned long long)model_config_n_params(config), (unsigned long long)model_weight_bytes(e->model));
+    for (const char *c = text; *c; c++) {
+        hash = (hash ^ (unsigned char)*c) * 16777619u;
+    }
+    snprintf(e->fingerprint, sizeof(e->fingerprint), "fp_%08x", hash);
 }
 
 static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
@@ -184,6 +201,7 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
         return rc;
     }
     find_end_ids(e);
+    make_fingerprint(e, options);
     rc = open_runner(e, options, err);
     if (rc < 0) {
         return rc;

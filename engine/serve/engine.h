@@ -19,6 +19,7 @@
 struct tokfs_engine {
     // Constant after open.
     char *served_name;
+    char fingerprint[16];
     struct sizes sizes;
     struct backend *backend;
     struct model *model;
@@ -55,6 +56,7 @@ struct tokfs_engine {
     struct tokfs_error polled_error; // of the FAILED event polled last
     struct tokfs_logprob polled_probs[1 + TOP_LOGPROBS_MAX]; // of the TOKEN event polled last, or that comes next
     size_t n_polled_probs;
+    char polled_call_id[ANSWER_CALL_ID_MAX + 1]; // of the TOKEN event polled last, or that comes next
     uint64_t n_submitted;
 
     pthread_t engine_thread, text_threads[TEXT_THREADS_MAX];

@@ -12,13 +12,14 @@
 
 struct choice;
 
-#define EVENT_TEXT_MAX 106 // makes an entry 128 bytes: two cache lines
+#define EVENT_TEXT_MAX 104 // makes an entry 128 bytes: two cache lines
 
 #define EVENT_PROBS_MAX (EVENT_TEXT_MAX / sizeof(struct token_prob))
 
 enum event_slot_kind {
     EVENT_SLOT_STARTED,
     EVENT_SLOT_PROBS, // text holds struct token_prob; of the TOKEN that follows in the ring, published together with it
+    EVENT_SLOT_CALL_ID, // text: the id of the call that begins with the TOKEN that follows, likewise
     EVENT_SLOT_TOKEN,
     EVENT_SLOT_FINISHED,
     EVENT_SLOT_FAILED,
@@ -28,7 +29,9 @@ struct event_slot {
     struct choice *choice;
     uint64_t sampled_ns;
     int32_t token_id;
-    uint8_t kind; // enum event_slot_kind
+    uint8_t kind;     // enum event_slot_kind
+    uint8_t part;     // enum tokfs_part of the text
+    uint8_t call_idx; // of a part that belongs to a tool call
     uint8_t text_len;
     char text[EVENT_TEXT_MAX];
 };

@@ -23,12 +23,19 @@ static int tokenize(const struct intake *intake, struct tokfs_completion *c, con
 {
     struct strbuf text;
     struct token_ids ids = { 0 };
+    struct answer_style style;
     strbuf_init(&text, 0);
     int rc = chat_format_render(intake->format, request, &text, err);
     if (rc == 0) {
         // Most templates write the special tokens themselves.
         unsigned flags = request->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0;
         rc = tokenizer_encode(intake->tok, strbuf_str(&text), flags, &ids, err);
+    }
+    if (rc == 0) {
+        rc = chat_format_answer(intake->format, request, intake->tok, &style, err);
+    }
+    if (rc == 0) {
+        rc = answer_setup_new(&style, request, strbuf_str(&text), &c->answer, err);
     }
     strbuf_deinit(&text);
     if (rc == 0 && ids.len > UINT32_MAX) {

@@ -4,6 +4,7 @@
 #include "engine/text/chat_request.h"
 #include "engine/text/chat_response.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <tokfs/openai.h>
 
@@ -83,12 +84,31 @@ static struct chat_response_head response_head(const struct tokfs_answer_head *h
 {
     return (struct chat_response_head){ .id = str_from(head->id),
                                         .created = head->created,
-                                        .model = str_from(head->model) };
+                                        .model = str_from(head->model),
+                                        .system_fingerprint = str_from(head->system_fingerprint) };
 }
 
 static struct chat_usage response_usage(const struct tokfs_usage *usage)
 {
     return (struct chat_usage){ usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens };
+}
+
+static struct answer_part part_of(const struct tokfs_piece *piece)
+{
+    return (struct answer_part){ .kind = (enum answer_part_kind)piece->part,
+                                 .call_idx = piece->call_idx,
+                                 .id = str_from(piece->call_id),
+                                 .text = { piece->text, piece->text_len } };
+}
+
+// A new array of parts, which borrows from the pieces; NULL when out of memory.
+static struct answer_part *parts_of(const struct tokfs_piece *pieces, size_t n_pieces)
+{
+    struct answer_part *parts = calloc(n_pieces + 1, sizeof(*parts));
+    for (size_t i = 0; parts && i < n_pieces; i++) {
+        parts[i] = part_of(&pieces[i]);
+    }
+    return parts;
 }
 
 int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk, struct tokfs_buffer *ret)
@@ -97,7 +117,11 @@ int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_c
     struct chat_usage usage;
     struct chat_chunk out = { .role = chunk->role, .no_choices = chunk->no_choices, .sampled_ns = chunk->sampled_ns };
     struct strbuf text;
-    out.content = (struct str){ chunk->content, chunk->content ? chunk->content_len : 0 };
+    struct answer_part part;
+    if (chunk->piece) {
+        part = part_of(chunk->piece);
+        out.part = &part;
+    }
     out.finish_reason = str_from(chunk->finish_reason);
     if (chunk->usage) {
         usage = response_usage(chunk->usage);
@@ -108,14 +132,46 @@ int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_c
     return take_buffer(&text, ret);
 }
 
-int tokfs_write_answer(const struct tokfs_answer_head *head, const char *content, size_t content_len,
+int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces, size_t n_pieces,
                        const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret)
 {
+    struct answer_part *parts = parts_of(pieces, n_pieces);
+    if (!parts) {
+        return -ENOMEM;
+    }
     struct chat_response_head top = response_head(head);
     struct chat_usage counts = response_usage(usage);
     struct strbuf text;
     strbuf_init(&text, 0);
-    chat_response_write(&text, &top, (struct str){ content, content_len }, str_from(finish_reason), &counts);
+    chat_response_write(&text, &top, &(struct chat_answer){ parts, n_pieces }, str_from(finish_reason), &counts);
+    free(parts);
+    return take_buffer(&text, ret);
+}
+
+int tokfs_write_message(const struct tokfs_piece *pieces, size_t n_pieces, struct tokfs_buffer *ret)
+{
+    struct answer_part *parts = parts_of(pieces, n_pieces);
+    struct strbuf text;
+    if (!parts) {
+        return -ENOMEM;
+    }
+    strbuf_init(&text, 0);
+    chat_message_write(&text, &(struct chat_answer){ parts, n_pieces }, true);
+    free(parts);
+    return take_buffer(&text, ret);
+}
+
+int tokfs_write_call(const struct tokfs_piece *pieces, size_t n_pieces, unsigned call_idx, struct tokfs_buffer *ret)
+{
+    struct answer_part *parts = parts_of(pieces, n_pieces);
+    struct strbuf text;
+    if (!parts) {
+        return -ENOMEM;
+    }
+    strbuf_init(&text, 0);
+    strbuf_reserve(&text, 1); // so that none at all is an empty text
+    chat_call_write(&text, &(struct chat_answer){ parts, n_pieces }, call_idx);
+    free(parts);
     return take_buffer(&text, ret);
 }
 

@@ -29,6 +29,7 @@
 // More than is ever held, but for long runs of byte-fallback tokens.
 #define TEXT_RESERVE        4096
 #define DETOKENIZER_RESERVE 512
+#define PARTS_RESERVE       16
 
 int sequence_init(struct sequence *seq, const struct sequence_env *env)
 {
@@ -36,8 +37,11 @@ int sequence_init(struct sequence *seq, const struct sequence_env *env)
     seq->tokens = calloc(env->n_ctx, sizeof(*seq->tokens));
     seq->pages = calloc((env->n_ctx + env->page_tokens - 1) / env->page_tokens, sizeof(*seq->pages));
     strbuf_init(&seq->text, 0);
+    answer_parts_init(&seq->parts);
     detokenizer_init_continued(&seq->detok, env->tok, true);
     int rc = strbuf_reserve(&seq->text, TEXT_RESERVE);
+    rc = rc == 0 ? answer_parts_reserve(&seq->parts, TEXT_RESERVE, PARTS_RESERVE) : rc;
+    rc = rc == 0 ? answer_parser_init(&seq->parser, TEXT_RESERVE) : rc;
     for (size_t i = 0; i < DETOKENIZER_STEPS_MAX && rc == 0; i++) {
         rc = strbuf_reserve(&seq->detok.steps[i].held, DETOKENIZER_RESERVE);
         rc = rc == 0 ? strbuf_reserve(&seq->detok.steps[i].text, DETOKENIZER_RESERVE) : rc;
@@ -55,6 +59,8 @@ void sequence_deinit(struct sequence *seq)
     free(seq->tokens);
     free(seq->pages);
     strbuf_deinit(&seq->text);
+    answer_parser_deinit(&seq->parser);
+    answer_parts_deinit(&seq->parts);
     detokenizer_deinit(&seq->detok);
 }
 
@@ -69,6 +75,9 @@ static void restart_detokenizer(struct sequence *seq, bool skip_special)
         seq->detok.steps[i].held = old.steps[i].held;
         seq->detok.steps[i].text = old.steps[i].text;
     }
+    const struct answer_setup *answer = seq->completion->answer;
+    seq->detok.kept = answer ? answer->marks : NULL;
+    seq->detok.n_kept = answer ? answer->n_marks : 0;
 }
 
 void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns)
@@ -85,7 +94,9 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->n_computed = 0;
     restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);
-    seq->n_ready = 0;
+    answer_parts_reset(&seq->parts);
+    answer_parser_begin(&seq->parser, completion->answer ? &completion->answer->request : NULL, &seq->parts);
+    seq->parser.id_salt = choice->index;
     seq->owes_started = true;
     seq->owes_token = false;
     seq->n_probs = 0;
@@ -148,6 +159,31 @@ static void fail_text(struct sequence *seq, int code)
     sequence_fail(seq, &err);
 }
 
+// The first n bytes of the text cannot become a stop string any more. 0 or -ENOMEM.
+static int release_text(struct sequence *seq, size_t n)
+{
+    int rc = answer_parser_feed(&seq->parser, str_take(strbuf_str(&seq->text), n));
+    if (n > 0) {
+        memmove(seq->text.ptr, seq->text.ptr + n, seq->text.len - n + 1);
+        seq->text.len -= n;
+    }
+    return rc;
+}
+
+// The text is complete: what might have become a call is none. An answer that ends by itself with calls in it ends
+// because of them.
+static void end_parts(struct sequence *seq, const char *reason)
+{
+    int rc = release_text(seq, seq->text.len);
+    rc = rc == 0 ? answer_parser_finish(&seq->parser) : rc;
+    if (rc < 0) {
+        fail_text(seq, rc);
+        return;
+    }
+    bool is_call = seq->parser.n_calls > 0 && strcmp(reason, "stop") == 0;
+    end(seq, is_call ? "tool_calls" : reason);
+}
+
 // The rest of the text becomes certain: what the detokenizer holds, what might have become a stop string.
 static void end_text(struct sequence *seq, const char *reason)
 {
@@ -155,7 +191,7 @@ static void end_text(struct sequence *seq, const char *reason)
     if (rc < 0) {
         fail_text(seq, rc);
     } else {
-        end(seq, reason);
+        end_parts(seq, reason);
     }
 }
 
@@ -223,24 +259,23 @@ struct sampler_input sequence_sampler_input(const struct sequence *seq, const fl
     return input;
 }
 
-// Decodes the token and decides how much of the text is ready. True: a stop string was found.
+// Decodes the token and passes on what is certain of the text. True: a stop string was found, and the text ends there.
 static bool append_text(struct sequence *seq, int32_t token_id, int *ret_rc)
 {
     const struct sampling_params *params = &seq->completion->sampling;
     *ret_rc = detokenizer_push(&seq->detok, token_id, &seq->text);
-    if (*ret_rc < 0 || wants_more(seq, seq->choice->usage.completion_tokens)) {
-        seq->n_ready = seq->text.len; // out before stop strings count: none can begin in it
-        return false;
-    }
     struct str text = strbuf_str(&seq->text), stop = { 0 };
-    ptrdiff_t at = stop_find(params->stop, params->n_stop, text, &stop);
-    if (at >= 0) {
-        size_t len = (size_t)at + (params->include_stop ? stop.len : 0);
-        seq->text.len = seq->n_ready = len;
-        seq->text.ptr[len] = '\0';
-        return true;
+    size_t n_ready = text.len; // out before stop strings count: none can begin in it
+    if (*ret_rc == 0 && !wants_more(seq, seq->choice->usage.completion_tokens)) {
+        ptrdiff_t at = stop_find(params->stop, params->n_stop, text, &stop);
+        if (at >= 0) {
+            seq->text.len = (size_t)at + (params->include_stop ? stop.len : 0);
+            seq->text.ptr[seq->text.len] = '\0';
+            return true;
+        }
+        n_ready -= stop_held_len(params->stop, params->n_stop, text);
     }
-    seq->n_ready = text.len - stop_held_len(params->stop, params->n_stop, text);
+    *ret_rc = *ret_rc == 0 ? release_text(seq, n_ready) : *ret_rc;
     return false;
 }
 
@@ -268,9 +303,11 @@ void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
         return;
     }
     if (append_text(seq, token_id, &rc)) {
-        end(seq, "stop");
+        end_parts(seq, "stop");
     } else if (rc < 0) {
         fail_text(seq, rc);
+    } else if (seq->parser.is_done) {
+        end_parts(seq, "stop"); // no more calls were allowed
     } else if (seq->n_tokens == c->n_tokens_max) {
         end_text(seq, "length");
     }
@@ -298,33 +335,30 @@ static struct event_slot *add_event(struct sequence *seq, struct event_ring *rin
         slot->choice = seq->choice;
         slot->kind = (uint8_t)kind;
         slot->token_id = -1;
+        slot->part = slot->call_idx = 0;
         slot->text_len = 0;
         slot->sampled_ns = seq->last_token_ns;
     }
     return slot;
 }
 
-static void take_text(struct sequence *seq, struct event_slot *slot, size_t n_most)
+// Puts the first part, or as much of it as goes in, into the slot.
+static void take_part(struct sequence *seq, struct event_slot *slot)
 {
-    struct str text = strbuf_str(&seq->text);
-    size_t len = piece_len(str_take(text, n_most));
-    if (len == 0) {
+    struct answer_part part;
+    if (!answer_parts_first(&seq->parts, &part)) {
         return;
     }
-    memcpy(slot->text, text.ptr, len);
+    size_t len = piece_len(part.text);
+    memcpy(slot->text, part.text.ptr, len);
     slot->text_len = (uint8_t)len;
-    memmove(seq->text.ptr, seq->text.ptr + len, seq->text.len - len + 1);
-    seq->text.len -= len;
-    seq->n_ready -= len < seq->n_ready ? len : seq->n_ready;
+    slot->part = (uint8_t)part.kind;
+    slot->call_idx = (uint8_t)part.call_idx;
+    answer_parts_take(&seq->parts, len);
 }
 
-// How likely the token was comes before it: all of it or nothing, so that it is published together.
-static bool flush_probs(struct sequence *seq, struct event_ring *ring)
+static void put_probs(struct sequence *seq, struct event_ring *ring)
 {
-    size_t n_slots = (seq->n_probs + EVENT_PROBS_MAX - 1) / EVENT_PROBS_MAX;
-    if (event_ring_room(ring) < n_slots + 1) {
-        return false;
-    }
     for (size_t i = 0; i < seq->n_probs; i += EVENT_PROBS_MAX) {
         struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_PROBS);
         size_t n = seq->n_probs - i < EVENT_PROBS_MAX ? seq->n_probs - i : EVENT_PROBS_MAX;
@@ -332,23 +366,40 @@ static bool flush_probs(struct sequence *seq, struct event_ring *ring)
         memcpy(slot->text, &seq->probs[i], slot->text_len);
     }
     seq->n_probs = 0;
-    return true;
 }
 
-// TOKEN events for the first n_ready bytes (at least one event for a new token).
-static bool flush_token(struct sequence *seq, struct event_ring *ring)
+// A TOKEN event, before it how likely its token was and the id of the call that it begins: all of it or nothing, so
+// that it is published together. NULL: the ring is full.
+static struct event_slot *add_token(struct sequence *seq, struct event_ring *ring)
 {
-    if (seq->owes_token && !flush_probs(seq, ring)) {
-        return false;
+    struct answer_part part = { 0 };
+    size_t n_probs = seq->owes_token ? (seq->n_probs + EVENT_PROBS_MAX - 1) / EVENT_PROBS_MAX : 0;
+    bool is_call = answer_parts_first(&seq->parts, &part) && part.kind == ANSWER_CALL;
+    if (event_ring_room(ring) < n_probs + is_call + 1) {
+        return NULL;
     }
-    while (seq->owes_token || seq->n_ready > 0) {
-        struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_TOKEN);
+    if (seq->owes_token) {
+        put_probs(seq, ring);
+    }
+    if (is_call) {
+        struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_CALL_ID);
+        memcpy(slot->text, part.id.ptr, part.id.len);
+        slot->text_len = (uint8_t)part.id.len;
+    }
+    return add_event(seq, ring, EVENT_SLOT_TOKEN);
+}
+
+// TOKEN events for all parts (at least one event for a new token).
+static bool flush_parts(struct sequence *seq, struct event_ring *ring)
+{
+    while (seq->owes_token || !answer_parts_is_empty(&seq->parts)) {
+        struct event_slot *slot = add_token(seq, ring);
         if (!slot) {
             return false;
         }
         slot->token_id = seq->owes_token ? seq->token_id : -1;
         seq->owes_token = false;
-        take_text(seq, slot, seq->n_ready);
+        take_part(seq, slot);
     }
     return true;
 }
@@ -356,19 +407,8 @@ static bool flush_token(struct sequence *seq, struct event_ring *ring)
 static bool flush_end(struct sequence *seq, struct event_ring *ring)
 {
     bool is_failed = seq->choice->finish_reason == NULL;
-    while (!is_failed && seq->text.len > EVENT_TEXT_MAX) {
-        struct event_slot *slot = add_event(seq, ring, EVENT_SLOT_TOKEN);
-        if (!slot) {
-            return false;
-        }
-        take_text(seq, slot, seq->text.len);
-    }
-    struct event_slot *slot = add_event(seq, ring, is_failed ? EVENT_SLOT_FAILED : EVENT_SLOT_FINISHED);
-    if (!slot) {
+    if (!add_event(seq, ring, is_failed ? EVENT_SLOT_FAILED : EVENT_SLOT_FINISHED)) {
         return false;
-    }
-    if (!is_failed) {
-        take_text(seq, slot, seq->text.len);
     }
     seq->completion = NULL; // the caller's once the ring is published, as is the choice
     seq->choice = NULL;
@@ -384,10 +424,10 @@ bool sequence_flush(struct sequence *seq, struct event_ring *ring)
         }
         seq->owes_started = false;
     }
-    return flush_token(seq, ring) && (seq->state != SEQUENCE_ENDING || flush_end(seq, ring));
+    return flush_parts(seq, ring) && (seq->state != SEQUENCE_ENDING || flush_end(seq, ring));
 }
 
 bool sequence_is_blocked(const struct sequence *seq)
 {
-    return seq->owes_started || seq->owes_token || seq->n_ready > 0 || seq->state == SEQUENCE_ENDING;
+    return seq->owes_started || seq->owes_token || !answer_parts_is_empty(&seq->parts) || seq->state == SEQUENCE_ENDING;
 }

@@ -8,6 +8,7 @@
 #include "engine/cache/page_pool.h"
 #include "engine/serve/completion.h"
 #include "engine/serve/event_ring.h"
+#include "engine/text/answer_parser.h"
 #include "engine/text/detokenizer.h"
 
 enum sequence_state { SEQUENCE_EMPTY, SEQUENCE_PREFILL, SEQUENCE_DECODE, SEQUENCE_ENDING };
@@ -33,11 +34,12 @@ struct sequence {
     uint32_t *pages;                     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
     uint32_t n_pages;
 
-    // Output. `text` is what was decoded and is not in the ring: the first n_ready bytes belong to the last token's
-    // event, the rest is held back while it may become a stop string (or goes out with the last event).
+    // Output. `text` is what was decoded and may still become a stop string; what may not goes through the parser,
+    // which holds back what may still become a tool call; `parts` belongs to the last token's event (or the last one).
     struct detokenizer detok;
     struct strbuf text;
-    size_t n_ready;
+    struct answer_parser parser;
+    struct answer_parts parts;
     bool owes_started, owes_token; // events that the ring has not taken yet
     int32_t token_id;
     struct token_prob probs[1 + TOP_LOGPROBS_MAX]; // of token_id, if asked for

@@ -40,7 +40,8 @@ static size_t make_id(const struct answer_parser *p, char *id)
     size_t len = is_short ? 0 : 5, end = len + (is_short ? 9 : 24);
     memcpy(id, "call_", 5);
     for (uint64_t i = 0; len < end; i++) {
-        id[len++] = letters[mix(p->request->id_seed + 0x9e3779b97f4a7c15u * (32 * p->n_calls + i + 1)) % 62];
+        uint64_t n = 32 * (ANSWER_CALLS_MAX * p->id_salt + p->n_calls) + i + 1;
+        id[len++] = letters[mix(p->request->id_seed + 0x9e3779b97f4a7c15u * n) % 62];
     }
     return len;
 }

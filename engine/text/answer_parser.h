@@ -53,7 +53,8 @@ struct answer_parser {
     struct strbuf held; // what is not decided
     int error;          // of held or out; sticky
     unsigned n_calls;
-    bool is_done; // n_calls_max calls are complete: the answer is over, what comes now is dropped
+    uint64_t id_salt; // sets the ids of answers to one request apart; 0 unless set after begin
+    bool is_done;     // n_calls_max calls are complete: the answer is over, what comes now is dropped
     // Private.
     enum answer_state state;
     size_t at;                       // held: what lies before is through

@@ -130,6 +130,7 @@ static const struct field request_fields[] = {
     { "model", T_STRING, FIELD_TAKE_STR, .offset = AT_FIELD(model) },
     { "tools", T_ARRAY, FIELD_TAKE, .take = take_tools },
     { "tool_choice", T_STRING | T_OBJECT, FIELD_TAKE, .take = take_tool_choice },
+    { "parallel_tool_calls", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(parallel_tool_calls) },
     { "documents", T_ARRAY, FIELD_TAKE, .take = take_documents },
     { "chat_template_kwargs", T_OBJECT, FIELD_TAKE_JSON, .offset = AT_FIELD(template_kwargs) },
     { "add_generation_prompt", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(add_generation_prompt) },
@@ -163,7 +164,6 @@ static const struct field request_fields[] = {
     { "moderation", T_ANY, FIELD_REFUSE },
     { "functions", T_ARRAY, FIELD_REFUSE, .neutral = "[]" },
     { "function_call", T_STRING | T_OBJECT, FIELD_REFUSE, .neutral = "\"none\"" },
-    { "parallel_tool_calls", T_BOOL, FIELD_REFUSE, .neutral = "true" },
     { "mm_processor_kwargs", T_OBJECT, FIELD_REFUSE, .neutral = "{}" },
     { "media_io_kwargs", T_OBJECT, FIELD_REFUSE, .neutral = "{}" },
     { "include_reasoning", T_BOOL, FIELD_REFUSE, .neutral = "true" },
@@ -237,7 +237,7 @@ static int check_together(const struct parse *parse, struct err *err)
 
 static void parse_init(struct parse *parse, const struct sampling_params *defaults)
 {
-    *parse = (struct parse){ .fields = { .add_generation_prompt = true, .n = 1 } };
+    *parse = (struct parse){ .fields = { .add_generation_prompt = true, .parallel_tool_calls = true, .n = 1 } };
     sampling_parse_init(&parse->sampling, defaults);
 }
 

@@ -24,6 +24,7 @@ struct chat_request {
     const struct json *documents;       // array or NULL
     const struct json *template_kwargs; // object or NULL
     bool tool_choice_none;              // tools are not shown to the template
+    bool parallel_tool_calls;           // false: at most one call
     bool stream, include_usage;
     bool timings_per_token; // llama-server's extension: chunks tell when their token was sampled
     bool add_generation_prompt, continue_final_message;

@@ -51,7 +51,126 @@ static void write_finish_reason(struct json_writer *w, struct str reason)
     }
 }
 
-void chat_response_write(struct strbuf *out, const struct chat_response_head *head, struct str content,
+// ---- messages ------------------------------------------------------------------------------------------------------
+
+static bool has_kind(const struct chat_answer *answer, enum answer_part_kind kind)
+{
+    size_t i = 0;
+
+    while (i < answer->n_parts && answer->parts[i].kind != kind) {
+        i++;
+    }
+    return i < answer->n_parts;
+}
+
+// All text of one kind (and, of arguments, one call) as one string.
+static void write_joined(struct json_writer *w, const struct chat_answer *answer, enum answer_part_kind kind,
+                         unsigned call_idx)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, 0);
+    for (size_t i = 0; i < answer->n_parts; i++) {
+        const struct answer_part *part = &answer->parts[i];
+
+        if (part->kind == kind && (kind != ANSWER_ARGUMENTS || part->call_idx == call_idx)) {
+            strbuf_append(&text, part->text);
+        }
+    }
+    if (text.error != 0) {
+        w->out->error = text.error;
+    } else {
+        json_write_str(w, strbuf_str(&text));
+    }
+    strbuf_deinit(&text);
+}
+
+// The beginning of a call, up to its arguments' value.
+static void write_call_head(struct json_writer *w, const struct answer_part *call)
+{
+    json_write_key(w, "id");
+    json_write_str(w, call->id);
+    json_write_key(w, "type");
+    json_write_cstr(w, "function");
+    json_write_key(w, "function");
+    json_write_object_begin(w);
+    json_write_key(w, "name");
+    json_write_str(w, call->text);
+    json_write_key(w, "arguments");
+}
+
+static void write_call(struct json_writer *w, const struct chat_answer *answer, const struct answer_part *call)
+{
+    json_write_object_begin(w);
+    write_call_head(w, call);
+    write_joined(w, answer, ANSWER_ARGUMENTS, call->call_idx);
+    json_write_object_end(w);
+    json_write_object_end(w);
+}
+
+void chat_call_write(struct strbuf *out, const struct chat_answer *answer, unsigned call_idx)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out);
+    for (size_t i = 0; i < answer->n_parts; i++) {
+        if (answer->parts[i].kind == ANSWER_CALL && answer->parts[i].call_idx == call_idx) {
+            write_call(&w, answer, &answer->parts[i]);
+            return;
+        }
+    }
+}
+
+static void write_calls(struct json_writer *w, const struct chat_answer *answer)
+{
+    json_write_key(w, "tool_calls");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < answer->n_parts; i++) {
+        if (answer->parts[i].kind == ANSWER_CALL) {
+            write_call(w, answer, &answer->parts[i]);
+        }
+    }
+    json_write_array_end(w);
+}
+
+static void write_message(struct json_writer *w, const struct chat_answer *answer, bool for_request)
+{
+    bool has_calls = has_kind(answer, ANSWER_CALL);
+
+    json_write_object_begin(w);
+    json_write_key(w, "role");
+    json_write_cstr(w, "assistant");
+    json_write_key(w, "content");
+    if (has_calls && !has_kind(answer, ANSWER_CONTENT)) {
+        json_write_null(w);
+    } else {
+        write_joined(w, answer, ANSWER_CONTENT, 0);
+    }
+    if (has_kind(answer, ANSWER_REASONING)) {
+        json_write_key(w, "reasoning_content");
+        write_joined(w, answer, ANSWER_REASONING, 0);
+    }
+    if (!for_request) {
+        json_write_key(w, "refusal");
+        json_write_null(w);
+    }
+    if (has_calls) {
+        write_calls(w, answer);
+    }
+    json_write_object_end(w);
+}
+
+void chat_message_write(struct strbuf *out, const struct chat_answer *answer, bool for_request)
+{
+    struct json_writer w;
+
+    json_writer_init(&w, out);
+    write_message(&w, answer, for_request);
+}
+
+// ---- answers and chunks --------------------------------------------------------------------------------------------
+
+void chat_response_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_answer *answer,
                          struct str finish_reason, const struct chat_usage *usage)
 {
     struct json_writer w;
@@ -65,14 +184,7 @@ void chat_response_write(struct strbuf *out, const struct chat_response_head *he
     json_write_key(&w, "index");
     json_write_i64(&w, 0);
     json_write_key(&w, "message");
-    json_write_object_begin(&w);
-    json_write_key(&w, "role");
-    json_write_cstr(&w, "assistant");
-    json_write_key(&w, "content");
-    json_write_str(&w, content);
-    json_write_key(&w, "refusal");
-    json_write_null(&w);
-    json_write_object_end(&w);
+    write_message(&w, answer, false);
     json_write_key(&w, "logprobs");
     json_write_null(&w);
     write_finish_reason(&w, finish_reason);
@@ -82,6 +194,37 @@ void chat_response_write(struct strbuf *out, const struct chat_response_head *he
         write_usage(&w, usage);
     }
     json_write_object_end(&w);
+}
+
+static void write_call_delta(struct json_writer *w, const struct answer_part *part)
+{
+    json_write_key(w, "tool_calls");
+    json_write_array_begin(w);
+    json_write_object_begin(w);
+    json_write_key(w, "index");
+    json_write_u64(w, part->call_idx);
+    if (part->kind == ANSWER_CALL) {
+        write_call_head(w, part);
+        json_write_cstr(w, "");
+    } else {
+        json_write_key(w, "function");
+        json_write_object_begin(w);
+        json_write_key(w, "arguments");
+        json_write_str(w, part->text);
+    }
+    json_write_object_end(w);
+    json_write_object_end(w);
+    json_write_array_end(w);
+}
+
+static void write_delta(struct json_writer *w, const struct answer_part *part)
+{
+    if (part->kind == ANSWER_CALL || part->kind == ANSWER_ARGUMENTS) {
+        write_call_delta(w, part);
+        return;
+    }
+    json_write_key(w, part->kind == ANSWER_REASONING ? "reasoning_content" : "content");
+    json_write_str(w, part->text);
 }
 
 static void write_chunk_choice(struct json_writer *w, const struct chat_chunk *chunk)
@@ -94,10 +237,11 @@ static void write_chunk_choice(struct json_writer *w, const struct chat_chunk *c
     if (chunk->role) {
         json_write_key(w, "role");
         json_write_cstr(w, "assistant");
-    }
-    if (chunk->content.ptr != NULL) {
         json_write_key(w, "content");
-        json_write_str(w, chunk->content);
+        json_write_cstr(w, "");
+    }
+    if (chunk->part != NULL) {
+        write_delta(w, chunk->part);
     }
     json_write_object_end(w);
     json_write_key(w, "logprobs");

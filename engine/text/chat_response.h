@@ -5,6 +5,7 @@
 #include "engine/base/err.h"
 #include "engine/base/json.h"
 #include "engine/base/str.h"
+#include "engine/text/answer_parts.h"
 
 struct chat_usage {
     uint64_t prompt_tokens, cached_tokens, completion_tokens;
@@ -18,14 +19,24 @@ struct chat_response_head {
     struct str system_fingerprint;
 };
 
+// An answer: its parts in order, cut anyhow.
+struct chat_answer {
+    const struct answer_part *parts;
+    size_t n_parts;
+};
+
 // {"id":..., "object":"chat.completion", ...,
 // "choices":[{"index":0,"message":{"role":"assistant","content":...},...}],"usage":{...}}
-void chat_response_write(struct strbuf *out, const struct chat_response_head *head, struct str content,
+void chat_response_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_answer *answer,
                          struct str finish_reason, const struct chat_usage *usage);
-// One chunk. `role` only in the first; content.ptr NULL: no content member; finish_reason empty: null.
+// The message alone. In a request's form it has no members that only answers have ("refusal").
+void chat_message_write(struct strbuf *out, const struct chat_answer *answer, bool for_request);
+// One call of it: {"id":...,"type":"function","function":{"name":...,"arguments":...}}. Nothing where there is none.
+void chat_call_write(struct strbuf *out, const struct chat_answer *answer, unsigned call_idx);
+// One chunk. `role` only in the first, with empty content; part NULL: none; finish_reason empty: null.
 struct chat_chunk {
     bool role;
-    struct str content;
+    const struct answer_part *part;
     struct str finish_reason;
     const struct chat_usage *usage; // NULL: absent; the last chunk of a stream with include_usage has it and no choices
     uint64_t sampled_ns;            // CLOCK_MONOTONIC of the token, written as timings.sampled_ns; 0: absent

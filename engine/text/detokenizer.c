@@ -35,11 +35,23 @@ void detokenizer_deinit(struct detokenizer *d)
     }
 }
 
+static bool is_kept(const struct detokenizer *d, int32_t id)
+{
+    size_t i = 0;
+    while (i < d->n_kept && d->kept[i] != id) {
+        i++;
+    }
+    return i < d->n_kept;
+}
+
 int detokenizer_push(struct detokenizer *d, int32_t id, struct strbuf *out)
 {
     struct str form;
     bool is_skippable;
-    if (!tokenizer_token_form(d->tok, id, &form, &is_skippable) || (d->skip_special && is_skippable)) {
+    if (!tokenizer_token_form(d->tok, id, &form, &is_skippable)) {
+        return 0;
+    }
+    if (d->skip_special && is_skippable && !is_kept(d, id)) {
         return 0;
     }
     return decoder_push(&d->tok->decoder, d->steps, form, out);

@@ -14,6 +14,8 @@
 struct detokenizer {
     const struct tokenizer *tok;
     bool skip_special;
+    const int32_t *kept; // [n_kept] special tokens that are text all the same; borrowed
+    size_t n_kept;
     struct decoder_state {
         struct strbuf held;  // what this step cannot decide yet
         struct strbuf text;  // what it hands on, rewritten

@@ -58,6 +58,7 @@ struct tokfs_engine_info {
     const char *model;        // served name
     const char *architecture; // "LlamaForCausalLM"
     const char *backend;      // "cpu avx512, 2 threads"
+    const char *fingerprint;  // "fp_...": the same for the same model, version of tokfs and kind of backend
     size_t n_ctx, n_vocab;
     size_t n_ctx_model; // the model's own limit: n_ctx is less where options or memory made it so
     uint64_t n_params, weight_bytes, kv_bytes;
@@ -177,6 +178,14 @@ struct tokfs_logprob {
     size_t n_bytes;
 };
 
+// What a piece of an answer's text is. Pieces of one kind that follow one another belong together.
+enum tokfs_part {
+    TOKFS_PART_CONTENT,   // the answer itself
+    TOKFS_PART_REASONING, // what the model thinks before it answers
+    TOKFS_PART_CALL,      // a tool call begins: the text is the function's name, whole
+    TOKFS_PART_ARGUMENTS, // of that call: JSON as the model writes it, which need not be well formed
+};
+
 struct tokfs_event {
     enum tokfs_event_kind kind;
     struct tokfs_completion *completion;
@@ -189,12 +198,15 @@ struct tokfs_event {
     // TOKEN, (CHOICE_)FINISHED: UTF-8, whole characters; valid until the next tokfs_poll, or the free before it
     const char *text;
     size_t text_len;
-    uint64_t sampled_ns; // TOKEN: CLOCK_MONOTONIC when it was sampled
+    enum tokfs_part part; // TOKEN: of the text
+    unsigned call_idx;    // CALL, ARGUMENTS: a choice's calls count from 0
+    const char *call_id;  // CALL: unique; NULL otherwise. Valid until the next tokfs_poll
+    uint64_t sampled_ns;  // TOKEN: CLOCK_MONOTONIC when it was sampled
     // TOKEN with an id, if asked for: [0] is the token itself, then come the most probable, best first (the token again
     // if it is one of them). One such event per sampled token, whatever its text. Valid until the next tokfs_poll.
     const struct tokfs_logprob *probs; // [n_probs]
     size_t n_probs;
-    const char *finish_reason;       // FINISHED, CHOICE_FINISHED: "stop", "length", "cancel"
+    const char *finish_reason;       // FINISHED, CHOICE_FINISHED: "stop", "length", "tool_calls", "cancel"
     struct tokfs_usage usage;        // FINISHED: complete, of all choices together; ACCEPTED: prompt_tokens
     const struct tokfs_error *error; // FAILED: valid until the next tokfs_poll
 };

@@ -30,12 +30,20 @@ struct tokfs_answer_head {
     const char *id;  // "chatcmpl-..."
     int64_t created; // unix seconds
     const char *model;
+    const char *system_fingerprint; // what the engine runs (tokfs_engine_info); NULL: absent
+};
+// A piece of an answer, as an event brought it.
+struct tokfs_piece {
+    enum tokfs_part part;
+    unsigned call_idx;   // CALL, ARGUMENTS
+    const char *call_id; // CALL
+    const char *text;
+    size_t text_len;
 };
 struct tokfs_chunk {
-    bool role;           // first chunk
-    const char *content; // NULL: none
-    size_t content_len;
-    const char *finish_reason; // NULL: not finished
+    bool role;                       // first chunk
+    const struct tokfs_piece *piece; // NULL: none
+    const char *finish_reason;       // NULL: not finished
     const struct tokfs_usage *usage;
     uint64_t sampled_ns; // timings.sampled_ns of the chunk's token (timings_per_token); 0: absent
     bool no_choices;     // the usage chunk of stream_options.include_usage
@@ -43,8 +51,16 @@ struct tokfs_chunk {
 // chat.completion.chunk, chat.completion and error objects, without a line end. -ENOMEM.
 TOKFS_API int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk,
                                 struct tokfs_buffer *ret);
-TOKFS_API int tokfs_write_answer(const struct tokfs_answer_head *head, const char *content, size_t content_len,
-                                 const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret);
+// The pieces in their order, cut anyhow. `content` is null where there are tool calls only.
+TOKFS_API int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces,
+                                 size_t n_pieces, const char *finish_reason, const struct tokfs_usage *usage,
+                                 struct tokfs_buffer *ret);
+// The answer as a message of the conversation: {"role":"assistant","content":...,"tool_calls":[...]}, as requests have
+// it.
+TOKFS_API int tokfs_write_message(const struct tokfs_piece *pieces, size_t n_pieces, struct tokfs_buffer *ret);
+// One tool call of it, {"id":...,"type":"function","function":{...}}; nothing (len 0) when there is none of this index.
+TOKFS_API int tokfs_write_call(const struct tokfs_piece *pieces, size_t n_pieces, unsigned call_idx,
+                               struct tokfs_buffer *ret);
 TOKFS_API int tokfs_write_error(const struct tokfs_error *error, struct tokfs_buffer *ret);
 TOKFS_API int tokfs_error_http_status(int code);
 

@@ -1,5 +1,6 @@
 // A null model behind include/tokfs/engine.h: it answers with the words of the last message, or, to "count N", with the
-// numbers from 1 to N. Requests are validated by the text library as the real engine does it.
+// numbers from 1 to N. Requests are validated, and answers read for tool calls and reasoning, by the text library as
+// the real engine does it: a message that is a tool call is answered by that call.
 //
 // "stamp N" is answered by N lines, each the time (CLOCK_MONOTONIC, ns) at which it was sampled.
 //
@@ -12,6 +13,7 @@
 #include "engine/base/loop.h"
 #include "engine/serve/error.h"
 #include "engine/serve/text_task.h"
+#include "engine/text/answer_parser.h"
 #include "engine/text/chat_request.h"
 #include "tests/byte_tokenizer.h"
 #include <assert.h>
@@ -44,11 +46,16 @@ struct tokfs_completion {
     bool stream, include_usage;
     struct tokfs_usage usage;
     uint64_t submitted_ns, first_ns;
+    struct arena arena; // of the request's tools
+    struct answer_request request;
+    struct answer_parser parser;
+    struct answer_parts parts;
 };
 
 struct queued {
     struct tokfs_event event;
     char text[64];
+    char call_id[ANSWER_CALL_ID_MAX + 1];
     struct tokfs_error error;
 };
 
@@ -93,11 +100,44 @@ static void push_failure(struct tokfs_completion *c, const struct tokfs_error *e
     c->engine->stats.n_failed++;
 }
 
+// The first part of what the parser said, or as much of it as goes in.
+static void take_part(struct tokfs_completion *c, struct queued *q)
+{
+    struct answer_part part;
+    if (!answer_parts_first(&c->parts, &part)) {
+        return;
+    }
+    size_t len = part.text.len < sizeof(q->text) ? part.text.len : sizeof(q->text);
+    while (len < part.text.len && (part.text.ptr[len] & 0xc0) == 0x80) {
+        len--; // whole characters
+    }
+    memcpy(q->text, part.text.ptr, len);
+    memcpy(q->call_id, part.id.ptr ? part.id.ptr : "", part.id.len);
+    q->event.text_len = len;
+    q->event.part = (enum tokfs_part)part.kind;
+    q->event.call_idx = part.call_idx;
+    answer_parts_take(&c->parts, len);
+}
+
+static void push_parts(struct tokfs_completion *c)
+{
+    while (!answer_parts_is_empty(&c->parts)) {
+        struct queued *q = push(c, TOKFS_EVENT_TOKEN);
+        q->event.token_id = -1;
+        q->event.sampled_ns = clock_monotonic_ns();
+        take_part(c, q);
+    }
+}
+
 static void push_end(struct tokfs_completion *c, const char *reason)
 {
+    if (c->parser.request) {
+        answer_parser_finish(&c->parser);
+        push_parts(c);
+    }
     struct queued *q = push(c, TOKFS_EVENT_FINISHED);
     c->usage.decode_ns = clock_monotonic_ns() - c->first_ns;
-    q->event.finish_reason = reason;
+    q->event.finish_reason = c->parser.n_calls > 0 && strcmp(reason, "stop") == 0 ? "tool_calls" : reason;
     q->event.usage = c->usage;
     c->is_ended = true;
     c->engine->stats.n_finished++;
@@ -148,6 +188,20 @@ static void run_text(struct tokfs_completion *c)
     push_end(c, "stop");
 }
 
+// Answers are read as Hermes models write them, with reasoning between <think> and </think>.
+static void set_up_parser(struct tokfs_completion *c, const struct chat_request *request)
+{
+    bool has_tools = request->tools && !request->tool_choice_none;
+    c->request.format = answer_format_detect(has_tools ? STR("<tool_call></think>") : STR("</think>"));
+    c->request.n_calls_max = request->parallel_tool_calls ? ANSWER_CALLS_MAX : 1;
+    c->request.id_seed = (uint64_t)(uintptr_t)c ^ c->submitted_ns;
+    if (has_tools) {
+        int r = json_parse(&c->arena, arena_copy(&c->arena, request->tools->text), &c->request.tools, NULL);
+        assert(r == 0);
+    }
+    answer_parser_begin(&c->parser, &c->request, &c->parts);
+}
+
 static void check(struct tokfs_completion *c)
 {
     struct chat_request request;
@@ -171,6 +225,7 @@ static void check(struct tokfs_completion *c)
         const struct json *content = json_get(last, STR("content"));
         make_answer(c, content && content->type == JSON_STRING ? content->text : STR(""));
         c->max_tokens = request.sampling.max_tokens;
+        set_up_parser(c, &request);
         c->stream = request.stream;
         c->include_usage = request.include_usage;
         c->usage.prompt_tokens = request.messages->n_children;
@@ -201,10 +256,11 @@ static void sample(struct tokfs_completion *c)
         len--; // whole characters
     }
     struct queued *q = push(c, TOKFS_EVENT_TOKEN);
-    memcpy(q->text, c->answer + c->at, len);
-    q->event.text_len = len;
+    answer_parser_feed(&c->parser, (struct str){ c->answer + c->at, len });
     q->event.token_id = (int32_t)c->usage.completion_tokens;
     q->event.sampled_ns = clock_monotonic_ns();
+    take_part(c, q);
+    push_parts(c);
     c->at += len;
     c->usage.completion_tokens++;
     c->engine->stats.completion_tokens++;
@@ -228,7 +284,7 @@ static void step_one(struct tokfs_completion *c)
     } else if (c->must_fail && c->at > 0) {
         struct tokfs_error error = { .code = -EIO, .msg = "the fake engine was asked to fail" };
         push_failure(c, &error);
-    } else if (c->at >= c->answer_len) {
+    } else if (c->at >= c->answer_len || c->parser.is_done) {
         push_end(c, "stop");
     } else if (c->max_tokens >= 0 && (int64_t)c->usage.completion_tokens >= c->max_tokens) {
         push_end(c, "length");
@@ -242,6 +298,9 @@ static void release(struct tokfs_completion *c)
     free(c->body);
     free(c->answer);
     strbuf_deinit(&c->result);
+    arena_deinit(&c->arena);
+    answer_parser_deinit(&c->parser);
+    answer_parts_deinit(&c->parts);
     free(c);
 }
 
@@ -348,6 +407,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
     *ret = (struct tokfs_engine_info){ .model = engine->name,
                                        .architecture = "Fake",
                                        .backend = "none",
+                                       .fingerprint = "fp_00000000",
                                        .n_ctx = 100000,
                                        .n_ctx_model = 100000,
                                        .n_vocab = 1,
@@ -381,6 +441,10 @@ static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *
     c->user = user;
     c->body = str_dup((struct str){ json, len });
     c->body_len = len;
+    arena_init(&c->arena, 0);
+    int r = answer_parser_init(&c->parser, 0);
+    assert(r == 0);
+    answer_parts_init(&c->parts);
     c->submitted_ns = clock_monotonic_ns();
     pthread_mutex_lock(&engine->lock);
     struct tokfs_completion **at = &engine->running;
@@ -467,6 +531,7 @@ int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret)
         *ret = engine->taken.event;
         ret->text = ret->completion->is_text ? ret->completion->result.ptr : engine->taken.text;
         ret->text_len = ret->completion->is_text ? ret->completion->result.len : ret->text_len;
+        ret->call_id = ret->part == TOKFS_PART_CALL ? engine->taken.call_id : NULL;
         ret->error = &engine->taken.error;
     }
     return is_found;

@@ -34,7 +34,7 @@ static void test_conversation_of_text_turns_alternates(void **state)
     assert_int_equal(conversation_build(&f.c, &f.input, &f.out), 0);
     assert_string_equal(f.out.ptr, "{\"messages\":[{\"role\":\"system\",\"content\":\"Be \\\"terse\\\"\"},"
                                    "{\"role\":\"user\",\"content\":\"hi\\n\"}]}");
-    assert_int_equal(conversation_extend(&f.c, &f.input, STR("hello")), 0);
+    assert_int_equal(conversation_extend(&f.c, &f.input, STR("{\"role\":\"assistant\",\"content\":\"hello\"}")), 0);
     strbuf_reset(&f.out);
     conversation_write_messages(&f.c, &f.out);
     assert_string_equal(

@@ -9,19 +9,49 @@ static const struct chat_usage usage = { 12, 8, 5 };
 
 static void write_answer(struct strbuf *out)
 {
-    chat_response_write(out, &head, STR("a \"b\"\n\xc3\xa9"), STR("stop"), &usage);
+    const struct answer_part parts[] = { { .text = STR("a \"b\"") }, { .text = STR("\n\xc3\xa9") } };
+    chat_response_write(out, &head, &(struct chat_answer){ parts, 2 }, STR("stop"), &usage);
+}
+
+static const struct answer_part calls[] = {
+    { .kind = ANSWER_REASONING, .text = STR("Hm.") },
+    { .kind = ANSWER_CALL, .id = STR("call_a"), .text = STR("f") },
+    { .kind = ANSWER_ARGUMENTS, .text = STR("{\"x\"") },
+    { .kind = ANSWER_ARGUMENTS, .text = STR(":1}") },
+    { .kind = ANSWER_CALL, .call_idx = 1, .id = STR("call_b"), .text = STR("g") },
+};
+
+static void write_calls(struct strbuf *out)
+{
+    chat_response_write(out, &head, &(struct chat_answer){ calls, 5 }, STR("tool_calls"), &usage);
+}
+
+static void write_reasoning_chunk(struct strbuf *out)
+{
+    chat_chunk_write(out, &head, &(struct chat_chunk){ .part = &calls[0] });
+}
+
+static void write_call_chunk(struct strbuf *out)
+{
+    chat_chunk_write(out, &head, &(struct chat_chunk){ .part = &calls[4] });
+}
+
+static void write_arguments_chunk(struct strbuf *out)
+{
+    chat_chunk_write(out, &head, &(struct chat_chunk){ .part = &calls[3] });
 }
 
 static void write_first_chunk(struct strbuf *out)
 {
-    chat_chunk_write(out, &head, &(struct chat_chunk){ .role = true, .content = STR("") });
+    chat_chunk_write(out, &head, &(struct chat_chunk){ .role = true });
 }
 
 static void write_text_chunk(struct strbuf *out)
 {
     struct chat_response_head with_fingerprint = head;
+    const struct answer_part part = { .text = STR("hi") };
     with_fingerprint.system_fingerprint = STR("fp_1");
-    chat_chunk_write(out, &with_fingerprint, &(struct chat_chunk){ .content = STR("hi") });
+    chat_chunk_write(out, &with_fingerprint, &(struct chat_chunk){ .part = &part });
 }
 
 static void write_last_chunk(struct strbuf *out)
@@ -52,6 +82,25 @@ static const struct {
       "\"message\":{\"role\":\"assistant\",\"content\":\"a \\\"b\\\"\\n\xc3\xa9\",\"refusal\":null},\"logprobs\":null,"
       "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17,"
       "\"prompt_tokens_details\":{\"cached_tokens\":8}}}" },
+    { "CreateChatCompletionResponse", write_calls,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"demo\",\"choices\":[{"
+      "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,\"reasoning_content\":\"Hm.\",\"refusal\":null,"
+      "\"tool_calls\":[{\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{"
+      "\\\"x\\\":1}\"}},{\"id\":\"call_b\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]},"
+      "\"logprobs\":null,\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,"
+      "\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_tokens\":8}}}" },
+    { "CreateChatCompletionStreamResponse", write_reasoning_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"Hm.\"},\"logprobs\":null,\"finish_reason\":null}]"
+      "}" },
+    { "CreateChatCompletionStreamResponse", write_call_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"call_b\",\"type\":\"function\","
+      "\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]},\"logprobs\":null,\"finish_reason\":null}]}" },
+    { "CreateChatCompletionStreamResponse", write_arguments_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\":1}\"}}]},"
+      "\"logprobs\":null,\"finish_reason\":null}]}" },
     { "CreateChatCompletionStreamResponse", write_first_chunk,
       "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
       "\"choices\":[{\"index\":0,"

@@ -22,10 +22,17 @@
 #define LINE_BYTES_MAX (64u << 20)
 #define RUNNING_MAX    1024 // lines whose answers are not printed yet
 
+struct item_piece {
+    enum tokfs_part part;
+    unsigned call_idx;
+    size_t offset, len; // of its text
+};
+
 // One line, from its reading to the printing of its answer.
 struct item {
     struct tokfs_completion *completion; // NULL: it could not be submitted
-    struct strbuf text;
+    struct strbuf text;                  // of all pieces; a call's name and id end in NUL
+    struct strbuf pieces;                // array of struct item_piece
     struct token_ids ids;
     bool is_chat, is_done, is_failed;
     char finish_reason[16];
@@ -167,6 +174,7 @@ static bool submit_line(struct generation *g, struct str line)
     g->is_queue_full = false;
     *item = (struct item){ .is_chat = true };
     strbuf_init(&item->text, 0);
+    strbuf_init(&item->pieces, 0);
     struct arena arena;
     struct err err = { 0 };
     const struct json *body;
@@ -231,13 +239,30 @@ static int read_input(struct generation *g)
 
 // ---- answers ------------------------------------------------------------------------------------------------------
 
+static void add_piece(struct item *item, const struct tokfs_event *event)
+{
+    const struct item_piece piece = { event->part, event->call_idx, item->text.len, event->text_len };
+    if (event->text_len == 0) {
+        return;
+    }
+    strbuf_append(&item->text, (struct str){ event->text, event->text_len });
+    if (event->part == TOKFS_PART_CALL) {
+        strbuf_append_byte(&item->text, '\0');
+        strbuf_append(&item->text, str_from(event->call_id));
+        strbuf_append_byte(&item->text, '\0');
+    }
+    if (strbuf_append(&item->pieces, (struct str){ (const char *)&piece, sizeof(piece) }) < 0) {
+        item->text.error = -ENOMEM;
+    }
+}
+
 static void take_event(struct generation *g)
 {
     struct tokfs_event event;
     while (tokfs_poll(g->engine, &event)) {
         struct item *item = event.user;
         if (event.kind == TOKFS_EVENT_TOKEN || event.kind == TOKFS_EVENT_FINISHED) {
-            strbuf_append(&item->text, (struct str){ event.text, event.text_len });
+            add_piece(item, &event);
         }
         if (event.kind == TOKFS_EVENT_TOKEN && event.token_id >= 0 &&
             token_ids_append(&item->ids, event.token_id) < 0) {
@@ -285,6 +310,22 @@ static void write_token_answer(const struct item *item, struct strbuf *out)
     json_write_object_end(&w);
 }
 
+static int write_chat_answer(const struct item *item, const struct tokfs_answer_head *head, struct tokfs_buffer *ret)
+{
+    size_t n = item->pieces.len / sizeof(struct item_piece);
+    struct tokfs_piece *pieces = calloc(n + 1, sizeof(*pieces));
+    for (size_t i = 0; pieces && i < n; i++) {
+        struct item_piece from;
+        memcpy(&from, item->pieces.ptr + i * sizeof(from), sizeof(from));
+        const char *text = item->text.ptr + from.offset;
+        const char *id = from.part == TOKFS_PART_CALL ? text + from.len + 1 : NULL;
+        pieces[i] = (struct tokfs_piece){ from.part, from.call_idx, id, text, from.len };
+    }
+    int rc = pieces ? tokfs_write_answer(head, pieces, n, item->finish_reason, &item->usage, ret) : -ENOMEM;
+    free(pieces);
+    return rc;
+}
+
 // The answer's line. 0 or -ENOMEM.
 static int write_item(const struct generation *g, const struct item *item, struct strbuf *out)
 {
@@ -295,9 +336,10 @@ static int write_item(const struct generation *g, const struct item *item, struc
     } else if (rc == 0 && item->is_chat) {
         char id[48];
         snprintf(id, sizeof(id), "chatcmpl-%" PRIu64, g->n_printed + 1);
-        const struct tokfs_answer_head head = { .id = id, .created = time(NULL), .model = g->info.model };
-        rc = tokfs_write_answer(&head, item->text.ptr ? item->text.ptr : "", item->text.len, item->finish_reason,
-                                &item->usage, &buffer);
+        const struct tokfs_answer_head head = {
+            .id = id, .created = time(NULL), .model = g->info.model, .system_fingerprint = g->info.fingerprint
+        };
+        rc = write_chat_answer(item, &head, &buffer);
     } else if (rc == 0) {
         write_token_answer(item, out);
     }
@@ -313,6 +355,7 @@ static void forget_item(struct item *item)
 {
     tokfs_completion_free(item->completion);
     strbuf_deinit(&item->text);
+    strbuf_deinit(&item->pieces);
     token_ids_deinit(&item->ids);
     item->completion = NULL;
 }
