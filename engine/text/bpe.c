@@ -1,9 +1,8 @@
 // Merging: a piece becomes a list of first symbols (one per character), then the adjacent pair of the lowest rank is
 // merged, the leftmost one first, until no pair has a merge.
 //
-// Two ways to the same result: up to SHORT_MAX symbols, arrays that are scanned for their minimum; beyond, a linked
-// list and a heap of (rank, position), O(n log n). A heap entry whose pair has changed since is recognised when it is
-// popped. Before merging, a piece that is a token as a whole is looked up: right away with ignore_merges, otherwise
+// Two ways to the same result: up to SHORT_MAX symbols, arrays that are scanned for their minimum; beyond, bpe_long.c.
+// Before merging, a piece that is a token as a whole is looked up: right away with ignore_merges, otherwise
 // when merging that very text gives the token, which is found out once per token and remembered (is_whole, the only
 // field written after load; every writer stores the same value).
 #include "engine/text/bpe.h"
@@ -19,22 +18,9 @@
 #define SHORT_MAX 32
 #define NO_RANK   UINT32_MAX
 
-static inline const struct bpe_merge *find_merge(const struct bpe *bpe, uint32_t left, uint32_t right)
-{
-    for (uint32_t at = bpe_pair_hash(left, right) & bpe->merge_mask;; at = (at + 1) & bpe->merge_mask) {
-        const struct bpe_merge *m = &bpe->merges[at];
-        if (m->left == left && m->right == right) {
-            return m;
-        }
-        if (m->left == BPE_NONE) {
-            return NULL;
-        }
-    }
-}
-
 static inline uint32_t pair_rank(const struct bpe *bpe, uint32_t left, uint32_t right)
 {
-    const struct bpe_merge *m = find_merge(bpe, left, right);
+    const struct bpe_merge *m = bpe_find_merge(bpe, left, right);
     return m ? m->rank : NO_RANK;
 }
 
@@ -69,113 +55,6 @@ static size_t merge_short(const struct bpe *bpe, uint32_t *ids, size_t n)
         }
     }
     return n;
-}
-
-// ---- merging a long piece -----------------------------------------------------------------------------------------
-
-static void sift_down(uint64_t *heap, size_t len, size_t i)
-{
-    uint64_t item = heap[i];
-    for (size_t child; (child = 2 * i + 1) < len; i = child) {
-        if (child + 1 < len && heap[child + 1] < heap[child]) {
-            child++;
-        }
-        if (item <= heap[child]) {
-            break;
-        }
-        heap[i] = heap[child];
-    }
-    heap[i] = item;
-}
-
-static uint64_t heap_pop(struct bpe_scratch *s)
-{
-    uint64_t top = s->heap[0];
-    s->heap[0] = s->heap[--s->heap_len];
-    if (s->heap_len > 0) {
-        sift_down(s->heap, s->heap_len, 0);
-    }
-    return top;
-}
-
-// The heap has room: it holds at most one entry per symbol and two per merge.
-static void heap_push_pair(const struct bpe *bpe, struct bpe_scratch *s, uint32_t left)
-{
-    uint32_t right = s->symbols[left].next;
-    uint32_t rank = right == BPE_NONE ? NO_RANK : pair_rank(bpe, s->symbols[left].id, s->symbols[right].id);
-    if (rank == NO_RANK) {
-        return;
-    }
-    uint64_t item = (uint64_t)rank << 32 | left;
-    size_t i = s->heap_len++;
-    for (; i > 0 && item < s->heap[(i - 1) / 2]; i = (i - 1) / 2) {
-        s->heap[i] = s->heap[(i - 1) / 2];
-    }
-    s->heap[i] = item;
-}
-
-static int heap_init(const struct bpe *bpe, struct bpe_scratch *s)
-{
-    size_t cap = 3 * s->n_symbols;
-    if (cap > s->heap_cap) {
-        uint64_t *heap = realloc(s->heap, cap * sizeof *heap);
-        if (!heap) {
-            return -ENOMEM;
-        }
-        s->heap = heap;
-        s->heap_cap = cap;
-    }
-    s->heap_len = 0;
-    for (size_t i = 0; i + 1 < s->n_symbols; i++) {
-        uint32_t rank = pair_rank(bpe, s->symbols[i].id, s->symbols[i + 1].id);
-        if (rank != NO_RANK) {
-            s->heap[s->heap_len++] = (uint64_t)rank << 32 | i;
-        }
-    }
-    for (size_t i = s->heap_len / 2; i-- > 0;) {
-        sift_down(s->heap, s->heap_len, i);
-    }
-    return 0;
-}
-
-static void link_symbols(struct bpe_scratch *s)
-{
-    for (size_t i = 0; i < s->n_symbols; i++) {
-        s->symbols[i].prev = i ? (uint32_t)i - 1 : BPE_NONE;
-        s->symbols[i].next = i + 1 < s->n_symbols ? (uint32_t)i + 1 : BPE_NONE;
-    }
-}
-
-// A symbol merged into its left neighbour has id BPE_NONE. Symbol 0 always survives and heads the list of the result.
-static int merge_long(const struct bpe *bpe, struct bpe_scratch *s)
-{
-    link_symbols(s);
-    int r = heap_init(bpe, s);
-    if (r < 0) {
-        return r;
-    }
-    while (s->heap_len > 0) {
-        uint64_t top = heap_pop(s);
-        uint32_t left = (uint32_t)top, right = s->symbols[left].next;
-        if (s->symbols[left].id == BPE_NONE || right == BPE_NONE) {
-            continue;
-        }
-        const struct bpe_merge *m = find_merge(bpe, s->symbols[left].id, s->symbols[right].id);
-        if (!m || m->new_id != bpe->new_id_of_rank[top >> 32]) {
-            continue;
-        }
-        s->symbols[left].id = m->new_id;
-        s->symbols[left].next = s->symbols[right].next;
-        s->symbols[right].id = BPE_NONE;
-        if (s->symbols[left].next != BPE_NONE) {
-            s->symbols[s->symbols[left].next].prev = left;
-        }
-        if (s->symbols[left].prev != BPE_NONE) {
-            heap_push_pair(bpe, s, s->symbols[left].prev);
-        }
-        heap_push_pair(bpe, s, left);
-    }
-    return 0;
 }
 
 // ---- first symbols ------------------------------------------------------------------------------------------------
@@ -299,7 +178,7 @@ static int merge_symbols(const struct bpe *bpe, struct bpe_scratch *s, struct to
         }
         return append_ids(out, ids, merge_short(bpe, ids, s->n_symbols));
     }
-    int r = merge_long(bpe, s);
+    int r = bpe_merge_long(bpe, s);
     for (uint32_t i = 0; i != BPE_NONE && r == 0; i = s->symbols[i].next) {
         r = token_ids_append(out, (int32_t)s->symbols[i].id);
     }
@@ -354,7 +233,7 @@ int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, struct str pi
 void bpe_scratch_deinit(struct bpe_scratch *scratch)
 {
     free(scratch->symbols);
-    free(scratch->heap);
+    bpe_queue_deinit(&scratch->queue);
     strbuf_deinit(&scratch->form);
     *scratch = (struct bpe_scratch){ 0 };
 }

@@ -49,6 +49,32 @@ int bpe_check_type(const struct json *model, struct err *err);
 int bpe_init(struct bpe *bpe, const struct json *model, bool is_byte_level, struct err *err);
 void bpe_deinit(struct bpe *bpe);
 
+static inline const struct bpe_merge *bpe_find_merge(const struct bpe *bpe, uint32_t left, uint32_t right)
+{
+    for (uint32_t at = bpe_pair_hash(left, right) & bpe->merge_mask;; at = (at + 1) & bpe->merge_mask) {
+        const struct bpe_merge *m = &bpe->merges[at];
+        if (m->left == left && m->right == right) {
+            return m;
+        }
+        if (m->left == BPE_NONE) {
+            return NULL;
+        }
+    }
+}
+
+// What waits to be merged in a long piece (bpe_long.c).
+struct bpe_queue {
+    struct bpe_chunk *chunks;
+    uint32_t free_chunks; // the first of a list
+    struct bpe_bucket *buckets;
+    uint64_t *ranks;
+    uint32_t *map; // by rank: number of a bucket + 1, or 0
+    uint32_t map_mask;
+    uint32_t *sorting;
+    size_t n_symbols_max, n_chunks, n_buckets, n_ranks;
+};
+void bpe_queue_deinit(struct bpe_queue *queue);
+
 // Working memory of bpe_encode; zero-initialised, kept between calls, one per thread of execution.
 struct bpe_scratch {
     struct bpe_symbol {
@@ -56,11 +82,13 @@ struct bpe_scratch {
         uint32_t prev, next; // neighbours' indices, BPE_NONE at the ends
     } * symbols;
     size_t n_symbols, symbols_cap;
-    uint64_t *heap; // rank in the upper half, index of the left symbol in the lower
-    size_t heap_len, heap_cap;
+    struct bpe_queue queue;
     struct strbuf form;
 };
 void bpe_scratch_deinit(struct bpe_scratch *scratch);
+
+// Merges scratch->symbols, of any number. Symbol 0 always survives and heads the list of the result.
+int bpe_merge_long(const struct bpe *bpe, struct bpe_scratch *scratch);
 
 // Appends the ids of one piece. -ENOMEM, -EINVAL (a character needs an unk_token that the vocabulary lacks).
 int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, struct str piece, struct token_ids *out,

@@ -9,6 +9,7 @@
 #include "engine/text/codepoint.h"
 #include "engine/text/precompiled.h"
 #include "engine/text/spec.h"
+#include "engine/text/unicode_form.h"
 #include "engine/text/unicode_form_data.h"
 
 #include <errno.h>
@@ -73,36 +74,6 @@ static int find_range(const uint32_t (*ranges)[2], size_t n, uint32_t c, bool as
 
 // ---- Unicode forms ------------------------------------------------------------------------------------------------
 
-// Decomposes and orders the characters of `text`, composes them again when asked to, and appends them.
-static int append_form(struct str text, utf8proc_option_t options, struct strbuf *out)
-{
-    utf8proc_int32_t small[256];
-    const utf8proc_uint8_t *p = (const utf8proc_uint8_t *)text.ptr;
-    utf8proc_ssize_t cap = 256, n;
-    utf8proc_int32_t *points = small;
-    n = utf8proc_decompose(p, (utf8proc_ssize_t)text.len, points, cap, options);
-    if (n > cap) {
-        points = malloc(((size_t)n + 1) * sizeof *points); // reencode writes a terminator
-        if (!points) {
-            return -ENOMEM;
-        }
-        cap = n;
-        n = utf8proc_decompose(p, (utf8proc_ssize_t)text.len, points, cap, options);
-    }
-    int r = n < 0 ? (n == UTF8PROC_ERROR_NOMEM ? -ENOMEM : -EINVAL) : 0;
-    if (r == 0 && options & UTF8PROC_COMPOSE) {
-        n = utf8proc_normalize_utf32(points, n, options);
-    }
-    for (utf8proc_ssize_t i = 0; i < n && r == 0; i++) {
-        char c[4];
-        r = strbuf_append(out, (struct str){ c, utf8_encode((uint32_t)points[i], c) });
-    }
-    if (points != small) {
-        free(points);
-    }
-    return r;
-}
-
 // Characters that stand alone in every composed text: starters that are not decomposed and that no composition begins
 // with or ends in, unless a character outside of these ranges follows.
 static bool is_inert_composed(uint32_t c)
@@ -139,7 +110,7 @@ static int append_form_of_stretches(struct str text, utf8proc_option_t options, 
         size_t stretch = is_inert || i == end ? end : begins_with_ascii ? i - 1 : i;
         r = strbuf_append(out, (struct str){ text.ptr + at, stretch - at });
         if (r == 0 && stretch < end) {
-            r = append_form((struct str){ text.ptr + stretch, end - stretch }, options, out);
+            r = unicode_form_append((struct str){ text.ptr + stretch, end - stretch }, options, out);
         }
     }
     return r;

@@ -327,6 +327,39 @@ static void test_tokenizer_encode_long_run_of_one_letter(void **state)
     }
 }
 
+// One letter with a quarter of a million marks, in the wrong order: put into order in linear time.
+static void test_tokenizer_encode_long_run_of_marks_normalized(void **state)
+{
+    enum { N = 1 << 17 };
+    (void)state;
+    struct arena arena;
+    struct strbuf buf, text, want, got;
+    struct tokenizer *tok = open_fixture("qwen2", &arena, &buf);
+    struct token_ids ids = { 0 };
+    struct err err = { 0 };
+    strbuf_init(&text, 0);
+    strbuf_init(&want, 0);
+    strbuf_init(&got, 0);
+    strbuf_append(&text, STR("a"));
+    strbuf_append(&want, STR("\xc3\xa1")); // composed with the first acute
+    for (int i = 0; i < N; i++) {
+        strbuf_append(&text, STR("\xcc\x81\xcc\xa7")); // U+0301 U+0327
+        strbuf_append(&want, STR("\xcc\xa7"));
+    }
+    for (int i = 1; i < N; i++) {
+        strbuf_append(&want, STR("\xcc\x81"));
+    }
+    assert_int_equal(tokenizer_encode(tok, strbuf_str(&text), 0, &ids, &err), 0);
+    assert_int_equal(tokenizer_decode(tok, ids.ids, ids.len, false, &got), 0);
+    assert_int_equal(got.len, want.len);
+    assert_memory_equal(got.ptr, want.ptr, want.len);
+    token_ids_deinit(&ids);
+    strbuf_deinit(&text);
+    strbuf_deinit(&want);
+    strbuf_deinit(&got);
+    tokenizer_free(tok);
+}
+
 // ---- malformed files
 // -------------------------------------------------------------------------------------------------
 
@@ -404,6 +437,7 @@ int main(void)
         cmocka_unit_test(test_tokenizer_encode_ill_formed_utf8_refused),
         cmocka_unit_test(test_tokenizer_encode_by_threads_at_once_same_ids),
         cmocka_unit_test(test_tokenizer_encode_long_run_of_one_letter),
+        cmocka_unit_test(test_tokenizer_encode_long_run_of_marks_normalized),
         cmocka_unit_test(test_tokenizer_malformed_files_named_entry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
