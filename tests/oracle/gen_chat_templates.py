@@ -147,6 +147,33 @@ a {#- comment -#} b
 {% include 'x' %}
 {{ e | first is undefined }} {{ e | join }} {{ [[1, 2], [3]] | sum(start=[]) }} {{ b | map('string') | list }} {{ [] | map('nosuch') | list }}
 {{ rows | map(attribute='zz', default='-') | join }} {{ rows | map('nosuch') | list }}
+{{ (3)[1:] }}|{{ (3)[1:] is undefined }}|{{ [1][:'a'] | default('d') }}|{{ 'abc'[1:2, 3] }}|{{ {}[([], 1)] }}
+{{ a[1:] }}
+{% set x = (3)[1:] %}
+{{ s[1:2, 3] }}
+{{ true or 'x' | nosuch }}{{ 'y' if true else ('x' is nosuch) }}{{ false and 'x' | nosuch }}
+{{ a or 'x' | nosuch }}
+{% if false %}{{ {[1]: 2}.x }}{% endif %}
+{% if false %}{{ {a: 1, [1]: 2}.x }}{% endif %}ok{% if false %}{% set x = {[1]: 2} %}{% endif %}
+{{ -2 ** 2 }} {{ -2 ** (a + 1) }} {{ (-2.5) ** (a + 1) }} {{ (-a) ** 2 }}
+{{ 1e400 }} {{ -1e400 | abs }} {{ [1e400] }}
+{% set x = 1e400 %}{{ x }}
+{% set x = [1e308 * 10] | list %}{{ x }}
+{% set x = 1e400 + a %}{{ x }}
+{{ (true)[1:] | default('d') if (true)[1:] else 'e' }} {{ 'f' if (true)[1:] }}
+{% print (3)[1:], a %}{% print a[1:], a %}
+{{ 'a' ~ (3)[:1] ~ none }}{{ 1 < 2 < 'a' }}
+{{ 2 < 1 < 'a' }} {{ [3, 1, 2] | sort | first }} {{ [1, 2] | map('string') | list }}{{ {'a': [1]} | tojson | upper }}
+{% set x | replace('b', zz) %}b{% endset %}
+{% set zz = 'c' %}{% set x | replace('b', zz) %}b{% endset %}{{ x }}
+{% for x in b %}{% for y in loop %}{{ y[0] }}{{ loop.length }}{% endfor %}{% endfor %}
+{{ 'x' % missing }} {{ '%s' % missing }}| {{ 'x' % [1] }} {{ '%(x)s %(y)r' % c }} {{ '%a' % s }} {{ '{!a}'.format(html) }}
+{{ '%(x)s %s' % c }}
+{{ a.bit_length() }} {{ n.conjugate() }} {{ 1.5.is_integer() }} {{ range(3).index(1) }} {{ 12345678901234567890.real }}
+{{ 5e-324 }} {{ 2.0 ** 89 }} {{ 2.0 ** -44 }} {{ 1.7976931348623157e308 }} {{ 2.2250738585072014e-308 }} {{ 1e23 }} {{ 0.1 + 0.7 }}
+{% macro m() %}{{ caller() }}{% endmacro %}{% call m(caller=1) %}{% endcall %}
+{{ '{0.real} {}'.format(1) }} {{ '{0[1]}'.format('ab') }}
+{{ '{0} {}'.format(1) }}
 """.strip("\n").split("\n")
 
 

@@ -15,6 +15,7 @@
 enum node_kind {
     // expressions
     N_CONST,
+    N_CONST_INFINITE, // has an infinity or NaN in it: known to what folds, an error when it is reached
     N_NAME,
     N_LIST,
     N_TUPLE,
@@ -115,7 +116,7 @@ struct builtin_method;
 struct filter;
 struct test;
 
-#define N_METHOD_TYPES 5 // str, list, tuple, dict, others: see methods.h
+#define N_METHOD_TYPES 8 // enum method_type of methods.h
 struct attribute {
     struct node *object;
     struct str name;
@@ -207,13 +208,15 @@ struct call_block {
     struct macro_def *body;
 };
 
+#define CONCAT_PRINT 1 // the items of {% print a, b %}
+
 struct node {
     uint8_t kind; // enum node_kind
-    uint8_t op;   // N_BINARY: enum token_type
+    uint8_t op;   // N_BINARY: enum token_type; N_CONCAT: CONCAT_PRINT or 0
     uint16_t depth;
     uint32_t pos;
     union {
-        struct value constant; // N_CONST
+        struct value constant; // N_CONST, N_CONST_INFINITE
         struct str text;       // N_TEXT; N_FAIL: the message
         struct node_list list; // N_LIST, N_TUPLE, N_DICT, N_ADD, N_CONCAT, N_OUTPUT
         struct {
@@ -255,6 +258,12 @@ struct jinja_template {
     uint32_t n_globals;
     bool has_generation;
 };
+
+// ast.c: the direct children of an expression, in the order in which they are evaluated.
+typedef void (*ast_visit_fn)(void *ctx, struct node *node);
+void ast_visit(struct node *node, ast_visit_fn fn, void *ctx); // node may be NULL
+void ast_visit_list(const struct node_list *list, ast_visit_fn fn, void *ctx);
+void ast_visit_children(struct node *node, ast_visit_fn fn, void *ctx);
 
 // parse.c
 int jinja_parse(struct arena *arena, struct str source, const struct token_list *tokens, struct node_list *ret,

@@ -44,13 +44,19 @@ enum method_type method_type_of(struct value v)
     case V_LIST: return METHOD_LIST;
     case V_TUPLE: return METHOD_TUPLE;
     case V_DICT: return METHOD_DICT;
+    case V_BOOL:
+    case V_INT:
+    case V_BIGINT: return METHOD_INT;
+    case V_FLOAT: return METHOD_FLOAT;
+    case V_RANGE: return METHOD_RANGE;
     default: return METHOD_NONE;
     }
 }
 
 const struct builtin_method *method_find(enum method_type type, struct str name)
 {
-    static const struct builtin_method *const tables[] = { str_methods, list_methods, tuple_methods, dict_methods };
+    static const struct builtin_method *const tables[] = { str_methods, list_methods,  tuple_methods, dict_methods,
+                                                           int_methods, float_methods, range_methods };
 
     if (type == METHOD_NONE || name.len == 0) {
         return NULL;
@@ -124,7 +130,7 @@ static bool number_attr(struct value v, struct str name, struct value *ret)
     bool is_real = str_eq(name, STR("real")), is_int = v.type != V_FLOAT;
 
     if (is_real || (is_int && str_eq(name, STR("numerator")))) {
-        *ret = is_int ? VALUE_INT(v.i) : v;
+        *ret = v.type == V_BOOL ? VALUE_INT(v.i) : v;
     } else if (str_eq(name, STR("imag"))) {
         *ret = is_int ? VALUE_INT(0) : VALUE_FLOAT(0);
     } else if (is_int && str_eq(name, STR("denominator"))) {
@@ -155,17 +161,32 @@ static bool special_attr(struct rt *rt, struct value object, struct str name, st
         return is_found;
     case V_BOOL:
     case V_INT:
+    case V_BIGINT:
     case V_FLOAT: return number_attr(object, name, ret);
     case V_OBJECT: return object_attr(rt, object.object, name, ret);
     default: return false;
     }
 }
 
+// What even an undefined value has, as every object of Python does; the sandbox hides it.
+static bool undefined_has(struct str name)
+{
+    static const char *const names[] = { "__class__", "__doc__",  "__init__", "__module__", "__str__",
+                                         "__len__",   "__iter__", "__hash__", "__eq__" };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (str_eq(name, str_from(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct value find_attr(struct rt *rt, struct value object, struct str name, const struct builtin_method *method)
 {
     struct value v;
 
-    if (object.type == V_UNDEFINED) {
+    if (object.type == V_UNDEFINED && !undefined_has(name)) {
         rt_fail_undefined(rt, object);
     }
     if (method != NULL) {
@@ -228,8 +249,8 @@ static bool find_item(struct rt *rt, struct value object, struct value key, stru
     int64_t i, n;
 
     if (object.type == V_DICT) {
-        if (key.type == V_LIST || key.type == V_DICT) {
-            return false; // unhashable: a TypeError, which means undefined here
+        if (!value_is_hashable(rt, key)) {
+            return false; // a TypeError, which means undefined here
         }
         found = dict_get(rt, object.dict, key);
         *ret = found != NULL ? *found : VALUE_MISSING;
@@ -286,8 +307,8 @@ static bool slice_part(struct value v, int64_t *ret)
     if (v.type == V_NONE) {
         return true;
     }
-    *ret = v.i;
-    return value_is_intlike(v);
+    *ret = v.type != V_BIGINT ? v.i : v.s[0] == '-' ? INT64_MIN : INT64_MAX; // it is cut to the length anyway
+    return value_is_intlike(v) || v.type == V_BIGINT;
 }
 
 // As PySlice_AdjustIndices. False for a part that is neither an integer nor none.
@@ -371,6 +392,16 @@ static struct value slice_range(struct rt *rt, const struct range *range, const 
     return (struct value){ .type = V_RANGE, .range = sub };
 }
 
+// A slice is Python's own subscript, without the leniency of Jinja's: what cannot be sliced is an error, not undefined.
+// Jinja's own does it while folding.
+static struct value not_sliced(struct rt *rt, struct value object, const char *why)
+{
+    if (!rt->is_folding) {
+        rt_fail(rt, "'%s' object %s", value_type_name(object), why);
+    }
+    return undefined_attr(rt, object, VALUE_LIT("slice"));
+}
+
 struct value get_slice(struct rt *rt, struct value object, struct value start, struct value stop, struct value step)
 {
     struct slice slice;
@@ -379,16 +410,11 @@ struct value get_slice(struct rt *rt, struct value object, struct value start, s
     if (object.type == V_UNDEFINED) {
         rt_fail_undefined(rt, object);
     }
-    // A slice is Python's own subscript, without the leniency of Jinja's: what cannot be sliced is an error, not
-    // undefined.
-    if (object.type == V_DICT) {
-        rt_fail(rt, "unhashable type: 'slice'");
-    }
     if (object.type != V_STR && object.type != V_LIST && object.type != V_TUPLE && object.type != V_RANGE) {
-        rt_fail(rt, "'%s' object is not subscriptable", value_type_name(object));
+        return not_sliced(rt, object, object.type == V_DICT ? "cannot be sliced" : "is not subscriptable");
     }
     if (!slice_of(rt, start, stop, step, value_len(rt, object), &slice)) {
-        rt_fail(rt, "slice indices must be integers or None or have an __index__ method");
+        return not_sliced(rt, object, "needs integers or none as slice indices");
     }
     if (object.type == V_STR) {
         return slice_str(rt, object, &slice);

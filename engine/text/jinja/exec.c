@@ -79,7 +79,7 @@ static int64_t loop_length(struct rt *rt, struct loop_state *loop)
     if (loop->length >= 0) {
         return loop->length;
     }
-    if (value_has_len(loop->iter.source) && loop->iter.source.type != V_LOOP) {
+    if (value_has_len(loop->iter.source)) {
         loop->length = value_len(rt, loop->iter.source);
         return loop->length;
     }

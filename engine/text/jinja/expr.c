@@ -16,8 +16,11 @@ struct arg_space {
     struct kwarg kw[ARGS_INLINE];
 };
 
-static struct value undefined_name(const struct name_use *name)
+static struct value undefined_name(struct rt *rt, const struct name_use *name)
 {
+    if (rt->is_folding) {
+        rt_fail(rt, "a name is no constant");
+    }
     return (struct value){ .type = V_UNDEFINED, .undefined = &name->undefined };
 }
 
@@ -132,6 +135,9 @@ static NOINLINE struct value eval_call(struct rt *rt, const struct node *node)
     struct value callee, result;
     struct args args;
 
+    if (rt->is_folding) {
+        rt_fail(rt, "a call is no constant");
+    }
     if (call_method(rt, node, &result)) {
         return result;
     }
@@ -166,6 +172,16 @@ static NOINLINE struct value apply_filter(struct rt *rt, const struct node *node
         rt_fail(rt, "No filter named '%.*s' found.", STR_ARG(use->name));
     }
     return builtin_call(rt, use->filter->name, &use->filter->sig, use->filter->fn, input, &args);
+}
+
+static NOINLINE struct value eval_filter(struct rt *rt, const struct node *node)
+{
+    const struct filter_use *use = node->filter;
+
+    if (rt->is_folding && (use->input == NULL || use->filter == NULL || use->filter->needs_context)) {
+        rt_fail(rt, "this filter gives no constant");
+    }
+    return apply_filter(rt, node, eval(rt, use->input));
 }
 
 struct value eval_filters(struct rt *rt, const struct node *chain, struct value body)
@@ -281,35 +297,15 @@ static NOINLINE struct value eval_cond(struct rt *rt, const struct node *node)
     if (node->c != NULL) {
         return eval(rt, node->c);
     }
+    if (rt->is_folding) {
+        rt_fail(rt, "what has no value is no constant");
+    }
     return rt_undefined(rt, STR("the inline if-expression evaluated to false and no else section was defined."));
 }
 
 static struct value eval_optional(struct rt *rt, const struct node *node)
 {
     return node != NULL ? eval(rt, node) : VALUE_NONE;
-}
-
-// Jinja folds a subscript of literals while it compiles, with Jinja's leniency: what cannot be sliced is undefined
-// there.
-static bool is_literal(const struct node *node)
-{
-    if (node == NULL || node->kind == N_CONST) {
-        return true;
-    }
-    if (node->kind != N_LIST && node->kind != N_TUPLE && node->kind != N_DICT) {
-        return false;
-    }
-    for (uint32_t i = 0; i < node->list.n; i++) {
-        if (!is_literal(node->list.items[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_sliceable(struct value v)
-{
-    return v.type == V_STR || v.type == V_LIST || v.type == V_TUPLE || v.type == V_RANGE;
 }
 
 static NOINLINE struct value eval_getitem(struct rt *rt, const struct node *node)
@@ -321,10 +317,6 @@ static NOINLINE struct value eval_getitem(struct rt *rt, const struct node *node
         stop = eval_optional(rt, node->b->b);
         step = eval_optional(rt, node->b->c);
         rt->pos = node->pos;
-        if (!is_sliceable(object) && is_literal(node->a) && is_literal(node->b->a) && is_literal(node->b->b) &&
-            is_literal(node->b->c)) {
-            return undefined_attr(rt, object, VALUE_LIT("slice"));
-        }
         return get_slice(rt, object, start, stop, step);
     }
     key = eval(rt, node->b);
@@ -337,6 +329,24 @@ static NOINLINE struct value eval_getitem(struct rt *rt, const struct node *node
         }
     }
     return get_item(rt, object, key);
+}
+
+// A slice among other subscripts, x[1:2, 3], is met only while folding. No type takes it.
+static NOINLINE struct value eval_slice(struct rt *rt, const struct node *node)
+{
+    eval_optional(rt, node->a);
+    eval_optional(rt, node->b);
+    eval_optional(rt, node->c);
+    return (struct value){ .type = V_VIEW, .dict = dict_new(rt, 0) }; // neither an index, nor a key, nor a constant
+}
+
+static NOINLINE struct value eval_infinite(struct rt *rt, const struct node *node)
+{
+    if (rt->is_folding) {
+        return node->constant;
+    }
+    rt->pos = node->pos;
+    rt_fail(rt, "name 'inf' or 'nan' is not defined: a constant that is not finite");
 }
 
 static NOINLINE struct value eval_positive(struct rt *rt, struct value v)
@@ -365,7 +375,7 @@ struct value eval(struct rt *rt, const struct node *node)
     rt_charge(rt, 1);
     switch ((enum node_kind)node->kind) {
     case N_CONST: return node->constant;
-    case N_NAME: v = *slot_at(rt, node->name->ref); return v.type != V_MISSING ? v : undefined_name(node->name);
+    case N_NAME: v = *slot_at(rt, node->name->ref); return v.type != V_MISSING ? v : undefined_name(rt, node->name);
     case N_LIST:
     case N_TUPLE: return eval_items(rt, node);
     case N_DICT: return eval_dict(rt, node);
@@ -391,11 +401,10 @@ struct value eval(struct rt *rt, const struct node *node)
         return get_attr(rt, v, node->attr);
     case N_GETITEM: return eval_getitem(rt, node);
     case N_CALL: return eval_call(rt, node);
-    case N_FILTER: v = eval(rt, node->filter->input); return apply_filter(rt, node, v);
+    case N_FILTER: return eval_filter(rt, node);
     case N_TEST: return eval_test(rt, node);
-    case N_SLICE: // a slice that is not the only subscript: an error in Python as well, for every type there is
-        rt->pos = node->pos;
-        rt_fail(rt, "a slice can only be the whole subscript");
+    case N_SLICE: return eval_slice(rt, node);
+    case N_CONST_INFINITE: return eval_infinite(rt, node);
     default: return VALUE_NONE;
     }
 }
@@ -407,7 +416,7 @@ static void assign_tuple(struct rt *rt, const struct node *target, struct value 
     uint32_t n = 0;
 
     rt->pos = target->pos;
-    if (!value_is_iterable(v) || v.type == V_LOOP) {
+    if (!value_is_iterable(v)) {
         rt_fail(rt, "cannot unpack non-iterable %s object", value_type_name(v));
     }
     iter_begin(rt, &it, v);

@@ -8,6 +8,7 @@ struct filter {
     const char *name;
     builtin_fn fn;
     struct signature sig;
+    bool needs_context; // not evaluated while compiling
 };
 
 struct test {

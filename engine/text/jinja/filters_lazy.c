@@ -309,11 +309,11 @@ FILTER(f_slice)
 }
 
 const struct filter lazy_filters[] = {
-    { "map", f_map, { .is_variadic = true } },
-    { "select", f_select, { .is_variadic = true } },
-    { "reject", f_reject, { .is_variadic = true } },
-    { "selectattr", f_selectattr, { .is_variadic = true } },
-    { "rejectattr", f_rejectattr, { .is_variadic = true } },
+    { "map", f_map, { .is_variadic = true }, true },
+    { "select", f_select, { .is_variadic = true }, true },
+    { "reject", f_reject, { .is_variadic = true }, true },
+    { "selectattr", f_selectattr, { .is_variadic = true }, true },
+    { "rejectattr", f_rejectattr, { .is_variadic = true }, true },
     { "unique", f_unique, { .params = { "case_sensitive", "attribute" } } },
     { "items", f_items, { 0 } },
     { "batch", f_batch, { .n_required = 1, .params = { "linecount", "fill_with" } } },

@@ -128,16 +128,21 @@ static struct value format_float_spec(struct rt *rt, double x, char type, const 
     return pad_number(rt, sign_of(signbit(x) && !isnan(x), spec), str_from(digits), spec);
 }
 
+static struct value convert(struct rt *rt, struct value v, char conversion)
+{
+    return conversion == 's' ? to_str(rt, v) : conversion == 'r' ? to_repr(rt, v) : to_ascii(rt, v);
+}
+
 // ---- %
 // -----------------------------------------------------------------------------------------------------------------------------
 
 struct percent {
     struct rt *rt;
-    struct str rest; // of the format
-    struct value args;
+    struct str rest;      // of the format
+    struct value args;    // a tuple of them, or the only one; after a key the value found
+    struct value mapping; // where keys are looked up
     bool is_tuple, is_markup;
     uint32_t n_used;
-    bool used_mapping;
 };
 
 static struct value next_arg(struct percent *p)
@@ -185,14 +190,15 @@ static int take_number(struct percent *p)
     return n;
 }
 
-static struct value mapped_arg(struct percent *p)
+// %(key): what is found is the only argument from here on.
+static void take_key(struct percent *p)
 {
     size_t len = 0;
     unsigned depth = 1;
     const struct value *found;
     struct str key;
 
-    if (p->args.type != V_DICT) {
+    if (p->mapping.type != V_DICT) {
         rt_fail(p->rt, "format requires a mapping");
     }
     while (len < p->rest.len && depth > 0) {
@@ -205,12 +211,13 @@ static struct value mapped_arg(struct percent *p)
     }
     key = str_take(p->rest, len - 1);
     p->rest = str_skip(p->rest, len);
-    p->used_mapping = true;
-    found = dict_get_str(p->rt, p->args.dict, key);
+    found = dict_get_str(p->rt, p->mapping.dict, key);
     if (found == NULL) {
         rt_fail(p->rt, "'%.*s'", STR_ARG(key));
     }
-    return *found;
+    p->args = *found;
+    p->is_tuple = false;
+    p->n_used = 0;
 }
 
 static struct spec take_flags(struct percent *p)
@@ -277,13 +284,13 @@ static struct value percent_char(struct percent *p, struct value v)
 
 static struct value percent_item(struct percent *p)
 {
-    struct value v = VALUE_MISSING;
+    struct value v;
     struct spec spec;
     char type;
 
     if (p->rest.len > 0 && p->rest.ptr[0] == '(') {
         p->rest = str_skip(p->rest, 1);
-        v = mapped_arg(p);
+        take_key(p);
     }
     spec = take_flags(p);
     spec.width = take_number(p);
@@ -305,11 +312,9 @@ static struct value percent_item(struct percent *p)
     if (strchr("sradiuxXoeEfFgGc", type) == NULL) {
         rt_fail(p->rt, "unsupported format character '%c'", type);
     }
-    if (v.type == V_MISSING) {
-        v = next_arg(p);
-    }
+    v = next_arg(p);
     if (strchr("sra", type) != NULL) {
-        v = type == 's' ? to_str(p->rt, v) : to_repr(p->rt, v);
+        v = convert(p->rt, v, type);
         v = p->is_markup ? markup_escape(p->rt, v) : v;
         if (spec.precision >= 0) {
             v = get_slice(p->rt, v, VALUE_NONE, VALUE_INT(spec.precision), VALUE_NONE);
@@ -323,9 +328,15 @@ static struct value percent_item(struct percent *p)
     return percent_number(p, v, type == 'i' || type == 'u' ? 'd' : type, &spec);
 }
 
+// What Python takes for a mapping here: all that has subscripts, except for strings and tuples.
+static bool is_mapping(struct value v)
+{
+    return v.type == V_DICT || v.type == V_LIST || v.type == V_RANGE || v.type == V_UNDEFINED;
+}
+
 struct value format_percent(struct rt *rt, struct value format, struct value args)
 {
-    struct percent p = { rt, value_str(format), args, args.type == V_TUPLE, value_is_markup(format), 0, false };
+    struct percent p = { rt, value_str(format), args, args, args.type == V_TUPLE, value_is_markup(format), 0 };
     struct value out = VALUE_LIT("");
 
     while (p.rest.len > 0) {
@@ -339,7 +350,7 @@ struct value format_percent(struct rt *rt, struct value format, struct value arg
         }
     }
     // A mapping need not be used; anything else must.
-    if (p.is_tuple ? p.n_used < args.len : p.n_used == 0 && args.type != V_DICT && args.type != V_LIST) {
+    if (!is_mapping(args) && p.n_used < (p.is_tuple ? args.len : 1)) {
         rt_fail(rt, "not all arguments converted during string formatting");
     }
     out.flags = 0;
@@ -469,7 +480,9 @@ static struct value format_value(struct rt *rt, struct value v, struct str text)
     return format_int(rt, v.i, spec.type == 0 || spec.type == 'n' ? 'd' : spec.type, &spec);
 }
 
-static struct value field_base(struct braces *b, struct str name)
+// `is_whole`: nothing follows the name. Only then does Python's formatter take it for a number that was given, or left
+// out.
+static struct value field_base(struct braces *b, struct str name, bool is_whole)
 {
     bool is_index = true;
     int64_t i = 0;
@@ -477,7 +490,7 @@ static struct value field_base(struct braces *b, struct str name)
     for (size_t k = 0; k < name.len; k++) {
         is_index = is_index && name.ptr[k] >= '0' && name.ptr[k] <= '9';
     }
-    if (!is_index) {
+    if (!is_index || (name.len == 0 && !is_whole)) {
         for (uint32_t k = 0; k < b->args->n_kw; k++) {
             if (str_eq(b->args->kw[k].name, name)) {
                 return b->args->kw[k].value;
@@ -486,8 +499,8 @@ static struct value field_base(struct braces *b, struct str name)
         rt_fail(b->rt, "'%.*s'", STR_ARG(name));
     }
     b->has_auto |= name.len == 0;
-    b->has_manual |= name.len > 0;
-    if (b->has_auto && b->has_manual) {
+    b->has_manual |= name.len > 0 && is_whole;
+    if (is_whole && b->has_auto && b->has_manual) {
         rt_fail(b->rt, "cannot switch between automatic field numbering and manual field specification");
     }
     if (name.len == 0) {
@@ -510,7 +523,7 @@ static struct value field_value(struct braces *b, struct str path)
     while (len < path.len && path.ptr[len] != '.' && path.ptr[len] != '[') {
         len++;
     }
-    v = field_base(b, str_take(path, len));
+    v = field_base(b, str_take(path, len), len == path.len);
     path = str_skip(path, len);
     while (path.len > 0) {
         bool is_attr = path.ptr[0] == '.';
@@ -554,7 +567,7 @@ static struct value expand_field(struct braces *b, struct str field, unsigned de
         if (conversion == 0 || strchr("rsa", conversion) == NULL || (field.len > 0 && field.ptr[0] != ':')) {
             rt_fail(b->rt, "Unknown conversion specifier");
         }
-        v = conversion == 's' ? to_str(b->rt, v) : to_repr(b->rt, v);
+        v = convert(b->rt, v, conversion);
     }
     if (field.len > 0) {
         spec = value_str(expand(b, str_skip(field, 1), depth + 1));

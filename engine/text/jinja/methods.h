@@ -4,7 +4,16 @@
 
 #include "engine/text/jinja/call.h"
 
-enum method_type { METHOD_STR, METHOD_LIST, METHOD_TUPLE, METHOD_DICT, METHOD_NONE };
+enum method_type {
+    METHOD_STR,
+    METHOD_LIST,
+    METHOD_TUPLE,
+    METHOD_DICT,
+    METHOD_INT,
+    METHOD_FLOAT,
+    METHOD_RANGE,
+    METHOD_NONE
+};
 
 struct builtin_method {
     const char *name;
@@ -16,7 +25,7 @@ struct builtin_method {
 const struct builtin_method *method_find(enum method_type type, struct str name);
 enum method_type method_type_of(struct value v);
 
-extern const struct builtin_method str_methods[], list_methods[], tuple_methods[],
-    dict_methods[]; // end with a NULL name
+extern const struct builtin_method str_methods[], list_methods[], tuple_methods[], dict_methods[], int_methods[],
+    float_methods[], range_methods[]; // end with a NULL name
 
 #endif

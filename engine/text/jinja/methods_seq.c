@@ -1,7 +1,11 @@
-// The methods of list, tuple and dict. Those that would change their object are hidden by the sandbox.
+// The methods of list, tuple, dict, range and the numbers. Those that would change their object are hidden by the
+// sandbox.
 #include "engine/text/jinja/methods.h"
 #include "engine/text/jinja/ops.h"
 #include "engine/text/jinja/strings.h"
+
+#include <errno.h>
+#include <math.h>
 
 #define METHOD(name)                                                                                                   \
     static struct value name(struct rt *rt, struct value self, const struct value *a, const struct args *args)
@@ -47,6 +51,61 @@ METHOD(seq_copy)
 {
     UNUSED;
     return self;
+}
+
+METHOD(range_m_count)
+{
+    UNUSED;
+    return VALUE_INT(value_contains(rt, self, a[0]));
+}
+
+METHOD(range_m_index)
+{
+    struct iter it = { .source = self };
+    struct value item;
+
+    UNUSED;
+    for (int64_t i = 0; iter_next(rt, &it, &item); i++) {
+        if (value_equal(rt, item, a[0])) {
+            return VALUE_INT(i);
+        }
+    }
+    rt_fail(rt, "value is not in range");
+}
+
+METHOD(int_m_conjugate)
+{
+    UNUSED;
+    return self.type == V_BOOL ? VALUE_INT(self.i) : self;
+}
+
+// Of a number of 64 bits, without its sign.
+static uint64_t magnitude(struct rt *rt, struct value v)
+{
+    if (v.type == V_BIGINT) {
+        rt_fail_code(rt, -EOPNOTSUPP, "an integer does not fit 64 bits");
+    }
+    return v.i < 0 ? 0 - (uint64_t)v.i : (uint64_t)v.i;
+}
+
+METHOD(int_m_bit_length)
+{
+    uint64_t n = magnitude(rt, self);
+
+    UNUSED;
+    return VALUE_INT(n == 0 ? 0 : 64 - __builtin_clzll(n));
+}
+
+METHOD(int_m_bit_count)
+{
+    UNUSED;
+    return VALUE_INT(__builtin_popcountll(magnitude(rt, self)));
+}
+
+METHOD(float_m_is_integer)
+{
+    UNUSED;
+    return VALUE_BOOL(isfinite(self.f) && floor(self.f) == self.f);
 }
 
 METHOD(dict_m_get)
@@ -137,5 +196,30 @@ const struct builtin_method dict_methods[] = {
     { "popitem", NULL, NONE, true },
     { "setdefault", NULL, NONE, true },
     { "update", NULL, NONE, true },
+    { 0 },
+};
+
+const struct builtin_method range_methods[] = {
+    { "count", range_m_count, POS(1, "value"), false },
+    { "index", range_m_index, POS(1, "value"), false },
+    { 0 },
+};
+
+const struct builtin_method int_methods[] = {
+    { "bit_length", int_m_bit_length, NONE, false },
+    { "bit_count", int_m_bit_count, NONE, false },
+    { "conjugate", int_m_conjugate, NONE, false },
+    { "as_integer_ratio", NULL, NONE, false },
+    { "from_bytes", NULL, NONE, false },
+    { "to_bytes", NULL, NONE, false },
+    { 0 },
+};
+
+const struct builtin_method float_methods[] = {
+    { "is_integer", float_m_is_integer, NONE, false },
+    { "conjugate", int_m_conjugate, NONE, false },
+    { "as_integer_ratio", NULL, NONE, false },
+    { "fromhex", NULL, NONE, false },
+    { "hex", NULL, NONE, false },
     { 0 },
 };

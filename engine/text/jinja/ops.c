@@ -278,7 +278,7 @@ struct value op_binary(struct rt *rt, enum token_type op, struct value a, struct
     case TOK_SUB: return subtract(rt, a, b);
     case TOK_MUL: return multiply(rt, a, b);
     case TOK_MOD:
-        if (a.type == V_STR && b.type != V_UNDEFINED) {
+        if (a.type == V_STR) {
             return format_percent(rt, a, b);
         }
         return divide(rt, op, a, b);

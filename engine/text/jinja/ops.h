@@ -22,7 +22,8 @@ int64_t index_arg(struct rt *rt, struct value v, const char *what); // an int wh
 struct value to_str(struct rt *rt, struct value v); // str(v); Markup stays what it is
 struct value to_plain_str(struct rt *rt, struct value v);
 struct value to_repr(struct rt *rt, struct value v);
-void out_value(struct rt *rt, struct value v); // writes str(v)
+struct value to_ascii(struct rt *rt, struct value v); // repr(v) with all but ASCII escaped
+void out_value(struct rt *rt, struct value v);        // writes str(v)
 void out_repr(struct rt *rt, struct value v, unsigned depth);
 size_t format_float(double x, char out[static 40]); // float.__repr__
 

@@ -433,6 +433,11 @@ static struct node *parse_call_block(struct parser *p)
     if (node->call_block->call->kind != N_CALL) {
         parse_fail(p, node->pos, "expected call");
     }
+    for (uint32_t i = 0; i < node->call_block->call->call->args.n_keywords; i++) {
+        if (str_eq(node->call_block->call->call->args.keywords[i].name, STR("caller"))) {
+            parse_fail(p, node->pos, "keyword argument repeated: caller");
+        }
+    }
     parse_set_depth(p, node, node->call_block->call);
     parse_macro_body(p, node, node->call_block->body, "endcall");
     return node;
@@ -528,6 +533,7 @@ static struct node *parse_print(struct parser *p)
         parse_set_depth(p, node, items.items[items.n - 1]);
     }
     node->list = parse_list_end(p, &items);
+    node->op = CONCAT_PRINT;
     output = parse_node(p, N_OUTPUT, node->pos);
     output->a = node;
     parse_set_depth(p, output, node);

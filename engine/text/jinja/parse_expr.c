@@ -3,9 +3,12 @@
 //   cond > or > and > not > comparison > + - > ~ > * / // % > ** > unary > postfix and filters
 //
 // Chains of + become one n-ary node: templates build their text with them, and a long chain must not nest deeply.
+#include "engine/text/jinja/filters.h"
+#include "engine/text/jinja/methods.h"
 #include "engine/text/jinja/parser.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -253,6 +256,7 @@ static struct node *parse_number(struct parser *p)
     const struct token *tok = p->tok++;
     int base = 10;
     struct str digits = tok->text;
+    struct node *node;
     unsigned long long n;
     char *end;
 
@@ -260,9 +264,13 @@ static struct node *parse_number(struct parser *p)
         double x = 0;
 
         if (str_parse_double(digits, &x) < 0) {
-            x = strtod("inf", NULL);
+            x = HUGE_VAL;
         }
-        return node_const(p, tok->pos, VALUE_FLOAT(x));
+        node = node_const(p, tok->pos, VALUE_FLOAT(x));
+        if (!isfinite(x)) {
+            node->kind = N_CONST_INFINITE;
+        }
+        return node;
     }
     if (digits.len > 2 && digits.ptr[0] == '0' && (digits.ptr[1] | 32) >= 'b') {
         base = (digits.ptr[1] | 32) == 'x' ? 16 : (digits.ptr[1] | 32) == 'o' ? 8 : 2;
@@ -483,6 +491,9 @@ static struct node *parse_attribute(struct parser *p, struct node *object, uint3
     node->attr = parse_alloc(p, sizeof(*node->attr));
     node->attr->object = object;
     node->attr->name = p->tok++->text;
+    for (unsigned i = 0; i < N_METHOD_TYPES; i++) {
+        node->attr->methods[i] = method_find((enum method_type)i, node->attr->name);
+    }
     parse_set_depth(p, node, object);
     return node;
 }
@@ -640,6 +651,7 @@ static struct node *parse_one_filter(struct parser *p, struct node *input)
     node->filter = parse_alloc(p, sizeof(*node->filter));
     node->filter->input = input;
     node->filter->name = parse_dotted_name(p);
+    node->filter->filter = filter_find(node->filter->name);
     if (tok_is(p, TOK_LPAREN)) {
         node->filter->args = parse_call_args(p);
     }
@@ -684,6 +696,7 @@ static struct node *parse_test(struct parser *p, struct node *input)
     node->test = parse_alloc(p, sizeof(*node->test));
     node->test->input = input;
     node->test->name = parse_dotted_name(p);
+    node->test->test = test_find(node->test->name);
     if (tok_is(p, TOK_LPAREN)) {
         node->test->args = parse_call_args(p);
     } else if (starts_test_argument(p)) {

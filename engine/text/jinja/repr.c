@@ -9,6 +9,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// Above a power of two doubles lie twice as far apart as below it, so the nearest decimal of some length may read back
+// as the one below while the next decimal up still reads back as x.
+static bool next_up_reads_back(char *digits, double x)
+{
+    char *last = strchr(digits, 'e') - 1;
+    char old = *last;
+
+    if (old == '9' || old == '.') {
+        return false; // the carry would make it a shorter one, which was tried
+    }
+    ++*last;
+    if (strtod(digits, NULL) == x) {
+        return true;
+    }
+    *last = old;
+    return false;
+}
+
 // The shortest digits that read back to the same double, laid out as Python does: exponents from 1e16 and below 1e-4.
 size_t format_float(double x, char out[static 40])
 {
@@ -19,9 +37,10 @@ size_t format_float(double x, char out[static 40])
     if (isnan(x) || isinf(x)) {
         return (size_t)snprintf(out, 40, "%s", isnan(x) ? "nan" : x < 0 ? "-inf" : "inf");
     }
-    for (precision = 14; precision < 17; precision++) {
+    // Up to 15 digits always read back, so a shorter form has zeros at its end there; not so below the normal numbers.
+    for (precision = isnormal(x) || x == 0 ? 14 : 0; precision < 17; precision++) {
         snprintf(digits, sizeof(digits), "%.*e", precision, x);
-        if (strtod(digits, NULL) == x) {
+        if (strtod(digits, NULL) == x || next_up_reads_back(digits, x)) {
             break;
         }
     }
@@ -88,6 +107,11 @@ static void out_printf(struct rt *rt, const char *fmt, ...)
     rt_out(rt, (struct str){ text, len < 0 ? 0 : (size_t)len < sizeof(text) ? (size_t)len : sizeof(text) - 1 });
 }
 
+static void out_escape(struct rt *rt, uint32_t code)
+{
+    out_printf(rt, code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x", code);
+}
+
 static void out_char_repr(struct rt *rt, struct str c, uint32_t code, char quote)
 {
     if (code == (uint32_t)quote || code == '\\') {
@@ -98,7 +122,7 @@ static void out_char_repr(struct rt *rt, struct str c, uint32_t code, char quote
     } else if (char_is_printable(code)) {
         rt_out(rt, c);
     } else {
-        out_printf(rt, code < 0x100 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x", code);
+        out_escape(rt, code);
     }
 }
 
@@ -274,5 +298,24 @@ struct value to_repr(struct rt *rt, struct value v)
     size_t mark = rt->out->len;
 
     out_repr(rt, v, 0);
+    return rt_capture(rt, mark);
+}
+
+struct value to_ascii(struct rt *rt, struct value v)
+{
+    struct str rest = value_str(to_repr(rt, v));
+    size_t mark = rt->out->len;
+
+    while (rest.len > 0) {
+        uint32_t code;
+        size_t len = char_decode(rest, &code);
+
+        if (code < 128) {
+            rt_out(rt, str_take(rest, len));
+        } else {
+            out_escape(rt, code);
+        }
+        rest = str_skip(rest, len);
+    }
     return rt_capture(rt, mark);
 }

@@ -19,6 +19,10 @@ static void set_error(struct rt *rt, int code, const char *fmt, va_list args)
     char words[220];
     unsigned line, column;
 
+    if (rt->is_folding) { // nobody reads it
+        rt->error_code = code;
+        return;
+    }
     vsnprintf(words, sizeof(words), fmt, args);
     lex_position(rt->tmpl->source, rt->pos, &line, &column);
     rt->error_code = err_set(rt->err, code, "line %u, column %u: %s", line, column, words);

@@ -45,6 +45,7 @@ struct rt {
 
     uint32_t pos; // source offset of what is evaluated, for errors
     uint32_t depth;
+    bool is_folding; // while compiling: names, calls and what needs a context fail (fold.c)
     uint64_t steps_left;
     struct jinja_spans *generation;    // NULL: not recorded
     size_t buffer_start;               // where the outermost text that is captured began; RT_NO_BUFFER: none is

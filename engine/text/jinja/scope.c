@@ -13,8 +13,7 @@
 // iteration).
 #include "engine/text/jinja/ast.h"
 #include "engine/text/jinja/call.h"
-#include "engine/text/jinja/filters.h"
-#include "engine/text/jinja/methods.h"
+#include "engine/text/jinja/fold.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -46,6 +45,7 @@ struct resolver {
     struct jinja_template *tmpl;
     struct err *err;
     int error_code;
+    struct folder folder;
     bool is_soft; // inside an if: an unknown filter only fails when it is reached
     uint32_t globals_cap;
     jmp_buf on_error;
@@ -74,81 +74,6 @@ static void *alloc(struct resolver *rs, size_t n, size_t size)
     return ptr;
 }
 
-// ---- walking expressions
-// ------------------------------------------------------------------------------------------------
-
-typedef void (*visit_fn)(void *ctx, struct node *node);
-
-static void visit(struct node *node, visit_fn fn, void *ctx)
-{
-    if (node != NULL) {
-        fn(ctx, node);
-    }
-}
-
-static void visit_list(const struct node_list *list, visit_fn fn, void *ctx)
-{
-    for (uint32_t i = 0; i < list->n; i++) {
-        fn(ctx, list->items[i]);
-    }
-}
-
-static void visit_args(const struct call_args *args, visit_fn fn, void *ctx)
-{
-    visit_list(&args->args, fn, ctx);
-    for (uint32_t i = 0; i < args->n_keywords; i++) {
-        fn(ctx, args->keywords[i].value);
-    }
-    visit(args->dyn_args, fn, ctx);
-    visit(args->dyn_keywords, fn, ctx);
-}
-
-// The direct children of an expression, in the order in which they are evaluated.
-static void visit_children(struct node *node, visit_fn fn, void *ctx)
-{
-    switch ((enum node_kind)node->kind) {
-    case N_LIST:
-    case N_TUPLE:
-    case N_DICT:
-    case N_ADD:
-    case N_CONCAT: visit_list(&node->list, fn, ctx); break;
-    case N_BINARY:
-    case N_NOT:
-    case N_NEG:
-    case N_POS:
-    case N_AND:
-    case N_OR:
-    case N_COND:
-    case N_GETITEM:
-    case N_SLICE:
-        visit(node->a, fn, ctx);
-        visit(node->b, fn, ctx);
-        visit(node->c, fn, ctx);
-        break;
-    case N_OUTPUT: visit(node->a, fn, ctx); break;
-    case N_COMPARE:
-        visit(node->compare->first, fn, ctx);
-        for (uint32_t i = 0; i < node->compare->n; i++) {
-            fn(ctx, node->compare->items[i].expr);
-        }
-        break;
-    case N_GETATTR: fn(ctx, node->attr->object); break;
-    case N_CALL:
-        fn(ctx, node->call->callee);
-        visit_args(&node->call->args, fn, ctx);
-        break;
-    case N_FILTER:
-        visit(node->filter->input, fn, ctx);
-        visit_args(&node->filter->args, fn, ctx);
-        break;
-    case N_TEST:
-        fn(ctx, node->test->input);
-        visit_args(&node->test->args, fn, ctx);
-        break;
-    default: break;
-    }
-}
-
 // ---- is a name used undeclared?
 // ---------------------------------------------------------------------------------------------
 
@@ -173,11 +98,11 @@ static void search_node(void *ctx, struct node *node)
             s->is_found = true;
         }
     }
-    visit_children(node, search_node, s);
+    ast_visit_children(node, search_node, s);
     switch ((enum node_kind)node->kind) {
     case N_IF:
         for (uint32_t i = 0; i < node->branch->n; i++) {
-            visit(node->branch->branches[i].test, search_node, s);
+            ast_visit(node->branch->branches[i].test, search_node, s);
             search_body(s, &node->branch->branches[i].body);
         }
         break;
@@ -186,7 +111,7 @@ static void search_node(void *ctx, struct node *node)
         search_node(s, node->loop->iter);
         search_body(s, &node->loop->body);
         search_body(s, &node->loop->else_body);
-        visit(node->loop->test, search_node, s);
+        ast_visit(node->loop->test, search_node, s);
         break;
     case N_SET:
         search_node(s, node->set->target);
@@ -194,7 +119,7 @@ static void search_node(void *ctx, struct node *node)
         break;
     case N_SET_BLOCK:
         search_node(s, node->set->target);
-        visit(node->set->filter_chain, search_node, s);
+        ast_visit(node->set->filter_chain, search_node, s);
         search_body(s, &node->set->body);
         break;
     case N_MACRO: search_macro(s, node->macro); break;
@@ -209,7 +134,7 @@ static void search_node(void *ctx, struct node *node)
             search_node(s, node->scope->values[i]);
         }
         search_body(s, &node->scope->body);
-        visit(node->scope->filter_chain, search_node, s);
+        ast_visit(node->scope->filter_chain, search_node, s);
         break;
     default: break;
     }
@@ -217,7 +142,7 @@ static void search_node(void *ctx, struct node *node)
 
 static void search_body(struct name_search *s, const struct node_list *body)
 {
-    visit_list(body, search_node, s);
+    ast_visit_list(body, search_node, s);
 }
 
 static void search_macro(struct name_search *s, const struct macro_def *def)
@@ -348,7 +273,7 @@ static void analyze_expr(void *ctx, struct node *node)
     } else if (node->kind == N_NSREF) {
         note_load(a->rs, a->scope, node->ns->name);
     }
-    visit_children(node, analyze_expr, a);
+    ast_visit_children(node, analyze_expr, a);
 }
 
 // What a branch added to the scope (symbols from n0 on, stores to older ones) is moved aside into `extra`.
@@ -398,7 +323,7 @@ static void analyze_if(struct resolver *rs, struct scope *scope, const struct if
     uint32_t n0;
     bool *was_stored;
 
-    visit(stmt->branches[0].test, analyze_expr, &a);
+    ast_visit(stmt->branches[0].test, analyze_expr, &a);
     n0 = scope->n;
     was_stored = alloc(rs, n0 + 1, sizeof(bool));
     for (uint32_t i = 0; i < n0; i++) {
@@ -406,7 +331,7 @@ static void analyze_if(struct resolver *rs, struct scope *scope, const struct if
     }
     for (uint32_t i = 0; i < stmt->n; i++) {
         if (i > 0 && stmt->branches[i].test != NULL) {
-            visit(stmt->branches[i].test, analyze_expr, &a);
+            ast_visit(stmt->branches[i].test, analyze_expr, &a);
         }
         analyze_body(rs, scope, &stmt->branches[i].body);
         end_branch(rs, scope, n0, was_stored, &extra);
@@ -435,7 +360,7 @@ static void analyze_statement(struct resolver *rs, struct scope *scope, struct n
             analyze_expr(&a, node->scope->values[i]);
         }
         break;
-    default: visit_children(node, analyze_expr, &a); break;
+    default: ast_visit_children(node, analyze_expr, &a); break;
     }
 }
 
@@ -475,14 +400,15 @@ static uint32_t global_index(struct resolver *rs, struct str name)
     return tmpl->n_globals++;
 }
 
-static struct slot_ref ref_of(const struct scope *from, struct str name)
+static struct slot_ref ref_of(struct resolver *rs, const struct scope *from, struct str name, uint32_t pos)
 {
     const struct scope *owner = NULL;
     struct symbol *symbol = find_ref(from, name, &owner);
     struct slot_ref ref = { 0, 0 };
 
     if (symbol == NULL) {
-        return ref; // not reached: the analysis has seen every name
+        // The analysis has seen every name, save those in the filters of a set block, which Jinja forgets about.
+        fail(rs, -EINVAL, pos, "a set block's filter uses a name that is not known here: ", name);
     }
     ref.slot = symbol->slot;
     for (const struct func *f = from->func; f != owner->func; f = f->outer) {
@@ -507,7 +433,7 @@ static void finish_scope(struct resolver *rs, struct scope *scope, struct scope_
         if (load.kind == LOAD_ALIAS) {
             const struct scope outer = { .outer = scope->outer, .func = scope->func };
 
-            load.alias = ref_of(&outer, symbol->name);
+            load.alias = ref_of(rs, &outer, symbol->name, 0);
         } else if (load.kind == LOAD_GLOBAL) {
             load.global = global_index(rs, symbol->name);
         }
@@ -525,7 +451,6 @@ struct resolution {
 
 static void resolve_filter(struct resolver *rs, struct node *node)
 {
-    node->filter->filter = filter_find(node->filter->name);
     if (node->filter->filter == NULL && !rs->is_soft) {
         fail(rs, -EINVAL, node->pos, "No filter named ", node->filter->name);
     }
@@ -533,39 +458,70 @@ static void resolve_filter(struct resolver *rs, struct node *node)
 
 static void resolve_test(struct resolver *rs, struct node *node)
 {
-    node->test->test = test_find(node->test->name);
     if (node->test->test == NULL && !rs->is_soft) {
         fail(rs, -EINVAL, node->pos, "No test named ", node->test->name);
     }
 }
 
+// A slice is written where it stands, and Python takes one only as the whole subscript.
+static void check_slices(struct resolver *rs, const struct node *tuple)
+{
+    for (uint32_t i = 0; i < tuple->list.n; i++) {
+        if (tuple->list.items[i]->kind == N_SLICE) {
+            fail(rs, -EINVAL, tuple->pos, "a slice can only be the whole subscript", STR(""));
+        }
+    }
+}
+
+static void resolve_node(struct resolver *rs, struct scope *scope, struct node *node);
+
 static void resolve_visit(void *ctx, struct node *node)
 {
     struct resolution *r = ctx;
 
-    resolve_expr(r->rs, r->scope, node);
+    resolve_node(r->rs, r->scope, node);
 }
 
-static void resolve_expr(struct resolver *rs, struct scope *scope, struct node *node)
+static void resolve_node(struct resolver *rs, struct scope *scope, struct node *node)
 {
     struct resolution r = { rs, scope };
     bool was_soft = rs->is_soft;
 
     switch ((enum node_kind)node->kind) {
-    case N_NAME: node->name->ref = ref_of(scope, node->name->name); break;
-    case N_NSREF: node->ns->ref = ref_of(scope, node->ns->name); break;
-    case N_GETATTR:
-        for (unsigned i = 0; i < N_METHOD_TYPES; i++) {
-            node->attr->methods[i] = method_find((enum method_type)i, node->attr->name);
-        }
-        break;
+    case N_NAME: node->name->ref = ref_of(rs, scope, node->name->name, node->pos); break;
+    case N_NSREF: node->ns->ref = ref_of(rs, scope, node->ns->name, node->pos); break;
     case N_FILTER: resolve_filter(rs, node); break;
     case N_TEST: resolve_test(rs, node); break;
     case N_COND: rs->is_soft = true; break;
+    case N_TUPLE: check_slices(rs, node); break;
     default: break;
     }
-    visit_children(node, resolve_visit, &r);
+    ast_visit_children(node, resolve_visit, &r);
     rs->is_soft = was_soft;
+}
+
+static void check_folded(struct resolver *rs)
+{
+    if (rs->folder.unhashable != NULL) {
+        fail(rs, -EINVAL, rs->folder.unhashable->pos, "a dict's key is not hashable", STR(""));
+    }
+}
+
+// An expression as a statement has it: folded, then resolved.
+static void resolve_expr(struct resolver *rs, struct scope *scope, struct node *node)
+{
+    fold_expr(&rs->folder, node);
+    check_folded(rs);
+    resolve_node(rs, scope, node);
+}
+
+static void resolve_output(struct resolver *rs, struct scope *scope, struct node *node)
+{
+    fold_output(&rs->folder, node);
+    check_folded(rs);
+    if (node->kind == N_OUTPUT) {
+        resolve_node(rs, scope, node->a);
+    }
 }
 
 // A scope inside `scope`, in the same frame.
@@ -594,7 +550,7 @@ static void resolve_for(struct resolver *rs, struct scope *scope, struct node *n
     analyze_body(rs, &body, &loop->body);
     finish_scope(rs, &body, &loop->entry);
     if (loop->uses_loop) {
-        loop->loop_slot = ref_of(&body, STR("loop"));
+        loop->loop_slot = ref_of(rs, &body, STR("loop"), node->pos);
     }
     resolve_expr(rs, &body, loop->target);
     resolve_body(rs, &body, &loop->body);
@@ -666,19 +622,19 @@ static void resolve_macro(struct resolver *rs, struct scope *outer, struct macro
     finish_scope(rs, &scope, &def->entry);
     def->param_slots = alloc(rs, def->n_params + 1, sizeof(*def->param_slots));
     for (uint32_t i = 0; i < def->n_params; i++) {
-        def->param_slots[i] = ref_of(&scope, def->params[i]->name->name);
+        def->param_slots[i] = ref_of(rs, &scope, def->params[i]->name->name, pos);
     }
     for (uint32_t i = 0; i < def->n_defaults; i++) {
         resolve_expr(rs, &scope, def->defaults[i]);
     }
     if (def->uses_caller) {
-        def->caller_slot = ref_of(&scope, STR("caller"));
+        def->caller_slot = ref_of(rs, &scope, STR("caller"), pos);
     }
     if (def->uses_kwargs) {
-        def->kwargs_slot = ref_of(&scope, STR("kwargs"));
+        def->kwargs_slot = ref_of(rs, &scope, STR("kwargs"), pos);
     }
     if (def->uses_varargs) {
-        def->varargs_slot = ref_of(&scope, STR("varargs"));
+        def->varargs_slot = ref_of(rs, &scope, STR("varargs"), pos);
     }
     resolve_body(rs, &scope, &def->body);
     rs->is_soft = was_soft;
@@ -687,11 +643,7 @@ static void resolve_macro(struct resolver *rs, struct scope *outer, struct macro
 static void resolve_set_block(struct resolver *rs, struct scope *scope, struct set_stmt *set)
 {
     struct scope inner = inner_scope(scope);
-    struct analysis a = { rs, &inner };
 
-    if (set->filter_chain != NULL) {
-        analyze_expr(&a, set->filter_chain);
-    }
     analyze_body(rs, &inner, &set->body);
     finish_scope(rs, &inner, &set->entry);
     resolve_expr(rs, scope, set->target);
@@ -755,7 +707,7 @@ static void resolve_statement(struct resolver *rs, struct scope *scope, struct n
         break;
     case N_SET_BLOCK: resolve_set_block(rs, scope, node->set); break;
     case N_MACRO:
-        node->macro->target = ref_of(scope, node->macro->target_name);
+        node->macro->target = ref_of(rs, scope, node->macro->target_name, node->pos);
         resolve_macro(rs, scope, node->macro, node->pos);
         break;
     case N_CALL_BLOCK:
@@ -764,7 +716,7 @@ static void resolve_statement(struct resolver *rs, struct scope *scope, struct n
         break;
     case N_FILTER_BLOCK:
     case N_SCOPE: resolve_scope_stmt(rs, scope, node->scope); break;
-    case N_OUTPUT: resolve_expr(rs, scope, node->a); break;
+    case N_OUTPUT: resolve_output(rs, scope, node); break;
     default: break;
     }
     rs->is_soft = was_soft;
@@ -783,11 +735,14 @@ int jinja_resolve(struct jinja_template *tmpl, struct err *err)
     struct func func = { NULL, &tmpl->function };
     struct scope scope = { .func = &func };
 
+    folder_init(&rs.folder, tmpl);
     if (setjmp(rs.on_error) != 0) {
+        folder_deinit(&rs.folder);
         return rs.error_code;
     }
     analyze_body(&rs, &scope, &tmpl->body);
     finish_scope(&rs, &scope, &tmpl->entry);
     resolve_body(&rs, &scope, &tmpl->body);
+    folder_deinit(&rs.folder);
     return 0;
 }

@@ -4,7 +4,7 @@
 // for ever.
 #include "engine/text/jinja/value.h"
 
-#include "engine/text/jinja/call.h"
+#include "engine/text/jinja/eval.h"
 #include "engine/text/jinja/ops.h"
 #include "engine/text/jinja/text.h"
 
@@ -368,6 +368,21 @@ static uint32_t hash_key(struct rt *rt, struct value key)
     }
 }
 
+bool value_is_hashable(struct rt *rt, struct value v)
+{
+    bool is_hashable = v.type != V_LIST && v.type != V_DICT && v.type != V_VIEW;
+
+    if (v.type != V_TUPLE) {
+        return is_hashable;
+    }
+    rt_enter(rt);
+    for (uint32_t i = 0; i < v.len && is_hashable; i++) {
+        is_hashable = value_is_hashable(rt, v.items[i]);
+    }
+    rt_leave(rt);
+    return is_hashable;
+}
+
 static void index_insert(struct dict *dict, uint32_t hash, uint32_t entry)
 {
     uint32_t i = hash & dict->index_mask;
@@ -509,7 +524,7 @@ bool value_is_iterable(struct value v)
 
 void iter_begin(struct rt *rt, struct iter *it, struct value source)
 {
-    if (!value_is_iterable(source) || source.type == V_LOOP) {
+    if (!value_is_iterable(source)) {
         rt_fail(rt, "'%s' object is not iterable", value_type_name(source));
     }
     it->source = source;
@@ -549,6 +564,18 @@ static struct value view_item(struct rt *rt, struct value view, uint32_t i)
     _Static_assert(offsetof(struct dict_entry, value) == sizeof(struct value), "key and value are adjacent");
     (void)rt;
     return (struct value){ .type = V_TUPLE, .len = 2, .items = &entry->key };
+}
+
+// A loop is its own iterator: whoever iterates over `loop` takes the items from the loop itself, each with the loop.
+static bool next_of_loop(struct rt *rt, struct value loop, struct value *ret)
+{
+    struct value pair[2] = { VALUE_MISSING, loop };
+
+    if (!loop_next(rt, loop.loop, &pair[0])) {
+        return false;
+    }
+    *ret = rt_list(rt, V_TUPLE, pair, 2);
+    return true;
 }
 
 bool iter_next(struct rt *rt, struct iter *it, struct value *ret)
@@ -595,6 +622,7 @@ bool iter_next(struct rt *rt, struct iter *it, struct value *ret)
         *ret = VALUE_INT(v.range->start + (int64_t)i * v.range->step);
         break;
     case V_ITER: return next_of_object(rt, v.iter, ret);
+    case V_LOOP: return next_of_loop(rt, v, ret);
     default: return false;
     }
     it->pos++;
