@@ -46,7 +46,7 @@ struct tokfs_completion {
     struct sampling_params sampling; // has_seed; what it points to lies in kept
     char *kept;
     int64_t priority;       // accepted and carried; the scheduler has one class as yet
-    struct str cache_salt;  // in kept; empty: none. Likewise: nothing is shared between requests yet
+    struct str cache_salt;  // in kept; empty: none
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
     struct answer_setup *answer; // how answers are read; NULL: all of them is content
@@ -58,8 +58,9 @@ struct tokfs_completion {
     struct err refusal; // code != 0: not accepted
 
     // Engine thread; the caller's with the last event of the last choice.
-    struct err failure; // of the first choice that failed
-    uint32_t n_unended; // choices
+    uint32_t cache_root; // where its timelines are cached; 0: nowhere
+    struct err failure;  // of the first choice that failed
+    uint32_t n_unended;  // choices
 
     // Caller thread.
     uint32_t n_untold; // choices whose last event has not been taken

@@ -155,6 +155,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
         .n_pages = e->sizes.n_pages,
         .page_tokens = e->sizes.page_tokens,
         .batch_tokens = e->sizes.batch_tokens,
+        .no_prefix_cache = options->no_prefix_cache,
     };
     rc = runner_init(&e->runner, &runner_options, err);
     e->has_runner = rc == 0;

@@ -10,6 +10,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #define PUBLISH_ROWS 8 // sampled rows per wake of the caller
 
@@ -24,9 +26,10 @@ static int allocate(struct runner *r)
     r->plan.preempted = calloc(r->n_slots, sizeof(*r->plan.preempted));
     r->batch = calloc(r->n_slots, sizeof(*r->batch));
     r->token_ids = calloc(r->batch_tokens, sizeof(*r->token_ids));
+    r->match_pages = calloc(r->env.n_ctx / r->env.page_tokens + 1, sizeof(*r->match_pages));
     r->logit_rows = calloc(r->n_slots, sizeof(*r->logit_rows));
     bool is_done = r->slots && r->active && r->idle && r->sched_active && r->sched_waiting && r->plan.items &&
-                   r->plan.preempted && r->batch && r->token_ids && r->logit_rows;
+                   r->plan.preempted && r->batch && r->token_ids && r->logit_rows && r->match_pages;
     for (uint32_t i = 0; i < r->n_slots && is_done; i++) {
         is_done = sequence_init(&r->slots[i], &r->env) == 0;
         r->n_slots_ready += is_done;
@@ -41,18 +44,21 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
     assert(options->batch_tokens >= options->n_slots && options->n_slots > 0);
     assert((uint64_t)options->n_pages * options->page_tokens >= options->n_ctx);
     *runner = (struct runner){
-        .env = { options->tok, options->end_ids, options->n_end_ids, &runner->pool, options->page_tokens,
+        .env = { options->tok, options->end_ids, options->n_end_ids, &runner->radix, options->page_tokens,
                  options->n_ctx },
         .model = options->model,
         .ring = options->ring,
         .n_vocab = model_get_config(options->model)->n_vocab,
         .batch_tokens = options->batch_tokens,
         .n_slots = options->n_slots,
+        .has_prefix_cache = !options->no_prefix_cache,
     };
     runner->waiting_last = &runner->waiting_first;
     const struct kv_layout *kv = model_get_kv_layout(options->model);
     int rc = page_pool_init(&runner->pool, options->backend, kv->page_bytes, options->n_pages, err);
+    rc = rc == 0 ? radix_init(&runner->radix, &runner->pool, options->page_tokens, err) : rc;
     if (rc < 0) {
+        runner_deinit(runner);
         return rc;
     }
     if (sampler_init(&runner->sampler, runner->n_vocab) < 0 || allocate(runner) < 0) {
@@ -78,7 +84,9 @@ void runner_deinit(struct runner *runner)
     free(runner->batch);
     free(runner->token_ids);
     free(runner->logit_rows);
+    free(runner->match_pages);
     sampler_deinit(&runner->sampler);
+    radix_deinit(&runner->radix);
     page_pool_deinit(&runner->pool);
 }
 
@@ -91,6 +99,7 @@ bool runner_is_idle(const struct runner *runner)
 
 void runner_add(struct runner *runner, struct tokfs_completion *completion)
 {
+    completion->cache_root = runner->has_prefix_cache ? radix_root_get(&runner->radix, completion->cache_salt) : 0;
     for (uint32_t i = 0; i < completion->n_choices; i++) {
         struct choice *choice = &completion->choices[i];
         *runner->waiting_last = choice;
@@ -108,13 +117,15 @@ static void remove_waiting(struct runner *r, struct choice **at)
     r->n_waiting--;
 }
 
-static void admit_first(struct runner *r, uint64_t now_ns)
+static void admit(struct runner *r, struct choice **at, uint64_t now_ns)
 {
-    struct choice *choice = r->waiting_first;
+    struct choice *choice = *at;
     struct sequence *seq = r->idle[--r->n_idle];
-    remove_waiting(r, &r->waiting_first);
+    remove_waiting(r, at);
     sequence_begin(seq, choice, now_ns);
+    r->stats.prompt_tokens += choice->completion->n_prompt;
     r->active[r->n_active++] = seq;
+    sequence_flush(seq, r->ring); // STARTED; when there is no room, a later flush does it
 }
 
 static bool was_cancelled(const struct tokfs_completion *completion)
@@ -129,10 +140,14 @@ static bool was_cancelled(const struct tokfs_completion *completion)
 }
 
 // The request ends with the last of its choices.
-static void count_end(struct tokfs_engine_stats *stats, struct tokfs_completion *completion)
+static void count_end(struct runner *r, struct tokfs_completion *completion)
 {
+    struct tokfs_engine_stats *stats = &r->stats;
     if (--completion->n_unended > 0) {
         return;
+    }
+    if (completion->cache_root != 0) {
+        radix_root_put(&r->radix, completion->cache_root);
     }
     if (completion->failure.code != 0) {
         stats->n_failed++;
@@ -155,7 +170,7 @@ static bool cancel_waiting(struct runner *r, struct choice **at)
     choice->usage.prompt_tokens = choice->completion->n_prompt;
     choice->usage.queue_ns = clock_monotonic_ns() - choice->completion->accepted_ns;
     *slot = (struct event_slot){ .choice = choice, .kind = EVENT_SLOT_FINISHED, .token_id = -1 };
-    count_end(&r->stats, choice->completion);
+    count_end(r, choice->completion);
     return true;
 }
 
@@ -189,7 +204,7 @@ static void flush_active(struct runner *r)
         struct tokfs_completion *ending = seq->state == SEQUENCE_ENDING ? seq->completion : NULL;
         has_room = has_room && sequence_flush(seq, r->ring);
         if (seq->state == SEQUENCE_EMPTY) {
-            count_end(&r->stats, ending);
+            count_end(r, ending);
             r->idle[r->n_idle++] = seq;
         } else {
             r->active[n_kept++] = seq;
@@ -200,19 +215,60 @@ static void flush_active(struct runner *r)
 
 // ---- the step -----------------------------------------------------------------------------------------------------
 
-static struct sched_seq view_of(const struct sequence *seq)
+// Names the tokens up to the end of the block after the first n_computed ones, if a match may reach so far.
+static uint64_t next_block(const struct runner *r, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
+                           uint32_t n_computed)
 {
-    return (struct sched_seq){ seq->n_tokens, seq->n_computed, seq->n_pages, sequence_is_blocked(seq) };
+    uint32_t end = (n_computed / r->env.page_tokens + 1) * r->env.page_tokens;
+    return root != 0 && end < n_tokens ? XXH3_64bits_withSeed(tokens, end * sizeof(*tokens), root) | 1 : 0;
+}
+
+// What of a timeline without pages is cached. The last token is to be run in any case: its logits are wanted.
+static void look_up(struct runner *r, uint32_t root, const int32_t *tokens, struct sched_seq *seq)
+{
+    if (root == 0) {
+        return;
+    }
+    struct sched_cached *cached = &seq->cached;
+    cached->n_tokens = radix_match(&r->radix, root, tokens, seq->n_tokens - 1, r->match_pages);
+    uint32_t n_whole = cached->n_tokens / r->env.page_tokens;
+    for (uint32_t i = 0; i < n_whole; i++) {
+        cached->n_unheld += r->pool.n_holders[r->match_pages[i]] == 0;
+    }
+    cached->is_tail_unheld =
+        cached->n_tokens % r->env.page_tokens != 0 && r->pool.n_holders[r->match_pages[n_whole]] == 0;
+    seq->next_block = next_block(r, root, tokens, seq->n_tokens, cached->n_tokens);
+}
+
+// Counting a sequence's own pages takes time; they matter only where a decode may find no page.
+static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bool is_short_of_pages)
+{
+    uint32_t root = seq->completion->cache_root;
+    struct sched_seq view = { .n_tokens = seq->n_tokens,
+                              .n_computed = seq->n_computed,
+                              .n_pages = seq->n_pages,
+                              .is_blocked = sequence_is_blocked(seq) };
+    if (seq->n_pages == 0 && !view.is_blocked) {
+        look_up(r, root, seq->tokens, &view);
+    } else if (seq->n_tokens - seq->n_computed > 1) {
+        view.next_block = next_block(r, root, seq->tokens, seq->n_tokens, seq->n_computed);
+    }
+    view.n_own = is_short_of_pages ? sequence_n_own_pages(seq) : 0;
+    return view;
 }
 
 static void plan_step(struct runner *r)
 {
+    uint32_t n_pages_free = r->pool.n_free + r->pool.n_cached;
     for (uint32_t i = 0; i < r->n_active; i++) {
-        r->sched_active[i] = view_of(r->active[i]);
+        r->sched_active[i] = view_of(r, r->active[i], n_pages_free < r->n_active);
     }
     size_t n_waiting = 0;
-    for (const struct choice *c = r->waiting_first; c && n_waiting < r->n_idle; c = c->next) {
-        r->sched_waiting[n_waiting++] = (struct sched_seq){ .n_tokens = c->completion->n_prompt };
+    bool is_full = r->n_active >= r->batch_tokens;
+    for (const struct choice *c = r->waiting_first; c && n_waiting < r->n_idle && !is_full; c = c->next) {
+        struct sched_seq *view = &r->sched_waiting[n_waiting++];
+        *view = (struct sched_seq){ .n_tokens = c->completion->n_prompt };
+        look_up(r, c->completion->cache_root, c->completion->prompt, view);
     }
     const struct sched_input input = {
         .active = r->sched_active,
@@ -220,11 +276,29 @@ static void plan_step(struct runner *r)
         .n_active = r->n_active,
         .n_waiting = n_waiting,
         .n_slots_free = r->n_idle,
-        .n_pages_free = r->pool.n_free,
+        .n_pages_free = n_pages_free,
         .page_tokens = r->env.page_tokens,
         .batch_tokens = r->batch_tokens,
     };
     scheduler_plan(&input, &r->plan);
+}
+
+// The items of waiting sequences become items of active ones.
+static void admit_planned(struct runner *r, uint64_t now_ns)
+{
+    uint32_t n_active = r->n_active, n_passed = 0;
+    struct choice **at = &r->waiting_first;
+    for (size_t i = r->plan.n_items - r->plan.n_admitted; i < r->plan.n_items; i++) {
+        struct sched_item *item = &r->plan.items[i];
+        for (; n_passed < item->idx - n_active; n_passed++) {
+            at = &(*at)->next;
+        }
+        admit(r, at, now_ns);
+        n_passed++;
+        item->idx = r->n_active - 1;
+        r->active[item->idx]->choice->usage.cached_tokens = item->n_cached;
+        r->stats.cached_tokens += item->n_cached;
+    }
 }
 
 static void apply_plan(struct runner *r, uint64_t now_ns)
@@ -233,10 +307,9 @@ static void apply_plan(struct runner *r, uint64_t now_ns)
         sequence_give_pages(r->active[r->plan.preempted[i]]);
         r->stats.n_preempted++;
     }
-    for (size_t i = 0; i < r->plan.n_admitted; i++) {
-        admit_first(r, now_ns);
-        r->stats.prompt_tokens += r->active[r->n_active - 1]->n_tokens;
-        sequence_flush(r->active[r->n_active - 1], r->ring); // STARTED; when there is no room, a later flush does it
+    admit_planned(r, now_ns);
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        sequence_use_cache(r->active[r->plan.items[i].idx], r->plan.items[i].n_cached);
     }
     for (size_t i = 0; i < r->plan.n_items; i++) {
         sequence_take_pages(r->active[r->plan.items[i].idx], r->plan.items[i].n_pages);
@@ -300,6 +373,7 @@ static void take_results(struct runner *r, const float *logits, void (*publish)(
             logits += r->n_vocab;
         }
         if (seq->state != SEQUENCE_ENDING) {
+            sequence_cache_blocks(seq);
             sequence_flush(seq, r->ring); // the end of a sequence is flush_active's
         }
         if (n_sampled == PUBLISH_ROWS && i + 1 < r->plan.n_items) {
@@ -314,10 +388,13 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
     uint64_t begin_ns = clock_monotonic_ns();
     flush_active(runner);
     plan_step(runner);
-    if (runner->plan.n_items == 0) {
+    if (runner->plan.n_items == 0 && runner->plan.n_preempted == 0) {
         return false;
     }
     apply_plan(runner, begin_ns);
+    if (runner->plan.n_items == 0) { // pages that the preempted shared are free in the next step
+        return true;
+    }
     if (runner->plan.n_admitted > 0) {
         publish(ctx);
     }

@@ -19,6 +19,7 @@ struct runner_options {
     uint32_t n_slots; // sequences that run together
     uint32_t n_ctx, n_pages, page_tokens;
     size_t batch_tokens; // >= n_slots
+    bool no_prefix_cache;
 };
 
 struct runner {
@@ -26,6 +27,8 @@ struct runner {
     struct model *model;
     struct event_ring *ring;
     struct page_pool pool;
+    struct radix radix;
+    bool has_prefix_cache;
     struct sampler sampler;
     size_t n_vocab, batch_tokens;
 
@@ -38,6 +41,7 @@ struct runner {
 
     // Scratch of one step.
     struct sched_seq *sched_active, *sched_waiting; // [n_slots]
+    uint32_t *match_pages;                          // [pages of n_ctx]
     struct sched_plan plan;                         // [n_slots]
     struct batch_seq *batch;                        // [n_slots]
     int32_t *token_ids;                             // [batch_tokens]

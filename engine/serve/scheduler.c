@@ -5,7 +5,8 @@
 //      design makes the second computation bit-identical, and what was sampled stays, so that no reader notices.
 //   2. Prefill chunks of admitted sequences, oldest first, in what the decodes left of batch_tokens.
 //   3. Preempted sequences return, oldest first, when pages for all their known tokens are free.
-//   4. Waiting sequences are admitted in order of arrival, never past one that does not fit.
+//   4. Waiting sequences are admitted in order of arrival, never past one that does not fit; but one whose next block
+//      is being computed by a running prefill stands back until it can be taken from the cache.
 //
 // Why there is no deadlock: the engine accepts no request whose longest possible timeline exceeds the pool, and the
 // oldest active sequence can take the pages of all others; hence it always ends. Why pages are not reserved for the
@@ -36,13 +37,15 @@ static uint32_t n_todo(const struct sched_seq *seq)
     return seq->n_tokens - seq->n_computed;
 }
 
-static void add_item(struct planning *p, size_t idx, const struct sched_seq *seq, uint32_t n_tokens, uint32_t n_pages)
+// Pages taken from the cache are not `n_pages_free` any more when they were before.
+static void add_item(struct planning *p, const struct sched_item *item, const struct sched_seq *seq, uint32_t n_unheld)
 {
-    assert(n_tokens > 0 && n_tokens <= p->n_rows_left);
-    assert(n_pages >= seq->n_pages && n_pages - seq->n_pages <= p->n_pages_free);
-    p->plan->items[p->plan->n_items++] = (struct sched_item){ (uint32_t)idx, n_tokens, n_pages };
-    p->n_rows_left -= n_tokens;
-    p->n_pages_free -= n_pages - seq->n_pages;
+    uint32_t n_taken = item->n_pages - item->n_cached / p->in->page_tokens - seq->n_pages + n_unheld;
+    assert(item->n_tokens > 0 && item->n_tokens <= p->n_rows_left);
+    assert(item->n_pages >= seq->n_pages && n_taken <= p->n_pages_free);
+    p->plan->items[p->plan->n_items++] = *item;
+    p->n_rows_left -= item->n_tokens;
+    p->n_pages_free -= n_taken;
 }
 
 // Frees the pages of the youngest resident sequence, but of none before `keep`. False: there is none.
@@ -52,7 +55,7 @@ static bool preempt_youngest(struct planning *p, size_t keep)
         size_t idx = --p->n_resident;
         const struct sched_seq *seq = &p->in->active[idx];
         if (seq->n_pages > 0) {
-            p->n_pages_free += seq->n_pages;
+            p->n_pages_free += seq->n_own;
             p->plan->preempted[p->plan->n_preempted++] = (uint32_t)idx;
             return true;
         }
@@ -69,17 +72,18 @@ static void plan_decodes(struct planning *p)
         }
         uint32_t n_pages = pages_for(p, seq->n_tokens);
         n_pages = n_pages > seq->n_pages ? n_pages : seq->n_pages;
-        while (n_pages - seq->n_pages > p->n_pages_free && preempt_youngest(p, i)) {
+        while (n_pages - seq->n_pages > p->n_pages_free && preempt_youngest(p, i + 1)) {
         }
-        if (i < p->n_resident) { // else it was itself the youngest
-            add_item(p, i, seq, 1, n_pages);
-        }
+        if (n_pages - seq->n_pages <= p->n_pages_free) {
+            add_item(p, &(struct sched_item){ (uint32_t)i, 1, 0, n_pages }, seq, 0);
+        } else if (p->plan->n_preempted == 0) {
+            preempt_youngest(p, i); // itself
+        } // else those preempted shared their pages with each other, and these are free in the next step
     }
 }
 
-static uint32_t chunk(const struct planning *p, const struct sched_seq *seq)
+static uint32_t chunk(const struct planning *p, uint32_t n)
 {
-    uint32_t n = n_todo(seq);
     return n < p->n_rows_left ? n : (uint32_t)p->n_rows_left;
 }
 
@@ -89,16 +93,9 @@ static void plan_prefills(struct planning *p)
         const struct sched_seq *seq = &p->in->active[i];
         if (seq->n_pages > 0 && !seq->is_blocked && n_todo(seq) > 1) {
             assert(seq->n_pages >= pages_for(p, seq->n_tokens));
-            add_item(p, i, seq, chunk(p, seq), seq->n_pages);
+            add_item(p, &(struct sched_item){ (uint32_t)i, chunk(p, n_todo(seq)), 0, seq->n_pages }, seq, 0);
         }
     }
-}
-
-// Pages that a sequence without any must find free to begin: those of its known tokens, and one for each resident
-// sequence and itself to grow by. A lone sequence needs no such room, so that the longest timeline of the pool can run.
-static uint32_t pages_to_begin(const struct planning *p, const struct sched_seq *seq, size_t n_holding)
-{
-    return pages_for(p, seq->n_tokens) + (n_holding > 0 ? (uint32_t)n_holding + 1 : 0);
 }
 
 static size_t count_holding(const struct planning *p)
@@ -110,14 +107,50 @@ static size_t count_holding(const struct planning *p)
     return n;
 }
 
+// A sequence without pages begins when it finds the pages of its known tokens, and one for each resident sequence and
+// itself to grow by. A lone sequence needs no such room, so that the longest timeline of the pool can run; nor does
+// it insist on the cached part of a page, whose copy is one page more than it will have.
 static bool begin(struct planning *p, size_t idx, const struct sched_seq *seq, size_t *n_holding)
 {
-    if (pages_to_begin(p, seq, *n_holding) > p->n_pages_free) {
+    uint32_t page_tokens = p->in->page_tokens, n_cached = seq->cached.n_tokens;
+    uint32_t n_unheld = seq->cached.n_unheld + (n_cached % page_tokens != 0 && seq->cached.is_tail_unheld);
+    uint32_t n_pages = pages_for(p, seq->n_tokens);
+    uint32_t n_new = n_pages - n_cached / page_tokens + (*n_holding > 0 ? (uint32_t)*n_holding + 1 : 0);
+    if (n_new + n_unheld > p->n_pages_free) {
+        n_cached -= n_cached % page_tokens;
+        n_unheld = seq->cached.n_unheld;
+    }
+    if (n_new + n_unheld > p->n_pages_free) {
         return false;
     }
-    add_item(p, idx, seq, chunk(p, seq), pages_for(p, seq->n_tokens));
+    const struct sched_item item = { (uint32_t)idx, chunk(p, seq->n_tokens - n_cached), n_cached, n_pages };
+    add_item(p, &item, seq, n_unheld);
     *n_holding += 1;
     return true;
+}
+
+static const struct sched_seq *seq_of(const struct planning *p, size_t idx)
+{
+    return idx < p->in->n_active ? &p->in->active[idx] : &p->in->waiting[idx - p->in->n_active];
+}
+
+// A running prefill, or one that begins in this step, computes what this sequence would compute first.
+static bool is_in_flight(const struct planning *p, const struct sched_seq *seq)
+{
+    if (seq->next_block == 0) {
+        return false;
+    }
+    for (size_t i = 0; i < p->in->n_active; i++) {
+        if (p->in->active[i].n_pages > 0 && p->in->active[i].next_block == seq->next_block) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < p->plan->n_items; i++) {
+        if (seq_of(p, p->plan->items[i].idx)->next_block == seq->next_block) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void plan_beginnings(struct planning *p)
@@ -125,12 +158,16 @@ static void plan_beginnings(struct planning *p)
     size_t n_holding = count_holding(p);
     for (size_t i = 0; i < p->in->n_active && p->n_rows_left > 0; i++) {
         const struct sched_seq *seq = &p->in->active[i];
-        if (seq->n_pages == 0 && !seq->is_blocked && !begin(p, i, seq, &n_holding)) {
+        if (seq->n_pages == 0 && !seq->is_blocked && !is_in_flight(p, seq) && !begin(p, i, seq, &n_holding)) {
             return; // nobody overtakes it
         }
     }
-    for (size_t i = 0; i < p->in->n_waiting && i < p->in->n_slots_free && p->n_rows_left > 0; i++) {
-        if (!begin(p, p->in->n_active + i, &p->in->waiting[i], &n_holding)) {
+    for (size_t i = 0; i < p->in->n_waiting && p->plan->n_admitted < p->in->n_slots_free && p->n_rows_left > 0; i++) {
+        const struct sched_seq *seq = &p->in->waiting[i];
+        if (is_in_flight(p, seq)) {
+            continue;
+        }
+        if (!begin(p, p->in->n_active + i, seq, &n_holding)) {
             return;
         }
         p->plan->n_admitted++;

@@ -14,7 +14,16 @@ struct sched_seq {
     uint32_t n_tokens;   // known: prompt and sampled so far
     uint32_t n_computed; // of them, whose K and V are in pages
     uint32_t n_pages;    // held; 0 for one that was preempted or never ran
+    uint32_t n_own;      // of them, those that nobody else holds: what its preemption sets free at least
     bool is_blocked;     // its last output has not been taken over by the event queue: it keeps its pages and waits
+    struct sched_cached {
+        uint32_t n_tokens;   // of a sequence without pages, that the prefix cache has now; fewer than all
+        uint32_t n_unheld;   // of the whole pages that these take, those that no sequence holds: until taken, available
+        bool is_tail_unheld; // the same of the last page, when they end within it (it is to be copied)
+    } cached;
+    // Names the tokens up to the end of the block that it computes next; equal for those that would compute the same.
+    // 0: none.
+    uint64_t next_block;
 };
 
 struct sched_input {
@@ -22,7 +31,7 @@ struct sched_input {
     const struct sched_seq *waiting; // not admitted yet, in order of arrival; as many as there are free slots will do
     size_t n_active, n_waiting;
     size_t n_slots_free;
-    uint32_t n_pages_free;
+    uint32_t n_pages_free; // free, or to be had from the prefix cache
     uint32_t page_tokens;
     size_t batch_tokens; // rows of one step
 };
@@ -30,12 +39,14 @@ struct sched_input {
 struct sched_item {
     uint32_t idx;      // into active; n_active + i for waiting[i]
     uint32_t n_tokens; // rows of this step
+    uint32_t n_cached; // tokens to take from the prefix cache first
     uint32_t n_pages;  // that it must hold when the step begins
 };
 
-// Order of execution: preempted sequences give all their pages back, then the first n_admitted of waiting become
-// active, then each item takes the pages that it lacks. The arrays are the caller's: items for n_active + n_slots_free,
-// preempted for n_active.
+// Order of execution: preempted sequences give all their pages back, the admitted become active in this order, all that
+// begin hold what they take from the cache, then each item takes the pages that it lacks. Items that refer to waiting
+// ones come last, in the order of admission. The arrays are the caller's: items for n_active + n_slots_free, preempted
+// for n_active.
 struct sched_plan {
     struct sched_item *items;
     uint32_t *preempted; // indices into active

@@ -33,7 +33,7 @@
 
 int sequence_init(struct sequence *seq, const struct sequence_env *env)
 {
-    *seq = (struct sequence){ .env = env };
+    *seq = (struct sequence){ .env = env, .copied_page = UINT32_MAX };
     seq->tokens = calloc(env->n_ctx, sizeof(*seq->tokens));
     seq->pages = calloc((env->n_ctx + env->page_tokens - 1) / env->page_tokens, sizeof(*seq->pages));
     strbuf_init(&seq->text, 0);
@@ -91,7 +91,7 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->completion = completion;
     memcpy(seq->tokens, completion->prompt, completion->n_prompt * sizeof(*seq->tokens));
     seq->n_tokens = completion->n_prompt;
-    seq->n_computed = 0;
+    seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
     restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);
     answer_parts_reset(&seq->parts);
@@ -103,29 +103,6 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->started_ns = now_ns;
     seq->first_token_ns = seq->last_token_ns = 0;
     choice->usage.prompt_tokens = completion->n_prompt;
-}
-
-// ---- pages --------------------------------------------------------------------------------------------------------
-
-void sequence_take_pages(struct sequence *seq, uint32_t n_pages)
-{
-    assert((uint64_t)(n_pages - 1) * seq->env->page_tokens < seq->env->n_ctx);
-    while (seq->n_pages < n_pages) {
-        bool taken = page_pool_take(seq->env->pool, &seq->pages[seq->n_pages]);
-        assert(taken);
-        seq->n_pages++;
-    }
-}
-
-void sequence_give_pages(struct sequence *seq)
-{
-    while (seq->n_pages > 0) {
-        page_pool_give(seq->env->pool, seq->pages[--seq->n_pages]);
-    }
-    seq->n_computed = 0;
-    if (seq->state == SEQUENCE_DECODE) {
-        seq->state = SEQUENCE_PREFILL;
-    }
 }
 
 // ---- tokens -------------------------------------------------------------------------------------------------------

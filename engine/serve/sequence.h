@@ -5,7 +5,7 @@
 #ifndef TOKFS_SERVE_SEQUENCE_H
 #define TOKFS_SERVE_SEQUENCE_H
 
-#include "engine/cache/page_pool.h"
+#include "engine/cache/radix.h"
 #include "engine/serve/completion.h"
 #include "engine/serve/event_ring.h"
 #include "engine/text/answer_parser.h"
@@ -18,7 +18,7 @@ struct sequence_env {
     const struct tokenizer *tok;
     const int32_t *end_ids; // [n_end_ids] tokens that end an answer
     size_t n_end_ids;
-    struct page_pool *pool;
+    struct radix *radix; // pages come from here
     uint32_t page_tokens;
     uint32_t n_ctx;
 };
@@ -33,6 +33,9 @@ struct sequence {
     uint32_t n_computed;                 // of them, whose K and V are in pages
     uint32_t *pages;                     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
     uint32_t n_pages;
+    uint32_t copied_page;  // held until its copy is made: the cached tokens end within it; or none
+    uint32_t n_inserted;   // tokens that are in the prefix cache on its behalf
+    uint32_t cache_cursor; // where they end there; 0: at the root
 
     // Output. `text` is what was decoded and may still become a stop string; what may not goes through the parser,
     // which holds back what may still become a tool call; `parts` belongs to the last token's event (or the last one).
@@ -53,10 +56,15 @@ void sequence_deinit(struct sequence *seq);                              // asse
 
 // Begins a choice in an empty slot.
 void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns);
+// Begins with the first n_cached tokens computed, from the prefix cache. The scheduler has seen them there: asserted.
+void sequence_use_cache(struct sequence *seq, uint32_t n_cached);
 // Takes pages until it holds n_pages. The scheduler promised that they are there: asserted.
 void sequence_take_pages(struct sequence *seq, uint32_t n_pages);
-// Preemption: gives all pages back; what was computed is to be computed again.
+// The whole blocks that it has computed become part of the prefix cache.
+void sequence_cache_blocks(struct sequence *seq);
+// The end, or preemption: all that was computed goes to the cache, all pages are given back.
 void sequence_give_pages(struct sequence *seq);
+uint32_t sequence_n_own_pages(const struct sequence *seq); // that no other sequence holds
 // After a step: n_rows of its tokens were computed. True: the next token is to be sampled now.
 bool sequence_advance(struct sequence *seq, uint32_t n_rows);
 // What the next token is drawn from: `logits` and all that the sequence knows. End tokens and the request's own stop

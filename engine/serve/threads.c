@@ -62,7 +62,8 @@ static void publish_stats(struct tokfs_engine *engine)
     stats->n_running = engine->runner.n_active;
     stats->n_queued = engine->runner.n_waiting;
     stats->n_pages = engine->runner.pool.n_pages;
-    stats->n_pages_free = engine->runner.pool.n_free;
+    stats->n_pages_free = engine->runner.pool.n_free + engine->runner.pool.n_cached;
+    stats->n_pages_cached = engine->runner.pool.n_cached;
     pthread_mutex_lock(&engine->stats_lock);
     engine->stats = *stats;
     pthread_mutex_unlock(&engine->stats_lock);

@@ -43,6 +43,7 @@ struct tokfs_engine_options {
     unsigned max_sequences;                                                 // running together; 0: 64
     unsigned max_queued;                                                    // accepted and waiting; 0: 10000
     size_t batch_tokens;                                                    // token budget of one step; 0: 512
+    bool no_prefix_cache;                                                   // compute every prompt anew
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load, on the calling thread
     void *progress_ctx;
 };
@@ -73,12 +74,13 @@ TOKFS_API void tokfs_engine_get_info(const struct tokfs_engine *engine, struct t
 // Counters since start, and gauges; a consistent copy, cheap enough to take per read of a metrics file.
 struct tokfs_engine_stats {
     uint64_t n_requests, n_finished, n_cancelled, n_failed;
-    uint64_t prompt_tokens, completion_tokens;
+    uint64_t prompt_tokens, cached_tokens, completion_tokens; // cached: of the prompts, taken from the prefix cache
     uint64_t n_preempted;      // running sequences that gave their pages up and were computed again later
     uint64_t n_steps, step_ns; // forward passes, and the time from planning to publishing of them all
     uint64_t model_ns;         // of step_ns, inside the forward passes
     uint32_t n_running, n_queued;
-    uint32_t n_pages, n_pages_free;
+    uint32_t n_pages, n_pages_free; // free ones include the cached
+    uint32_t n_pages_cached;        // that only the prefix cache uses: given up when a sequence needs them
 };
 TOKFS_API void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engine_stats *ret);
 

@@ -32,7 +32,8 @@ static struct fixture *fixture(void)
 
 static void add_active(struct fixture *f, uint32_t n_tokens, uint32_t n_computed, uint32_t n_pages)
 {
-    f->active[f->in.n_active++] = (struct sched_seq){ n_tokens, n_computed, n_pages, false };
+    f->active[f->in.n_active++] =
+        (struct sched_seq){ .n_tokens = n_tokens, .n_computed = n_computed, .n_pages = n_pages, .n_own = n_pages };
 }
 
 static void add_waiting(struct fixture *f, uint32_t n_tokens)
@@ -182,6 +183,61 @@ static void test_scheduler_blocked_waits_and_keeps_its_pages(void **state)
     assert_int_equal(f->plan.n_preempted, 0);
 }
 
+static void test_scheduler_cached_tokens_are_not_run(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture();
+    add_waiting(f, 100); // 7 pages
+    f->waiting[0].cached = (struct sched_cached){ .n_tokens = 70, .n_unheld = 4, .is_tail_unheld = true };
+    scheduler_plan(&f->in, &f->plan);
+    expect_item(f, 0, 0, 30, 7);
+    assert_int_equal(f->items[0].n_cached, 70);
+    f->in.n_pages_free = 7; // no page for the copy's source: that part of a page is computed
+    scheduler_plan(&f->in, &f->plan);
+    expect_item(f, 0, 0, 36, 7);
+    assert_int_equal(f->items[0].n_cached, 64);
+    f->in.n_pages_free = 6;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 0);
+    f->waiting[0].cached.n_unheld = 0; // others hold them: they cost nothing
+    f->in.n_pages_free = 3;
+    scheduler_plan(&f->in, &f->plan);
+    expect_item(f, 0, 0, 36, 7);
+}
+
+static void test_scheduler_same_block_in_flight_is_waited_for(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture();
+    add_waiting(f, 20);
+    add_waiting(f, 20);
+    add_waiting(f, 9);
+    f->waiting[0].next_block = f->waiting[1].next_block = 7;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 2);
+    expect_item(f, 0, 0, 20, 2);
+    expect_item(f, 1, 2, 9, 1); // overtakes
+    f->in.n_waiting = 1;
+    add_active(f, 200, 30, 13);
+    f->active[0].next_block = 7;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 0);
+}
+
+static void test_scheduler_shared_pages_come_free_a_step_later(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture();
+    f->in.n_pages_free = 0;
+    add_active(f, 33, 32, 2); // needs a page
+    add_active(f, 20, 19, 2);
+    add_active(f, 20, 19, 2);
+    f->active[1].n_own = f->active[2].n_own = 0; // the same two
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_preempted, 2);
+    assert_int_equal(f->plan.n_items, 0);
+}
+
 // ---- simulation ---------------------------------------------------------------------------------------------------
 
 struct sim {
@@ -203,7 +259,7 @@ static void sim_apply(struct sim *sim)
     for (size_t i = 0; i < f->plan.n_preempted; i++) {
         struct sched_seq *seq = &f->active[f->preempted[i]];
         f->in.n_pages_free += seq->n_pages;
-        seq->n_pages = seq->n_computed = 0;
+        seq->n_pages = seq->n_own = seq->n_computed = 0;
     }
     for (size_t i = 0; i < f->plan.n_admitted; i++) {
         sim->n_end[f->in.n_active] = f->waiting[i].n_tokens + 1 + sim_random(sim, 40);
@@ -217,7 +273,7 @@ static void sim_apply(struct sim *sim)
         struct sched_seq *seq = &f->active[item->idx];
         assert_true(item->n_pages - seq->n_pages <= f->in.n_pages_free);
         f->in.n_pages_free -= item->n_pages - seq->n_pages;
-        seq->n_pages = item->n_pages;
+        seq->n_pages = seq->n_own = item->n_pages;
         seq->n_computed += item->n_tokens;
         assert_true(seq->n_computed <= seq->n_pages * f->in.page_tokens);
         assert_true(seq->n_computed <= seq->n_tokens);
@@ -280,6 +336,9 @@ int main(void)
         cmocka_unit_test(test_scheduler_youngest_in_need_preempts_itself),
         cmocka_unit_test(test_scheduler_preempted_returns_before_the_waiting),
         cmocka_unit_test(test_scheduler_blocked_waits_and_keeps_its_pages),
+        cmocka_unit_test(test_scheduler_cached_tokens_are_not_run),
+        cmocka_unit_test(test_scheduler_same_block_in_flight_is_waited_for),
+        cmocka_unit_test(test_scheduler_shared_pages_come_free_a_step_later),
         cmocka_unit_test(test_scheduler_tiny_pool_ends_everyone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
