@@ -1,5 +1,5 @@
-// A tokenizer whose tokens are the 256 bytes, and <s> (256), which it puts before a text, and </s> (257): ids that a
-// test can write down.
+// A tokenizer whose tokens are the 256 bytes, and <s> (256), which it puts before a text, and </s> (257), and special
+// tokens from 258 on: ids that a test can write down.
 #ifndef TOKFS_TESTS_BYTE_TOKENIZER_H
 #define TOKFS_TESTS_BYTE_TOKENIZER_H
 
@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <stdio.h>
 
-static inline struct tokenizer *byte_tokenizer_new(void)
+// `specials`: their texts, NULL at the end.
+static inline struct tokenizer *byte_tokenizer_new_with(const char *const *specials)
 {
     static const char rest[] =
         "\"merges\":[]},\"normalizer\":null,\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
@@ -20,7 +21,7 @@ static inline struct tokenizer *byte_tokenizer_new(void)
         "\"special_tokens\":{\"<s>\":{\"id\":\"<s>\",\"ids\":[256],\"tokens\":[\"<s>\"]}}},\"added_tokens\":["
         "{\"id\":256,\"content\":\"<s>\",\"special\":true,\"normalized\":false,\"lstrip\":false,\"rstrip\":false,"
         "\"single_word\":false},{\"id\":257,\"content\":\"</s>\",\"special\":true,\"normalized\":false,\"lstrip\":"
-        "false,\"rstrip\":false,\"single_word\":false}]}";
+        "false,\"rstrip\":false,\"single_word\":false}";
     struct tokenizer *tok = NULL;
     struct strbuf json, written;
     struct json_writer w;
@@ -40,6 +41,13 @@ static inline struct tokenizer *byte_tokenizer_new(void)
     json_write_object_end(&w);
     strbuf_append_byte(&json, ',');
     strbuf_append(&json, str_from(rest));
+    for (int i = 0; specials[i]; i++) {
+        strbuf_printf(&json,
+                      ",{\"id\":%d,\"content\":\"%s\",\"special\":true,\"normalized\":false,\"lstrip\":false,"
+                      "\"rstrip\":false,\"single_word\":false}",
+                      258 + i, specials[i]);
+    }
+    strbuf_append(&json, STR("]}"));
     int rc = tokenizer_from_json(strbuf_str(&json), &tok, &err);
     if (rc < 0) {
         fprintf(stderr, "%s\n", err.msg);
@@ -48,6 +56,12 @@ static inline struct tokenizer *byte_tokenizer_new(void)
     strbuf_deinit(&json);
     strbuf_deinit(&written);
     return tok;
+}
+
+static inline struct tokenizer *byte_tokenizer_new(void)
+{
+    static const char *const none[] = { NULL };
+    return byte_tokenizer_new_with(none);
 }
 
 #endif
