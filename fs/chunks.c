@@ -1,6 +1,6 @@
-// The phases of a cursor: ROLE (as soon as the turn is accepted), PIECES (one chunk per piece of text), FINISH (the
-// finish reason, or the error object of a turn that failed), USAGE and DONE (SSE only), END. A phase that has nothing
-// to say is stepped over.
+// The phases of a cursor: ROLE (as soon as the turn is accepted, one for each choice), PIECES (one chunk per piece),
+// FINISH (the finish reason, which several choices have among their pieces; or the error object of a turn that failed),
+// USAGE and DONE (SSE only), END. A phase that has nothing to say is stepped over.
 #include "fs/chunks.h"
 #include "fs/mount.h"
 #include <errno.h>
@@ -68,6 +68,9 @@ static enum chunk_phase settle(const struct chunk_cursor *cursor, const struct t
     if (phase == CHUNK_PIECES && cursor->piece_idx == turn->n_pieces && turn_is_ended(turn)) {
         phase = CHUNK_FINISH;
     }
+    if (phase == CHUNK_FINISH && turn->n > 1 && !has_failed(turn)) {
+        phase = CHUNK_USAGE;
+    }
     if (phase == CHUNK_USAGE && (cursor->form != CHUNKS_SSE || !turn->include_usage || has_failed(turn))) {
         phase = CHUNK_DONE;
     }
@@ -99,6 +102,16 @@ static int emit_piece(struct chunk_cursor *cursor, const struct turn *turn, stru
     return r;
 }
 
+static int emit_role(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
+{
+    struct tokfs_chunk chunk = { .index = cursor->role_idx, .role = true };
+    int r = emit_chunk(cursor->form, turn, &chunk, out);
+    if (r > 0 && ++cursor->role_idx >= turn->n) {
+        cursor->phase++;
+    }
+    return r;
+}
+
 int chunk_next(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
 {
     if (!chunk_has_next(cursor, turn)) {
@@ -107,11 +120,7 @@ int chunk_next(struct chunk_cursor *cursor, const struct turn *turn, struct strb
     cursor->phase = settle(cursor, turn);
     int r = 0;
     switch (cursor->phase) {
-    case CHUNK_ROLE: {
-        struct tokfs_chunk chunk = { .role = true };
-        r = emit_chunk(cursor->form, turn, &chunk, out);
-        break;
-    }
+    case CHUNK_ROLE: return emit_role(cursor, turn, out);
     case CHUNK_PIECES: return emit_piece(cursor, turn, out);
     case CHUNK_FINISH: r = emit_finish(cursor->form, turn, out); break;
     case CHUNK_USAGE: {

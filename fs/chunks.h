@@ -18,6 +18,7 @@ struct chunk_cursor {
     enum chunk_form form;
     enum chunk_phase phase;
     size_t piece_idx;
+    unsigned role_idx; // choices whose role was told
 };
 
 void chunk_cursor_init(struct chunk_cursor *cursor, enum chunk_form form);

@@ -179,6 +179,10 @@ int conversation_input_set_json(struct conversation_input *input, struct str jso
         }
     } else {
         r = tokfs_request_check(json.ptr, json.len, &info, reason);
+        if (r == 0 && info.n > 1) {
+            r = reason_set(reason, -EOPNOTSUPP, "n",
+                           "Unsupported value: 'n' must be 1: a conversation has one answer.");
+        }
         if (r == 0) {
             r = split_body(input, body);
         }

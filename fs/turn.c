@@ -86,6 +86,7 @@ void turn_unref(struct turn *turn)
         strbuf_deinit(&turn->text);
         strbuf_deinit(&turn->hidden);
         free(turn->pieces);
+        free(turn->probs);
         free(turn);
         turn = next;
     }
@@ -160,6 +161,7 @@ static void on_accepted(struct turn *turn, const struct tokfs_event *event)
     turn->stream = event->stream;
     turn->include_usage = event->include_usage;
     turn->timings_per_token = event->timings_per_token;
+    turn->n = event->n;
     turn->usage.prompt_tokens = event->usage.prompt_tokens;
     if (turn->owner.accepted) {
         turn->owner.accepted(turn, turn->owner.ctx);
@@ -183,7 +185,9 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
         channel_mark(turn->owner.channel);
     }
     bool is_last = event->kind == TOKFS_EVENT_FINISHED && strcmp(event->finish_reason, "cancel") != 0;
-    if (turn_add_text(turn, event) < 0 || (is_last && turn_end_text(turn) < 0)) {
+    bool is_end = turn->n > 1 && (event->kind == TOKFS_EVENT_CHOICE_FINISHED || event->kind == TOKFS_EVENT_FINISHED);
+    if (turn_add_text(turn, event) < 0 || (is_end && turn_end_choice(turn, event) < 0) ||
+        (is_last && turn_end_text(turn) < 0)) {
         struct tokfs_error error = { 0 };
         reason_set(&error, -ENOMEM, NULL, "out of memory for the answer");
         fail(turn, &error);
@@ -192,7 +196,7 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
     switch (event->kind) {
     case TOKFS_EVENT_ACCEPTED: on_accepted(turn, event); break;
     case TOKFS_EVENT_STARTED: turn->state = TURN_PREFILL; break;
-    case TOKFS_EVENT_CHOICE_FINISHED: break; // one choice was asked for
+    case TOKFS_EVENT_CHOICE_FINISHED: break;
     case TOKFS_EVENT_TOKEN:
         turn->state = TURN_DECODE;
         turn->n_tokens += event->token_id >= 0;

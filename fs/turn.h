@@ -44,6 +44,10 @@ struct turn_piece {
     uint64_t sampled_ns; // CLOCK_MONOTONIC of its token
     enum tokfs_part part;
     unsigned call_idx;
+    unsigned index;    // of its choice
+    bool is_end;       // of the choice: its text is the finish reason
+    uint32_t n_probs;  // of its token
+    size_t first_prob; // in turn->probs
 };
 
 struct turn {
@@ -58,8 +62,11 @@ struct turn {
     struct turn_owner owner;             // cleared by turn_disown
     struct strbuf text;                  // the answer so far, as readers of text see it
     struct strbuf hidden;                // what they do not see
-    struct turn_piece *pieces;           // [n_pieces]
+    struct tokfs_logprob *probs;         // [n_probs] of all pieces
+    size_t n_probs, probs_cap;
+    struct turn_piece *pieces; // [n_pieces]
     size_t n_pieces, pieces_cap;
+    unsigned n;       // choices; those after the first are in hidden
     size_t open_call; // one more than the index of the piece with which a call in hand began; 0: none
     uint64_t n_tokens;
     struct tokfs_usage usage;
@@ -89,8 +96,9 @@ void turn_write_status(const struct turn *turn, struct strbuf *out); // one line
 void turn_write_usage(const struct turn *turn, struct strbuf *out);  // "name value" lines
 
 // turn_text.c
-int turn_add_text(struct turn *turn, const struct tokfs_event *event); // 0 or -ENOMEM
-int turn_end_text(struct turn *turn);                                  // no more comes. 0 or -ENOMEM
+int turn_add_text(struct turn *turn, const struct tokfs_event *event);   // 0 or -ENOMEM
+int turn_end_choice(struct turn *turn, const struct tokfs_event *event); // of several. 0 or -ENOMEM
+int turn_end_text(struct turn *turn);                                    // no more comes. 0 or -ENOMEM
 struct tokfs_answer_head turn_head(const struct turn *turn);
 struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx);
 int turn_write_response(const struct turn *turn, struct strbuf *out); // chat.completion and a line end

@@ -1,8 +1,11 @@
 // The text of a turn: what came, piece by piece, and what of it a reader of `output` sees.
 //
 //   text     content as it came; each tool call, once it is complete, as a line of JSON of its own
-//   hidden   reasoning, names and ids of calls (NUL-terminated both), arguments
+//   hidden   reasoning, names and ids of calls (NUL-terminated both), arguments; all of the choices after the first
 //   pieces   where each piece lies: content in text, everything else in hidden
+//   probs    how probable tokens were, if asked for; a piece without text then stands for a token without any
+//
+// Of several choices (which conversations do not have) each ends with a piece that holds its finish reason.
 //
 // Both only grow, so that readers may hold offsets.
 #include "engine/base/json.h"
@@ -17,16 +20,28 @@ struct tokfs_answer_head turn_head(const struct turn *turn)
                                        turn->mount->info.fingerprint };
 }
 
+// Content of the first choice; everything else is told in JSON only.
+static bool is_shown(enum tokfs_part part, unsigned index)
+{
+    return part == TOKFS_PART_CONTENT && index == 0;
+}
+
 struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx)
 {
     const struct turn_piece *piece = &turn->pieces[idx];
-    const struct strbuf *from = piece->part == TOKFS_PART_CONTENT ? &turn->text : &turn->hidden;
-    const char *text = from->ptr + piece->offset;
+    const struct strbuf *from = is_shown(piece->part, piece->index) ? &turn->text : &turn->hidden;
+    const char *text = from->ptr ? from->ptr + piece->offset : "";
+    if (piece->is_end) {
+        return (struct tokfs_piece){ .index = piece->index, .finish_reason = turn->hidden.ptr + piece->offset };
+    }
     return (struct tokfs_piece){ .part = piece->part,
                                  .call_idx = piece->call_idx,
                                  .call_id = piece->part == TOKFS_PART_CALL ? text + piece->len + 1 : NULL,
                                  .text = text,
-                                 .text_len = piece->len };
+                                 .text_len = piece->len,
+                                 .index = piece->index,
+                                 .probs = piece->n_probs > 0 ? &turn->probs[piece->first_prob] : NULL,
+                                 .n_probs = piece->n_probs };
 }
 
 // Pieces from `first` on as the API takes them; NULL when out of memory.
@@ -78,28 +93,69 @@ static int show_call(struct turn *turn)
     return r;
 }
 
+static int add_probs(struct turn *turn, const struct tokfs_event *event)
+{
+    if (turn->n_probs + event->n_probs > turn->probs_cap) {
+        size_t cap = turn->probs_cap ? turn->probs_cap * 2 : 64;
+        struct tokfs_logprob *probs = reallocarray(turn->probs, cap, sizeof(*probs));
+        if (!probs) {
+            return -ENOMEM;
+        }
+        turn->probs = probs;
+        turn->probs_cap = cap;
+    }
+    for (size_t i = 0; i < event->n_probs; i++) {
+        turn->probs[turn->n_probs++] = event->probs[i];
+    }
+    return 0;
+}
+
 int turn_add_text(struct turn *turn, const struct tokfs_event *event)
 {
     struct str text = { event->text, event->text_len };
-    if (text.len == 0) {
+    size_t n_probs = event->kind == TOKFS_EVENT_TOKEN ? event->n_probs : 0;
+    if (text.len == 0 && n_probs == 0) {
         return 0;
     }
-    int r = event->part == TOKFS_PART_ARGUMENTS ? 0 : show_call(turn);
+    int r = event->part == TOKFS_PART_ARGUMENTS || text.len == 0 ? 0 : show_call(turn);
     r = r == 0 ? grow_pieces(turn) : r;
     if (r < 0) {
         return r;
     }
-    struct strbuf *to = event->part == TOKFS_PART_CONTENT ? &turn->text : &turn->hidden;
-    struct turn_piece piece = { to->len, text.len, event->sampled_ns, event->part, event->call_idx };
-    r = strbuf_append(to, text);
-    if (r == 0 && event->part == TOKFS_PART_CALL) {
+    struct strbuf *to = is_shown(event->part, event->index) ? &turn->text : &turn->hidden;
+    struct turn_piece piece = {
+        .offset = to->len,
+        .len = text.len,
+        .sampled_ns = event->sampled_ns,
+        .part = event->part,
+        .call_idx = event->call_idx,
+        .index = event->index,
+        .n_probs = (uint32_t)n_probs,
+        .first_prob = turn->n_probs,
+    };
+    r = n_probs > 0 ? add_probs(turn, event) : 0;
+    r = r == 0 ? strbuf_append(to, text) : r;
+    if (r == 0 && event->part == TOKFS_PART_CALL && text.len > 0) {
         strbuf_append_byte(to, '\0');
         strbuf_append(to, str_from(event->call_id));
         r = strbuf_append_byte(to, '\0');
-        turn->open_call = turn->n_pieces + 1;
+        turn->open_call = turn->n <= 1 ? turn->n_pieces + 1 : 0;
     }
     if (r == 0) {
         turn->pieces[turn->n_pieces++] = piece;
+    }
+    return r;
+}
+
+int turn_end_choice(struct turn *turn, const struct tokfs_event *event)
+{
+    int r = grow_pieces(turn);
+    if (r == 0) {
+        turn->pieces[turn->n_pieces] =
+            (struct turn_piece){ .offset = turn->hidden.len, .index = event->index, .is_end = true };
+        strbuf_append(&turn->hidden, str_from(event->finish_reason));
+        r = strbuf_append_byte(&turn->hidden, '\0');
+        turn->n_pieces += r == 0;
     }
     return r;
 }

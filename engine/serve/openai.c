@@ -8,6 +8,8 @@
 #include <string.h>
 #include <tokfs/openai.h>
 
+#define PROBS_MAX (1 + TOP_LOGPROBS_MAX) // of one token
+
 static int take_buffer(struct strbuf *text, struct tokfs_buffer *ret)
 {
     size_t len = text->len;
@@ -29,7 +31,9 @@ int tokfs_request_check(const char *json, size_t len, struct tokfs_request_info 
     arena_init(&arena, 0);
     int r = chat_request_parse(&arena, (struct str){ json, len }, NULL, &request, &err);
     if (r == 0) {
-        *ret = (struct tokfs_request_info){ .stream = request.stream, .include_usage = request.include_usage };
+        *ret = (struct tokfs_request_info){ .stream = request.stream,
+                                            .include_usage = request.include_usage,
+                                            .n = (unsigned)request.n };
     } else {
         error_export(error, &err);
     }
@@ -101,28 +105,47 @@ static struct answer_part part_of(const struct tokfs_piece *piece)
                                  .text = { piece->text, piece->text_len } };
 }
 
-// A new array of parts, which borrows from the pieces; NULL when out of memory.
-static struct answer_part *parts_of(const struct tokfs_piece *pieces, size_t n_pieces)
+// A new array of the parts that have text, which borrows from the pieces; NULL when out of memory.
+static struct answer_part *parts_of(const struct tokfs_piece *pieces, size_t n_pieces, size_t *ret_n)
 {
     struct answer_part *parts = calloc(n_pieces + 1, sizeof(*parts));
+    *ret_n = 0;
     for (size_t i = 0; parts && i < n_pieces; i++) {
-        parts[i] = part_of(&pieces[i]);
+        if (pieces[i].text_len > 0) {
+            parts[(*ret_n)++] = part_of(&pieces[i]);
+        }
     }
     return parts;
 }
 
+static struct chat_prob prob_of(const struct tokfs_logprob *prob)
+{
+    return (struct chat_prob){ { prob->bytes, prob->n_bytes }, prob->logprob };
+}
+
 int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk, struct tokfs_buffer *ret)
 {
+    const struct tokfs_piece *piece = chunk->piece;
     struct chat_response_head top = response_head(head);
     struct chat_usage usage;
-    struct chat_chunk out = { .role = chunk->role, .no_choices = chunk->no_choices, .sampled_ns = chunk->sampled_ns };
+    struct chat_chunk out = {
+        .index = piece ? piece->index : chunk->index,
+        .role = chunk->role,
+        .no_choices = chunk->no_choices,
+        .sampled_ns = chunk->sampled_ns,
+        .finish_reason = str_from(piece && piece->finish_reason ? piece->finish_reason : chunk->finish_reason),
+    };
     struct strbuf text;
     struct answer_part part;
-    if (chunk->piece) {
-        part = part_of(chunk->piece);
+    struct chat_prob probs[PROBS_MAX];
+    if (piece && !piece->finish_reason) {
+        part = part_of(piece);
         out.part = &part;
+        out.token = (struct chat_token){ probs, piece->n_probs < PROBS_MAX ? piece->n_probs : PROBS_MAX };
+        for (size_t i = 0; i < out.token.n_probs; i++) {
+            probs[i] = prob_of(&piece->probs[i]);
+        }
     }
-    out.finish_reason = str_from(chunk->finish_reason);
     if (chunk->usage) {
         usage = response_usage(chunk->usage);
         out.usage = &usage;
@@ -132,45 +155,132 @@ int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_c
     return take_buffer(&text, ret);
 }
 
+// An answer taken apart by choices: choice i has places [first_part, ...) of parts and [first_token, ...) of tokens.
+struct sorted {
+    struct chat_choice *choices; // [n_choices]
+    size_t n_choices;
+    struct answer_part *parts;
+    struct chat_token *tokens;
+    struct chat_prob *probs;
+};
+
+static void sorted_deinit(struct sorted *sorted)
+{
+    free(sorted->choices);
+    free(sorted->parts);
+    free(sorted->tokens);
+    free(sorted->probs);
+}
+
+static int sorted_init(struct sorted *sorted, const struct tokfs_piece *pieces, size_t n_pieces)
+{
+    size_t n_choices = 1, n_tokens = 0, n_probs = 0;
+    for (size_t i = 0; i < n_pieces; i++) {
+        n_choices = pieces[i].index >= n_choices ? pieces[i].index + 1 : n_choices;
+        n_tokens += pieces[i].n_probs > 0;
+        n_probs += pieces[i].n_probs;
+    }
+    *sorted = (struct sorted){
+        .choices = calloc(n_choices, sizeof(*sorted->choices)),
+        .n_choices = n_choices,
+        .parts = calloc(n_pieces + 1, sizeof(*sorted->parts)),
+        .tokens = calloc(n_tokens + 1, sizeof(*sorted->tokens)),
+        .probs = calloc(n_probs + 1, sizeof(*sorted->probs)),
+    };
+    return sorted->choices && sorted->parts && sorted->tokens && sorted->probs ? 0 : -ENOMEM;
+}
+
+// Gives every choice as many places as it has pieces; they are counted again while they are filled.
+static void sorted_divide(struct sorted *sorted, const struct tokfs_piece *pieces, size_t n_pieces)
+{
+    size_t n_parts = 0, n_tokens = 0;
+    for (size_t i = 0; i < n_pieces; i++) {
+        struct chat_choice *choice = &sorted->choices[pieces[i].index];
+        choice->answer.n_parts += pieces[i].text_len > 0;
+        choice->n_tokens += pieces[i].n_probs > 0;
+    }
+    for (size_t i = 0; i < sorted->n_choices; i++) {
+        struct chat_choice *choice = &sorted->choices[i];
+        choice->answer.parts = &sorted->parts[n_parts];
+        choice->tokens = &sorted->tokens[n_tokens];
+        n_parts += choice->answer.n_parts;
+        n_tokens += choice->n_tokens;
+        choice->answer.n_parts = choice->n_tokens = 0;
+    }
+}
+
+static void sorted_fill(struct sorted *sorted, const struct tokfs_piece *pieces, size_t n_pieces)
+{
+    struct chat_prob *probs = sorted->probs;
+    for (size_t i = 0; i < n_pieces; i++) {
+        const struct tokfs_piece *piece = &pieces[i];
+        struct chat_choice *choice = &sorted->choices[piece->index];
+        if (piece->text_len > 0) {
+            size_t at = (size_t)(choice->answer.parts - sorted->parts) + choice->answer.n_parts++;
+            sorted->parts[at] = part_of(piece);
+        }
+        if (piece->n_probs > 0) {
+            size_t at = (size_t)(choice->tokens - sorted->tokens) + choice->n_tokens++;
+            sorted->tokens[at] = (struct chat_token){ probs, piece->n_probs };
+            for (size_t p = 0; p < piece->n_probs; p++) {
+                *probs++ = prob_of(&piece->probs[p]);
+            }
+        }
+        if (piece->finish_reason) {
+            choice->finish_reason = str_from(piece->finish_reason);
+        }
+    }
+}
+
 int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces, size_t n_pieces,
                        const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret)
 {
-    struct answer_part *parts = parts_of(pieces, n_pieces);
-    if (!parts) {
-        return -ENOMEM;
-    }
     struct chat_response_head top = response_head(head);
     struct chat_usage counts = response_usage(usage);
+    struct sorted sorted;
     struct strbuf text;
+    if (sorted_init(&sorted, pieces, n_pieces) < 0) {
+        sorted_deinit(&sorted);
+        return -ENOMEM;
+    }
+    sorted_divide(&sorted, pieces, n_pieces);
+    sorted_fill(&sorted, pieces, n_pieces);
+    for (size_t i = 0; i < sorted.n_choices; i++) {
+        struct chat_choice *choice = &sorted.choices[i];
+        choice->index = (unsigned)i;
+        choice->finish_reason = choice->finish_reason.len > 0 ? choice->finish_reason : str_from(finish_reason);
+    }
     strbuf_init(&text, 0);
-    chat_response_write(&text, &top, &(struct chat_answer){ parts, n_pieces }, str_from(finish_reason), &counts);
-    free(parts);
+    chat_response_write(&text, &top, sorted.choices, sorted.n_choices, &counts);
+    sorted_deinit(&sorted);
     return take_buffer(&text, ret);
 }
 
 int tokfs_write_message(const struct tokfs_piece *pieces, size_t n_pieces, struct tokfs_buffer *ret)
 {
-    struct answer_part *parts = parts_of(pieces, n_pieces);
+    size_t n_parts;
+    struct answer_part *parts = parts_of(pieces, n_pieces, &n_parts);
     struct strbuf text;
     if (!parts) {
         return -ENOMEM;
     }
     strbuf_init(&text, 0);
-    chat_message_write(&text, &(struct chat_answer){ parts, n_pieces }, true);
+    chat_message_write(&text, &(struct chat_answer){ parts, n_parts }, true);
     free(parts);
     return take_buffer(&text, ret);
 }
 
 int tokfs_write_call(const struct tokfs_piece *pieces, size_t n_pieces, unsigned call_idx, struct tokfs_buffer *ret)
 {
-    struct answer_part *parts = parts_of(pieces, n_pieces);
+    size_t n_parts;
+    struct answer_part *parts = parts_of(pieces, n_pieces, &n_parts);
     struct strbuf text;
     if (!parts) {
         return -ENOMEM;
     }
     strbuf_init(&text, 0);
     strbuf_reserve(&text, 1); // so that none at all is an empty text
-    chat_call_write(&text, &(struct chat_answer){ parts, n_pieces }, call_idx);
+    chat_call_write(&text, &(struct chat_answer){ parts, n_parts }, call_idx);
     free(parts);
     return take_buffer(&text, ret);
 }

@@ -146,10 +146,10 @@ static const struct field request_fields[] = {
     { "stream_options", T_OBJECT, FIELD_TAKE, .take = take_stream_options },
     { "timings_per_token", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(timings_per_token) },
     // how many and in what form
-    { "n", T_INTEGER, FIELD_REFUSE, 1, CHOICES_MAX, .neutral = "1" },
+    { "n", T_INTEGER, FIELD_TAKE_I64, 1, CHOICES_MAX, AT_FIELD(n) },
     { "best_of", T_INTEGER, FIELD_REFUSE, 1, 128, .neutral = "1" },
-    { "logprobs", T_BOOL, FIELD_REFUSE, .neutral = "false" },
-    { "top_logprobs", T_INTEGER, FIELD_REFUSE, 0, TOP_LOGPROBS_MAX, .neutral = "0" },
+    { "logprobs", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(logprobs) },
+    { "top_logprobs", T_INTEGER, FIELD_TAKE_I64, 0, TOP_LOGPROBS_MAX, AT_FIELD(top_logprobs) },
     { "prompt_logprobs", T_INTEGER, FIELD_REFUSE },
     { "n_probs", T_INTEGER, FIELD_REFUSE, .neutral = "0" },
     { "echo", T_BOOL, FIELD_REFUSE, .neutral = "false" },

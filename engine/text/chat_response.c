@@ -6,6 +6,7 @@
 #include "engine/text/chat_response.h"
 
 #include <errno.h>
+#include <math.h>
 
 static void write_head(struct json_writer *w, const struct chat_response_head *head, const char *object)
 {
@@ -170,8 +171,74 @@ void chat_message_write(struct strbuf *out, const struct chat_answer *answer, bo
 
 // ---- answers and chunks --------------------------------------------------------------------------------------------
 
-void chat_response_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_answer *answer,
-                         struct str finish_reason, const struct chat_usage *usage)
+// Ten millionths say all that a float knows, in few digits.
+static void write_logprob(struct json_writer *w, float logprob)
+{
+    json_write_key(w, "logprob");
+    json_write_double(w, round((double)logprob * 1e7) / 1e7 + 0.0);
+}
+
+static void write_prob(struct json_writer *w, const struct chat_prob *prob)
+{
+    json_write_key(w, "token");
+    json_write_str(w, prob->bytes);
+    write_logprob(w, prob->logprob);
+    json_write_key(w, "bytes");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < prob->bytes.len; i++) {
+        json_write_u64(w, (unsigned char)prob->bytes.ptr[i]);
+    }
+    json_write_array_end(w);
+}
+
+static void write_token(struct json_writer *w, const struct chat_token *token)
+{
+    json_write_object_begin(w);
+    write_prob(w, &token->probs[0]);
+    json_write_key(w, "top_logprobs");
+    json_write_array_begin(w);
+    for (size_t i = 1; i < token->n_probs; i++) {
+        json_write_object_begin(w);
+        write_prob(w, &token->probs[i]);
+        json_write_object_end(w);
+    }
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+static void write_logprobs(struct json_writer *w, const struct chat_token *tokens, size_t n_tokens)
+{
+    json_write_key(w, "logprobs");
+    if (n_tokens == 0) {
+        json_write_null(w);
+        return;
+    }
+    json_write_object_begin(w);
+    json_write_key(w, "content");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < n_tokens; i++) {
+        write_token(w, &tokens[i]);
+    }
+    json_write_array_end(w);
+    json_write_key(w, "refusal");
+    json_write_null(w);
+    json_write_object_end(w);
+}
+
+static void write_choice(struct json_writer *w, const struct chat_choice *choice)
+{
+    json_write_object_begin(w);
+    json_write_key(w, "index");
+    json_write_u64(w, choice->index);
+    json_write_key(w, "message");
+    write_message(w, &choice->answer, false);
+    write_logprobs(w, choice->tokens, choice->n_tokens);
+    write_finish_reason(w, choice->finish_reason);
+    json_write_object_end(w);
+}
+
+void chat_response_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_choice *choices,
+                         size_t n_choices, const struct chat_usage *usage)
 {
     struct json_writer w;
 
@@ -180,15 +247,9 @@ void chat_response_write(struct strbuf *out, const struct chat_response_head *he
     write_head(&w, head, "chat.completion");
     json_write_key(&w, "choices");
     json_write_array_begin(&w);
-    json_write_object_begin(&w);
-    json_write_key(&w, "index");
-    json_write_i64(&w, 0);
-    json_write_key(&w, "message");
-    write_message(&w, answer, false);
-    json_write_key(&w, "logprobs");
-    json_write_null(&w);
-    write_finish_reason(&w, finish_reason);
-    json_write_object_end(&w);
+    for (size_t i = 0; i < n_choices; i++) {
+        write_choice(&w, &choices[i]);
+    }
     json_write_array_end(&w);
     if (usage != NULL) {
         write_usage(&w, usage);
@@ -231,7 +292,7 @@ static void write_chunk_choice(struct json_writer *w, const struct chat_chunk *c
 {
     json_write_object_begin(w);
     json_write_key(w, "index");
-    json_write_i64(w, 0);
+    json_write_u64(w, chunk->index);
     json_write_key(w, "delta");
     json_write_object_begin(w);
     if (chunk->role) {
@@ -244,8 +305,7 @@ static void write_chunk_choice(struct json_writer *w, const struct chat_chunk *c
         write_delta(w, chunk->part);
     }
     json_write_object_end(w);
-    json_write_key(w, "logprobs");
-    json_write_null(w);
+    write_logprobs(w, &chunk->token, chunk->token.n_probs > 0);
     write_finish_reason(w, chunk->finish_reason);
     json_write_object_end(w);
 }

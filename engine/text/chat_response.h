@@ -25,18 +25,40 @@ struct chat_answer {
     size_t n_parts;
 };
 
+// A token and the logarithm of its probability.
+struct chat_prob {
+    struct str bytes; // what it stands for: not always whole characters
+    float logprob;
+};
+
+// What the model thought of at one sampled token: [0] is the token itself, then come the most probable ones.
+struct chat_token {
+    const struct chat_prob *probs; // [n_probs]
+    size_t n_probs;
+};
+
+struct chat_choice {
+    unsigned index;
+    struct chat_answer answer;
+    struct str finish_reason;
+    const struct chat_token *tokens; // [n_tokens]; n_tokens 0: logprobs is null
+    size_t n_tokens;
+};
+
 // {"id":..., "object":"chat.completion", ...,
 // "choices":[{"index":0,"message":{"role":"assistant","content":...},...}],"usage":{...}}
-void chat_response_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_answer *answer,
-                         struct str finish_reason, const struct chat_usage *usage);
+void chat_response_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_choice *choices,
+                         size_t n_choices, const struct chat_usage *usage);
 // The message alone. In a request's form it has no members that only answers have ("refusal").
 void chat_message_write(struct strbuf *out, const struct chat_answer *answer, bool for_request);
 // One call of it: {"id":...,"type":"function","function":{"name":...,"arguments":...}}. Nothing where there is none.
 void chat_call_write(struct strbuf *out, const struct chat_answer *answer, unsigned call_idx);
 // One chunk. `role` only in the first, with empty content; part NULL: none; finish_reason empty: null.
 struct chat_chunk {
+    unsigned index; // of the choice
     bool role;
     const struct answer_part *part;
+    struct chat_token token; // n_probs 0: logprobs is null
     struct str finish_reason;
     const struct chat_usage *usage; // NULL: absent; the last chunk of a stream with include_usage has it and no choices
     uint64_t sampled_ns;            // CLOCK_MONOTONIC of the token, written as timings.sampled_ns; 0: absent

@@ -18,6 +18,7 @@ struct tokfs_buffer {
 // Checks a chat-completions body without running it. What a front end must know of it is returned.
 struct tokfs_request_info {
     bool stream, include_usage;
+    unsigned n; // choices
 };
 TOKFS_API int tokfs_request_check(const char *json, size_t len, struct tokfs_request_info *ret,
                                   struct tokfs_error *err);
@@ -32,15 +33,20 @@ struct tokfs_answer_head {
     const char *model;
     const char *system_fingerprint; // what the engine runs (tokfs_engine_info); NULL: absent
 };
-// A piece of an answer, as an event brought it.
+// A piece of an answer, as an event brought it; its text may be empty where there are probs or a finish_reason.
 struct tokfs_piece {
     enum tokfs_part part;
     unsigned call_idx;   // CALL, ARGUMENTS
     const char *call_id; // CALL
     const char *text;
     size_t text_len;
+    unsigned index;                    // of the choice
+    const char *finish_reason;         // the choice ends, with no text; NULL otherwise
+    const struct tokfs_logprob *probs; // of the token whose text begins here, if asked for
+    size_t n_probs;
 };
 struct tokfs_chunk {
+    unsigned index;                  // of the choice, where there is no piece
     bool role;                       // first chunk
     const struct tokfs_piece *piece; // NULL: none
     const char *finish_reason;       // NULL: not finished
@@ -51,7 +57,8 @@ struct tokfs_chunk {
 // chat.completion.chunk, chat.completion and error objects, without a line end. -ENOMEM.
 TOKFS_API int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk,
                                 struct tokfs_buffer *ret);
-// The pieces in their order, cut anyhow. `content` is null where there are tool calls only.
+// The pieces in their order, cut anyhow, of any number of choices. `content` is null where there are tool calls only.
+// `finish_reason` is of choices whose end is not among the pieces.
 TOKFS_API int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces,
                                  size_t n_pieces, const char *finish_reason, const struct tokfs_usage *usage,
                                  struct tokfs_buffer *ret);

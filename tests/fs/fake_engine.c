@@ -42,6 +42,8 @@ struct tokfs_completion {
     size_t answer_len, at;
     int64_t max_tokens;
     int64_t n_stamps; // left to give
+    unsigned n;       // choices, which all say the same
+    size_t n_probs;   // of each token
     bool is_checked, is_started, is_cancelled, is_ended, is_freed, must_fail;
     bool stream, include_usage;
     struct tokfs_usage usage;
@@ -129,13 +131,36 @@ static void push_parts(struct tokfs_completion *c)
     }
 }
 
+// What the first choice has said since `mark`, the others say too.
+static void repeat_for_choices(struct tokfs_completion *c, size_t mark)
+{
+    struct tokfs_engine *engine = c->engine;
+    size_t n_said = engine->n - mark;
+    for (unsigned i = 1; i < c->n; i++) {
+        for (size_t k = 0; k < n_said; k++) {
+            struct queued *q = push(c, TOKFS_EVENT_TOKEN);
+            *q = engine->queue[(engine->head + mark + k) % QUEUE_MAX];
+            q->event.index = i;
+        }
+    }
+}
+
 static void push_end(struct tokfs_completion *c, const char *reason)
 {
     if (c->parser.request) {
+        size_t mark = c->engine->n;
         answer_parser_finish(&c->parser);
         push_parts(c);
+        repeat_for_choices(c, mark);
     }
+    for (unsigned i = 0; i + 1 < c->n; i++) {
+        struct queued *choice = push(c, TOKFS_EVENT_CHOICE_FINISHED);
+        choice->event.index = i;
+        choice->event.finish_reason = reason;
+    }
+    c->usage.completion_tokens *= c->n;
     struct queued *q = push(c, TOKFS_EVENT_FINISHED);
+    q->event.index = c->n - 1;
     c->usage.decode_ns = clock_monotonic_ns() - c->first_ns;
     q->event.finish_reason = c->parser.n_calls > 0 && strcmp(reason, "stop") == 0 ? "tool_calls" : reason;
     q->event.usage = c->usage;
@@ -230,6 +255,11 @@ static void check(struct tokfs_completion *c)
         c->include_usage = request.include_usage;
         c->usage.prompt_tokens = request.messages->n_children;
         struct queued *q = push(c, TOKFS_EVENT_ACCEPTED);
+        c->n = (unsigned)request.n;
+        c->n_probs = request.logprobs ? 1 + (size_t)request.top_logprobs : 0;
+        q->event.n = c->n;
+        q->event.logprobs = request.logprobs;
+        q->event.top_logprobs = (unsigned)request.top_logprobs;
         q->event.stream = c->stream;
         q->event.include_usage = c->include_usage;
         q->event.usage = c->usage;
@@ -239,6 +269,10 @@ static void check(struct tokfs_completion *c)
 
 static void sample(struct tokfs_completion *c)
 {
+    static const struct tokfs_logprob probs[21] = { { 0, -0.5f, "\xc3", 1 },
+                                                    { 0, -0.5f, "\xc3", 1 },
+                                                    { 1, -9999, "b", 1 } };
+    size_t mark = c->engine->n;
     size_t len = 0, rest = c->answer_len - c->at;
     if (c->n_stamps > 0) {
         struct queued *q = push(c, TOKFS_EVENT_TOKEN);
@@ -259,8 +293,11 @@ static void sample(struct tokfs_completion *c)
     answer_parser_feed(&c->parser, (struct str){ c->answer + c->at, len });
     q->event.token_id = (int32_t)c->usage.completion_tokens;
     q->event.sampled_ns = clock_monotonic_ns();
+    q->event.probs = probs;
+    q->event.n_probs = c->n_probs;
     take_part(c, q);
     push_parts(c);
+    repeat_for_choices(c, mark);
     c->at += len;
     c->usage.completion_tokens++;
     c->engine->stats.completion_tokens++;
@@ -446,6 +483,7 @@ static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *
     assert(r == 0);
     answer_parts_init(&c->parts);
     c->submitted_ns = clock_monotonic_ns();
+    c->n = 1;
     pthread_mutex_lock(&engine->lock);
     struct tokfs_completion **at = &engine->running;
     while (*at) {

@@ -10,7 +10,31 @@ static const struct chat_usage usage = { 12, 8, 5 };
 static void write_answer(struct strbuf *out)
 {
     const struct answer_part parts[] = { { .text = STR("a \"b\"") }, { .text = STR("\n\xc3\xa9") } };
-    chat_response_write(out, &head, &(struct chat_answer){ parts, 2 }, STR("stop"), &usage);
+    const struct chat_choice choice = { .answer = { parts, 2 }, .finish_reason = STR("stop") };
+    chat_response_write(out, &head, &choice, 1, &usage);
+}
+
+static const struct chat_prob hi_probs[] = { { STR("hi"), -0.12345678f },
+                                             { STR("hi"), -0.12345678f },
+                                             { STR("\xc3"), -9999 } };
+static const struct chat_prob end_probs[] = { { STR("<|end|>"), -0.0f } };
+
+static void write_choices(struct strbuf *out)
+{
+    const struct answer_part part = { .text = STR("hi") };
+    const struct chat_token tokens[] = { { hi_probs, 3 }, { end_probs, 1 } };
+    const struct chat_choice choices[] = {
+        { .answer = { &part, 1 }, .finish_reason = STR("stop"), .tokens = tokens, .n_tokens = 2 },
+        { .index = 1, .finish_reason = STR("length") },
+    };
+    chat_response_write(out, &head, choices, 2, &usage);
+}
+
+static void write_token_chunk(struct strbuf *out)
+{
+    const struct answer_part part = { .text = STR("") };
+    const struct chat_chunk chunk = { .index = 3, .part = &part, .token = { hi_probs, 2 } };
+    chat_chunk_write(out, &head, &chunk);
 }
 
 static const struct answer_part calls[] = {
@@ -23,7 +47,8 @@ static const struct answer_part calls[] = {
 
 static void write_calls(struct strbuf *out)
 {
-    chat_response_write(out, &head, &(struct chat_answer){ calls, 5 }, STR("tool_calls"), &usage);
+    const struct chat_choice choice = { .answer = { calls, 5 }, .finish_reason = STR("tool_calls") };
+    chat_response_write(out, &head, &choice, 1, &usage);
 }
 
 static void write_reasoning_chunk(struct strbuf *out)
@@ -89,6 +114,21 @@ static const struct {
       "\\\"x\\\":1}\"}},{\"id\":\"call_b\",\"type\":\"function\",\"function\":{\"name\":\"g\",\"arguments\":\"\"}}]},"
       "\"logprobs\":null,\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,"
       "\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_tokens\":8}}}" },
+    { "CreateChatCompletionResponse", write_choices,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1700000000,\"model\":\"demo\",\"choices\":[{"
+      "\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"hi\",\"refusal\":null},\"logprobs\":{\"content\":["
+      "{\"token\":\"hi\",\"logprob\":-0.1234568,\"bytes\":[104,105],\"top_logprobs\":["
+      "{\"token\":\"hi\",\"logprob\":-0.1234568,\"bytes\":[104,105]},"
+      "{\"token\":\"\xef\xbf\xbd\",\"logprob\":-9999.0,\"bytes\":[195]}]},"
+      "{\"token\":\"<|end|>\",\"logprob\":0.0,\"bytes\":[60,124,101,110,100,124,62],\"top_logprobs\":[]}],"
+      "\"refusal\":null},\"finish_reason\":\"stop\"},{\"index\":1,\"message\":{\"role\":\"assistant\",\"content\":\"\","
+      "\"refusal\":null},\"logprobs\":null,\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":12,"
+      "\"completion_tokens\":5,\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_tokens\":8}}}" },
+    { "CreateChatCompletionStreamResponse", write_token_chunk,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
+      "\"choices\":[{\"index\":3,\"delta\":{\"content\":\"\"},\"logprobs\":{\"content\":[{\"token\":\"hi\","
+      "\"logprob\":-0.1234568,\"bytes\":[104,105],\"top_logprobs\":[{\"token\":\"hi\",\"logprob\":-0.1234568,"
+      "\"bytes\":[104,105]}]}],\"refusal\":null},\"finish_reason\":null}]}" },
     { "CreateChatCompletionStreamResponse", write_reasoning_chunk,
       "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
       "\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"Hm.\"},\"logprobs\":null,\"finish_reason\":null}]"

@@ -26,6 +26,9 @@ struct item_piece {
     enum tokfs_part part;
     unsigned call_idx;
     size_t offset, len; // of its text
+    unsigned index;     // of its choice
+    bool is_end;        // of the choice: its text is the finish reason
+    size_t first_prob, n_probs;
 };
 
 // One line, from its reading to the printing of its answer.
@@ -33,6 +36,7 @@ struct item {
     struct tokfs_completion *completion; // NULL: it could not be submitted
     struct strbuf text;                  // of all pieces; a call's name and id end in NUL
     struct strbuf pieces;                // array of struct item_piece
+    struct strbuf probs;                 // array of struct tokfs_logprob
     struct token_ids ids;
     bool is_chat, is_done, is_failed;
     char finish_reason[16];
@@ -175,6 +179,7 @@ static bool submit_line(struct generation *g, struct str line)
     *item = (struct item){ .is_chat = true };
     strbuf_init(&item->text, 0);
     strbuf_init(&item->pieces, 0);
+    strbuf_init(&item->probs, 0);
     struct arena arena;
     struct err err = { 0 };
     const struct json *body;
@@ -241,16 +246,38 @@ static int read_input(struct generation *g)
 
 static void add_piece(struct item *item, const struct tokfs_event *event)
 {
-    const struct item_piece piece = { event->part, event->call_idx, item->text.len, event->text_len };
-    if (event->text_len == 0) {
+    const struct item_piece piece = {
+        .part = event->part,
+        .call_idx = event->call_idx,
+        .offset = item->text.len,
+        .len = event->text_len,
+        .index = event->index,
+        .first_prob = item->probs.len / sizeof(*event->probs),
+        .n_probs = event->n_probs,
+    };
+    if (event->text_len == 0 && event->n_probs == 0) {
         return;
     }
+    if (strbuf_append(&item->probs,
+                      (struct str){ (const char *)event->probs, event->n_probs * sizeof(*event->probs) }) < 0) {
+        item->text.error = -ENOMEM;
+    }
     strbuf_append(&item->text, (struct str){ event->text, event->text_len });
-    if (event->part == TOKFS_PART_CALL) {
+    if (event->part == TOKFS_PART_CALL && event->call_id) {
         strbuf_append_byte(&item->text, '\0');
         strbuf_append(&item->text, str_from(event->call_id));
         strbuf_append_byte(&item->text, '\0');
     }
+    if (strbuf_append(&item->pieces, (struct str){ (const char *)&piece, sizeof(piece) }) < 0) {
+        item->text.error = -ENOMEM;
+    }
+}
+
+static void add_end(struct item *item, const struct tokfs_event *event)
+{
+    const struct item_piece piece = { .offset = item->text.len, .index = event->index, .is_end = true };
+    strbuf_append(&item->text, str_from(event->finish_reason));
+    strbuf_append_byte(&item->text, '\0');
     if (strbuf_append(&item->pieces, (struct str){ (const char *)&piece, sizeof(piece) }) < 0) {
         item->text.error = -ENOMEM;
     }
@@ -267,6 +294,9 @@ static void take_event(struct generation *g)
         if (event.kind == TOKFS_EVENT_TOKEN && event.token_id >= 0 &&
             token_ids_append(&item->ids, event.token_id) < 0) {
             item->text.error = -ENOMEM;
+        }
+        if (event.kind == TOKFS_EVENT_CHOICE_FINISHED || (event.kind == TOKFS_EVENT_FINISHED && item->is_chat)) {
+            add_end(item, &event);
         }
         if (event.kind == TOKFS_EVENT_FINISHED) {
             snprintf(item->finish_reason, sizeof(item->finish_reason), "%s", event.finish_reason);
@@ -314,12 +344,23 @@ static int write_chat_answer(const struct item *item, const struct tokfs_answer_
 {
     size_t n = item->pieces.len / sizeof(struct item_piece);
     struct tokfs_piece *pieces = calloc(n + 1, sizeof(*pieces));
+    const struct tokfs_logprob *probs = (const struct tokfs_logprob *)(const void *)item->probs.ptr;
     for (size_t i = 0; pieces && i < n; i++) {
         struct item_piece from;
         memcpy(&from, item->pieces.ptr + i * sizeof(from), sizeof(from));
         const char *text = item->text.ptr + from.offset;
         const char *id = from.part == TOKFS_PART_CALL ? text + from.len + 1 : NULL;
-        pieces[i] = (struct tokfs_piece){ from.part, from.call_idx, id, text, from.len };
+        pieces[i] = (struct tokfs_piece){
+            .part = from.part,
+            .call_idx = from.call_idx,
+            .call_id = id,
+            .text = text,
+            .text_len = from.len,
+            .index = from.index,
+            .finish_reason = from.is_end ? text : NULL,
+            .probs = from.n_probs > 0 ? &probs[from.first_prob] : NULL,
+            .n_probs = from.n_probs,
+        };
     }
     int rc = pieces ? tokfs_write_answer(head, pieces, n, item->finish_reason, &item->usage, ret) : -ENOMEM;
     free(pieces);
@@ -356,6 +397,7 @@ static void forget_item(struct item *item)
     tokfs_completion_free(item->completion);
     strbuf_deinit(&item->text);
     strbuf_deinit(&item->pieces);
+    strbuf_deinit(&item->probs);
     token_ids_deinit(&item->ids);
     item->completion = NULL;
 }
