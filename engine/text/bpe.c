@@ -3,8 +3,8 @@
 //
 // Two ways to the same result: up to SHORT_MAX symbols, arrays that are scanned for their minimum; beyond, bpe_long.c.
 // Before merging, a piece that is a token as a whole is looked up: right away with ignore_merges, otherwise
-// when merging that very text gives the token, which is found out once per token and remembered (is_whole, the only
-// field written after load; every writer stores the same value).
+// when merging that very text gives the token, which is found out once per token and remembered (is_whole; every writer
+// stores the same value). Before all that, short pieces are looked for among those of late (bpe_cache.c).
 #include "engine/text/bpe.h"
 
 #include "engine/text/byte_level.h"
@@ -210,8 +210,8 @@ static int encode_by_merging(const struct bpe *bpe, struct bpe_scratch *scratch,
     return r < 0 || scratch->n_symbols == 0 ? r : merge_symbols(bpe, scratch, out);
 }
 
-int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, struct str piece, struct token_ids *out,
-               struct err *err)
+static int encode_piece(const struct bpe *bpe, struct bpe_scratch *scratch, struct str piece, struct token_ids *out,
+                        struct err *err)
 {
     int32_t id = piece.len == 0 ? -1 : vocab_map_find(bpe->by_piece, piece);
     if (id < 0) {
@@ -226,6 +226,25 @@ int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, struct str pi
     if (r == 0 && state == 0) {
         bool is_whole = out->len == len + 1 && out->ids[len] == id;
         atomic_store_explicit(&bpe->is_whole[id], is_whole ? 1 : 2, memory_order_relaxed);
+    }
+    return r;
+}
+
+int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, struct str piece, struct token_ids *out,
+               struct err *err)
+{
+    if (piece.len > BPE_CACHE_PIECE_MAX || piece.len == 0) {
+        return encode_piece(bpe, scratch, piece, out, err);
+    }
+    struct bpe_cache_key key = bpe_cache_key(piece);
+    int r = bpe_cache_find(bpe->cache, &key, out);
+    if (r != 0) {
+        return r < 0 ? r : 0;
+    }
+    size_t len = out->len;
+    r = encode_piece(bpe, scratch, piece, out, err);
+    if (r == 0) {
+        bpe_cache_keep(bpe->cache, &key, out->ids + len, out->len - len);
     }
     return r;
 }

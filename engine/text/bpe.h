@@ -4,6 +4,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/json.h"
+#include "engine/text/bpe_cache.h"
 #include "engine/text/tokenizer.h"
 #include "engine/text/vocab.h"
 
@@ -31,6 +32,7 @@ struct bpe {
     int32_t unk_id;            // -1: none
     char *unk_missing;         // unk_token when it is not in the vocabulary: an error once it is needed
     bool fuse_unk, byte_fallback, ignore_merges;
+    struct bpe_cache *cache;   // of short pieces
     _Atomic uint8_t *is_whole; // by id: does merging its own text give the token? 0 not known yet, 1 yes, 2 no
 };
 

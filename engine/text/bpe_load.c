@@ -319,7 +319,8 @@ int bpe_init(struct bpe *bpe, const struct json *model, bool is_byte_level, stru
     if (r == 0) {
         load_char_ids(bpe);
         bpe->is_whole = calloc(bpe->written.n_ids + 1, 1);
-        r = bpe->is_whole ? 0 : -ENOMEM;
+        bpe->cache = bpe_cache_new();
+        r = bpe->is_whole && bpe->cache ? 0 : -ENOMEM;
     }
     if (r < 0) {
         bpe_deinit(bpe);
@@ -339,5 +340,6 @@ void bpe_deinit(struct bpe *bpe)
     free((char *)bpe->suffix.ptr);
     free(bpe->unk_missing);
     free((void *)bpe->is_whole);
+    bpe_cache_free(bpe->cache);
     *bpe = (struct bpe){ 0 };
 }

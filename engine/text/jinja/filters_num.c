@@ -179,11 +179,11 @@ static struct value round_common(struct rt *rt, struct value v, int64_t precisio
 {
     char text[400];
 
-    if (value_is_intlike(v)) {
+    if (v.type != V_FLOAT) {
         if (precision < 0) {
             rt_fail_code(rt, -EOPNOTSUPP, "rounding an integer to tens is not supported");
         }
-        return VALUE_INT(v.i);
+        return v.type == V_BOOL ? VALUE_INT(v.i) : v;
     }
     if (precision > 50 || !isfinite(v.f)) {
         return v;
@@ -208,7 +208,7 @@ FILTER(f_round)
     if (v.type == V_UNDEFINED) {
         rt_fail(rt, "type Undefined doesn't define __round__ method");
     }
-    if (v.type != V_FLOAT && !value_is_intlike(v)) {
+    if (!value_is_number(v)) {
         rt_fail(rt, "type %s doesn't define __round__ method", value_type_name(v));
     }
     if (str_eq(method, STR("common"))) {
@@ -218,7 +218,7 @@ FILTER(f_round)
         rt_fail(rt, "method must be common, ceil or floor");
     }
     scale = pow(10, (double)precision);
-    x = (v.type == V_FLOAT ? v.f : (double)v.i) * scale;
+    x = value_as_double(v) * scale;
     return VALUE_FLOAT((method.ptr[0] == 'c' ? ceil(x) : floor(x)) / scale);
 }
 

@@ -128,6 +128,17 @@ static struct value format_float_spec(struct rt *rt, double x, char type, const 
     return pad_number(rt, sign_of(signbit(x) && !isnan(x), spec), str_from(digits), spec);
 }
 
+static struct value char_of(struct rt *rt, int64_t code)
+{
+    char bytes[4];
+    size_t len = code >= 0 && code <= 0x10ffff ? utf8_encode((uint32_t)code, bytes) : 0;
+
+    if (len == 0) {
+        rt_fail(rt, "%%c arg not in range(0x110000)");
+    }
+    return rt_str(rt, (struct str){ bytes, len });
+}
+
 static struct value convert(struct rt *rt, struct value v, char conversion)
 {
     return conversion == 's' ? to_str(rt, v) : conversion == 'r' ? to_repr(rt, v) : to_ascii(rt, v);
@@ -266,20 +277,13 @@ static struct value percent_number(struct percent *p, struct value v, char type,
 
 static struct value percent_char(struct percent *p, struct value v)
 {
-    char bytes[4];
-    size_t len;
-
     if (v.type == V_STR && value_len(p->rt, v) == 1) {
         return v;
     }
     if (!value_is_intlike(v)) {
         rt_fail(p->rt, "%%c requires int or char");
     }
-    len = v.i >= 0 && v.i <= 0x10ffff ? utf8_encode((uint32_t)v.i, bytes) : 0;
-    if (len == 0) {
-        rt_fail(p->rt, "%%c arg not in range(0x110000)");
-    }
-    return rt_str(p->rt, (struct str){ bytes, len });
+    return char_of(p->rt, v.i);
 }
 
 static struct value percent_item(struct percent *p)
@@ -288,6 +292,10 @@ static struct value percent_item(struct percent *p)
     struct spec spec;
     char type;
 
+    if (p->rest.len > 0 && p->rest.ptr[0] == '%') { // only where nothing stands between
+        take_char(p);
+        return VALUE_LIT("%");
+    }
     if (p->rest.len > 0 && p->rest.ptr[0] == '(') {
         p->rest = str_skip(p->rest, 1);
         take_key(p);
@@ -306,9 +314,6 @@ static struct value percent_item(struct percent *p)
         p->rest = str_skip(p->rest, 1);
     }
     type = take_char(p);
-    if (type == '%') {
-        return VALUE_LIT("%");
-    }
     if (strchr("sradiuxXoeEfFgGc", type) == NULL) {
         rt_fail(p->rt, "unsupported format character '%c'", type);
     }
@@ -399,7 +404,7 @@ static bool spec_flag(struct str *s, char c)
 }
 
 // [[fill]align][sign][#][0][width][grouping][.precision][type]
-static struct spec parse_spec(struct rt *rt, struct str s)
+static struct spec parse_spec(struct rt *rt, struct str s, bool is_text)
 {
     struct spec spec = { .precision = -1 };
     uint32_t c;
@@ -436,13 +441,17 @@ static struct spec parse_spec(struct rt *rt, struct str s)
     if (s.len > 1) {
         rt_fail(rt, "Invalid format specifier");
     }
-    spec.type = s.len == 1 ? s.ptr[0] : 0;
+    spec.type = s.len == 1 ? s.ptr[0] : is_text ? 's' : 0;
+    if (spec.grouping != 0 && spec.type != 0 &&
+        strchr(spec.grouping == ',' ? "deEfFgG%" : "deEfFgG%boxX", spec.type) == NULL) {
+        rt_fail(rt, "Cannot specify '%c' with '%c'.", spec.grouping, spec.type);
+    }
     return spec;
 }
 
 static struct value format_text(struct rt *rt, struct value v, const struct spec *spec)
 {
-    if (spec->sign != 0 || spec->align == '=' || (spec->type != 0 && spec->type != 's')) {
+    if (spec->sign != 0 || spec->is_alternate || spec->align == '=' || (spec->type != 0 && spec->type != 's')) {
         rt_fail(rt, "Unknown format code '%c' for object of type 'str'", spec->type != 0 ? spec->type : '=');
     }
     if (spec->precision >= 0) {
@@ -461,7 +470,7 @@ static struct value format_value(struct rt *rt, struct value v, struct str text)
     if (v.type != V_STR && !value_is_number(v)) {
         rt_fail(rt, "unsupported format string passed to %s.__format__", value_type_name(v));
     }
-    spec = parse_spec(rt, text);
+    spec = parse_spec(rt, text, v.type == V_STR);
     if (v.type == V_STR) {
         return format_text(rt, v, &spec);
     }
@@ -476,6 +485,15 @@ static struct value format_value(struct rt *rt, struct value v, struct str text)
     }
     if (spec.type != 0 && strchr("bcdnoxX", spec.type) == NULL) {
         rt_fail(rt, "Unknown format code '%c' for object of type 'int'", spec.type);
+    }
+    if (spec.precision >= 0) {
+        rt_fail(rt, "Precision not allowed in integer format specifier");
+    }
+    if (spec.type == 'c') {
+        if (spec.sign != 0 || spec.is_alternate) {
+            rt_fail(rt, "neither sign nor # is allowed with integer format specifier 'c'");
+        }
+        return pad(rt, char_of(rt, v.i), &spec, '>');
     }
     return format_int(rt, v.i, spec.type == 0 || spec.type == 'n' ? 'd' : spec.type, &spec);
 }

@@ -237,7 +237,7 @@ static struct value int_power(struct rt *rt, int64_t base, int64_t exponent)
 
 static struct value power(struct rt *rt, struct value a, struct value b)
 {
-    double x, y;
+    double x, y, result;
 
     if (!value_is_number(a) || !value_is_number(b)) {
         fail_operands(rt, TOK_POW, a, b);
@@ -253,7 +253,11 @@ static struct value power(struct rt *rt, struct value a, struct value b)
     if (x < 0 && floor(y) != y && isfinite(y)) {
         rt_fail_code(rt, -EOPNOTSUPP, "complex numbers are not supported");
     }
-    return VALUE_FLOAT(pow(x, y));
+    result = pow(x, y);
+    if (isinf(result) && isfinite(x) && isfinite(y)) {
+        rt_fail(rt, "Numerical result out of range");
+    }
+    return VALUE_FLOAT(result);
 }
 
 static struct value subtract(struct rt *rt, struct value a, struct value b)

@@ -64,7 +64,7 @@ bool value_truth(struct rt *rt, struct value v)
 // ---- equality and order
 // -----------------------------------------------------------------------------------------------------
 
-static double as_double(struct value v)
+double value_as_double(struct value v)
 {
     double x = 0;
 
@@ -114,8 +114,8 @@ static int compare_numbers(struct value a, struct value b)
     if (a.type == V_BIGINT && b.type == V_BIGINT && str_eq(value_str(a), value_str(b))) {
         return 0;
     }
-    x = as_double(a);
-    y = as_double(b);
+    x = value_as_double(a);
+    y = value_as_double(b);
     return x < y ? -1 : x > y;
 }
 
@@ -352,7 +352,7 @@ static uint32_t hash_key(struct rt *rt, struct value key)
     case V_BOOL:
     case V_INT:
     case V_FLOAT:
-        x = as_double(key) + 0.0; // -0.0 becomes 0.0
+        x = value_as_double(key) + 0.0; // -0.0 becomes 0.0
         return hash_bytes(&x, sizeof(x));
     case V_TUPLE:
         rt_enter(rt);

@@ -163,6 +163,7 @@ struct iter {
 void iter_begin(struct rt *rt, struct iter *it, struct value source); // fails when it is not iterable
 bool iter_next(struct rt *rt, struct iter *it, struct value *ret);
 bool value_is_iterable(struct value v);
+double value_as_double(struct value v); // of a number; infinite beyond the range
 bool value_is_hashable(struct rt *rt, struct value v);
 
 // A lazy sequence, as a Python generator: `next` computes the next item from its own state.
