@@ -8,6 +8,7 @@
 struct folder {
     struct rt rt; // evaluates without names: constants go into the template's arena
     struct strbuf out;
+    uint64_t no_room;              // no bytes of it are used: the first allocation takes a chunk
     struct err err;                // of the last expression that was no constant: not shown
     const struct node *unhashable; // a dict of constants whose key cannot be one: the template does not compile
 };
