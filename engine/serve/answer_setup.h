@@ -4,6 +4,7 @@
 #define TOKFS_SERVE_ANSWER_SETUP_H
 
 #include "engine/text/answer_parser.h"
+#include "engine/text/chat_form.h"
 #include "engine/text/chat_request.h"
 
 #define ANSWER_MARKS_MAX 32
@@ -11,6 +12,7 @@
 // What belongs to a chat template.
 struct answer_style {
     struct answer_format format;
+    struct chat_form form; // of calls in the prompt
     // Special tokens that are part of a mark: the reader of an answer must see them, a client must not.
     int32_t call_marks[ANSWER_MARKS_MAX], reasoning_marks[ANSWER_MARKS_MAX];
     size_t n_call_marks, n_reasoning_marks;

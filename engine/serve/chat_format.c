@@ -36,7 +36,9 @@ static int compile(struct str source, struct chat_template **ret, struct answer_
     if (rc < 0) {
         err_prefix(err, "chat_template");
     }
-    ret_style->format = answer_format_detect(source);
+    if (rc == 0) {
+        *ret_style = (struct answer_style){ .format = answer_format_detect(source), .form = chat_form_probe(*ret) };
+    }
     return rc;
 }
 
@@ -105,8 +107,12 @@ static int take_file(const char *dir, const char *name, int (*take)(struct str, 
 
 static int take_jinja(struct str text, struct chat_format *format, struct err *err)
 {
-    format->answer.format = answer_format_detect(text);
-    return str_trim(text).len > 0 ? chat_template_compile(text, &format->tmpl, err) : 0;
+    int rc = str_trim(text).len > 0 ? chat_template_compile(text, &format->tmpl, err) : 0;
+    if (rc == 0 && format->tmpl) {
+        format->answer =
+            (struct answer_style){ .format = answer_format_detect(text), .form = chat_form_probe(format->tmpl) };
+    }
+    return rc;
 }
 
 static int take_generation(struct str text, struct chat_format *format, struct err *err)
@@ -194,6 +200,7 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
 {
     const struct json *tools = request->tool_choice_none ? NULL : request->tools;
     const struct chat_template *tmpl = takes_tool_template(format, request) ? format->tool_tmpl : format->tmpl;
+    struct chat_form form = takes_tool_template(format, request) ? format->tool_answer.form : format->answer.form;
     struct chat_template *own = NULL;
     if (request->chat_template.len > 0) {
         int rc = chat_template_compile(request->chat_template, &own, err);
@@ -202,6 +209,7 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
             return rc;
         }
         tmpl = own;
+        form = chat_form_probe(own);
     }
     if (!tmpl) {
         return err_set_param(err, -EOPNOTSUPP, "messages", "the model has no chat template: it takes token ids only");
@@ -215,7 +223,11 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
         .continue_final_message = request->continue_final_message,
     };
     chat_format_name_tokens(format, &input);
-    int rc = chat_template_render(tmpl, &input, out, err);
+    struct arena arena;
+    arena_init(&arena, 0);
+    int rc = chat_form_apply(form, &arena, request->messages, &input.messages, err);
+    rc = rc == 0 ? chat_template_render(tmpl, &input, out, err) : rc;
+    arena_deinit(&arena);
     chat_template_free(own);
     return rc;
 }

@@ -28,6 +28,7 @@ int text_task_check_model(const char *served_name, struct str model, struct err 
 struct rendering {
     const struct chat_template *tmpl;
     struct chat_template *own; // compiled for this task; NULL: the model's is used
+    struct chat_form form;
     struct chat_template_input input;
     uint64_t steps_left;
 };
@@ -53,6 +54,9 @@ static int rendering_begin(const struct text_task_env *env, const struct templat
     if (!r->tmpl) {
         return err_set_param(err, -EOPNOTSUPP, "chat_template", "the model has no chat template, and none was given");
     }
+    r->form = r->own                         ? chat_form_probe(r->own)
+              : r->tmpl == format->tool_tmpl ? format->tool_answer.form
+                                             : format->answer.form;
     r->input = (struct chat_template_input){
         .tools = options->tools,
         .documents = options->documents,
@@ -68,8 +72,12 @@ static int rendering_begin(const struct text_task_env *env, const struct templat
 
 static int render(struct rendering *r, const struct json *messages, struct strbuf *out, struct err *err)
 {
-    r->input.messages = messages;
-    return chat_template_render(r->tmpl, &r->input, out, err);
+    struct arena arena;
+    arena_init(&arena, 0);
+    int rc = chat_form_apply(r->form, &arena, messages, &r->input.messages, err);
+    rc = rc == 0 ? chat_template_render(r->tmpl, &r->input, out, err) : rc;
+    arena_deinit(&arena);
+    return rc;
 }
 
 // ---- tokenize -----------------------------------------------------------------------------------------------------

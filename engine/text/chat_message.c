@@ -300,7 +300,7 @@ static void write_arguments(struct json_writer *w, struct arena *arena, const st
     } else if (str_trim(arguments->text).len == 0) {
         json_write_raw(w, STR("{}"));
     } else if (json_parse(arena, arguments->text, &parsed, NULL) == 0 && parsed->type == JSON_OBJECT) {
-        json_write_value(w, parsed);
+        json_write_raw(w, parsed->text); // as it was written: chat_form may make it text again
     } else {
         json_write_str(w, arguments->text);
     }
