@@ -11,7 +11,9 @@
 //     and after it.
 //   * Reasoning is read at the beginning of an answer only. Without its end all of the answer is reasoning.
 //
-// No allocation but the growth of its buffers; the parts' memory is the caller's.
+// Memory: its buffers grow where more is held than was reserved; a call whose name comes last, and an argument between
+// marks, take some for a moment. The parts' memory is the caller's. A piece of 4 bytes takes about a quarter of a
+// microsecond, whatever came before it.
 #ifndef TOKFS_TEXT_ANSWER_PARSER_H
 #define TOKFS_TEXT_ANSWER_PARSER_H
 
