@@ -97,6 +97,9 @@ static int file_read(struct file *file, size_t size, uint64_t offset, struct str
     if (is_stale(file)) {
         return -ESTALE;
     }
+    if (file->type->flags & NODE_CONSTANT) {
+        return file_slice(file->type->content, size, offset, ret_bytes);
+    }
     if (!file->type->read) {
         return file_slice(strbuf_str(&file->snapshot), size, offset, ret_bytes);
     }
@@ -155,7 +158,7 @@ static void answer_open(fuse_req_t req, struct file *file, int result)
     }
     // libfuse 3.14 has no field for FOPEN_STREAM, hence the reply in the kernel's own form.
     struct fuse_open_out out = { .fh = (uintptr_t)file };
-    out.open_flags = type->flags & NODE_CACHED ? 0 : FOPEN_DIRECT_IO;
+    out.open_flags = type->flags & NODE_CONSTANT ? FOPEN_KEEP_CACHE : type->flags & NODE_CACHED ? 0 : FOPEN_DIRECT_IO;
     if (type->flags & NODE_STREAM) {
         out.open_flags |= FOPEN_STREAM;
     }

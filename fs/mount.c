@@ -207,7 +207,7 @@ void mount_on_init(struct mount *mount, struct fuse_conn_info *conn)
 
 static void lay_out(struct mount *mount, const struct node_type *dir)
 {
-    for (const struct node_type *child = dir->children; child && child->name; child++) {
+    for (const struct node_type *child = node_type_children(mount, dir); child && child->name; child++) {
         mount->nodes[mount->n_nodes] = (struct node){ .type = child, .ino = mount->n_nodes + 1 };
         mount->n_nodes++;
         lay_out(mount, child);
@@ -216,7 +216,7 @@ static void lay_out(struct mount *mount, const struct node_type *dir)
 
 static int make_nodes(struct mount *mount)
 {
-    mount->nodes = calloc(1 + node_type_count(&root_type), sizeof(*mount->nodes));
+    mount->nodes = calloc(1 + node_type_count(mount, &root_type), sizeof(*mount->nodes));
     if (!mount->nodes) {
         return -ENOMEM;
     }
@@ -266,7 +266,8 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     list_init(&mount->dirty_channels);
     list_init(&mount->fresh_nodes);
     list_init(&mount->all_sessions);
-    int r = make_nodes(mount);
+    int r = model_dir_init(&mount->models, engine);
+    r = r < 0 ? r : make_nodes(mount);
     r = r < 0 ? r : make_receivers(mount);
     r = r < 0 ? r : session_table_new(mount, &mount->sessions);
     if (r < 0) {
@@ -383,5 +384,6 @@ void mount_free(struct mount *mount)
     }
     free(mount->mountpoint);
     free(mount->nodes);
+    model_dir_deinit(&mount->models);
     free(mount);
 }

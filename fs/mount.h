@@ -15,6 +15,7 @@
 #include "fs/channel.h"
 #include "fs/fuse.h"
 #include "fs/list.h"
+#include "fs/model_dir.h"
 #include "fs/node.h"
 #include "fs/user_errors.h"
 #include <stdbool.h>
@@ -66,6 +67,7 @@ struct mount {
     struct mount_counts counts;
     enum mount_phase phase;
 
+    struct model_dir models;
     struct node *nodes; // the fixed tree; [0] is the root
     size_t n_nodes;
     struct session_table *sessions;

@@ -24,11 +24,16 @@ fuse_ino_t node_number(const struct mount *mount, const struct node *node)
     return node == &mount->nodes[0] ? FUSE_ROOT_ID : (fuse_ino_t)(uintptr_t)node;
 }
 
-size_t node_type_count(const struct node_type *dir)
+const struct node_type *node_type_children(const struct mount *mount, const struct node_type *dir)
+{
+    return dir->flags & NODE_MODELS ? mount->models.dirs : dir->children;
+}
+
+size_t node_type_count(const struct mount *mount, const struct node_type *dir)
 {
     size_t n = 0;
-    for (const struct node_type *child = dir->children; child && child->name; child++) {
-        n += 1 + node_type_count(child);
+    for (const struct node_type *child = node_type_children(mount, dir); child && child->name; child++) {
+        n += 1 + node_type_count(mount, child);
     }
     return n;
 }
@@ -53,7 +58,9 @@ void node_stat(struct mount *mount, struct node *node, struct stat *ret)
     ret->st_uid = session ? session->uid : mount->uid;
     ret->st_gid = session ? session->gid : mount->gid;
     ret->st_mtim = ret->st_ctim = ret->st_atim = session ? session->changed : mount->started;
-    if (node->type->size) {
+    if (node->type->flags & NODE_CONSTANT) {
+        ret->st_size = (off_t)node->type->content.len;
+    } else if (node->type->size) {
         ret->st_size = (off_t)node->type->size(node->session, node->file);
     } else if (node->type->flags & NODE_SIZED) {
         ret->st_size = (off_t)rendered_size(mount, node);
@@ -138,7 +145,7 @@ void node_forget_all(struct mount *mount)
 
 static struct node *child_of_fixed(struct mount *mount, const struct node *dir, struct str name)
 {
-    const struct node_type *child = dir->type->children;
+    const struct node_type *child = node_type_children(mount, dir->type);
     for (; child && child->name; child++) {
         if (str_eq(str_from(child->name), name)) {
             break;
@@ -317,7 +324,7 @@ static void add_session(void *ctx, struct session *session)
 
 static void add_children(struct mount *mount, struct listing *listing, struct node *dir)
 {
-    for (const struct node_type *child = dir->type->children; child && child->name; child++) {
+    for (const struct node_type *child = node_type_children(mount, dir->type); child && child->name; child++) {
         const struct node *node = find_child(mount, dir, child->name);
         if (!is_dangling(mount, node, fuse_req_ctx(listing->req))) {
             add_entry(listing->req, &listing->entries, child->name, node->ino, child->mode);

@@ -22,13 +22,19 @@ enum {
     NODE_SIZED = 1 << 3, // st_size is the length of what it renders now
     NODE_SESSIONS = 1 << 4, // directory whose further entries are sessions
     NODE_SESSION = 1 << 5,  // a session's directory
+    NODE_CONSTANT = 1 << 6, // is `content`, always
+    NODE_MODELS = 1 << 7,   // directory whose entries are those of the mount's own table: see model_dir.h
 };
+
+struct turn_kind;
 
 struct node_type {
     const char *name;
     mode_t mode; // with its S_IFMT
     unsigned flags;
     const struct node_type *children;                     // directories; ended by a row without a name
+    struct str content;                                   // NODE_CONSTANT
+    const struct turn_kind *turn_kind;                    // of transaction files
     int (*open)(struct file *file);                       // 0, -errno, FILE_WAIT
     void (*close)(struct file *file);                     // frees file->state; also after an open that failed
     int (*render)(struct file *file, struct strbuf *out); // the whole text, at open; replaces `read`
@@ -62,8 +68,9 @@ void node_stat(struct mount *mount, struct node *node, struct stat *ret);
 // A file was opened on the node, or is closed; the node may be gone after the latter.
 void node_add_file(struct node *node);
 void node_remove_file(struct mount *mount, struct node *node, struct file *file);
+const struct node_type *node_type_children(const struct mount *mount, const struct node_type *dir);
 // Total count of the rows of a directory and of those below it.
-size_t node_type_count(const struct node_type *dir);
+size_t node_type_count(const struct mount *mount, const struct node_type *dir);
 void node_close_dirs(struct mount *mount); // at the end: those that the kernel did not close
 void node_forget_all(struct mount *mount); // at the end, when no FORGET will come any more
 

@@ -6,6 +6,7 @@
 #include "fs/session_table.h"
 #include "fs/sessions_dir.h"
 #include "fs/transaction.h"
+#include "fs/turn.h"
 #include <inttypes.h>
 
 static const char readme[] =
@@ -30,6 +31,11 @@ static const char readme[] =
     "\n"
     "Exactly what curl would get:\n"
     "    { cat request.json >&3; cat <&3; } 3<>v1/chat/completions\n"
+    "\n"
+    "What the model reads, without running it:\n"
+    "    { echo '{\"content\": \"Hello\"}' >&3; cat <&3; } 3<>tokenize          # and detokenize\n"
+    "    { echo '{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' >&3; cat <&3; } 3<>apply-template\n"
+    "    cat models/*/info.json models/*/chat_template\n"
     "\n"
     "Also: v1/models health metrics. The manual: man 5 tokfs\n";
 
@@ -110,24 +116,24 @@ static int metrics_render(struct file *file, struct strbuf *out)
     return out->error;
 }
 
+// The files into which one writes a request and reads its response: a row needs but a name and a kind.
+#define TRANSACTION_FILE(file_name, kind)                                                                              \
+    {                                                                                                                  \
+        .name = (file_name), .mode = S_IFREG | 0666, .flags = NODE_FRESH | NODE_STREAM, .open = transaction_open,      \
+        .close = transaction_close, .read = transaction_read, .write = transaction_write,                              \
+        .write_done = transaction_write_done, .write_abort = transaction_write_abort, .flush = transaction_flush,      \
+        .is_readable = transaction_is_readable, .turn_kind = (kind)                                                    \
+    }
+
 static const struct node_type chat_nodes[] = {
-    { .name = "completions",
-      .mode = S_IFREG | 0666,
-      .flags = NODE_FRESH | NODE_STREAM,
-      .open = transaction_open,
-      .close = transaction_close,
-      .read = transaction_read,
-      .write = transaction_write,
-      .write_done = transaction_write_done,
-      .write_abort = transaction_write_abort,
-      .flush = transaction_flush,
-      .is_readable = transaction_is_readable },
+    TRANSACTION_FILE("completions", &turn_kind_chat),
     { 0 },
 };
 
 static const struct node_type v1_nodes[] = {
     { .name = "models", .mode = S_IFREG | 0444, .flags = NODE_SIZED, .render = models_render },
     { .name = "chat", .mode = S_IFDIR | 0555, .children = chat_nodes },
+    TRANSACTION_FILE("embeddings", &turn_kind_embeddings),
     { 0 },
 };
 
@@ -147,6 +153,10 @@ static const struct node_type root_nodes[] = {
       .flush = ask_flush,
       .is_readable = ask_is_readable },
     { .name = "v1", .mode = S_IFDIR | 0555, .children = v1_nodes },
+    TRANSACTION_FILE("tokenize", &turn_kind_tokenize),
+    TRANSACTION_FILE("detokenize", &turn_kind_detokenize),
+    TRANSACTION_FILE("apply-template", &turn_kind_apply_template),
+    { .name = "models", .mode = S_IFDIR | 0555, .flags = NODE_MODELS },
     { .name = "sessions", .mode = S_IFDIR | 01777, .flags = NODE_SESSIONS, .children = sessions_nodes },
     { 0 },
 };

@@ -180,7 +180,7 @@ static int submit(struct session *session, struct turn **ret)
     } else if (r < 0) {
         session_fail(session, r, "out of memory");
     } else {
-        r = turn_submit(session->mount, strbuf_str(&body), &owner, ret, &session->error);
+        r = turn_submit(session->mount, &turn_kind_chat, strbuf_str(&body), &owner, ret, &session->error);
     }
     strbuf_deinit(&body);
     return r;

@@ -1,4 +1,5 @@
-// v1/chat/completions: one request after another on an open file.
+// Transaction files: one request after another on an open file. What is asked and how it is answered is in the turn's
+// kind, one for each of the files.
 //
 //   GATHERING --body complete--> WAITING --accepted--> ANSWERING --all read--> (an end of file) --write--> GATHERING
 //        |                          `------refused------.
@@ -9,6 +10,7 @@
 #include "fs/body.h"
 #include "fs/chunks.h"
 #include "fs/mount.h"
+#include "fs/node.h"
 #include "fs/turn.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -131,7 +133,7 @@ int transaction_write(struct file *file, struct str bytes)
     if (r == BODY_MORE) {
         return 0;
     }
-    r = turn_submit(ex->mount, strbuf_str(&ex->body.bytes), &owner, &ex->turn, &reason);
+    r = turn_submit(ex->mount, file->type->turn_kind, strbuf_str(&ex->body.bytes), &owner, &ex->turn, &reason);
     if (r < 0) {
         body_settle(&ex->body, r);
         return refuse(ex, &reason);
@@ -146,11 +148,11 @@ int transaction_write_done(struct file *file)
     if (!ex->turn) {
         return -EINTR;
     }
-    if (!ex->turn->is_accepted && !turn_is_ended(ex->turn)) {
+    if (!turn_is_taken(ex->turn) && !turn_is_ended(ex->turn)) {
         return FILE_WAIT;
     }
-    body_settle(&ex->body, ex->turn->is_accepted ? 0 : ex->turn->error.code);
-    if (ex->turn->is_accepted) {
+    body_settle(&ex->body, turn_is_taken(ex->turn) ? 0 : ex->turn->error.code);
+    if (turn_is_taken(ex->turn)) {
         ex->is_waiting = false;
         return 0;
     }
@@ -188,7 +190,7 @@ static int make_whole(struct exchange *ex)
         return set_error_object(ex, &ex->turn->error);
     }
     ex->is_made = true;
-    return turn_write_response(ex->turn, &ex->response);
+    return ex->turn->kind->write_response(ex->turn, &ex->response);
 }
 
 static int make_chunks(struct exchange *ex, size_t size)

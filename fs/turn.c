@@ -44,8 +44,8 @@ int turn_new_failed(struct mount *mount, const struct tokfs_error *error, struct
     return 0;
 }
 
-int turn_submit(struct mount *mount, struct str body, const struct turn_owner *owner, struct turn **ret,
-                struct tokfs_error *reason)
+int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str body, const struct turn_owner *owner,
+                struct turn **ret, struct tokfs_error *reason)
 {
     if (mount_is_draining(mount)) {
         return reason_set(reason, -ESHUTDOWN, NULL, "the mount is shutting down");
@@ -54,9 +54,10 @@ int turn_submit(struct mount *mount, struct str body, const struct turn_owner *o
     if (!turn) {
         return reason_set(reason, -ENOMEM, NULL, "out of memory");
     }
-    int r = random_id_write("chatcmpl-", turn->id, sizeof(turn->id));
+    turn->kind = kind;
+    int r = random_id_write(kind->id_prefix, turn->id, sizeof(turn->id));
     if (r == 0) {
-        r = tokfs_submit_chat(mount->engine, body.ptr, body.len, turn, &turn->completion, reason);
+        r = kind->submit(mount->engine, body.ptr, body.len, turn, &turn->completion, reason);
     } else {
         reason_set(reason, r, NULL, "no random numbers");
     }
@@ -109,6 +110,11 @@ void turn_cancel(struct turn *turn)
 bool turn_is_ended(const struct turn *turn)
 {
     return turn->state == TURN_IDLE || turn->state >= TURN_DONE;
+}
+
+bool turn_is_taken(const struct turn *turn)
+{
+    return turn->is_accepted || turn->state == TURN_DONE;
 }
 
 int turn_end_code(const struct turn *turn)

@@ -50,12 +50,25 @@ struct turn_piece {
     size_t first_prob; // in turn->probs
 };
 
+// What is asked of the engine, and how it is answered.
+struct turn_kind {
+    const char *id_prefix;
+    int (*submit)(struct tokfs_engine *engine, const char *json, size_t len, void *user, struct tokfs_completion **ret,
+                  struct tokfs_error *reason);
+    int (*write_response)(struct turn *turn, struct strbuf *out); // of a turn that is done: the whole, and a line end
+};
+extern const struct turn_kind turn_kind_chat;
+// Work on text: without tokens, accepted only once it is done. Its text is its response.
+extern const struct turn_kind turn_kind_tokenize, turn_kind_detokenize, turn_kind_apply_template;
+extern const struct turn_kind turn_kind_embeddings; // always refused
+
 struct turn {
     unsigned refs;
     struct mount *mount;
-    struct list link;  // in mount->running until it ends
-    struct turn *next; // shared; NULL: none yet
-    uint64_t serial;   // grows along `next`
+    const struct turn_kind *kind; // NULL: it was never submitted
+    struct list link;             // in mount->running until it ends
+    struct turn *next;            // shared; NULL: none yet
+    uint64_t serial;              // grows along `next`
     enum turn_state state;
     bool is_accepted, stream, include_usage, timings_per_token;
     struct tokfs_completion *completion; // NULL once ended
@@ -80,8 +93,8 @@ int turn_new_idle(struct mount *mount, struct turn **ret); // the end of the cha
 int turn_new_failed(struct mount *mount, const struct tokfs_error *error,
                     struct turn **ret); // ended before the engine saw it
 // -EAGAIN, -ENOMEM, -ESHUTDOWN at once; anything else comes as an event.
-int turn_submit(struct mount *mount, struct str body, const struct turn_owner *owner, struct turn **ret,
-                struct tokfs_error *reason);
+int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str body, const struct turn_owner *owner,
+                struct turn **ret, struct tokfs_error *reason);
 struct turn *turn_ref(struct turn *turn);
 void turn_unref(struct turn *turn);                     // NULL is accepted
 void turn_follow(struct turn *turn, struct turn *next); // takes a reference of next
@@ -90,7 +103,8 @@ void turn_disown(struct turn *turn);                    // its owner goes: cance
 void turn_take_event(struct turn *turn, const struct tokfs_event *event);
 
 bool turn_is_ended(const struct turn *turn);
-int turn_end_code(const struct turn *turn); // what a read at the end gives: 0, -ECANCELED, -EIO
+bool turn_is_taken(const struct turn *turn); // its request was not refused: accepted, or done
+int turn_end_code(const struct turn *turn);  // what a read at the end gives: 0, -ECANCELED, -EIO
 const char *turn_state_name(const struct turn *turn);
 void turn_write_status(const struct turn *turn, struct strbuf *out); // one line
 void turn_write_usage(const struct turn *turn, struct strbuf *out);  // "name value" lines

@@ -32,6 +32,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .model = engine->served_name,
         .architecture = config->architecture,
         .backend = engine->backend->ops->describe(engine->backend),
+        .dtype = dtype_name(config->dtype),
         .fingerprint = engine->fingerprint,
         .n_ctx = engine->sizes.n_ctx,
         .n_ctx_model = model_get_config(engine->model)->n_ctx_max,
@@ -46,6 +47,12 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .created = engine->created,
         .has_chat_template = engine->format.tmpl != NULL,
     };
+}
+
+const struct tokfs_model_file *tokfs_engine_model_files(const struct tokfs_engine *engine, size_t *ret_n)
+{
+    *ret_n = engine->files.n;
+    return engine->files.files;
 }
 
 void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engine_stats *ret)

@@ -56,7 +56,8 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
                        options->model, tokenizer_n_vocab(e->tok) - 1, n_vocab);
     }
     rc = rc == 0 ? chat_format_load(options->model, &e->format, err) : rc;
-    return rc == 0 ? chat_format_find_marks(&e->format, e->tok, err) : rc;
+    rc = rc == 0 ? chat_format_find_marks(&e->format, e->tok, err) : rc;
+    return rc == 0 ? model_files_load(&e->files, options->model, &e->format, err) : rc;
 }
 
 // The backend's workers inherit the calling thread's signal mask and slice: none of the program's signals, long slices.
@@ -276,6 +277,7 @@ void tokfs_engine_close(struct tokfs_engine *engine)
     if (engine->backend) {
         engine->backend->ops->close(engine->backend);
     }
+    model_files_deinit(&engine->files);
     chat_format_deinit(&engine->format);
     tokenizer_free(engine->tok);
     completion_queue_deinit(&engine->work);

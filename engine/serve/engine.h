@@ -9,6 +9,7 @@
 
 #include "engine/serve/handoff.h"
 #include "engine/serve/intake.h"
+#include "engine/serve/model_files.h"
 #include "engine/serve/runner.h"
 #include "engine/serve/sizes.h"
 #include "engine/serve/wake.h"
@@ -25,6 +26,7 @@ struct tokfs_engine {
     struct model *model;
     struct tokenizer *tok;
     struct chat_format format;
+    struct model_files files;
     struct intake intake;
     int32_t end_ids[END_IDS_MAX];
     size_t n_end_ids;

@@ -5,7 +5,7 @@
 #include "engine/serve/chat_format.h"
 #include <tokfs/engine.h>
 
-#define TEXT_RESULT_BYTES_MAX ((size_t)256 << 20)
+#define TEXT_RESULT_BYTES_MAX ((size_t)64 << 20)
 
 // Constant while tasks run, any number at a time.
 struct text_task_env {

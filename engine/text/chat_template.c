@@ -13,6 +13,8 @@
 
 struct chat_template {
     struct jinja_template *jinja;
+    char *source;
+    size_t source_len;
 };
 
 int chat_template_compile(struct str source, struct chat_template **ret, struct err *err)
@@ -24,9 +26,12 @@ int chat_template_compile(struct str source, struct chat_template **ret, struct 
     if (tmpl == NULL) {
         return err_set(err, -ENOMEM, "out of memory");
     }
-    r = jinja_compile(source, &options, &tmpl->jinja, err);
+    tmpl->source = str_dup(source);
+    tmpl->source_len = source.len;
+    r = tmpl->source == NULL ? err_set(err, -ENOMEM, "out of memory")
+                             : jinja_compile(source, &options, &tmpl->jinja, err);
     if (r < 0) {
-        free(tmpl);
+        chat_template_free(tmpl);
         return r;
     }
     *ret = tmpl;
@@ -39,7 +44,13 @@ void chat_template_free(struct chat_template *tmpl)
         return;
     }
     jinja_free(tmpl->jinja);
+    free(tmpl->source);
     free(tmpl);
+}
+
+struct str chat_template_source(const struct chat_template *tmpl)
+{
+    return (struct str){ tmpl->source, tmpl->source_len };
 }
 
 int chat_template_render_context(const struct chat_template *tmpl, const struct json *context, time_t now,

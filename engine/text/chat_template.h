@@ -17,6 +17,7 @@ struct jinja_spans; // engine/text/jinja/jinja.h
 // -EINVAL with line and column; -EOPNOTSUPP for a construct that is not implemented, named.
 int chat_template_compile(struct str source, struct chat_template **ret, struct err *err);
 void chat_template_free(struct chat_template *tmpl);
+struct str chat_template_source(const struct chat_template *tmpl); // as it was given; borrowed
 
 struct chat_template_input {
     const struct json *messages;  // array of message objects

@@ -59,6 +59,7 @@ struct tokfs_engine_info {
     const char *model;        // served name
     const char *architecture; // "LlamaForCausalLM"
     const char *backend;      // "cpu avx512, 2 threads"
+    const char *dtype;        // that its configuration names: "f32", "f16", "bf16"
     const char *fingerprint;  // "fp_...": the same for the same model, version of tokfs and kind of backend
     size_t n_ctx, n_vocab;
     size_t n_ctx_model; // the model's own limit: n_ctx is less where options or memory made it so
@@ -70,6 +71,16 @@ struct tokfs_engine_info {
     bool has_chat_template;
 };
 TOKFS_API void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engine_info *ret);
+
+// What says what the model is, as it was when it was loaded: config.json, generation_config.json, tokenizer.json,
+// tokenizer_config.json, as far as its directory has them, and the sources of its templates, chat_template and
+// chat_template.tool_use, as far as it has them. Constant, and the engine's.
+struct tokfs_model_file {
+    const char *name;
+    const char *bytes;
+    size_t len;
+};
+TOKFS_API const struct tokfs_model_file *tokfs_engine_model_files(const struct tokfs_engine *engine, size_t *ret_n);
 
 // Counters since start, and gauges; a consistent copy, cheap enough to take per read of a metrics file.
 struct tokfs_engine_stats {

@@ -76,6 +76,8 @@ struct tokfs_engine {
     int64_t created;
     struct tokenizer *tok;
     struct chat_format format;
+    struct tokfs_model_file files[2];
+    char config[100000]; // several pages of the page cache
     struct tokfs_engine_stats stats;
 };
 
@@ -400,6 +402,12 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
                                   "{% if add_generation_prompt %}assistant:{% endif %}"),
                               &engine->format.tmpl, NULL);
     assert(r == 0);
+    memset(engine->config, ' ', sizeof(engine->config));
+    memcpy(engine->config, "{\n", 2);
+    memcpy(engine->config + sizeof(engine->config) - 2, "}\n", 2);
+    engine->files[0] = (struct tokfs_model_file){ "config.json", engine->config, sizeof(engine->config) };
+    struct str source = chat_template_source(engine->format.tmpl);
+    engine->files[1] = (struct tokfs_model_file){ "chat_template", source.ptr, source.len };
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->work, NULL);
     if (options->progress) {
@@ -444,6 +452,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
     *ret = (struct tokfs_engine_info){ .model = engine->name,
                                        .architecture = "Fake",
                                        .backend = "none",
+                                       .dtype = "f32",
                                        .fingerprint = "fp_00000000",
                                        .n_ctx = 100000,
                                        .n_ctx_model = 100000,
@@ -453,6 +462,12 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
                                        .page_tokens = 16,
                                        .created = engine->created,
                                        .has_chat_template = true };
+}
+
+const struct tokfs_model_file *tokfs_engine_model_files(const struct tokfs_engine *engine, size_t *ret_n)
+{
+    *ret_n = 2;
+    return engine->files;
 }
 
 void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engine_stats *ret)

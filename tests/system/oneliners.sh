@@ -85,6 +85,27 @@ case $got in
 '{"id":"chatcmpl-'*'"object":"chat.completion"'*) ;;
 *) fail "v1/chat/completions: got '$got'" ;;
 esac
+got=$(run '{ echo "{\"content\": \"Hello\"}" >&3; cat <&3; } 3<>tokenize')
+case $got in
+'{"count":'[1-5]',"max_model_len":'*) ;;
+*) fail "tokenize: got '$got'" ;;
+esac
+got=$(run '{ echo "{\"tokens\": [72, 105]}" >&3; cat <&3; } 3<>detokenize')
+case $got in
+'{"prompt":"'*'","content":"'*'"}') ;;
+*) fail "detokenize: got '$got'" ;;
+esac
+got=$(run '{ cat $T/request.json >&3; cat <&3; } 3<>apply-template')
+case $got in
+'{"prompt":"'*'"}') ;;
+*) fail "apply-template: got '$got'" ;;
+esac
+got=$(run 'cat models/*/info.json')
+case $got in
+'{"id":"'*'"architecture":"'*) ;;
+*) fail "models: got '$got'" ;;
+esac
+run '{ echo "{\"input\": \"x\"}" >&3; } 3<>v1/embeddings' 2>/dev/null && fail "v1/embeddings: echo did not fail"
 got=$(run 'cat v1/models')
 case $got in
 '{"object":"list","data":[{"id":"'*) ;;

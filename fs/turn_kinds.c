@@ -1,0 +1,45 @@
+// What can be asked of the engine, one row each.
+#include "fs/turn.h"
+#include "fs/user_errors.h"
+#include <errno.h>
+
+static int write_chat(struct turn *turn, struct strbuf *out)
+{
+    return turn_write_response(turn, out);
+}
+
+const struct turn_kind turn_kind_chat = { "chatcmpl-", tokfs_submit_chat, write_chat };
+
+// ---- work on text --------------------------------------------------------------------------------------------------
+
+// A result may be long: it is moved, not copied. Nobody else reads the turn of a transaction.
+static int move_text(struct turn *turn, struct strbuf *out)
+{
+    struct strbuf unused = *out;
+    *out = turn->text;
+    turn->text = unused;
+    return strbuf_append_byte(out, '\n');
+}
+
+#define TEXT_KIND(name, text_kind)                                                                                     \
+    static int submit_##name(struct tokfs_engine *engine, const char *json, size_t len, void *user,                    \
+                             struct tokfs_completion **ret, struct tokfs_error *reason)                                \
+    {                                                                                                                  \
+        return tokfs_submit_text(engine, text_kind, json, len, user, ret, reason);                                     \
+    }                                                                                                                  \
+    const struct turn_kind turn_kind_##name = { "text-", submit_##name, move_text };
+
+TEXT_KIND(tokenize, TOKFS_TEXT_TOKENIZE)
+TEXT_KIND(detokenize, TOKFS_TEXT_DETOKENIZE)
+TEXT_KIND(apply_template, TOKFS_TEXT_APPLY_TEMPLATE)
+
+// ---- what the model cannot do --------------------------------------------------------------------------------------
+
+static int refuse_embeddings(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                             struct tokfs_completion **ret, struct tokfs_error *reason)
+{
+    (void)engine, (void)json, (void)len, (void)user, (void)ret;
+    return reason_set(reason, -EOPNOTSUPP, "model", "the model has no embeddings: it completes texts");
+}
+
+const struct turn_kind turn_kind_embeddings = { "embd-", refuse_embeddings, write_chat };
