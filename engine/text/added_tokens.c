@@ -116,13 +116,17 @@ static int32_t trie_find(const struct added_trie *trie, struct str text, size_t 
 
 // ---- loading ------------------------------------------------------------------------------------------------------
 
-static int load_flags(struct added_token *token, const struct json *spec, const char *where, struct err *err)
+// tokenizer.json says all of them; elsewhere what is not said is not so, but tokens that are not special are
+// normalised.
+static int load_flags(struct added_token *token, const struct json *spec, const char *where, enum spec_need need,
+                      struct err *err)
 {
-    int r = spec_bool(spec, where, "single_word", SPEC_REQUIRED, &token->single_word, err);
-    r = r ? r : spec_bool(spec, where, "lstrip", SPEC_REQUIRED, &token->lstrip, err);
-    r = r ? r : spec_bool(spec, where, "rstrip", SPEC_REQUIRED, &token->rstrip, err);
-    r = r ? r : spec_bool(spec, where, "normalized", SPEC_REQUIRED, &token->normalized, err);
-    return r ? r : spec_bool(spec, where, "special", SPEC_REQUIRED, &token->special, err);
+    int r = spec_bool(spec, where, "single_word", need, &token->single_word, err);
+    r = r ? r : spec_bool(spec, where, "lstrip", need, &token->lstrip, err);
+    r = r ? r : spec_bool(spec, where, "rstrip", need, &token->rstrip, err);
+    r = r ? r : spec_bool(spec, where, "special", need, &token->special, err);
+    token->normalized = !token->special;
+    return r ? r : spec_bool(spec, where, "normalized", need, &token->normalized, err);
 }
 
 // The token whose text this is, or -1.
@@ -178,33 +182,18 @@ static int check_id(struct load *load, struct added_token *token, uint32_t file_
     return 0;
 }
 
-static int add_token(struct load *load, const struct json *spec, const char *where, struct err *err)
+// A later entry of the same content replaces the earlier one's flags, but what was special stays special.
+static int put_token(struct load *load, struct added_token token)
 {
     struct added_tokens *added = load->added;
-    struct added_token token = { 0 };
-    struct str content;
-    uint32_t file_id;
-    if (spec->type != JSON_OBJECT) {
-        return err_set(err, -EINVAL, "%s: object expected, %s found", where, json_type_name(spec->type));
-    }
-    int r = spec_u32(spec, where, "id", SPEC_REQUIRED, &file_id, err);
-    r = r ? r : spec_str(spec, where, "content", SPEC_REQUIRED, &content, err);
-    r = r ? r : load_flags(&token, spec, where, err);
-    if (r < 0 || content.len == 0) { // an empty token never matches: the reference leaves it out
-        return r;
-    }
-    token.content = content;
-    r = check_id(load, &token, file_id, where, err);
-    if (r < 0) {
-        return r;
-    }
-    int32_t same = trie_get(&load->contents, content);
-    if (same >= 0) { // a later entry of the same content replaces the earlier one's flags
+    int32_t same = trie_get(&load->contents, token.content);
+    int r = 0;
+    if (same >= 0) {
+        token.special = token.special || added->tokens[same].special;
         token.content = added->tokens[same].content;
-        token.form = (struct str){ NULL, 0 };
         free((char *)added->tokens[same].form.ptr);
     } else {
-        token.content.ptr = str_dup(content);
+        token.content.ptr = str_dup(token.content);
         if (!token.content.ptr) {
             return -ENOMEM;
         }
@@ -214,6 +203,138 @@ static int add_token(struct load *load, const struct json *spec, const char *whe
     added->tokens[same] = token;
     return r ? r : set_form(&added->tokens[same], load->norm, load->scratch);
 }
+
+static int load_token(struct load *load, const struct json *spec, uint32_t id, const char *where, enum spec_need need,
+                      struct err *err)
+{
+    struct added_token token = { 0 };
+    int r = spec_str(spec, where, "content", SPEC_REQUIRED, &token.content, err);
+    r = r ? r : load_flags(&token, spec, where, need, err);
+    if (r < 0 || token.content.len == 0) { // an empty token never matches: the reference leaves it out
+        return r;
+    }
+    r = check_id(load, &token, id, where, err);
+    return r ? r : put_token(load, token);
+}
+
+static int load_list(struct load *load, const struct json *list, struct err *err)
+{
+    const struct json *item = json_first(list);
+    int r = 0;
+    for (size_t i = 0; i < list->n_children && r == 0; i++, item = json_next(item)) {
+        char where[SPEC_PATH_MAX];
+        uint32_t id;
+        snprintf(where, sizeof where, "added_tokens[%zu]", i);
+        if (item->type != JSON_OBJECT) {
+            return err_set(err, -EINVAL, "%s: object expected, %s found", where, json_type_name(item->type));
+        }
+        r = spec_u32(item, where, "id", SPEC_REQUIRED, &id, err);
+        r = r ? r : load_token(load, item, id, where, SPEC_REQUIRED, err);
+    }
+    return r;
+}
+
+// ---- tokenizer_config.json ----------------------------------------------------------------------------------------
+
+struct config_token {
+    uint32_t id;
+    const struct json *spec;
+};
+
+static int compare_config_tokens(const void *a, const void *b)
+{
+    const struct config_token *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+// {"100": {"content": "<s>", ...}, ...}, in the order of the ids.
+static int load_decoder(struct load *load, const struct json *decoder, struct err *err)
+{
+    struct config_token *tokens = calloc(decoder->n_children + 1, sizeof *tokens);
+    const struct json *key = json_first(decoder);
+    int r = tokens ? 0 : -ENOMEM;
+    for (size_t i = 0; i < decoder->n_children && r == 0; i++) {
+        int64_t id;
+        tokens[i].spec = json_next(key);
+        if (str_parse_i64(key->text, &id) < 0 || id < 0 || id > VOCAB_ID_MAX || tokens[i].spec->type != JSON_OBJECT) {
+            r = err_set(err, -EINVAL, "added_tokens_decoder[\"%.*s\"]: not a token by its id",
+                        STR_ARG(str_take(key->text, 64)));
+        } else {
+            tokens[i].id = (uint32_t)id;
+            key = json_next(tokens[i].spec);
+        }
+    }
+    if (r == 0) {
+        qsort(tokens, decoder->n_children, sizeof *tokens, compare_config_tokens);
+    }
+    for (size_t i = 0; i < decoder->n_children && r == 0; i++) {
+        char where[SPEC_PATH_MAX];
+        snprintf(where, sizeof where, "added_tokens_decoder[\"%u\"]", tokens[i].id);
+        r = load_token(load, tokens[i].spec, tokens[i].id, where, SPEC_OPTIONAL, err);
+    }
+    free(tokens);
+    return r;
+}
+
+// The text of a token, or {"content": text, ...}: special, unless it is an added token already. One that neither the
+// vocabulary nor the added tokens know is left out: the reference gives it an id that the model was not made for.
+static int load_named(struct load *load, const struct json *value, struct err *err)
+{
+    struct added_token token = { .special = true };
+    bool is_object = value && value->type == JSON_OBJECT;
+    if (!value || (!is_object && value->type != JSON_STRING)) { // not a token: the chat template's business
+        return 0;
+    }
+    int r = is_object ? spec_str(value, "token", "content", SPEC_REQUIRED, &token.content, err) : 0;
+    r = r || !is_object ? r : load_flags(&token, value, "token", SPEC_OPTIONAL, err);
+    if (!is_object) {
+        token.content = value->text;
+    }
+    int32_t same = r == 0 ? trie_get(&load->contents, token.content) : -1;
+    int32_t id = r == 0 ? vocab_map_find(&load->bpe->by_written, token.content) : -1;
+    if (r < 0 || same >= 0 || id < 0) {
+        return r;
+    }
+    token.id = (uint32_t)id;
+    token.special = true;
+    return put_token(load, token);
+}
+
+static int load_config(struct load *load, const struct json *config, struct err *err)
+{
+    static const char *const names[] = { "bos_token", "eos_token", "unk_token", "sep_token",
+                                         "pad_token", "cls_token", "mask_token" };
+    static const char *const lists[] = { "additional_special_tokens", "extra_special_tokens" };
+    const struct json *decoder = json_get(config, STR("added_tokens_decoder"));
+    int r = decoder && decoder->type == JSON_OBJECT ? load_decoder(load, decoder, err) : 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names && r == 0; i++) {
+        r = load_named(load, json_get(config, str_from(names[i])), err);
+    }
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        const struct json *list = json_get(config, str_from(lists[i]));
+        bool is_list = list && list->type == JSON_ARRAY;
+        const struct json *item = is_list ? json_first(list) : NULL;
+        for (size_t k = 0; is_list && k < list->n_children && r == 0; k++, item = json_next(item)) {
+            r = load_named(load, item, err);
+        }
+    }
+    return r;
+}
+
+// How many tokens a configuration can add at most.
+static size_t config_n_tokens(const struct json *config)
+{
+    static const char *const members[] = { "added_tokens_decoder", "additional_special_tokens",
+                                           "extra_special_tokens" };
+    size_t n = 7; // named ones
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        const struct json *member = json_get(config, str_from(members[i]));
+        n += member && (member->type == JSON_OBJECT || member->type == JSON_ARRAY) ? member->n_children : 0;
+    }
+    return n;
+}
+
+// ---- tries --------------------------------------------------------------------------------------------------------
 
 // Two tokens that are searched for by the same text: the reference takes one of them, another one each time it loads.
 static int build_tries(struct added_tokens *added, struct err *err)
@@ -236,17 +357,16 @@ static int build_tries(struct added_tokens *added, struct err *err)
     return r;
 }
 
-static int load_tokens(struct load *load, const struct json *spec, struct err *err)
+static int load_tokens(struct load *load, const struct json *spec, const struct json *config, struct err *err)
 {
     struct added_tokens *added = load->added;
-    size_t n = spec ? spec->n_children : 0;
+    size_t n = (spec ? spec->n_children : 0) + (config ? config_n_tokens(config) : 0);
     added->tokens = calloc(n ? n : 1, sizeof *added->tokens);
     int r = added->tokens ? trie_init(&load->contents) : -ENOMEM;
-    const struct json *item = spec ? json_first(spec) : NULL;
-    for (size_t i = 0; i < n && r == 0; i++, item = json_next(item)) {
-        char where[SPEC_PATH_MAX];
-        snprintf(where, sizeof where, "added_tokens[%zu]", i);
-        r = add_token(load, item, where, err);
+    r = r || !spec ? r : load_list(load, spec, err);
+    if (r == 0 && config) {
+        r = load_config(load, config, err);
+        r = r ? (err_prefix(err, "tokenizer_config.json"), r) : 0;
     }
     for (size_t i = 0; i < added->n_tokens && r == 0; i++) {
         int32_t same = trie_get(&load->contents, added->tokens[i].form);
@@ -255,8 +375,8 @@ static int load_tokens(struct load *load, const struct json *spec, struct err *e
     return r;
 }
 
-int added_tokens_init(struct added_tokens *added, const struct json *spec, const struct bpe *bpe,
-                      const struct normalizer *norm, struct normalizer_scratch *scratch,
+int added_tokens_init(struct added_tokens *added, const struct json *spec, const struct json *config,
+                      const struct bpe *bpe, const struct normalizer *norm, struct normalizer_scratch *scratch,
                       const struct unicode_table *table, struct err *err)
 {
     *added = (struct added_tokens){ .table = table };
@@ -264,7 +384,7 @@ int added_tokens_init(struct added_tokens *added, const struct json *spec, const
     for (size_t id = 0; id < bpe->written.n_ids; id++) {
         load.next_id += vocab_table_has(&bpe->written, (int64_t)id);
     }
-    int r = load_tokens(&load, spec, err);
+    int r = load_tokens(&load, spec, config, err);
     free(load.contents.nodes);
     r = r ? r : build_tries(added, err);
     if (r < 0) {

@@ -33,10 +33,11 @@ struct added_tokens {
     const struct unicode_table *table; // outlives this
 };
 
-// From the "added_tokens" member, which may be NULL. A token's id is the model's when its vocabulary has it, else the
-// next free one; a file that says otherwise is refused. Errors as tokenizer_from_json.
-int added_tokens_init(struct added_tokens *added, const struct json *spec, const struct bpe *bpe,
-                      const struct normalizer *norm, struct normalizer_scratch *scratch,
+// From the "added_tokens" member of tokenizer.json and the tokens that a tokenizer_config.json names; either may be
+// NULL. A token's id is the model's when its vocabulary has it, else the next free one; a file that says otherwise is
+// refused. Errors as tokenizer_from_json.
+int added_tokens_init(struct added_tokens *added, const struct json *spec, const struct json *config,
+                      const struct bpe *bpe, const struct normalizer *norm, struct normalizer_scratch *scratch,
                       const struct unicode_table *table, struct err *err);
 void added_tokens_deinit(struct added_tokens *added);
 

@@ -29,7 +29,7 @@ static int check_root(const struct json *root, struct err *err)
     return r;
 }
 
-static int load_added(struct tokenizer *tok, const struct json *root, struct err *err)
+static int load_added(struct tokenizer *tok, const struct json *root, const struct json *config, struct err *err)
 {
     const struct json *list = json_get(root, STR("added_tokens"));
     if (list && list->type != JSON_ARRAY) {
@@ -37,7 +37,7 @@ static int load_added(struct tokenizer *tok, const struct json *root, struct err
     }
     struct regex_scratch regex = { 0 };
     struct normalizer_scratch scratch = { .regex = &regex };
-    int r = added_tokens_init(&tok->added, list, &tok->bpe, &tok->normalizer, &scratch, &tok->table, err);
+    int r = added_tokens_init(&tok->added, list, config, &tok->bpe, &tok->normalizer, &scratch, &tok->table, err);
     normalizer_scratch_deinit(&scratch);
     regex_scratch_deinit(&regex);
     return r;
@@ -86,7 +86,7 @@ static int index_bytes(struct tokenizer *tok)
     return r;
 }
 
-static int load_parts(struct tokenizer *tok, const struct json *root, struct err *err)
+static int load_parts(struct tokenizer *tok, const struct json *root, const struct json *config, struct err *err)
 {
     const struct json *model;
     int r = check_root(root, err);
@@ -95,23 +95,28 @@ static int load_parts(struct tokenizer *tok, const struct json *root, struct err
     r = r ? r : normalizer_init(&tok->normalizer, json_get(root, STR("normalizer")), &tok->table, err);
     r = r ? r : pretokenizer_init(&tok->pretokenizer, json_get(root, STR("pre_tokenizer")), &tok->table, err);
     r = r ? r : bpe_init(&tok->bpe, model, tok->pretokenizer.is_byte_level, err);
-    r = r ? r : load_added(tok, root, err);
+    r = r ? r : load_added(tok, root, config, err);
     r = r ? r : post_processor_init(&tok->post_processor, json_get(root, STR("post_processor")), err);
     r = r ? r : decoder_init(&tok->decoder, json_get(root, STR("decoder")), &tok->table, err);
     r = r ? r : index_ids(tok);
     return r ? r : index_bytes(tok);
 }
 
-int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err)
+// config_json: the text of a tokenizer_config.json, or empty.
+static int from_json(struct str json, struct str config_json, struct tokenizer **ret, struct err *err)
 {
     struct arena arena;
     arena_init(&arena, 0);
     struct tokenizer *tok = calloc(1, sizeof *tok);
-    const struct json *root = NULL;
+    const struct json *root = NULL, *config = NULL;
     int r = tok ? json_parse(&arena, json, &root, err) : -ENOMEM;
+    if (r == 0 && config_json.len > 0) {
+        r = json_parse(&arena, config_json, &config, err);
+        r = r ? (err_prefix(err, "tokenizer_config.json"), r) : 0;
+    }
     if (r == 0) {
         unicode_table_init(&tok->table);
-        r = load_parts(tok, root, err);
+        r = load_parts(tok, root, config, err);
     }
     arena_deinit(&arena);
     if (r < 0) {
@@ -120,6 +125,11 @@ int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err
     }
     *ret = tok;
     return 0;
+}
+
+int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err)
+{
+    return from_json(json, (struct str){ NULL, 0 }, ret, err);
 }
 
 void tokenizer_free(struct tokenizer *tok)
@@ -190,36 +200,63 @@ static int open_file(const char *path, bool is_of_model, struct err *err)
     return fd;
 }
 
+// Appends the whole of an open file. 0 or -errno with err set.
+static int read_named(int fd, const char *name, struct strbuf *text, struct err *err)
+{
+    struct stat st;
+    strbuf_init(text, FILE_BYTES_MAX);
+    if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < FILE_BYTES_MAX) {
+        strbuf_reserve(text, (size_t)st.st_size + 1);
+    }
+    int r = read_file(fd, text);
+    return r < 0 ? err_set(err, r, "%s: %s", name, strerror(-r)) : 0;
+}
+
+// Beside a directory's tokenizer.json; it need not be there.
+static int read_config(const char *dir, struct strbuf *text, struct err *err)
+{
+    struct strbuf name = { 0 };
+    struct err why = { 0 };
+    int r = strbuf_printf(&name, "%s/tokenizer_config.json", dir);
+    int fd = r == 0 ? open_file(name.ptr, true, &why) : -1;
+    if (r == 0 && fd < 0) {
+        r = fd == -ENOENT ? 0 : err_set(err, fd, "%s", why.msg);
+    } else if (r == 0) {
+        r = read_named(fd, name.ptr, text, err);
+        close(fd);
+    }
+    strbuf_deinit(&name);
+    return r;
+}
+
+static int open_json(int fd, const char *name, const char *dir, struct tokenizer **ret, struct err *err)
+{
+    struct strbuf text = { 0 }, config = { 0 };
+    int r = read_named(fd, name, &text, err);
+    r = r || !dir ? r : read_config(dir, &config, err);
+    if (r == 0) {
+        r = from_json(strbuf_str(&text), strbuf_str(&config), ret, err);
+        r = r ? (err_prefix(err, "%s", name), r) : 0;
+    }
+    strbuf_deinit(&text);
+    strbuf_deinit(&config);
+    return r;
+}
+
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err)
 {
-    struct strbuf name, text;
+    struct strbuf name = { 0 };
     struct stat st;
-    strbuf_init(&name, 0);
-    strbuf_init(&text, FILE_BYTES_MAX);
     bool is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
     int r = strbuf_printf(&name, is_dir ? "%s/tokenizer.json" : "%s", path);
     int fd = r == 0 ? open_file(name.ptr, is_dir, err) : -1;
     if (r == 0 && fd < 0) {
         r = fd;
-    } else if (r == 0 && is_gguf(fd, name.ptr)) {
-        close(fd);
-        r = open_gguf(name.ptr, ret, err);
     } else if (r == 0) {
-        if (fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < FILE_BYTES_MAX) {
-            strbuf_reserve(&text, (size_t)st.st_size + 1);
-        }
-        r = read_file(fd, &text);
-        if (r < 0) {
-            err_set(err, r, "%s: %s", name.ptr, strerror(-r));
-        } else {
-            r = tokenizer_from_json(strbuf_str(&text), ret, err);
-            if (r < 0) {
-                err_prefix(err, "%s", name.ptr);
-            }
-        }
+        r = is_gguf(fd, name.ptr) ? open_gguf(name.ptr, ret, err)
+                                  : open_json(fd, name.ptr, is_dir ? path : NULL, ret, err);
         close(fd);
     }
-    strbuf_deinit(&text);
     strbuf_deinit(&name);
     return r;
 }

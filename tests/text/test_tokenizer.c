@@ -427,6 +427,74 @@ static void test_tokenizer_malformed_files_named_entry(void **state)
     }
 }
 
+static void write_file(const char *dir, const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+// Ids of "a x ab", "-" between them; or what the error ends in.
+static void check_config(const char *dir, const char *config, const char *want)
+{
+    struct tokenizer *tok = NULL;
+    struct err err = { 0 };
+    struct token_ids ids = { 0 };
+    struct strbuf got = { 0 };
+    write_file(dir, "tokenizer_config.json", config);
+    if (tokenizer_open(dir, &tok, &err) < 0) {
+        if (!str_ends_with(str_from(err.msg), str_from(want))) {
+            fail_msg("\"%s\" does not end in \"%s\"", err.msg, want);
+        }
+        return;
+    }
+    assert_int_equal(tokenizer_encode(tok, STR("a x ab"), TOKENIZER_ADD_SPECIAL, &ids, &err), 0);
+    for (size_t i = 0; i < ids.len; i++) {
+        strbuf_printf(&got, "%s%d", i ? "-" : "", ids.ids[i]);
+    }
+    if (!str_eq(strbuf_str(&got), str_from(want))) {
+        fail_msg("%s: want %s, got %.*s", config, want, STR_ARG(strbuf_str(&got)));
+    }
+    token_ids_deinit(&ids);
+    strbuf_deinit(&got);
+    tokenizer_free(tok);
+}
+
+static void test_tokenizer_open_config_adds_tokens(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/tokfs-test-XXXXXX", path[256];
+    assert_non_null(mkdtemp(dir));
+    write_file(
+        dir, "tokenizer.json",
+        "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2,\" \":3,\"x\":4},\"merges\":[\"a b\"]},"
+        "\"added_tokens\":[{\"id\":4,\"content\":\"x\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+        "\"normalized\":false,\"special\":true}]}");
+    check_config(dir, "{}", "0-3-4-3-2");
+    check_config(dir, "{\"added_tokens_decoder\":{\"4\":{\"content\":\"x\",\"lstrip\":true,\"rstrip\":true}}}",
+                 "0-4-2");
+    check_config(dir, "{\"added_tokens_decoder\":{\"5\":{\"content\":\" x\",\"special\":true}}}", "0-5-3-2");
+    check_config(dir, "{\"eos_token\":\"a\"}", "0-3-4-3-0-1");                     // now cut out before merging
+    check_config(dir, "{\"pad_token\":{\"content\":\"b\"}}", "0-3-4-3-0-1");       // likewise
+    check_config(dir, "{\"extra_special_tokens\":[\" \",\"none\"]}", "0-3-4-3-2"); // unknown ones left out
+    check_config(dir, "{\"bos_token\":\"x\",\"add_bos_token\":true,\"eos_token\":null}",
+                 "0-3-4-3-2"); // as transformers
+    check_config(dir, "{\"added_tokens_decoder\":{\"9\":{\"content\":\" x\"}}}",
+                 "added_tokens_decoder[\"9\"].id: 9, but \" x\" has id 5 (the next one after the vocabulary)");
+    check_config(dir, "{\"added_tokens_decoder\":{\"one\":{}}}", "[\"one\"]: not a token by its id");
+    check_config(dir, "{\"added_tokens_decoder\":{\"4\":{\"content\":\"x\",\"lstrip\":1}}}",
+                 "tokenizer_config.json: added_tokens_decoder[\"4\"].lstrip: boolean expected, number found");
+    static const char *const names[] = { "tokenizer.json", "tokenizer_config.json" };
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_tokenizer_encode_long_run_of_one_letter),
         cmocka_unit_test(test_tokenizer_encode_long_run_of_marks_normalized),
         cmocka_unit_test(test_tokenizer_malformed_files_named_entry),
+        cmocka_unit_test(test_tokenizer_open_config_adds_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
