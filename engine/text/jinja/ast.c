@@ -53,7 +53,8 @@ void ast_visit_children(struct node *node, ast_visit_fn fn, void *ctx)
             fn(ctx, node->compare->items[i].expr);
         }
         break;
-    case N_GETATTR: fn(ctx, node->attr->object); break;
+    case N_GETATTR:
+    case N_GETITEM_STR: fn(ctx, node->attr->object); break;
     case N_CALL:
         fn(ctx, node->call->callee);
         visit_args(&node->call->args, fn, ctx);

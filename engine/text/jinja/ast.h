@@ -32,6 +32,7 @@ enum node_kind {
     N_COND,
     N_GETATTR,
     N_GETITEM,
+    N_GETITEM_STR, // with a constant string: an attribute whose item comes first
     N_SLICE,
     N_CALL,
     N_FILTER,

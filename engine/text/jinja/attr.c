@@ -295,6 +295,21 @@ struct value get_item(struct rt *rt, struct value object, struct value key)
     return undefined_attr(rt, object, key);
 }
 
+struct value get_item_str(struct rt *rt, struct value object, const struct attribute *attr)
+{
+    const struct value *item;
+    struct value v;
+
+    if (object.type == V_DICT) {
+        item = dict_get_str(rt, object.dict, attr->name);
+        if (item != NULL) {
+            return *item;
+        }
+    }
+    v = find_attr(rt, object, attr->name, attr->methods[method_type_of(object)]);
+    return v.type != V_MISSING ? v : undefined_attr(rt, object, value_from_str(attr->name));
+}
+
 // ---- slices
 // -------------------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 
 enum flow { FLOW_NEXT, FLOW_BREAK, FLOW_CONTINUE };
 
-struct value eval(struct rt *rt, const struct node *node); // expr.c
+struct value eval_node(struct rt *rt, const struct node *node); // expr.c
 void assign(struct rt *rt, const struct node *target, struct value v);
 struct value eval_filters(struct rt *rt, const struct node *chain, struct value body); // a chain whose input is a body
 struct value eval_call_with_caller(struct rt *rt, const struct node *call, struct value caller);
@@ -21,6 +21,22 @@ static inline struct value *slot_at(struct rt *rt, struct slot_ref ref)
         frame = frame->outer;
     }
     return &frame->slots[ref.slot];
+}
+
+// Half of all expressions are constants and variables of the frame: they take no call.
+static inline struct value eval(struct rt *rt, const struct node *node)
+{
+    if (node->kind == N_CONST) {
+        return node->constant;
+    }
+    if (node->kind == N_NAME && node->name->ref.hops == 0) {
+        struct value v = rt->frame->slots[node->name->ref.slot];
+
+        if (v.type != V_MISSING) {
+            return v;
+        }
+    }
+    return eval_node(rt, node);
 }
 
 struct value rt_global(struct rt *rt, uint32_t idx); // V_MISSING when there is none

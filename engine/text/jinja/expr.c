@@ -209,7 +209,11 @@ static NOINLINE struct value eval_test(struct rt *rt, const struct node *node)
 static bool compare(struct rt *rt, enum compare_op op, struct value a, struct value b)
 {
     switch (op) {
-    case CMP_EQ: return value_equal(rt, a, b);
+    case CMP_EQ:
+        if (a.type == V_STR && b.type == V_STR) { // by far the most common
+            return a.len == b.len && bytes_equal(a.s, b.s, a.len);
+        }
+        return value_equal(rt, a, b);
     case CMP_NE: return !value_equal(rt, a, b);
     case CMP_LT: return value_less(rt, a, b, "<");
     case CMP_LE: return value_less(rt, a, b, "<=") || value_equal(rt, a, b);
@@ -368,7 +372,7 @@ static NOINLINE struct value eval_binary(struct rt *rt, const struct node *node)
     return op_binary(rt, (enum token_type)node->op, a, b);
 }
 
-struct value eval(struct rt *rt, const struct node *node)
+struct value eval_node(struct rt *rt, const struct node *node)
 {
     struct value v;
 
@@ -400,6 +404,10 @@ struct value eval(struct rt *rt, const struct node *node)
         rt->pos = node->pos;
         return get_attr(rt, v, node->attr);
     case N_GETITEM: return eval_getitem(rt, node);
+    case N_GETITEM_STR:
+        v = eval(rt, node->attr->object);
+        rt->pos = node->pos;
+        return get_item_str(rt, v, node->attr);
     case N_CALL: return eval_call(rt, node);
     case N_FILTER: return eval_filter(rt, node);
     case N_TEST: return eval_test(rt, node);

@@ -11,7 +11,8 @@ struct value op_negate(struct rt *rt, struct value v);
 // attr.c
 struct value get_attr(struct rt *rt, struct value object, const struct attribute *attr); // object.name
 struct value get_attr_name(struct rt *rt, struct value object, struct str name);
-struct value get_item(struct rt *rt, struct value object, struct value key); // object[key]
+struct value get_item(struct rt *rt, struct value object, struct value key);                 // object[key]
+struct value get_item_str(struct rt *rt, struct value object, const struct attribute *attr); // object['name']
 struct value get_slice(struct rt *rt, struct value object, struct value start, struct value stop, struct value step);
 struct value undefined_attr(struct rt *rt, struct value object, struct value key);
 // "a.b.0" as filters take it: fails for other than string, int, none.

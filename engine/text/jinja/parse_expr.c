@@ -477,25 +477,30 @@ static struct node *parse_subscribed(struct parser *p)
     return node;
 }
 
+static struct node *node_attribute(struct parser *p, enum node_kind kind, uint32_t pos, struct node *object,
+                                   struct str name)
+{
+    struct node *node = parse_node(p, kind, pos);
+
+    node->attr = parse_alloc(p, sizeof(*node->attr));
+    node->attr->object = object;
+    node->attr->name = name;
+    for (unsigned i = 0; i < N_METHOD_TYPES; i++) {
+        node->attr->methods[i] = method_find((enum method_type)i, name);
+    }
+    parse_set_depth(p, node, object);
+    return node;
+}
+
 static struct node *parse_attribute(struct parser *p, struct node *object, uint32_t pos)
 {
-    struct node *node;
-
     if (tok_is(p, TOK_INTEGER)) {
         return node2(p, N_GETITEM, pos, object, parse_number(p));
     }
     if (!tok_is(p, TOK_NAME)) {
         parse_fail(p, p->tok->pos, "expected name or number");
     }
-    node = parse_node(p, N_GETATTR, pos);
-    node->attr = parse_alloc(p, sizeof(*node->attr));
-    node->attr->object = object;
-    node->attr->name = p->tok++->text;
-    for (unsigned i = 0; i < N_METHOD_TYPES; i++) {
-        node->attr->methods[i] = method_find((enum method_type)i, node->attr->name);
-    }
-    parse_set_depth(p, node, object);
-    return node;
+    return node_attribute(p, N_GETATTR, pos, object, p->tok++->text);
 }
 
 static struct node *parse_subscript(struct parser *p, struct node *object)
@@ -515,6 +520,9 @@ static struct node *parse_subscript(struct parser *p, struct node *object)
     }
     tok_expect(p, TOK_RBRACKET);
     key = items.n == 1 ? items.items[0] : node_list(p, N_TUPLE, tok->pos, &items);
+    if (key->kind == N_CONST && key->constant.type == V_STR) {
+        return node_attribute(p, N_GETITEM_STR, tok->pos, object, value_str(key->constant));
+    }
     return node2(p, N_GETITEM, tok->pos, object, key);
 }
 

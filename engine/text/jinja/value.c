@@ -40,7 +40,7 @@ const char *value_type_name(struct value v)
     return "object";
 }
 
-bool value_truth(struct rt *rt, struct value v)
+bool value_truth_of_object(struct rt *rt, struct value v)
 {
     (void)rt;
     switch ((enum value_type)v.type) {
@@ -411,7 +411,7 @@ static void build_index(struct rt *rt, struct dict *dict)
 
 static bool key_equal(struct rt *rt, struct value a, struct value b)
 {
-    return a.type == V_STR && b.type == V_STR ? a.len == b.len && memcmp(a.s, b.s, a.len) == 0 : value_equal(rt, a, b);
+    return a.type == V_STR && b.type == V_STR ? a.len == b.len && bytes_equal(a.s, b.s, a.len) : value_equal(rt, a, b);
 }
 
 static struct dict_entry *find_indexed(struct rt *rt, struct dict *dict, struct value key)
@@ -465,7 +465,7 @@ const struct value *dict_get_str(struct rt *rt, struct dict *dict, struct str ke
     for (uint32_t i = 0; i < dict->n; i++) {
         const struct dict_entry *entry = &dict->entries[i];
 
-        if (entry->key.len == key.len && entry->key.type == V_STR && memcmp(entry->key.s, key.ptr, key.len) == 0) {
+        if (entry->key.len == key.len && entry->key.type == V_STR && bytes_equal(entry->key.s, key.ptr, key.len)) {
             return &entry->value;
         }
     }

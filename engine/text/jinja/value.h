@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum value_type {
     V_MISSING, // a slot that was never set; never seen by an expression
@@ -115,6 +116,29 @@ struct range {
 #define VALUE_FLOAT(x) ((struct value){ .type = V_FLOAT, .f = (x) })
 #define VALUE_LIT(lit) ((struct value){ .type = V_STR, .flags = STR_ASCII, .len = sizeof(lit) - 1, .s = "" lit })
 
+// Keys, roles and the like are short: two overlapping words decide, without a call.
+static inline bool bytes_equal(const char *a, const char *b, size_t n)
+{
+    uint64_t head[2], tail[2];
+    uint32_t first[2], last[2];
+
+    if (n >= 8 && n <= 16) {
+        memcpy(&head[0], a, 8);
+        memcpy(&head[1], b, 8);
+        memcpy(&tail[0], a + n - 8, 8);
+        memcpy(&tail[1], b + n - 8, 8);
+        return head[0] == head[1] && tail[0] == tail[1];
+    }
+    if (n >= 4 && n < 8) {
+        memcpy(&first[0], a, 4);
+        memcpy(&first[1], b, 4);
+        memcpy(&last[0], a + n - 4, 4);
+        memcpy(&last[1], b + n - 4, 4);
+        return first[0] == first[1] && last[0] == last[1];
+    }
+    return n == 0 || (a[0] == b[0] && memcmp(a, b, n) == 0);
+}
+
 static inline struct str value_str(struct value v)
 {
     return (struct str){ v.s, v.len };
@@ -138,7 +162,11 @@ static inline bool value_is_intlike(struct value v) // has an integer in .i
 // "str", "int", "list" ... as Python names the type.
 const char *value_type_name(struct value v);
 
-bool value_truth(struct rt *rt, struct value v);
+bool value_truth_of_object(struct rt *rt, struct value v);
+static inline bool value_truth(struct rt *rt, struct value v)
+{
+    return v.type == V_BOOL ? v.i != 0 : v.type == V_STR ? v.len != 0 : value_truth_of_object(rt, v);
+}
 bool value_equal(struct rt *rt, struct value a, struct value b);
 // a < b as Python orders them; fails for types without order. `op` is shown in the error.
 bool value_less(struct rt *rt, struct value a, struct value b, const char *op);
