@@ -1,4 +1,4 @@
-// A GGUF file's vocabulary, written as the tokenizer.json that it was made from and loaded as such: GGUF names the
+// A GGUF file's vocabulary, made the tokenizer.json that it was made from and loaded as such: GGUF names the
 // pre-tokenizer where tokenizer.json spells it out, keeps one array per property of a token, and implies the rest.
 // Models of scores (`llama`, sentencepiece) keep everything around the model too; only the merging is another (spm.c).
 //
@@ -16,6 +16,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MERGES_MAX (1 << 24)
 
 enum { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE }; // token_type
 
@@ -367,6 +369,52 @@ static void write_added_tokens(struct json_writer *w, const struct source *s)
     json_write_array_end(w);
 }
 
+// All but the model.
+static void write_document(struct json_writer *w, const struct source *s)
+{
+    json_write_object_begin(w);
+    write_normalizer(w, s);
+    write_pre_tokenizer(w, s);
+    write_decoder(w, s);
+    write_post_processor(w, s);
+    write_added_tokens(w, s);
+    json_write_object_end(w);
+}
+
+// ---- the model -----------------------------------------------------------------------------------------------------
+
+// Hundreds of thousands of tokens and merges: values as json_parse would give them, without writing and reading them.
+struct values {
+    struct json *next;
+    char *digits;
+};
+
+#define DIGITS_MAX 8 // of an id
+
+static struct json *put(struct values *v, enum json_type type, struct str text, size_t n_children, size_t n_inside)
+{
+    *v->next =
+        (struct json){ .type = type, .text = text, .n_children = (uint32_t)n_children, .next = (uint32_t)n_inside + 1 };
+    return v->next++;
+}
+
+static void put_bool(struct values *v, struct str key, bool value)
+{
+    put(v, JSON_STRING, key, 0, 0);
+    put(v, JSON_BOOL, value ? STR("true") : STR("false"), 0, 0)->boolean = value;
+}
+
+static void put_id(struct values *v, uint64_t id)
+{
+    char *end = v->digits + DIGITS_MAX, *p = end;
+    do {
+        *--p = (char)('0' + id % 10);
+        id /= 10;
+    } while (id > 0);
+    put(v, JSON_NUMBER, (struct str){ p, (size_t)(end - p) }, 0, 0);
+    v->digits = end;
+}
+
 static int check_text(const struct source *s, const char *key, uint64_t idx, struct str text)
 {
     return utf8_valid_len(text) == text.len ? 0
@@ -375,59 +423,65 @@ static int check_text(const struct source *s, const char *key, uint64_t idx, str
 }
 
 // A token without text stands for nothing that could be written or read: its id stays unused.
-static int write_vocab(struct json_writer *w, const struct source *s)
+static int put_vocab(struct values *v, const struct source *s)
 {
     struct str items = s->tokens->bytes;
+    size_t n = 0;
     int r = 0;
-    json_write_key(w, "vocab");
-    json_write_object_begin(w);
+    put(v, JSON_STRING, STR("vocab"), 0, 0);
+    struct json *vocab = put(v, JSON_OBJECT, STR("{}"), 0, 0);
     for (uint64_t id = 0; id < s->tokens->n_items && r == 0; id++) {
         struct str token = gguf_next_str(&items);
         r = check_text(s, "tokenizer.ggml.tokens", id, token);
         if (r == 0 && token.len > 0) {
-            json_write_key_str(w, token);
-            json_write_u64(w, id);
+            put(v, JSON_STRING, token, 0, 0);
+            put_id(v, id);
+            n++;
         }
     }
-    json_write_object_end(w);
+    vocab->n_children = (uint32_t)n;
+    vocab->next = (uint32_t)(2 * n + 1);
     return r;
 }
 
-static int write_merges(struct json_writer *w, const struct source *s)
+static int put_merges(struct values *v, const struct source *s)
 {
     struct str items = s->merges ? s->merges->bytes : (struct str){ 0 };
-    uint64_t n = s->merges ? s->merges->n_items : 0;
+    size_t n = s->merges ? (size_t)s->merges->n_items : 0;
     int r = 0;
-    json_write_key(w, "merges");
-    json_write_array_begin(w);
-    for (uint64_t i = 0; i < n && r == 0; i++) {
+    put(v, JSON_STRING, STR("merges"), 0, 0);
+    put(v, JSON_ARRAY, STR("[]"), n, n);
+    for (size_t i = 0; i < n && r == 0; i++) {
         struct str merge = gguf_next_str(&items);
         r = check_text(s, "tokenizer.ggml.merges", i, merge);
-        json_write_str(w, merge);
+        put(v, JSON_STRING, merge, 0, 0);
     }
-    json_write_array_end(w);
     return r;
 }
 
-static int write_document(struct json_writer *w, const struct source *s)
+static int make_model(const struct source *s, struct arena *arena, const struct json **ret)
 {
-    json_write_object_begin(w);
-    write_normalizer(w, s);
-    write_pre_tokenizer(w, s);
-    write_decoder(w, s);
-    write_post_processor(w, s);
-    write_added_tokens(w, s);
-    json_write_key(w, "model");
-    write_type(w, "BPE");
-    write_bool(w, "byte_fallback", s->model != MODEL_GPT2);
-    write_bool(w, "ignore_merges", s->model == MODEL_GPT2 && s->pre->ignore_merges);
-    int r = write_vocab(w, s);
-    r = r ? r : write_merges(w, s);
-    json_write_object_end(w);
-    json_write_object_end(w);
-    if (r == 0 && w->out->error) {
-        return err_set(s->err, w->out->error, "%s: no memory for the vocabulary", s->g->file);
+    uint64_t n_merges = s->merges ? s->merges->n_items : 0;
+    if (n_merges > MERGES_MAX) {
+        return err_set(s->err, -EINVAL, "%s: tokenizer.ggml.merges: %" PRIu64 " merges, more than %d", s->g->file,
+                       n_merges, MERGES_MAX);
     }
+    enum { N_FIXED = 1 + 2 * 5 }; // the object and its five members
+    size_t n = N_FIXED + 2 * (size_t)s->tokens->n_items + (size_t)n_merges;
+    struct values v = { arena_alloc_array(arena, n, sizeof *v.next),
+                        arena_alloc_array(arena, (size_t)s->tokens->n_items, DIGITS_MAX) };
+    if (!v.next || !v.digits) {
+        return err_set(s->err, -ENOMEM, "%s: no memory for the vocabulary", s->g->file);
+    }
+    struct json *model = put(&v, JSON_OBJECT, STR("{}"), 5, 0);
+    put(&v, JSON_STRING, STR("type"), 0, 0);
+    put(&v, JSON_STRING, STR("BPE"), 0, 0);
+    put_bool(&v, STR("byte_fallback"), s->model != MODEL_GPT2);
+    put_bool(&v, STR("ignore_merges"), s->model == MODEL_GPT2 && s->pre->ignore_merges);
+    int r = put_vocab(&v, s);
+    r = r ? r : put_merges(&v, s);
+    model->next = (uint32_t)(v.next - model);
+    *ret = model;
     return r;
 }
 
@@ -453,27 +507,36 @@ static int set_scores(const struct source *s, struct tokenizer *tok)
     return 0;
 }
 
+static int load(const struct source *s, struct arena *arena, struct strbuf *text, struct tokenizer **ret)
+{
+    const struct json *root = NULL, *model = NULL;
+    struct json_writer w;
+    json_writer_init(&w, text);
+    write_document(&w, s);
+    if (text->error) {
+        return err_set(s->err, text->error, "%s: no memory for the vocabulary", s->g->file);
+    }
+    int r = make_model(s, arena, &model);
+    if (r == 0) {
+        r = json_parse(arena, strbuf_str(text), &root, s->err);
+        r = r ? r : tokenizer_from_parts(root, model, NULL, ret, s->err);
+        r = r ? (err_prefix(s->err, "%s: tokenizer.ggml", s->g->file), r) : 0;
+    }
+    return r;
+}
+
 int tokenizer_from_gguf(const struct gguf *g, struct tokenizer **ret, struct err *err)
 {
     struct source s = { .g = g, .err = err };
-    int r = read_source(&s);
-    if (r < 0) {
-        return r;
-    }
-    struct strbuf json;
-    struct json_writer w;
     struct tokenizer *tok = NULL;
-    strbuf_init(&json, 0);
-    json_writer_init(&w, &json);
-    r = write_document(&w, &s);
-    if (r == 0) {
-        r = tokenizer_from_json(strbuf_str(&json), &tok, err);
-        r = r ? (err_prefix(err, "%s: tokenizer.ggml", g->file), r) : 0;
-    }
-    strbuf_deinit(&json);
-    if (r == 0 && s.model == MODEL_LLAMA) {
-        r = set_scores(&s, tok);
-    }
+    struct strbuf text = { 0 };
+    struct arena arena;
+    arena_init(&arena, 0);
+    int r = read_source(&s);
+    r = r ? r : load(&s, &arena, &text, &tok);
+    r = r || s.model != MODEL_LLAMA ? r : set_scores(&s, tok);
+    strbuf_deinit(&text);
+    arena_deinit(&arena);
     if (r < 0) {
         tokenizer_free(tok);
         return r;

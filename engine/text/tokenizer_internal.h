@@ -29,6 +29,11 @@ struct tokenizer {
     struct vocab_table token_bytes; // by id; absent ones are those of bpe.bytes
 };
 
+// From the values of a tokenizer.json. model: instead of the root's member of that name; NULL: that member. config: a
+// tokenizer_config.json's, or NULL. None is needed afterwards. Errors as tokenizer_from_json.
+int tokenizer_from_parts(const struct json *root, const struct json *model, const struct json *config,
+                         struct tokenizer **ret, struct err *err);
+
 // The written form that the decoder sees, and whether skipping special tokens skips it. False: no such id.
 bool tokenizer_token_form(const struct tokenizer *tok, int32_t id, struct str *ret_form, bool *ret_is_skippable);
 

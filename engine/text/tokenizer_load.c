@@ -86,11 +86,13 @@ static int index_bytes(struct tokenizer *tok)
     return r;
 }
 
-static int load_parts(struct tokenizer *tok, const struct json *root, const struct json *config, struct err *err)
+static int load_parts(struct tokenizer *tok, const struct json *root, const struct json *model,
+                      const struct json *config, struct err *err)
 {
-    const struct json *model;
     int r = check_root(root, err);
-    r = r ? r : spec_container(root, "tokenizer", "model", JSON_OBJECT, SPEC_REQUIRED, &model, err);
+    if (r == 0 && !model) {
+        r = spec_container(root, "tokenizer", "model", JSON_OBJECT, SPEC_REQUIRED, &model, err);
+    }
     r = r ? r : bpe_check_type(model, err);
     r = r ? r : normalizer_init(&tok->normalizer, json_get(root, STR("normalizer")), &tok->table, err);
     r = r ? r : pretokenizer_init(&tok->pretokenizer, json_get(root, STR("pre_tokenizer")), &tok->table, err);
@@ -102,29 +104,37 @@ static int load_parts(struct tokenizer *tok, const struct json *root, const stru
     return r ? r : index_bytes(tok);
 }
 
-// config_json: the text of a tokenizer_config.json, or empty.
-static int from_json(struct str json, struct str config_json, struct tokenizer **ret, struct err *err)
+int tokenizer_from_parts(const struct json *root, const struct json *model, const struct json *config,
+                         struct tokenizer **ret, struct err *err)
 {
-    struct arena arena;
-    arena_init(&arena, 0);
     struct tokenizer *tok = calloc(1, sizeof *tok);
-    const struct json *root = NULL, *config = NULL;
-    int r = tok ? json_parse(&arena, json, &root, err) : -ENOMEM;
-    if (r == 0 && config_json.len > 0) {
-        r = json_parse(&arena, config_json, &config, err);
-        r = r ? (err_prefix(err, "tokenizer_config.json"), r) : 0;
-    }
+    int r = tok ? 0 : -ENOMEM;
     if (r == 0) {
         unicode_table_init(&tok->table);
-        r = load_parts(tok, root, config, err);
+        r = load_parts(tok, root, model, config, err);
     }
-    arena_deinit(&arena);
     if (r < 0) {
         tokenizer_free(tok);
         return r == -ENOMEM ? err_set(err, r, "out of memory") : r;
     }
     *ret = tok;
     return 0;
+}
+
+// config_json: the text of a tokenizer_config.json, or empty.
+static int from_json(struct str json, struct str config_json, struct tokenizer **ret, struct err *err)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    const struct json *root = NULL, *config = NULL;
+    int r = json_parse(&arena, json, &root, err);
+    if (r == 0 && config_json.len > 0) {
+        r = json_parse(&arena, config_json, &config, err);
+        r = r ? (err_prefix(err, "tokenizer_config.json"), r) : 0;
+    }
+    r = r ? r : tokenizer_from_parts(root, NULL, config, ret, err);
+    arena_deinit(&arena);
+    return r;
 }
 
 int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err)
