@@ -171,7 +171,7 @@ static void on_ended(struct turn *turn, void *ctx)
 
 static int submit(struct session *session, struct turn **ret)
 {
-    struct turn_owner owner = { &session->channel, on_accepted, on_ended, session };
+    struct turn_owner owner = { &session->channel, on_accepted, on_ended, session, session->uid };
     struct strbuf body;
     strbuf_init(&body, session->mount->limits.body_bytes); // what is kept is bounded by what can be asked
     int r = conversation_build(&session->conversation, &session->input, &body);
@@ -181,6 +181,9 @@ static int submit(struct session *session, struct turn **ret)
         session_fail(session, r, "out of memory");
     } else {
         r = turn_submit(session->mount, &turn_kind_chat, strbuf_str(&body), &owner, ret, &session->error);
+        if (r == 0 && session->has_priority) {
+            turn_set_priority(*ret, session->priority);
+        }
     }
     strbuf_deinit(&body);
     return r;
@@ -278,6 +281,21 @@ void session_cancel(struct session *session)
         turn_cancel(session->candidate);
     }
     turn_cancel(session->last);
+}
+
+int session_set_priority(struct session *session, int64_t priority)
+{
+    if (priority < 0 && session->uid != session->mount->uid) {
+        return session_fail(session, -EPERM, "ctl: priority %lld: only the owner of the mount goes below 0",
+                            (long long)priority);
+    }
+    session->has_priority = true;
+    session->priority = priority;
+    turn_set_priority(session->last, priority);
+    if (session->candidate) {
+        turn_set_priority(session->candidate, priority);
+    }
+    return 0;
 }
 
 int session_reset(struct session *session)

@@ -40,6 +40,8 @@ struct session {
     struct turn *candidate;          // shared; NULL: none
     bool adopts_settings;            // the running turn's fields become the session's
     struct file *writer;             // holds plain text for `input` that is not submitted yet; NULL: none
+    bool has_priority;               // set by ctl, for this turn and those to come
+    int64_t priority;
     uint64_t n_turns;
     uint32_t n_files;         // open
     struct tokfs_error error; // of the latest failure; code 0: none
@@ -67,7 +69,8 @@ int session_submit_result(struct session *session); // FILE_WAIT, 0 accepted, -e
 void session_refuse(struct session *session, const struct tokfs_error *reason);
 void session_abandon_candidate(struct session *session); // its writer was interrupted
 void session_cancel(struct session *session);
-int session_reset(struct session *session);   // forgets the messages; cancels what runs
+int session_set_priority(struct session *session, int64_t priority); // -EPERM below 0, but for the mount's owner
+int session_reset(struct session *session);                          // forgets the messages; cancels what runs
 void session_remove(struct session *session); // by the table, or by the owner of a private one: ends everything
 int session_fail(struct session *session, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 

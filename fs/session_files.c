@@ -275,7 +275,7 @@ static int ctl_command(struct session *session, struct str line)
         if (str_parse_i64(rest, &value) < 0) {
             return session_fail(session, -EINVAL, "ctl: priority \"%.*s\" is not a whole number", STR_ARG(rest));
         }
-        return session_fail(session, -EOPNOTSUPP, "ctl: this server runs one priority class");
+        return session_set_priority(session, value);
     }
     if (rest.len > 0) {
         return session_fail(session, -EINVAL, "ctl: \"%.*s\" takes no argument", STR_ARG(verb));

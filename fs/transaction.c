@@ -113,7 +113,7 @@ static bool is_answering(const struct exchange *ex)
 int transaction_write(struct file *file, struct str bytes)
 {
     struct exchange *ex = file->state;
-    struct turn_owner owner = { .channel = &ex->channel };
+    struct turn_owner owner = { .channel = &ex->channel, .uid = file->uid };
     struct tokfs_error reason = { 0 };
     int r = body_feed(&ex->body, bytes, &reason);
     if (r == BODY_MORE && ex->body.kind == BODY_EMPTY) {

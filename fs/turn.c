@@ -65,6 +65,7 @@ int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str bo
         turn_unref(turn);
         return r;
     }
+    tokfs_set_tenant(turn->completion, owner->uid, owner->uid == mount->uid);
     turn->owner = *owner;
     list_append(&mount->running, &turn->link);
     mount->counts.n_running++;
@@ -98,6 +99,13 @@ void turn_follow(struct turn *turn, struct turn *next)
     assert(!turn->next);
     turn->next = turn_ref(next);
     next->serial = turn->serial + 1;
+}
+
+void turn_set_priority(struct turn *turn, int64_t priority)
+{
+    if (turn->completion) {
+        tokfs_set_priority(turn->completion, priority);
+    }
 }
 
 void turn_cancel(struct turn *turn)

@@ -36,6 +36,7 @@ struct turn_owner {
     void (*accepted)(struct turn *turn, void *ctx);
     void (*ended)(struct turn *turn, void *ctx);
     void *ctx;
+    uid_t uid; // users take turns
 };
 
 // A piece of the answer, as it came.
@@ -98,8 +99,9 @@ int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str bo
 struct turn *turn_ref(struct turn *turn);
 void turn_unref(struct turn *turn);                     // NULL is accepted
 void turn_follow(struct turn *turn, struct turn *next); // takes a reference of next
-void turn_cancel(struct turn *turn);                    // asks the engine; the turn ends within a step
-void turn_disown(struct turn *turn);                    // its owner goes: cancelled at once, no callback comes any more
+void turn_set_priority(struct turn *turn, int64_t priority);
+void turn_cancel(struct turn *turn); // asks the engine; the turn ends within a step
+void turn_disown(struct turn *turn); // its owner goes: cancelled at once, no callback comes any more
 void turn_take_event(struct turn *turn, const struct tokfs_event *event);
 
 bool turn_is_ended(const struct turn *turn);

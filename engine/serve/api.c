@@ -239,6 +239,18 @@ void tokfs_cancel(struct tokfs_completion *completion)
     wake_notify(&e->wake);
 }
 
+void tokfs_set_tenant(struct tokfs_completion *completion, uint32_t tenant, bool may_hurry)
+{
+    atomic_store(&completion->tenant, tenant);
+    atomic_store(&completion->is_modest, !may_hurry);
+}
+
+void tokfs_set_priority(struct tokfs_completion *completion, int64_t priority)
+{
+    atomic_store(&completion->priority_set, priority);
+    atomic_store(&completion->has_priority_set, true);
+}
+
 static void forget(struct tokfs_engine *e, struct tokfs_completion *completion)
 {
     assert(completion->is_done);

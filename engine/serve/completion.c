@@ -78,6 +78,13 @@ int completion_make_choices(struct tokfs_completion *completion, uint32_t n)
     return 0;
 }
 
+int64_t completion_priority(const struct tokfs_completion *completion)
+{
+    int64_t priority =
+        atomic_load(&completion->has_priority_set) ? atomic_load(&completion->priority_set) : completion->priority;
+    return priority < 0 && atomic_load(&completion->is_modest) ? 0 : priority;
+}
+
 struct tokfs_usage completion_usage(const struct tokfs_completion *completion)
 {
     struct tokfs_usage all = completion->choices[0].usage;

@@ -16,11 +16,11 @@
 // One answer of a request (n of them). The engine thread's, then with its last event the caller's.
 struct choice {
     struct tokfs_completion *completion;
-    struct choice *next;       // while it waits for its admission
-    uint32_t index;            // constant, as is seed
-    uint64_t seed;             // the request's plus index
-    struct tokfs_usage usage;  // its own
-    const char *finish_reason; // NULL: it failed, completion->failure says why
+    struct choice *next, **link; // while it waits for its admission; *link is what points to it
+    uint32_t index;              // constant, as is seed
+    uint64_t seed;               // the request's plus index
+    struct tokfs_usage usage;    // its own
+    const char *finish_reason;   // NULL: it failed, completion->failure says why
 };
 
 enum completion_link { LINK_WORK, LINK_VERDICT, N_LINKS };
@@ -37,7 +37,12 @@ struct tokfs_completion {
     enum tokfs_text_kind text_kind;
     struct strbuf result; // set by the text thread
 
-    atomic_bool cancel; // set by the caller, looked at by the owner
+    // Set by the caller at any time, looked at by the owner.
+    atomic_bool cancel;
+    atomic_uint tenant;
+    atomic_bool is_modest; // a priority below 0 counts as 0
+    atomic_bool has_priority_set;
+    atomic_llong priority_set; // in place of the request's
 
     // Set by the text thread, constant after.
     int32_t *prompt; // [n_prompt]
@@ -45,7 +50,7 @@ struct tokfs_completion {
     uint32_t n_tokens_max;           // prompt and answer: never more than the context
     struct sampling_params sampling; // has_seed; what it points to lies in kept
     char *kept;
-    int64_t priority;       // accepted and carried; the scheduler has one class as yet
+    int64_t priority;       // of the request
     struct str cache_salt;  // in kept; empty: none
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
@@ -76,6 +81,7 @@ struct tokfs_completion {
 int completion_keep_sampling(struct tokfs_completion *completion, const struct sampling_params *params,
                              struct str cache_salt);
 int completion_make_choices(struct tokfs_completion *completion, uint32_t n); // -ENOMEM
+int64_t completion_priority(const struct tokfs_completion *completion);       // as it counts now
 // Of all choices: tokens together, times from the first beginning to the last end.
 struct tokfs_usage completion_usage(const struct tokfs_completion *completion);
 void completion_free(struct tokfs_completion *completion); // its memory; NULL is accepted

@@ -6,12 +6,12 @@
 // sampled in batch order, each from its own row and its own (seed, position): no sequence sees another.
 #include "engine/serve/runner.h"
 
+#include "engine/serve/runner_plan.h"
+
 #include "engine/base/loop.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #define PUBLISH_ROWS 8 // sampled rows per wake of the caller
 
@@ -26,10 +26,11 @@ static int allocate(struct runner *r)
     r->plan.preempted = calloc(r->n_slots, sizeof(*r->plan.preempted));
     r->batch = calloc(r->n_slots, sizeof(*r->batch));
     r->token_ids = calloc(r->batch_tokens, sizeof(*r->token_ids));
+    r->tenants = calloc(r->n_slots, sizeof(*r->tenants));
     r->match_pages = calloc(r->env.n_ctx / r->env.page_tokens + 1, sizeof(*r->match_pages));
     r->logit_rows = calloc(r->n_slots, sizeof(*r->logit_rows));
     bool is_done = r->slots && r->active && r->idle && r->sched_active && r->sched_waiting && r->plan.items &&
-                   r->plan.preempted && r->batch && r->token_ids && r->logit_rows && r->match_pages;
+                   r->plan.preempted && r->batch && r->token_ids && r->logit_rows && r->match_pages && r->tenants;
     for (uint32_t i = 0; i < r->n_slots && is_done; i++) {
         is_done = sequence_init(&r->slots[i], &r->env) == 0;
         r->n_slots_ready += is_done;
@@ -85,6 +86,7 @@ void runner_deinit(struct runner *runner)
     free(runner->token_ids);
     free(runner->logit_rows);
     free(runner->match_pages);
+    free(runner->tenants);
     sampler_deinit(&runner->sampler);
     radix_deinit(&runner->radix);
     page_pool_deinit(&runner->pool);
@@ -102,26 +104,29 @@ void runner_add(struct runner *runner, struct tokfs_completion *completion)
     completion->cache_root = runner->has_prefix_cache ? radix_root_get(&runner->radix, completion->cache_salt) : 0;
     for (uint32_t i = 0; i < completion->n_choices; i++) {
         struct choice *choice = &completion->choices[i];
+        choice->link = runner->waiting_last;
         *runner->waiting_last = choice;
         runner->waiting_last = &choice->next;
         runner->n_waiting++;
     }
 }
 
-static void remove_waiting(struct runner *r, struct choice **at)
+static void remove_waiting(struct runner *r, struct choice *choice)
 {
-    *at = (*at)->next;
-    if (!*at) {
-        r->waiting_last = at;
+    *choice->link = choice->next;
+    if (choice->next) {
+        choice->next->link = choice->link;
+    } else {
+        r->waiting_last = choice->link;
     }
     r->n_waiting--;
+    admission_remove(&r->admission, choice);
 }
 
-static void admit(struct runner *r, struct choice **at, uint64_t now_ns)
+void runner_admit(struct runner *r, struct choice *choice, uint64_t now_ns)
 {
-    struct choice *choice = *at;
     struct sequence *seq = r->idle[--r->n_idle];
-    remove_waiting(r, at);
+    remove_waiting(r, choice);
     sequence_begin(seq, choice, now_ns);
     r->stats.prompt_tokens += choice->completion->n_prompt;
     r->active[r->n_active++] = seq;
@@ -158,14 +163,13 @@ static void count_end(struct runner *r, struct tokfs_completion *completion)
     }
 }
 
-static bool cancel_waiting(struct runner *r, struct choice **at)
+static bool cancel_waiting(struct runner *r, struct choice *choice)
 {
     struct event_slot *slot = event_ring_add(r->ring);
     if (!slot) {
         return false;
     }
-    struct choice *choice = *at;
-    remove_waiting(r, at);
+    remove_waiting(r, choice);
     choice->finish_reason = "cancel";
     choice->usage.prompt_tokens = choice->completion->n_prompt;
     choice->usage.queue_ns = clock_monotonic_ns() - choice->completion->accepted_ns;
@@ -181,11 +185,9 @@ bool runner_cancel_flagged(struct runner *runner)
             sequence_cancel(runner->active[i]);
         }
     }
-    struct choice **at = &runner->waiting_first;
-    while (*at) {
-        if (!atomic_load(&(*at)->completion->cancel)) {
-            at = &(*at)->next;
-        } else if (!cancel_waiting(runner, at)) {
+    for (struct choice *choice = runner->waiting_first, *next; choice; choice = next) {
+        next = choice->next;
+        if (atomic_load(&choice->completion->cancel) && !cancel_waiting(runner, choice)) {
             return false;
         }
     }
@@ -214,107 +216,6 @@ static void flush_active(struct runner *r)
 }
 
 // ---- the step -----------------------------------------------------------------------------------------------------
-
-// Names the tokens up to the end of the block after the first n_computed ones, if a match may reach so far.
-static uint64_t next_block(const struct runner *r, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
-                           uint32_t n_computed)
-{
-    uint32_t end = (n_computed / r->env.page_tokens + 1) * r->env.page_tokens;
-    return root != 0 && end < n_tokens ? XXH3_64bits_withSeed(tokens, end * sizeof(*tokens), root) | 1 : 0;
-}
-
-// What of a timeline without pages is cached. The last token is to be run in any case: its logits are wanted.
-static void look_up(struct runner *r, uint32_t root, const int32_t *tokens, struct sched_seq *seq)
-{
-    if (root == 0) {
-        return;
-    }
-    struct sched_cached *cached = &seq->cached;
-    cached->n_tokens = radix_match(&r->radix, root, tokens, seq->n_tokens - 1, r->match_pages);
-    uint32_t n_whole = cached->n_tokens / r->env.page_tokens;
-    for (uint32_t i = 0; i < n_whole; i++) {
-        cached->n_unheld += r->pool.n_holders[r->match_pages[i]] == 0;
-    }
-    cached->is_tail_unheld =
-        cached->n_tokens % r->env.page_tokens != 0 && r->pool.n_holders[r->match_pages[n_whole]] == 0;
-    seq->next_block = next_block(r, root, tokens, seq->n_tokens, cached->n_tokens);
-}
-
-// Counting a sequence's own pages takes time; they matter only where a decode may find no page.
-static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bool is_short_of_pages)
-{
-    uint32_t root = seq->completion->cache_root;
-    struct sched_seq view = { .n_tokens = seq->n_tokens,
-                              .n_computed = seq->n_computed,
-                              .n_pages = seq->n_pages,
-                              .is_blocked = sequence_is_blocked(seq) };
-    if (seq->n_pages == 0 && !view.is_blocked) {
-        look_up(r, root, seq->tokens, &view);
-    } else if (seq->n_tokens - seq->n_computed > 1) {
-        view.next_block = next_block(r, root, seq->tokens, seq->n_tokens, seq->n_computed);
-    }
-    view.n_own = is_short_of_pages ? sequence_n_own_pages(seq) : 0;
-    return view;
-}
-
-static void plan_step(struct runner *r)
-{
-    uint32_t n_pages_free = r->pool.n_free + r->pool.n_cached;
-    for (uint32_t i = 0; i < r->n_active; i++) {
-        r->sched_active[i] = view_of(r, r->active[i], n_pages_free < r->n_active);
-    }
-    size_t n_waiting = 0;
-    bool is_full = r->n_active >= r->batch_tokens;
-    for (const struct choice *c = r->waiting_first; c && n_waiting < r->n_idle && !is_full; c = c->next) {
-        struct sched_seq *view = &r->sched_waiting[n_waiting++];
-        *view = (struct sched_seq){ .n_tokens = c->completion->n_prompt };
-        look_up(r, c->completion->cache_root, c->completion->prompt, view);
-    }
-    const struct sched_input input = {
-        .active = r->sched_active,
-        .waiting = r->sched_waiting,
-        .n_active = r->n_active,
-        .n_waiting = n_waiting,
-        .n_slots_free = r->n_idle,
-        .n_pages_free = n_pages_free,
-        .page_tokens = r->env.page_tokens,
-        .batch_tokens = r->batch_tokens,
-    };
-    scheduler_plan(&input, &r->plan);
-}
-
-// The items of waiting sequences become items of active ones.
-static void admit_planned(struct runner *r, uint64_t now_ns)
-{
-    uint32_t n_active = r->n_active, n_passed = 0;
-    struct choice **at = &r->waiting_first;
-    for (size_t i = r->plan.n_items - r->plan.n_admitted; i < r->plan.n_items; i++) {
-        struct sched_item *item = &r->plan.items[i];
-        for (; n_passed < item->idx - n_active; n_passed++) {
-            at = &(*at)->next;
-        }
-        admit(r, at, now_ns);
-        n_passed++;
-        item->idx = r->n_active - 1;
-        r->active[item->idx]->choice->usage.cached_tokens = item->n_cached;
-        r->stats.cached_tokens += item->n_cached;
-    }
-}
-
-static void apply_plan(struct runner *r, uint64_t now_ns)
-{
-    for (size_t i = 0; i < r->plan.n_preempted; i++) {
-        sequence_give_pages(r->active[r->plan.preempted[i]]);
-        r->stats.n_preempted++;
-    }
-    admit_planned(r, now_ns);
-    for (size_t i = 0; i < r->plan.n_items; i++) {
-        sequence_use_cache(r->active[r->plan.items[i].idx], r->plan.items[i].n_cached);
-    }
-    for (size_t i = 0; i < r->plan.n_items; i++) {
-        sequence_take_pages(r->active[r->plan.items[i].idx], r->plan.items[i].n_pages);
-    }
-}
 
 // Lays the items' tokens out as rows; the rows whose logits are wanted are those that complete a sequence's known
 // tokens.
@@ -359,6 +260,14 @@ static void sample_one(struct runner *r, struct sequence *seq, const float *logi
     r->stats.completion_tokens++;
 }
 
+static void charge_tenants(struct runner *r, uint64_t now_ns)
+{
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        const struct sched_item *item = &r->plan.items[i];
+        admission_charge(&r->served, atomic_load(&r->active[item->idx]->completion->tenant), item->n_tokens, now_ns);
+    }
+}
+
 static void take_results(struct runner *r, const float *logits, void (*publish)(void *ctx), void *ctx)
 {
     size_t n_sampled = 0;
@@ -387,11 +296,11 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
 {
     uint64_t begin_ns = clock_monotonic_ns();
     flush_active(runner);
-    plan_step(runner);
+    runner_plan(runner, begin_ns);
     if (runner->plan.n_items == 0 && runner->plan.n_preempted == 0) {
         return false;
     }
-    apply_plan(runner, begin_ns);
+    runner_apply_plan(runner, begin_ns);
     if (runner->plan.n_items == 0) { // pages that the preempted shared are free in the next step
         return true;
     }
@@ -402,6 +311,7 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
     uint64_t model_begin_ns = clock_monotonic_ns();
     const float *logits = model_step(runner->model, &step);
     uint64_t model_end_ns = clock_monotonic_ns();
+    charge_tenants(runner, model_end_ns);
     take_results(runner, logits, publish, ctx);
     flush_active(runner);
     runner->stats.n_steps++;

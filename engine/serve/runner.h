@@ -5,6 +5,7 @@
 #define TOKFS_SERVE_RUNNER_H
 
 #include "engine/model/model.h"
+#include "engine/serve/admission.h"
 #include "engine/serve/sampler.h"
 #include "engine/serve/scheduler.h"
 #include "engine/serve/sequence.h"
@@ -33,7 +34,7 @@ struct runner {
     size_t n_vocab, batch_tokens;
 
     struct sequence *slots;   // [n_slots]
-    struct sequence **active; // [n_slots], the first n_active: in order of admission
+    struct sequence **active; // [n_slots], the first n_active: by priority, then in order of admission
     struct sequence **idle;   // [n_slots], the first n_idle: a stack of empty slots
     uint32_t n_slots, n_slots_ready, n_active, n_idle;
     struct choice *waiting_first, **waiting_last; // linked through next
@@ -41,11 +42,15 @@ struct runner {
 
     // Scratch of one step.
     struct sched_seq *sched_active, *sched_waiting; // [n_slots]
-    uint32_t *match_pages;                          // [pages of n_ctx]
-    struct sched_plan plan;                         // [n_slots]
-    struct batch_seq *batch;                        // [n_slots]
-    int32_t *token_ids;                             // [batch_tokens]
-    uint32_t *logit_rows;                           // [n_slots]
+    struct admission_served served;
+    struct admission admission; // the candidates that sched_waiting shows, in this order
+    uint64_t window_ns;         // when they were chosen
+    uint32_t *tenants;          // [n_slots] of the running
+    uint32_t *match_pages;      // [pages of n_ctx]
+    struct sched_plan plan;     // [n_slots]
+    struct batch_seq *batch;    // [n_slots]
+    int32_t *token_ids;         // [batch_tokens]
+    uint32_t *logit_rows;       // [n_slots]
 
     // Since open; the gauges are kept by whoever publishes them.
     struct tokfs_engine_stats stats;

@@ -152,6 +152,12 @@ TOKFS_API int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kin
 // Stops it within a step. Its last event (FINISHED with reason "cancel", or FAILED if it was not accepted yet) still
 // comes.
 TOKFS_API void tokfs_cancel(struct tokfs_completion *completion);
+// Whom it is for: tenants take turns in being admitted, however many requests one of them has waiting. 0 at first.
+// may_hurry (true at first): a priority below 0 counts. Takes effect within a step.
+TOKFS_API void tokfs_set_tenant(struct tokfs_completion *completion, uint32_t tenant, bool may_hurry);
+// In place of the request's own priority: the lower goes first, 0 is usual. One that waits with a priority above 0
+// comes nearer to 0 by one every ten seconds. Takes effect within a step.
+TOKFS_API void tokfs_set_priority(struct tokfs_completion *completion, int64_t priority);
 // Forgets a completion; cancels it when it runs. No event of it is delivered after this. NULL is accepted.
 TOKFS_API void tokfs_completion_free(struct tokfs_completion *completion);
 

@@ -538,6 +538,19 @@ void tokfs_cancel(struct tokfs_completion *completion)
     pthread_mutex_unlock(&engine->lock);
 }
 
+void tokfs_set_tenant(struct tokfs_completion *completion, uint32_t tenant, bool may_hurry)
+{
+    (void)completion;
+    (void)tenant;
+    (void)may_hurry;
+}
+
+void tokfs_set_priority(struct tokfs_completion *completion, int64_t priority)
+{
+    (void)completion;
+    (void)priority;
+}
+
 void tokfs_completion_free(struct tokfs_completion *completion)
 {
     if (!completion) {

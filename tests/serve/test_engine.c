@@ -419,6 +419,47 @@ static void test_engine_broken_weights_fail_the_request(void **state)
     free(a);
 }
 
+// ---- order ----
+
+// One slot: who is told STARTED in which order.
+static void test_engine_runs_by_priority_and_by_tenant(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t tenant;
+        int64_t priority;
+        bool may_hurry;
+    } who[] = { { 1, 0, true }, { 1, 0, true },  { 1, 0, true },  { 1, 9, true },
+                { 2, 0, true }, { 2, -1, true }, { 2, -1, false } };
+    static const int expected[] = { 0, 5, 4, 6, 1, 2, 3 }; // tenant 1 had much by then; the last -1 may not hurry
+    struct tokfs_engine *engine =
+        engine_test_open((struct tokfs_engine_options){ .model = model_dir, .max_sequences = 1 });
+    struct answer *a = answers_new(7);
+    for (int i = 0; i < 7; i++) {
+        struct request r = request(2);
+        r.sampling.max_tokens = i == 0 ? 600 : 3;
+        r.sampling.ignore_eos = true;
+        submit(engine, &r, &a[i]);
+        tokfs_set_tenant(a[i].completion, who[i].tenant, who[i].may_hurry);
+        tokfs_set_priority(a[i].completion, who[i].priority);
+        while (i == 0 ? a[0].n_ids == 0 : !a[i].is_accepted) {
+            engine_test_next(engine);
+        }
+    }
+    assert_false(a[0].is_finished);
+    for (int i = 0; i < 7;) {
+        struct answer *next = engine_test_next(engine);
+        if (answer_is_over(next)) {
+            assert_int_equal(next - a, expected[i]);
+            i++;
+        }
+    }
+    engine_test_finish(engine, a, 7);
+    expect_idle(engine);
+    tokfs_engine_close(engine);
+    free(a);
+}
+
 // ---- back pressure ----
 
 // A caller that does not poll: the engine fills its ring and waits; nothing is lost when the caller comes back.
@@ -603,6 +644,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_engine_freed_completions_are_silent),
         cmocka_unit_test(test_engine_random_work_is_answered_as_alone),
         cmocka_unit_test(test_engine_broken_weights_fail_the_request),
+        cmocka_unit_test(test_engine_runs_by_priority_and_by_tenant),
         cmocka_unit_test(test_engine_caller_that_sleeps_loses_nothing),
         cmocka_unit_test(test_engine_descriptor_is_readable_while_events_are_left),
         cmocka_unit_test(test_engine_timings_add_up),

@@ -461,8 +461,11 @@ def test_conversation_with_tools_and_roles():
         assert roles == ["user", "assistant", "user", "assistant", "user", "assistant"], roles
         m.write(name + "/ctl", "reset\n")
         assert json.loads(m.read(name + "/messages")) == []
-        with raises(errno.EOPNOTSUPP):
-            m.write(name + "/ctl", "priority 3\n")
+        for bad in ("priority\n", "priority high\n", "priority 1.5\n"):
+            with raises(errno.EINVAL):
+                m.write(name + "/ctl", bad)
+        m.write(name + "/ctl", "priority 3\n")
+        m.write(name + "/ctl", "priority -1\n")  # the mount's owner may
         m.write(name + "/ctl", "close\n")
         assert not os.path.exists(m.at(name))
 

@@ -1,0 +1,170 @@
+// From the runner's sequences and queue to the plain numbers that the policy sees, and from its plan to sequences.
+#include "engine/serve/runner_plan.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define WINDOW_AGE_MAX_NS 20000000
+
+// Names the tokens up to the end of the block after the first n_computed ones, if a match may reach so far.
+static uint64_t next_block(const struct runner *r, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
+                           uint32_t n_computed)
+{
+    uint32_t end = (n_computed / r->env.page_tokens + 1) * r->env.page_tokens;
+    return root != 0 && end < n_tokens ? XXH3_64bits_withSeed(tokens, end * sizeof(*tokens), root) | 1 : 0;
+}
+
+// What of a timeline without pages is cached. The last token is to be run in any case: its logits are wanted.
+static void look_up(struct runner *r, uint32_t root, const int32_t *tokens, struct sched_seq *seq)
+{
+    if (root == 0) {
+        return;
+    }
+    struct sched_cached *cached = &seq->cached;
+    cached->n_tokens = radix_match(&r->radix, root, tokens, seq->n_tokens - 1, r->match_pages);
+    uint32_t n_whole = cached->n_tokens / r->env.page_tokens;
+    for (uint32_t i = 0; i < n_whole; i++) {
+        cached->n_unheld += r->pool.n_holders[r->match_pages[i]] == 0;
+    }
+    cached->is_tail_unheld =
+        cached->n_tokens % r->env.page_tokens != 0 && r->pool.n_holders[r->match_pages[n_whole]] == 0;
+    seq->next_block = next_block(r, root, tokens, seq->n_tokens, cached->n_tokens);
+}
+
+// Counting a sequence's own pages takes time; they matter only where a decode may find no page.
+static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bool is_short_of_pages)
+{
+    uint32_t root = seq->completion->cache_root;
+    struct sched_seq view = { .n_tokens = seq->n_tokens,
+                              .n_computed = seq->n_computed,
+                              .n_pages = seq->n_pages,
+                              .is_blocked = sequence_is_blocked(seq) };
+    if (seq->n_pages == 0 && !view.is_blocked) {
+        look_up(r, root, seq->tokens, &view);
+    } else if (seq->n_tokens - seq->n_computed > 1) {
+        view.next_block = next_block(r, root, seq->tokens, seq->n_tokens, seq->n_computed);
+    }
+    view.n_own = is_short_of_pages ? sequence_n_own_pages(seq) : 0;
+    return view;
+}
+
+// Running sequences give way from the end of the list: the least urgent, then the youngest.
+static void order_active(struct runner *r)
+{
+    for (uint32_t i = 1; i < r->n_active; i++) {
+        struct sequence *seq = r->active[i];
+        int64_t priority = completion_priority(seq->completion);
+        uint32_t at = i;
+        for (; at > 0 && completion_priority(r->active[at - 1]->completion) > priority; at--) {
+            r->active[at] = r->active[at - 1];
+        }
+        r->active[at] = seq;
+    }
+}
+
+// Looking through a long queue takes time: its window serves until it is nearly used up, or a moment old.
+static bool is_window_good(const struct runner *r, uint64_t now_ns)
+{
+    return r->n_waiting > ADMISSION_WINDOW && r->admission.n >= ADMISSION_WINDOW / 4 &&
+           now_ns - r->window_ns < WINDOW_AGE_MAX_NS;
+}
+
+static void fill_window(struct runner *r, uint64_t now_ns)
+{
+    struct admission *admission = &r->admission;
+    for (uint32_t i = 0; i < r->n_active; i++) {
+        r->tenants[i] = atomic_load(&r->active[i]->completion->tenant);
+    }
+    admission_begin(admission, r->tenants, r->n_active);
+    uint64_t arrival = 0;
+    for (struct choice *choice = r->waiting_first; choice; choice = choice->next) {
+        const struct tokfs_completion *c = choice->completion;
+        uint64_t waited_ns = now_ns > c->accepted_ns ? now_ns - c->accepted_ns : 0;
+        uint32_t tenant = atomic_load(&c->tenant);
+        admission_add(admission, &(struct admission_candidate){
+                                     .ref = choice,
+                                     .rank = admission_rank(completion_priority(c), waited_ns),
+                                     .tenant = tenant,
+                                     .served = admission_served_tokens(&r->served, tenant),
+                                     .arrival = arrival++,
+                                 });
+    }
+    for (size_t i = 0; i < admission->n; i++) {
+        const struct tokfs_completion *c = ((struct choice *)admission->candidates[i].ref)->completion;
+        uint32_t root = c->cache_root;
+        admission->candidates[i].n_cached =
+            root != 0 ? radix_match(&r->radix, root, c->prompt, c->n_prompt - 1, NULL) : 0;
+    }
+    admission_order(admission);
+    r->window_ns = now_ns;
+}
+
+// Shows the scheduler those whose turn it is. Returns how many.
+static size_t view_waiting(struct runner *r, uint64_t now_ns)
+{
+    if (r->n_idle == 0 || r->n_waiting == 0 || r->n_active >= r->batch_tokens) {
+        return 0;
+    }
+    if (!is_window_good(r, now_ns)) {
+        fill_window(r, now_ns);
+    }
+    size_t n = r->admission.n < r->n_idle ? r->admission.n : r->n_idle;
+    for (size_t i = 0; i < n; i++) {
+        const struct tokfs_completion *c = ((struct choice *)r->admission.candidates[i].ref)->completion;
+        r->sched_waiting[i] = (struct sched_seq){ .n_tokens = c->n_prompt };
+        look_up(r, c->cache_root, c->prompt, &r->sched_waiting[i]);
+    }
+    return n;
+}
+
+void runner_plan(struct runner *r, uint64_t now_ns)
+{
+    order_active(r);
+    uint32_t n_pages_free = r->pool.n_free + r->pool.n_cached;
+    for (uint32_t i = 0; i < r->n_active; i++) {
+        r->sched_active[i] = view_of(r, r->active[i], n_pages_free < r->n_active);
+    }
+    const struct sched_input input = {
+        .active = r->sched_active,
+        .waiting = r->sched_waiting,
+        .n_active = r->n_active,
+        .n_waiting = view_waiting(r, now_ns),
+        .n_slots_free = r->n_idle,
+        .n_pages_free = n_pages_free,
+        .page_tokens = r->env.page_tokens,
+        .batch_tokens = r->batch_tokens,
+    };
+    scheduler_plan(&input, &r->plan);
+}
+
+// The items of waiting sequences become items of active ones.
+static void admit_planned(struct runner *r, uint64_t now_ns)
+{
+    uint32_t n_active = r->n_active;
+    struct sched_item *items = &r->plan.items[r->plan.n_items - r->plan.n_admitted];
+    struct choice *choices[ADMISSION_WINDOW]; // who is admitted leaves the window, and the others move up
+    for (size_t i = 0; i < r->plan.n_admitted; i++) {
+        choices[i] = r->admission.candidates[items[i].idx - n_active].ref;
+    }
+    for (size_t i = 0; i < r->plan.n_admitted; i++) {
+        runner_admit(r, choices[i], now_ns);
+        items[i].idx = r->n_active - 1;
+        choices[i]->usage.cached_tokens = items[i].n_cached;
+        r->stats.cached_tokens += items[i].n_cached;
+    }
+}
+
+void runner_apply_plan(struct runner *r, uint64_t now_ns)
+{
+    for (size_t i = 0; i < r->plan.n_preempted; i++) {
+        sequence_give_pages(r->active[r->plan.preempted[i]]);
+        r->stats.n_preempted++;
+    }
+    admit_planned(r, now_ns);
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        sequence_use_cache(r->active[r->plan.items[i].idx], r->plan.items[i].n_cached);
+    }
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        sequence_take_pages(r->active[r->plan.items[i].idx], r->plan.items[i].n_pages);
+    }
+}
