@@ -220,6 +220,7 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
         .documents = request->documents,
         .extra = request->template_kwargs,
         .add_generation_prompt = request->add_generation_prompt,
+        .maps_developer = true,
         .continue_final_message = request->continue_final_message,
     };
     chat_format_name_tokens(format, &input);

@@ -15,6 +15,7 @@ struct chat_template {
     struct jinja_template *jinja;
     char *source;
     size_t source_len;
+    bool knows_developer; // the role is named in the source
 };
 
 int chat_template_compile(struct str source, struct chat_template **ret, struct err *err)
@@ -34,6 +35,7 @@ int chat_template_compile(struct str source, struct chat_template **ret, struct 
         chat_template_free(tmpl);
         return r;
     }
+    tmpl->knows_developer = str_find(source, STR("developer")) >= 0;
     *ret = tmpl;
     return 0;
 }
@@ -244,9 +246,67 @@ static int render_continued(const struct chat_template *tmpl, const struct chat_
     return r;
 }
 
-int chat_template_render(const struct chat_template *tmpl, const struct chat_template_input *input, struct strbuf *out,
-                         struct err *err)
+// ---- roles ---------------------------------------------------------------------------------------------------------
+
+static const struct json *developer_role(const struct json *message)
+{
+    const struct json *role = json_get(message, STR("role"));
+
+    return role != NULL && role->type == JSON_STRING && str_eq(role->text, STR("developer")) ? role : NULL;
+}
+
+static bool has_developer(const struct json *messages)
+{
+    const struct json *message = json_first(messages);
+
+    for (size_t i = 0; i < messages->n_children; i++, message = json_next(message)) {
+        if (developer_role(message) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// OpenAI's newer name for "system". Most templates were written before it and pass such messages over in silence.
+static const struct json *map_developer(struct arena *arena, const struct json *messages)
+{
+    struct json *copy = arena_alloc_array(arena, messages->next, sizeof(*copy));
+    const struct json *message = json_first(messages);
+
+    if (copy == NULL) {
+        return NULL;
+    }
+    memcpy(copy, messages, messages->next * sizeof(*copy));
+    for (size_t i = 0; i < messages->n_children; i++, message = json_next(message)) {
+        const struct json *role = developer_role(message);
+
+        if (role != NULL) {
+            copy[role - messages].text = STR("system");
+        }
+    }
+    return copy;
+}
+
+static int render(const struct chat_template *tmpl, const struct chat_template_input *input, struct strbuf *out,
+                  struct err *err)
 {
     return input->continue_final_message ? render_continued(tmpl, input, out, err)
                                          : render_request(tmpl, input, input->messages, out, err);
+}
+
+int chat_template_render(const struct chat_template *tmpl, const struct chat_template_input *input, struct strbuf *out,
+                         struct err *err)
+{
+    struct chat_template_input mapped = *input;
+    struct arena arena;
+    int r;
+
+    if (!input->maps_developer || tmpl->knows_developer || !has_developer(input->messages)) {
+        return render(tmpl, input, out, err);
+    }
+    arena_init(&arena, 0);
+    mapped.messages = map_developer(&arena, input->messages);
+    r = mapped.messages != NULL ? render(tmpl, &mapped, out, err) : err_set(err, -ENOMEM, "out of memory");
+    arena_deinit(&arena);
+    return r;
 }

@@ -26,6 +26,7 @@ struct chat_template_input {
     const struct json *extra;     // object whose members become variables (chat_template_kwargs), or NULL
     struct str bos_token, eos_token, unk_token, pad_token; // ptr NULL: undefined
     bool add_generation_prompt;
+    bool maps_developer;         // where the template does not know that role, such messages are the system's
     bool continue_final_message; // cut what the template puts after the last message's content
     time_t now;                  // clock of strftime_now, local time
     // Both may be NULL; see struct jinja_input. With continue_final_message the spans are those of the rendering before

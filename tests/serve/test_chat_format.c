@@ -28,8 +28,7 @@ static int load(const char *config, const char *jinja, struct chat_format *ret, 
     return chat_format_load(dir, ret, err);
 }
 
-// The rendering of one user message "hi", with a tool when asked for.
-static void expect_text(const struct chat_format *format, bool has_tools, const char *want)
+static void expect_rendering(const struct chat_format *format, const char *body, const char *want)
 {
     struct arena arena;
     struct chat_request request;
@@ -37,14 +36,57 @@ static void expect_text(const struct chat_format *format, bool has_tools, const 
     struct err err;
     arena_init(&arena, 0);
     strbuf_init(&out, 0);
-    struct str body = has_tools ? STR("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"tools\":[{\"type\":"
-                                      "\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}]}")
-                                : STR("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}");
-    assert_int_equal(chat_request_parse(&arena, body, NULL, &request, &err), 0);
+    assert_int_equal(chat_request_parse(&arena, str_from(body), NULL, &request, &err), 0);
     assert_int_equal(chat_format_render(format, &request, &out, &err), 0);
     assert_string_equal(out.ptr, want);
     strbuf_deinit(&out);
     arena_deinit(&arena);
+}
+
+// The rendering of one user message "hi", with a tool when asked for.
+static void expect_text(const struct chat_format *format, bool has_tools, const char *want)
+{
+    expect_rendering(format,
+                     has_tools
+                         ? "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"tools\":[{\"type\":\"function\","
+                           "\"function\":{\"name\":\"f\",\"parameters\":{}}}]}"
+                         : "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}",
+                     want);
+}
+
+#define ROLES "{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}"
+#define TWO   "\"messages\":[{\"role\":\"developer\",\"content\":\"be terse\"},{\"role\":\"user\",\"content\":\"hi\"}]"
+
+static void test_chat_format_developer_is_system_where_it_is_not_known(void **state)
+{
+    (void)state;
+    struct chat_format format;
+    struct err err;
+    assert_int_equal(load(NULL, ROLES, &format, &err), 0);
+    expect_rendering(&format, "{" TWO "}", "system:be terse;user:hi;");
+    expect_rendering(&format, "{" TWO ",\"continue_final_message\":true}", "system:be terse;user:hi");
+    expect_rendering(&format, "{" TWO ",\"chat_template\":\"{# developer #}" ROLES "\"}",
+                     "developer:be terse;user:hi;");
+    chat_format_deinit(&format);
+    assert_int_equal(load(NULL, "{% if messages[0].role == 'developer' %}D{% endif %}", &format, &err), 0);
+    expect_rendering(&format, "{" TWO "}", "D");
+    chat_format_deinit(&format);
+}
+
+static void test_chat_format_requests_bring_variables(void **state)
+{
+    (void)state;
+    struct chat_format format;
+    struct err err;
+    assert_int_equal(load(NULL, "{{ reasoning_effort }}/{{ x }}", &format, &err), 0);
+    expect_rendering(&format, "{" TWO "}", "/");
+    expect_rendering(&format, "{" TWO ",\"reasoning_effort\":\"low\"}", "low/");
+    expect_rendering(&format, "{" TWO ",\"reasoning_effort\":\"low\",\"chat_template_kwargs\":{\"x\":[1]}}", "low/[1]");
+    expect_rendering(&format, "{" TWO ",\"reasoning_effort\":\"low\",\"chat_template_kwargs\":{}}", "low/");
+    expect_rendering(&format,
+                     "{" TWO ",\"chat_template_kwargs\":{\"reasoning_effort\":\"own\"},\"reasoning_effort\":\"low\"}",
+                     "own/");
+    chat_format_deinit(&format);
 }
 
 static void test_chat_format_template_and_tokens_come_from_the_config(void **state)
@@ -111,11 +153,12 @@ static void test_chat_format_sampling_defaults_are_the_models(void **state)
         const char *text;
         double temperature, top_p;
         int64_t top_k;
+        double repetition_penalty;
     } cases[] = {
-        { NULL, 1, 1, 0 },
-        { "{\"eos_token_id\":2,\"temperature\":null}", 1, 1, 0 },
-        { "{\"do_sample\":true,\"temperature\":0.6,\"top_p\":0.9,\"top_k\":20}", 0.6, 0.9, 20 },
-        { "{\"do_sample\":false,\"temperature\":0.6}", 0, 1, 0 },
+        { NULL, 1, 1, 0, 1 },
+        { "{\"eos_token_id\":2,\"temperature\":null}", 1, 1, 0, 1 },
+        { "{\"do_sample\":true,\"temperature\":0.6,\"top_p\":0.9,\"top_k\":20}", 0.6, 0.9, 20, 1 },
+        { "{\"do_sample\":false,\"temperature\":0.6,\"repetition_penalty\":1.05}", 0, 1, 0, 1.05 },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct chat_format format;
@@ -125,6 +168,7 @@ static void test_chat_format_sampling_defaults_are_the_models(void **state)
         assert_true(format.sampling.temperature == cases[i].temperature);
         assert_true(format.sampling.top_p == cases[i].top_p);
         assert_int_equal(format.sampling.top_k, cases[i].top_k);
+        assert_true(format.sampling.repetition_penalty == cases[i].repetition_penalty);
         chat_format_deinit(&format);
     }
     struct chat_format format;
@@ -170,6 +214,8 @@ int main(void)
         cmocka_unit_test(test_chat_format_jinja_file_comes_first),
         cmocka_unit_test(test_chat_format_named_templates_are_chosen_by_tools),
         cmocka_unit_test(test_chat_format_no_template_is_told_at_the_request),
+        cmocka_unit_test(test_chat_format_developer_is_system_where_it_is_not_known),
+        cmocka_unit_test(test_chat_format_requests_bring_variables),
         cmocka_unit_test(test_chat_format_sampling_defaults_are_the_models),
         cmocka_unit_test(test_chat_format_bad_files_are_named),
     };

@@ -64,6 +64,222 @@ static void test_chat_request_fields_are_taken(void **state)
     arena_deinit(&arena);
 }
 
+static void test_chat_request_extensions_are_taken(void **state)
+{
+    struct chat_request request;
+    struct arena arena;
+    struct err err;
+    (void)state;
+    int rc = parse("{" HI ",\"n\":3,\"logprobs\":true,\"top_logprobs\":20,\"priority\":-4,\"cache_salt\":\"s\","
+                   "\"logit_bias\":{\"7\":-100,\"9\":false,\"7\":2.5},\"stop_token_ids\":[4,5],\"typical_p\":0.9,"
+                   "\"repetition_penalty\":1.2,\"frequency_penalty\":-1,\"presence_penalty\":0.5,"
+                   "\"include_stop_str_in_output\":true,\"skip_special_tokens\":false,\"add_special_tokens\":true,"
+                   "\"chat_template\":\"x\",\"n_predict\":5,\"request_id\":\"r\",\"mirostat_tau\":5.0,\"id_slot\":-1}",
+                   &request, &arena, &err);
+    assert_int_equal(rc, 0);
+    const struct sampling_params *s = &request.sampling;
+    assert_true(request.n == 3 && request.logprobs && request.top_logprobs == 20 && request.priority == -4);
+    assert_true(str_eq(request.cache_salt, STR("s")) && str_eq(request.chat_template, STR("x")));
+    assert_true(request.add_special_tokens && s->include_stop && s->shows_special && s->max_tokens == 5);
+    assert_int_equal(s->n_bias, 2);
+    assert_true(s->bias[0].id == 7 && s->bias[0].bias == 2.5f && s->bias[1].id == 9 && s->bias[1].bias < -1e30f);
+    assert_true(s->n_stop_ids == 2 && s->stop_ids[1] == 5 && s->typical_p == 0.9);
+    assert_true(s->repetition_penalty == 1.2 && s->repetition_window == 0 && s->frequency_penalty == -1);
+    arena_deinit(&arena);
+    const struct {
+        const char *fields;
+        double penalty;
+        int64_t window;
+    } cases[] = {
+        { "\"repeat_penalty\":1.3", 1.3, 64 },
+        { "\"repeat_penalty\":1.3,\"repeat_last_n\":-1", 1.3, 0 },
+        { "\"repeat_last_n\":10,\"repetition_penalty\":1.1", 1.1, 10 },
+        { "\"repeat_last_n\":0,\"repeat_penalty\":1.1", 1, 64 },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char body[200];
+        snprintf(body, sizeof(body), "{" HI ",%s,\"logit_bias\":[[3,1],[3,false]]}", cases[i].fields);
+        assert_int_equal(parse(body, &request, &arena, &err), 0);
+        assert_true(request.sampling.repetition_penalty == cases[i].penalty);
+        assert_int_equal(request.sampling.repetition_window, cases[i].window);
+        assert_int_equal(request.sampling.n_bias, 1);
+        arena_deinit(&arena);
+    }
+}
+
+static void expect_known(struct str name)
+{
+    struct chat_request request;
+    struct arena arena;
+    struct err err;
+    char body[200];
+    snprintf(body, sizeof(body), "{" HI ",\"%.*s\":null}", STR_ARG(name));
+    int rc = parse(str_eq(name, STR("messages")) ? "{" HI "}" : body, &request, &arena, &err);
+    if (rc != 0) {
+        fail_msg("%.*s: %s", STR_ARG(name), err.msg);
+    }
+    arena_deinit(&arena);
+}
+
+// Every property of the schema, its parents' included; returns how many.
+static size_t expect_properties(const struct json *schemas, struct str name)
+{
+    const struct json *schema = json_get(schemas, name), *parts = json_get(schema, STR("allOf"));
+    size_t n = 0;
+    for (size_t i = 0; i == 0 || (parts && i <= parts->n_children); i++) {
+        const struct json *part = i == 0 ? schema : json_at(parts, i - 1), *ref = json_get(part, STR("$ref"));
+        const struct json *properties = json_get(part, STR("properties"));
+        if (ref) {
+            n += expect_properties(schemas, str_skip(ref->text, strlen("#/components/schemas/")));
+        }
+        const struct json *key = properties ? json_first(properties) : NULL;
+        for (size_t k = 0; properties && k < properties->n_children; k++, n++) {
+            expect_known(key->text);
+            key = json_next(json_next(key));
+        }
+    }
+    return n;
+}
+
+static void test_chat_request_every_field_of_the_schema_has_a_row(void **state)
+{
+    char path[512];
+    struct strbuf text;
+    struct arena arena;
+    const struct json *api;
+    struct err err;
+    (void)state;
+    const char *dir = getenv("TOKFS_TEST_DATA");
+    snprintf(path, sizeof(path), "%s/api/openapi.chat-completions-models-embeddings.json", dir ? dir : "");
+    FILE *file = fopen(path, "r");
+    if (!file) {
+        printf("skipped: \"%s\" is not there\n", path);
+        skip();
+    }
+    strbuf_init(&text, 0);
+    char piece[4096];
+    for (size_t n; (n = fread(piece, 1, sizeof(piece), file)) > 0;) {
+        strbuf_append(&text, (struct str){ piece, n });
+    }
+    fclose(file);
+    arena_init(&arena, 0);
+    assert_int_equal(json_parse(&arena, strbuf_str(&text), &api, &err), 0);
+    const struct json *schemas = json_get(json_get(api, STR("components")), STR("schemas"));
+    assert_true(expect_properties(schemas, STR("CreateChatCompletionRequest")) > 30);
+    arena_deinit(&arena);
+    strbuf_deinit(&text);
+}
+
+// What clients of vLLM, SGLang and llama-server send beyond it.
+static void test_chat_request_every_extension_has_a_row(void **state)
+{
+    static const char *const names[] = {
+        "add_generation_prompt",
+        "add_special_tokens",
+        "allowed_token_ids",
+        "bad_words",
+        "best_of",
+        "cache_prompt",
+        "cache_salt",
+        "chat_template",
+        "chat_template_kwargs",
+        "continue_final_message",
+        "custom_logit_processor",
+        "custom_params",
+        "documents",
+        "dry_allowed_length",
+        "dry_base",
+        "dry_multiplier",
+        "dry_penalty_last_n",
+        "dry_sequence_breakers",
+        "dynatemp_exponent",
+        "dynatemp_range",
+        "ebnf",
+        "echo",
+        "extra_key",
+        "grammar",
+        "guided_choice",
+        "guided_decoding_backend",
+        "guided_grammar",
+        "guided_json",
+        "guided_regex",
+        "guided_whitespace_pattern",
+        "id_slot",
+        "ignore_eos",
+        "include_reasoning",
+        "include_stop_str_in_output",
+        "input_ids",
+        "json_schema",
+        "kv_transfer_params",
+        "length_penalty",
+        "logits_processors",
+        "lora",
+        "lora_path",
+        "media_io_kwargs",
+        "min_keep",
+        "min_p",
+        "min_tokens",
+        "mirostat",
+        "mirostat_eta",
+        "mirostat_tau",
+        "mm_processor_kwargs",
+        "n_discard",
+        "n_indent",
+        "n_keep",
+        "n_predict",
+        "n_probs",
+        "no_stop_trim",
+        "post_sampling_probs",
+        "priority",
+        "prompt_logprobs",
+        "reasoning_format",
+        "regex",
+        "repeat_last_n",
+        "repeat_penalty",
+        "repetition_penalty",
+        "request_id",
+        "response_fields",
+        "return_hidden_states",
+        "return_progress",
+        "return_token_ids",
+        "return_tokens",
+        "return_tokens_as_token_ids",
+        "rid",
+        "samplers",
+        "separate_reasoning",
+        "session_params",
+        "skip_special_tokens",
+        "spaces_between_special_tokens",
+        "stop_regex",
+        "stop_token_ids",
+        "stream_reasoning",
+        "structural_tag",
+        "structured_outputs",
+        "t_max_predict_ms",
+        "thinking_forced_open",
+        "thinking_token_budget",
+        "timings_per_token",
+        "top_a",
+        "top_k",
+        "top_n_sigma",
+        "truncate_prompt_tokens",
+        "typical_p",
+        "use_beam_search",
+        "vllm_xargs",
+        "xtc_probability",
+        "xtc_threshold",
+        "parse_tool_calls",
+        "data_parallel_rank",
+        "bootstrap_host",
+        "bootstrap_port",
+        "bootstrap_room",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        expect_known(str_from(names[i]));
+    }
+}
+
 static void test_chat_request_messages_take_the_form_templates_expect(void **state)
 {
     static const struct {
@@ -283,6 +499,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chat_request_plain_body_gets_defaults),
         cmocka_unit_test(test_chat_request_fields_are_taken),
+        cmocka_unit_test(test_chat_request_extensions_are_taken),
+        cmocka_unit_test(test_chat_request_every_field_of_the_schema_has_a_row),
+        cmocka_unit_test(test_chat_request_every_extension_has_a_row),
         cmocka_unit_test(test_chat_request_messages_take_the_form_templates_expect),
         cmocka_unit_test(test_chat_request_bad_bodies_are_refused_with_path),
         cmocka_unit_test(test_chat_request_ten_megabytes_of_nesting_fail_fast),
