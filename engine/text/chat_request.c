@@ -194,6 +194,7 @@ static const struct field request_fields[] = {
     { "custom_logit_processor", T_STRING, FIELD_REFUSE },
     { "custom_params", T_OBJECT, FIELD_REFUSE, .neutral = "{}" },
     { "session_params", T_OBJECT, FIELD_REFUSE },
+    { "extra_key", T_ANY, FIELD_REFUSE }, // SGLang's salt: it promises what cache_salt does, and cannot be ignored
     { "input_ids", T_ARRAY, FIELD_REFUSE },
     { "return_hidden_states", T_BOOL, FIELD_REFUSE, .neutral = "false" },
     { "return_tokens", T_BOOL, FIELD_REFUSE, .neutral = "false" },
@@ -215,7 +216,6 @@ static const struct field request_fields[] = {
     { "n_discard", T_INTEGER, FIELD_IGNORE }, // likewise
     { "guided_decoding_backend", T_STRING, FIELD_IGNORE },
     { "guided_whitespace_pattern", T_STRING, FIELD_IGNORE },
-    { "extra_key", T_STRING, FIELD_IGNORE },
     { "rid", T_STRING, FIELD_IGNORE },
     { "request_id", T_STRING, FIELD_IGNORE },
     { "id_slot", T_INTEGER, FIELD_IGNORE },

@@ -76,6 +76,35 @@ static void test_choices_are_the_answers_to_seeds_in_order(void **state)
     free(more);
 }
 
+// Their prompt is computed once: the others wait for the first and find it in the prefix cache.
+static void test_choices_compute_their_prompt_once(void **state)
+{
+    (void)state;
+    enum { N = 4, LEN = 400 };
+    struct tokfs_engine *engine =
+        engine_test_open((struct tokfs_engine_options){ .model = model_dir, .batch_tokens = 64 });
+    struct answer *first = answers_new(1), *more = answers_new(N - 1);
+    struct tokfs_sampling sampling = SAMPLING;
+    struct tokfs_engine_stats stats;
+    struct tokfs_error error;
+    int32_t prompt[LEN];
+    for (int i = 0; i < LEN; i++) {
+        prompt[i] = i * 7 % 990;
+    }
+    first->more = more;
+    sampling.n = N;
+    assert_int_equal(tokfs_submit_tokens(engine, prompt, LEN, &sampling, first, &first->completion, &error), 0);
+    engine_test_finish(engine, first, 1);
+    tokfs_engine_get_stats(engine, &stats);
+    assert_true(stats.cached_tokens >= (N - 1) * (LEN - 16)); // all but the last block
+    assert_int_equal(first->usage.prompt_tokens, LEN);
+    assert_int_equal(first->usage.cached_tokens, 0); // of what the client pays for nothing came from before
+    assert_int_equal(first->n_ids, 50);
+    tokfs_engine_close(engine);
+    free(first);
+    free(more);
+}
+
 // More choices than slots: some wait while others run; a cancel ends both kinds.
 static void test_choices_are_cancelled_together(void **state)
 {
@@ -304,6 +333,7 @@ int main(int argc, char **argv)
     model_dir = engine_test_model(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choices_are_the_answers_to_seeds_in_order),
+        cmocka_unit_test(test_choices_compute_their_prompt_once),
         cmocka_unit_test(test_choices_are_cancelled_together),
         cmocka_unit_test(test_choices_what_cannot_be_is_refused),
         cmocka_unit_test(test_logprobs_are_of_the_raw_logits),

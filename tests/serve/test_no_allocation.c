@@ -66,7 +66,8 @@ static void submit_all(struct tokfs_engine *engine, struct answer *answers)
         "\"temperature\":0,\"min_tokens\":700",
         "\"temperature\":1,\"repetition_penalty\":1.1,\"frequency_penalty\":0.3,\"presence_penalty\":0.2,"
         "\"logit_bias\":{\"5\":-3,\"7\":2},\"stop_token_ids\":[3],\"min_tokens\":690",
-        "\"temperature\":1.2,\"typical_p\":0.8,\"repeat_penalty\":1.1,\"skip_special_tokens\":false",
+        "\"temperature\":1.2,\"typical_p\":0.8,\"logprobs\":true,\"top_logprobs\":20,\"repeat_penalty\":1.1,\"skip_"
+        "special_tokens\":false",
     };
     for (int i = 0; i < N_SEQUENCES; i++) {
         char body[640];

@@ -107,8 +107,28 @@ static void test_chat_request_extensions_are_taken(void **state)
     }
 }
 
+static bool read_file(const char *path, struct strbuf *ret)
+{
+    FILE *file = fopen(path, "r");
+    char piece[4096];
+    strbuf_init(ret, 0);
+    if (!file) {
+        return false;
+    }
+    for (size_t n; (n = fread(piece, 1, sizeof(piece), file)) > 0;) {
+        strbuf_append(ret, (struct str){ piece, n });
+    }
+    fclose(file);
+    return true;
+}
+
+static struct str manual; // docs/tokfs.5
+
 static void expect_known(struct str name)
 {
+    if (str_find(manual, name) < 0) {
+        fail_msg("tokfs(5) does not tell of %.*s", STR_ARG(name));
+    }
     struct chat_request request;
     struct arena arena;
     struct err err;
@@ -151,17 +171,10 @@ static void test_chat_request_every_field_of_the_schema_has_a_row(void **state)
     (void)state;
     const char *dir = getenv("TOKFS_TEST_DATA");
     snprintf(path, sizeof(path), "%s/api/openapi.chat-completions-models-embeddings.json", dir ? dir : "");
-    FILE *file = fopen(path, "r");
-    if (!file) {
+    if (!read_file(path, &text)) {
         printf("skipped: \"%s\" is not there\n", path);
         skip();
     }
-    strbuf_init(&text, 0);
-    char piece[4096];
-    for (size_t n; (n = fread(piece, 1, sizeof(piece), file)) > 0;) {
-        strbuf_append(&text, (struct str){ piece, n });
-    }
-    fclose(file);
     arena_init(&arena, 0);
     assert_int_equal(json_parse(&arena, strbuf_str(&text), &api, &err), 0);
     const struct json *schemas = json_get(json_get(api, STR("components")), STR("schemas"));
@@ -496,6 +509,14 @@ static void test_chat_tools_one_tool_becomes_a_list(void **state)
 
 int main(void)
 {
+    char path[512];
+    struct strbuf text;
+    snprintf(path, sizeof(path), "%s/docs/tokfs.5", test_source_root());
+    if (!read_file(path, &text)) {
+        fprintf(stderr, "no %s\n", path);
+        return 1;
+    }
+    manual = strbuf_str(&text);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chat_request_plain_body_gets_defaults),
         cmocka_unit_test(test_chat_request_fields_are_taken),
@@ -508,5 +529,7 @@ int main(void)
         cmocka_unit_test(test_sampling_params_lines_and_json_mean_the_same),
         cmocka_unit_test(test_chat_tools_one_tool_becomes_a_list),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    strbuf_deinit(&text);
+    return rc;
 }
