@@ -299,7 +299,7 @@ int bpe_check_type(const struct json *model, struct err *err)
         const struct json *merges = json_get(model, STR("merges"));
         return merges ? 0 : err_set(err, -EOPNOTSUPP, "model: no type and no merges: only BPE models are supported");
     }
-    return spec_type(model, "model", names, 1, &type, err);
+    return spec_type(model, "model", names, 1, sizeof names[0], &type, err);
 }
 
 int bpe_init(struct bpe *bpe, const struct json *model, bool is_byte_level, struct err *err)

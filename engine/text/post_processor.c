@@ -96,7 +96,7 @@ static int add_processor(void *ctx, const struct json *spec, const char *where, 
     static const char *const names[] = { "ByteLevel", "TemplateProcessing", "RobertaProcessing", "BertProcessing" };
     struct post_processor *post = ctx;
     int kind;
-    int r = spec_type(spec, where, names, 4, &kind, err);
+    int r = spec_type(spec, where, names, 4, sizeof names[0], &kind, err);
     if (r < 0 || kind == 0) {
         return r;
     }

@@ -576,12 +576,8 @@ static const struct kind kinds[] = {
 static int add_step(void *ctx, const struct json *spec, const char *where, struct err *err)
 {
     struct pretokenizer *pre = ctx;
-    const char *names[N_KINDS];
-    for (size_t i = 0; i < N_KINDS; i++) {
-        names[i] = kinds[i].name;
-    }
     int kind;
-    int r = spec_type(spec, where, names, N_KINDS, &kind, err);
+    int r = spec_type(spec, where, kinds, N_KINDS, sizeof kinds[0], &kind, err);
     if (r < 0) {
         return r;
     }

@@ -109,7 +109,7 @@ int spec_pattern(const struct json *object, const char *where, struct str *ret, 
     return 0;
 }
 
-int spec_type(const struct json *component, const char *where, const char *const *names, size_t n_names, int *ret,
+int spec_type(const struct json *component, const char *where, const void *kinds, size_t n, size_t size, int *ret,
               struct err *err)
 {
     struct str type;
@@ -120,8 +120,10 @@ int spec_type(const struct json *component, const char *where, const char *const
     if (r < 0) {
         return r;
     }
-    for (size_t i = 0; i < n_names; i++) {
-        if (str_eq(type, str_from(names[i]))) {
+    for (size_t i = 0; i < n; i++) {
+        const char *name;
+        memcpy(&name, (const char *)kinds + i * size, sizeof name);
+        if (str_eq(type, str_from(name))) {
             *ret = (int)i;
             return 0;
         }

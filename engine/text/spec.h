@@ -27,8 +27,9 @@ int spec_container(const struct json *object, const char *where, const char *key
 // "pattern": {"String": ...} or {"Regex": ...}; an empty string comes out as the empty expression.
 int spec_pattern(const struct json *object, const char *where, struct str *ret, bool *ret_is_regex, struct err *err);
 
-// The "type" of a component as an index into names, or -1 with err set: -EINVAL without a type, -EOPNOTSUPP naming it.
-int spec_type(const struct json *component, const char *where, const char *const *names, size_t n_names, int *ret,
+// The "type" of a component as an index into a table of n kinds of `size` bytes, which begin with their name (a table
+// of names will do), or an error: -EINVAL without a type, -EOPNOTSUPP naming it.
+int spec_type(const struct json *component, const char *where, const void *kinds, size_t n, size_t size, int *ret,
               struct err *err);
 // Calls fn for the component, or for each member of (nested) Sequences, whose members stand in `list_key`, in order.
 typedef int (*spec_component_fn)(void *ctx, const struct json *component, const char *where, struct err *err);

@@ -174,6 +174,15 @@ a {#- comment -#} b
 {% macro m() %}{{ caller() }}{% endmacro %}{% call m(caller=1) %}{% endcall %}
 {{ '{0.real} {}'.format(1) }} {{ '{0[1]}'.format('ab') }}
 {{ '{0} {}'.format(1) }}
+{{ -12345678901234567890 }} {{ 12345678901234567890 | abs }} {{ -9223372036854775808 | abs }} {{ 1e22 | int }} {{ '-0012345678901234567890' | int }}
+{{ '{:,}|{:_x}|{:c}'.format(1234567, 70000, 65) }}
+{{ '{:,x}'.format(1) }}
+{{ '{:.2d}'.format(1) }}
+{{ '{:,}'.format('x') }}
+{{ 1e300 ** 2 }}
+{{ '%5%' % a }}
+{{ s['upper']() }} {{ c['items'] is defined }} {{ b['x'] is defined }} {{ a['real'] }} {{ s['zz'] }}|
+{{ missing['x'] }}
 """.strip("\n").split("\n")
 
 

@@ -340,93 +340,93 @@ static void test_chat_request_messages_take_the_form_templates_expect(void **sta
     }
 }
 
+static const struct {
+    const char *body;
+    int code;
+    const char *param, *words;
+} bad_bodies[] = {
+    { "", -EINVAL, "", "" },
+    { "[]", -EINVAL, "", "JSON object" },
+    { "{\"messages\":", -EINVAL, "", "could not parse" },
+    { "{}", -EINVAL, "messages", "Missing required parameter: 'messages'." },
+    { "{\"messages\":null}", -EINVAL, "messages", "Missing" },
+    { "{\"messages\":[]}", -EINVAL, "messages", "empty array" },
+    { "{\"messages\":\"x\"}", -EINVAL, "messages", "expected an array, but got a string" },
+    { "{\"messages\":[1]}", -EINVAL, "messages[0]", "expected an object, but got an integer" },
+    { "{\"messages\":[{}]}", -EINVAL, "messages[0].role", "Missing" },
+    { "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", -EINVAL, "messages[0].role", "Invalid value: 'king'" },
+    { "{\"messages\":[{\"role\":\"user\"}]}", -EINVAL, "messages[0].content", "Missing" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", -EINVAL, "messages[0].content", "got a null" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", -EINVAL, "messages[0].content", "" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", -EINVAL, "messages[0].content", "empty array" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"x\"}]}]}", -EINVAL, "messages[0].content[0].type",
+      "Missing" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"blob\"}]}]}", -EINVAL, "messages[0].content[0].type",
+      "blob" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"x\"}}]}]}",
+      -EOPNOTSUPP, "messages[0].content[0].type", "image_url" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"mood\":1}]}", -EINVAL, "messages[0].mood", "" },
+    { "{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", -EINVAL, "messages[0].tool_call_id", "Missing" },
+    { "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"arguments\":\"\"}}]}]}", -EINVAL,
+      "messages[0].tool_calls[0].function.name", "Missing" },
+    { "{" HI ",\"colour\":1}", -EINVAL, "colour", "Unrecognized request argument supplied: colour" },
+    { "{" HI ",\"temperature\":\"hot\"}", -EINVAL, "temperature",
+      "Invalid type for 'temperature': expected a number, but got a string" },
+    { "{" HI ",\"temperature\":2.5}", -EINVAL, "temperature", "<= 2, but got 2.5" },
+    { "{" HI ",\"temperature\":-1}", -EINVAL, "temperature", ">= 0" },
+    { "{" HI ",\"max_tokens\":-1}", -EINVAL, "max_tokens", ">= 0" },
+    { "{" HI ",\"n\":129}", -EINVAL, "n", "<= 128" },
+    { "{" HI ",\"logprobs\":5}", -EINVAL, "logprobs", "expected a boolean" },
+    { "{" HI ",\"top_logprobs\":3}", -EINVAL, "top_logprobs", "'logprobs' must be true" },
+    { "{" HI ",\"logprobs\":true,\"top_logprobs\":21}", -EINVAL, "top_logprobs", "<= 20" },
+    { "{" HI ",\"logit_bias\":{\"x\":5}}", -EINVAL, "logit_bias.x", "not a token id" },
+    { "{" HI ",\"logit_bias\":{\"-1\":5}}", -EINVAL, "logit_bias.-1", "not a token id" },
+    { "{" HI ",\"logit_bias\":{\"1\":101}}", -EINVAL, "logit_bias.1", "from -100 to 100" },
+    { "{" HI ",\"logit_bias\":{\"1\":\"5\"}}", -EINVAL, "logit_bias.1", "expected a boolean or a number" },
+    { "{" HI ",\"logit_bias\":{\"1\":true}}", -EINVAL, "logit_bias.1", "true" },
+    { "{" HI ",\"logit_bias\":[[1]]}", -EINVAL, "logit_bias[0]", "pair" },
+    { "{" HI ",\"logit_bias\":[[1,2],[\"a\",1]]}", -EOPNOTSUPP, "logit_bias[1][0]", "token id" },
+    { "{" HI ",\"stop_token_ids\":[1,-2]}", -EINVAL, "stop_token_ids[1]", "not a token id" },
+    { "{" HI ",\"stop_token_ids\":[1.5]}", -EINVAL, "stop_token_ids[0]", "integer" },
+    { "{" HI ",\"repetition_penalty\":0}", -EINVAL, "repetition_penalty", ">= 0.01" },
+    { "{" HI ",\"typical_p\":1.5}", -EINVAL, "typical_p", "<= 1" },
+    { "{" HI ",\"mirostat\":2}", -EOPNOTSUPP, "mirostat", "Only 0 is supported" },
+    { "{" HI ",\"samplers\":[\"top_k\"]}", -EOPNOTSUPP, "samplers", "" },
+    { "{" HI ",\"reasoning_effort\":\"huge\"}", -EINVAL, "reasoning_effort", "huge" },
+    { "{" HI ",\"cache_salt\":\"\"}", -EINVAL, "cache_salt", "1 to 1024" },
+    { "{" HI ",\"priority\":1.5}", -EINVAL, "priority", "integer" },
+    { "{" HI ",\"max_tokens\":1.5}", -EINVAL, "max_tokens", "expected an integer, but got a decimal" },
+    { "{" HI ",\"seed\":99999999999999999999}", -EINVAL, "seed", "64-bit" },
+    { "{" HI ",\"stop\":[1]}", -EINVAL, "stop[0]", "expected a string" },
+    { "{" HI ",\"stop\":\"\"}", -EINVAL, "stop", "empty" },
+    { "{" HI ",\"stream\":1}", -EINVAL, "stream", "expected a boolean" },
+    { "{" HI ",\"stream_options\":{\"include_usage\":true}}", -EINVAL, "stream_options", "only allowed" },
+    { "{" HI ",\"tools\":[{\"type\":\"function\"}]}", -EINVAL, "tools[0].function", "Missing" },
+    { "{" HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", -EINVAL, "tools[0].function.name",
+      "a b" },
+    { "{" HI ",\"tool_choice\":\"perhaps\"}", -EINVAL, "tool_choice", "perhaps" },
+    { "{" HI ",\"tool_choice\":\"required\"}", -EOPNOTSUPP, "tool_choice", "required" },
+    { "{" HI ",\"n\":0}", -EINVAL, "n", ">= 1" },
+    { "{" HI ",\"presence_penalty\":3}", -EINVAL, "presence_penalty", "<= 2" },
+    { "{" HI ",\"response_format\":{\"type\":\"json_object\"}}", -EOPNOTSUPP, "response_format", "" },
+    { "{" HI ",\"functions\":[{}]}", -EOPNOTSUPP, "functions", "" },
+    { "{" HI ",\"min_tokens\":9,\"max_tokens\":3}", -EINVAL, "min_tokens", "" },
+    { "{" HI ",\"continue_final_message\":true,\"add_generation_prompt\":true}", -EINVAL, "continue_final_message",
+      "" },
+    { "{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}", -EINVAL, "", "UTF-8" },
+};
+
 static void test_chat_request_bad_bodies_are_refused_with_path(void **state)
 {
-    static const struct {
-        const char *body;
-        int code;
-        const char *param, *words;
-    } cases[] = {
-        { "", -EINVAL, "", "" },
-        { "[]", -EINVAL, "", "JSON object" },
-        { "{\"messages\":", -EINVAL, "", "could not parse" },
-        { "{}", -EINVAL, "messages", "Missing required parameter: 'messages'." },
-        { "{\"messages\":null}", -EINVAL, "messages", "Missing" },
-        { "{\"messages\":[]}", -EINVAL, "messages", "empty array" },
-        { "{\"messages\":\"x\"}", -EINVAL, "messages", "expected an array, but got a string" },
-        { "{\"messages\":[1]}", -EINVAL, "messages[0]", "expected an object, but got an integer" },
-        { "{\"messages\":[{}]}", -EINVAL, "messages[0].role", "Missing" },
-        { "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", -EINVAL, "messages[0].role",
-          "Invalid value: 'king'" },
-        { "{\"messages\":[{\"role\":\"user\"}]}", -EINVAL, "messages[0].content", "Missing" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", -EINVAL, "messages[0].content", "got a null" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":5}]}", -EINVAL, "messages[0].content", "" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":[]}]}", -EINVAL, "messages[0].content", "empty array" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"text\":\"x\"}]}]}", -EINVAL, "messages[0].content[0].type",
-          "Missing" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"blob\"}]}]}", -EINVAL,
-          "messages[0].content[0].type", "blob" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"x\"}}]}]}",
-          -EOPNOTSUPP, "messages[0].content[0].type", "image_url" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":\"x\",\"mood\":1}]}", -EINVAL, "messages[0].mood", "" },
-        { "{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", -EINVAL, "messages[0].tool_call_id", "Missing" },
-        { "{\"messages\":[{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"arguments\":\"\"}}]}]}", -EINVAL,
-          "messages[0].tool_calls[0].function.name", "Missing" },
-        { "{" HI ",\"colour\":1}", -EINVAL, "colour", "Unrecognized request argument supplied: colour" },
-        { "{" HI ",\"temperature\":\"hot\"}", -EINVAL, "temperature",
-          "Invalid type for 'temperature': expected a number, but got a string" },
-        { "{" HI ",\"temperature\":2.5}", -EINVAL, "temperature", "<= 2, but got 2.5" },
-        { "{" HI ",\"temperature\":-1}", -EINVAL, "temperature", ">= 0" },
-        { "{" HI ",\"max_tokens\":-1}", -EINVAL, "max_tokens", ">= 0" },
-        { "{" HI ",\"n\":129}", -EINVAL, "n", "<= 128" },
-        { "{" HI ",\"logprobs\":5}", -EINVAL, "logprobs", "expected a boolean" },
-        { "{" HI ",\"top_logprobs\":3}", -EINVAL, "top_logprobs", "'logprobs' must be true" },
-        { "{" HI ",\"logprobs\":true,\"top_logprobs\":21}", -EINVAL, "top_logprobs", "<= 20" },
-        { "{" HI ",\"logit_bias\":{\"x\":5}}", -EINVAL, "logit_bias.x", "not a token id" },
-        { "{" HI ",\"logit_bias\":{\"-1\":5}}", -EINVAL, "logit_bias.-1", "not a token id" },
-        { "{" HI ",\"logit_bias\":{\"1\":101}}", -EINVAL, "logit_bias.1", "from -100 to 100" },
-        { "{" HI ",\"logit_bias\":{\"1\":\"5\"}}", -EINVAL, "logit_bias.1", "expected a boolean or a number" },
-        { "{" HI ",\"logit_bias\":{\"1\":true}}", -EINVAL, "logit_bias.1", "true" },
-        { "{" HI ",\"logit_bias\":[[1]]}", -EINVAL, "logit_bias[0]", "pair" },
-        { "{" HI ",\"logit_bias\":[[1,2],[\"a\",1]]}", -EOPNOTSUPP, "logit_bias[1][0]", "token id" },
-        { "{" HI ",\"stop_token_ids\":[1,-2]}", -EINVAL, "stop_token_ids[1]", "not a token id" },
-        { "{" HI ",\"stop_token_ids\":[1.5]}", -EINVAL, "stop_token_ids[0]", "integer" },
-        { "{" HI ",\"repetition_penalty\":0}", -EINVAL, "repetition_penalty", ">= 0.01" },
-        { "{" HI ",\"typical_p\":1.5}", -EINVAL, "typical_p", "<= 1" },
-        { "{" HI ",\"mirostat\":2}", -EOPNOTSUPP, "mirostat", "Only 0 is supported" },
-        { "{" HI ",\"samplers\":[\"top_k\"]}", -EOPNOTSUPP, "samplers", "" },
-        { "{" HI ",\"reasoning_effort\":\"huge\"}", -EINVAL, "reasoning_effort", "huge" },
-        { "{" HI ",\"cache_salt\":\"\"}", -EINVAL, "cache_salt", "1 to 1024" },
-        { "{" HI ",\"priority\":1.5}", -EINVAL, "priority", "integer" },
-        { "{" HI ",\"max_tokens\":1.5}", -EINVAL, "max_tokens", "expected an integer, but got a decimal" },
-        { "{" HI ",\"seed\":99999999999999999999}", -EINVAL, "seed", "64-bit" },
-        { "{" HI ",\"stop\":[1]}", -EINVAL, "stop[0]", "expected a string" },
-        { "{" HI ",\"stop\":\"\"}", -EINVAL, "stop", "empty" },
-        { "{" HI ",\"stream\":1}", -EINVAL, "stream", "expected a boolean" },
-        { "{" HI ",\"stream_options\":{\"include_usage\":true}}", -EINVAL, "stream_options", "only allowed" },
-        { "{" HI ",\"tools\":[{\"type\":\"function\"}]}", -EINVAL, "tools[0].function", "Missing" },
-        { "{" HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", -EINVAL,
-          "tools[0].function.name", "a b" },
-        { "{" HI ",\"tool_choice\":\"perhaps\"}", -EINVAL, "tool_choice", "perhaps" },
-        { "{" HI ",\"tool_choice\":\"required\"}", -EOPNOTSUPP, "tool_choice", "required" },
-        { "{" HI ",\"n\":0}", -EINVAL, "n", ">= 1" },
-        { "{" HI ",\"presence_penalty\":3}", -EINVAL, "presence_penalty", "<= 2" },
-        { "{" HI ",\"response_format\":{\"type\":\"json_object\"}}", -EOPNOTSUPP, "response_format", "" },
-        { "{" HI ",\"functions\":[{}]}", -EOPNOTSUPP, "functions", "" },
-        { "{" HI ",\"min_tokens\":9,\"max_tokens\":3}", -EINVAL, "min_tokens", "" },
-        { "{" HI ",\"continue_final_message\":true,\"add_generation_prompt\":true}", -EINVAL, "continue_final_message",
-          "" },
-        { "{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}", -EINVAL, "", "UTF-8" },
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+    for (size_t i = 0; i < sizeof(bad_bodies) / sizeof(bad_bodies[0]); i++) {
         struct chat_request request;
         struct arena arena;
         struct err err;
-        int rc = parse(cases[i].body, &request, &arena, &err);
-        if (rc != cases[i].code || strcmp(err.param, cases[i].param) != 0 || !strstr(err.msg, cases[i].words) ||
-            err.code != rc) {
-            fail_msg("%s: %d \"%s\" %s", cases[i].body, rc, err.param, err.msg);
+        int rc = parse(bad_bodies[i].body, &request, &arena, &err);
+        if (rc != bad_bodies[i].code || strcmp(err.param, bad_bodies[i].param) != 0 ||
+            !strstr(err.msg, bad_bodies[i].words) || err.code != rc) {
+            fail_msg("%s: %d \"%s\" %s", bad_bodies[i].body, rc, err.param, err.msg);
         }
         arena_deinit(&arena);
     }

@@ -22,6 +22,9 @@ FILTER(f_abs)
     if (v.type == V_FLOAT) {
         return VALUE_FLOAT(fabs(v.f));
     }
+    if (v.type == V_BIGINT) {
+        return v.s[0] == '-' ? op_negate(rt, v) : v;
+    }
     if (!value_is_intlike(v)) {
         rt_fail(rt, "bad operand type for abs(): '%s'", value_type_name(v));
     }
@@ -53,8 +56,22 @@ static bool without_underscores(struct str s, char out[static 512], size_t *ret_
     return n > 0;
 }
 
+// Digits that strtoull has read to their end, and that are too many for 64 bits.
+static struct value long_int(struct rt *rt, const char *digits, bool is_negative, int64_t base)
+{
+    if (base != 10) {
+        rt_fail_code(rt, -EOPNOTSUPP, "an integer does not fit 64 bits");
+    }
+    digits += strspn(digits, "0");
+    struct value v = rt_printf(rt, "%s%s", is_negative ? "-" : "", digits);
+
+    v.type = V_BIGINT;
+    v.flags = 0;
+    return v;
+}
+
 // int(text, base)
-static bool parse_int(struct str s, int64_t base, int64_t *ret)
+static bool parse_int(struct rt *rt, struct str s, int64_t base, struct value *ret)
 {
     char text[512], *end;
     size_t len, at = 0;
@@ -84,10 +101,14 @@ static bool parse_int(struct str s, int64_t base, int64_t *ret)
     }
     errno = 0;
     u = strtoull(text + at, &end, (int)base);
-    if (errno != 0 || *end != 0 || u > (unsigned long long)INT64_MAX + is_negative) {
+    if (*end != 0) {
         return false;
     }
-    *ret = is_negative ? (int64_t)(0 - u) : (int64_t)u;
+    if (errno != 0 || u > (unsigned long long)INT64_MAX + is_negative) {
+        *ret = long_int(rt, text + at, is_negative, base);
+    } else {
+        *ret = VALUE_INT(is_negative ? (int64_t)(0 - u) : (int64_t)u);
+    }
     return true;
 }
 
@@ -127,19 +148,27 @@ static bool parse_float(struct str s, double *ret)
     return true;
 }
 
-static bool float_to_int(double x, int64_t *ret)
+static bool float_to_int(struct rt *rt, double x, struct value *ret)
 {
-    if (!isfinite(x) || x >= 9223372036854775808.0 || x < -9223372036854775808.0) {
+    char digits[400];
+
+    if (!isfinite(x)) {
         return false;
     }
-    *ret = (int64_t)x;
+    if (x >= 9223372036854775808.0 || x < -9223372036854775808.0) {
+        snprintf(digits, sizeof(digits), "%.0f", fabs(x));
+        *ret = long_int(rt, digits, x < 0, 10);
+    } else {
+        *ret = VALUE_INT((int64_t)x);
+    }
     return true;
 }
 
 FILTER(f_int)
 {
     struct value otherwise = a[0].type == V_MISSING ? VALUE_INT(0) : a[0];
-    int64_t base = a[1].type == V_MISSING ? 10 : index_arg(rt, a[1], "base"), i;
+    int64_t base = a[1].type == V_MISSING ? 10 : index_arg(rt, a[1], "base");
+    struct value i;
     double x;
 
     UNUSED;
@@ -147,10 +176,10 @@ FILTER(f_int)
     case V_BOOL:
     case V_INT: return VALUE_INT(v.i);
     case V_BIGINT: return v;
-    case V_FLOAT: return float_to_int(v.f, &i) ? VALUE_INT(i) : otherwise;
+    case V_FLOAT: return float_to_int(rt, v.f, &i) ? i : otherwise;
     case V_STR:
-        if (parse_int(value_str(v), base, &i) || (parse_float(value_str(v), &x) && float_to_int(x, &i))) {
-            return VALUE_INT(i);
+        if (parse_int(rt, value_str(v), base, &i) || (parse_float(value_str(v), &x) && float_to_int(rt, x, &i))) {
+            return i;
         }
         return otherwise;
     case V_UNDEFINED: rt_fail_undefined(rt, v);

@@ -11,40 +11,24 @@
     static struct value name(struct rt *rt, struct value s, const struct value *a, const struct args *args)
 #define UNUSED ((void)rt, (void)a, (void)args)
 
+// A method that is one expression.
+#define METHOD_IS(name, expression)                                                                                    \
+    METHOD(name)                                                                                                       \
+    {                                                                                                                  \
+        UNUSED;                                                                                                        \
+        return expression;                                                                                             \
+    }
+
 static int64_t int_or(struct rt *rt, struct value v, int64_t otherwise)
 {
     return str_arg_is_given(v) ? index_arg(rt, v, "argument") : otherwise;
 }
 
-METHOD(str_m_upper)
-{
-    UNUSED;
-    return str_map_case(rt, s, CASE_UPPER);
-}
-
-METHOD(str_m_lower)
-{
-    UNUSED;
-    return str_map_case(rt, s, CASE_LOWER);
-}
-
-METHOD(str_m_casefold)
-{
-    UNUSED;
-    return str_map_case(rt, s, CASE_FOLD);
-}
-
-METHOD(str_m_title)
-{
-    UNUSED;
-    return str_title(rt, s);
-}
-
-METHOD(str_m_capitalize)
-{
-    UNUSED;
-    return str_capitalize(rt, s);
-}
+METHOD_IS(str_m_upper, str_map_case(rt, s, CASE_UPPER))
+METHOD_IS(str_m_lower, str_map_case(rt, s, CASE_LOWER))
+METHOD_IS(str_m_casefold, str_map_case(rt, s, CASE_FOLD))
+METHOD_IS(str_m_title, str_title(rt, s))
+METHOD_IS(str_m_capitalize, str_capitalize(rt, s))
 
 METHOD(str_m_swapcase)
 {
@@ -72,41 +56,12 @@ METHOD(str_m_swapcase)
     return mark_like(v, s);
 }
 
-METHOD(str_m_strip)
-{
-    UNUSED;
-    return str_strip(rt, s, a[0], true, true);
-}
-
-METHOD(str_m_lstrip)
-{
-    UNUSED;
-    return str_strip(rt, s, a[0], true, false);
-}
-
-METHOD(str_m_rstrip)
-{
-    UNUSED;
-    return str_strip(rt, s, a[0], false, true);
-}
-
-METHOD(str_m_split)
-{
-    UNUSED;
-    return str_split(rt, s, a[0], int_or(rt, a[1], -1));
-}
-
-METHOD(str_m_rsplit)
-{
-    UNUSED;
-    return str_rsplit(rt, s, a[0], int_or(rt, a[1], -1));
-}
-
-METHOD(str_m_splitlines)
-{
-    UNUSED;
-    return str_splitlines(rt, s, a[0].type != V_MISSING && value_truth(rt, a[0]));
-}
+METHOD_IS(str_m_strip, str_strip(rt, s, a[0], true, true))
+METHOD_IS(str_m_lstrip, str_strip(rt, s, a[0], true, false))
+METHOD_IS(str_m_rstrip, str_strip(rt, s, a[0], false, true))
+METHOD_IS(str_m_split, str_split(rt, s, a[0], int_or(rt, a[1], -1)))
+METHOD_IS(str_m_rsplit, str_rsplit(rt, s, a[0], int_or(rt, a[1], -1)))
+METHOD_IS(str_m_splitlines, str_splitlines(rt, s, a[0].type != V_MISSING && value_truth(rt, a[0])))
 
 METHOD(str_m_replace)
 {
@@ -116,11 +71,7 @@ METHOD(str_m_replace)
     return str_replace(rt, s, str_arg(rt, a[0], "replace"), str_arg(rt, by, "replace"), int_or(rt, a[2], -1));
 }
 
-METHOD(str_m_join)
-{
-    UNUSED;
-    return str_join(rt, s, a[0], true);
-}
+METHOD_IS(str_m_join, str_join(rt, s, a[0], true))
 
 // The part of s that start and end (in characters, as a slice takes them) leave; false when start lies behind the end.
 static bool take_part(struct rt *rt, struct value s, struct value start, struct value end, struct str *ret,
@@ -168,17 +119,8 @@ static struct value starts_or_ends(struct rt *rt, struct value s, const struct v
     return VALUE_BOOL(false);
 }
 
-METHOD(str_m_startswith)
-{
-    UNUSED;
-    return starts_or_ends(rt, s, a, true);
-}
-
-METHOD(str_m_endswith)
-{
-    UNUSED;
-    return starts_or_ends(rt, s, a, false);
-}
+METHOD_IS(str_m_startswith, starts_or_ends(rt, s, a, true))
+METHOD_IS(str_m_endswith, starts_or_ends(rt, s, a, false))
 
 static ptrdiff_t rfind(struct str text, struct str needle)
 {
@@ -214,29 +156,10 @@ static struct value index_of(struct rt *rt, struct value s, const struct value *
     return VALUE_INT(i);
 }
 
-METHOD(str_m_find)
-{
-    UNUSED;
-    return VALUE_INT(find(rt, s, a, false));
-}
-
-METHOD(str_m_rfind)
-{
-    UNUSED;
-    return VALUE_INT(find(rt, s, a, true));
-}
-
-METHOD(str_m_index)
-{
-    UNUSED;
-    return index_of(rt, s, a, false);
-}
-
-METHOD(str_m_rindex)
-{
-    UNUSED;
-    return index_of(rt, s, a, true);
-}
+METHOD_IS(str_m_find, VALUE_INT(find(rt, s, a, false)))
+METHOD_IS(str_m_rfind, VALUE_INT(find(rt, s, a, true)))
+METHOD_IS(str_m_index, index_of(rt, s, a, false))
+METHOD_IS(str_m_rindex, index_of(rt, s, a, true))
 
 METHOD(str_m_count)
 {
@@ -283,17 +206,8 @@ static struct value partition(struct rt *rt, struct value s, struct value sep, b
     return triple(rt, s, str_take(text, (size_t)at), by, str_skip(text, (size_t)at + by.len));
 }
 
-METHOD(str_m_partition)
-{
-    UNUSED;
-    return partition(rt, s, a[0], false);
-}
-
-METHOD(str_m_rpartition)
-{
-    UNUSED;
-    return partition(rt, s, a[0], true);
-}
+METHOD_IS(str_m_partition, partition(rt, s, a[0], false))
+METHOD_IS(str_m_rpartition, partition(rt, s, a[0], true))
 
 METHOD(str_m_removeprefix)
 {
@@ -318,23 +232,9 @@ static struct value pad(struct rt *rt, struct value s, const struct value *a, in
     return str_pad(rt, s, index_arg(rt, a[0], "width"), fill, where);
 }
 
-METHOD(str_m_center)
-{
-    UNUSED;
-    return pad(rt, s, a, 0);
-}
-
-METHOD(str_m_ljust)
-{
-    UNUSED;
-    return pad(rt, s, a, -1);
-}
-
-METHOD(str_m_rjust)
-{
-    UNUSED;
-    return pad(rt, s, a, 1);
-}
+METHOD_IS(str_m_center, pad(rt, s, a, 0))
+METHOD_IS(str_m_ljust, pad(rt, s, a, -1))
+METHOD_IS(str_m_rjust, pad(rt, s, a, 1))
 
 METHOD(str_m_zfill)
 {
@@ -352,11 +252,7 @@ METHOD(str_m_zfill)
     return mark_like(rt_concat(rt, value_str(sign), value_str(digits)), s);
 }
 
-METHOD(str_m_format)
-{
-    UNUSED;
-    return format_braces(rt, s, args);
-}
+METHOD_IS(str_m_format, format_braces(rt, s, args))
 
 METHOD(str_m_format_map)
 {
@@ -403,60 +299,16 @@ static bool is_ascii(uint32_t c)
     return c < 128;
 }
 
-METHOD(str_m_isspace)
-{
-    UNUSED;
-    return all_chars(rt, s, char_is_space);
-}
-
-METHOD(str_m_isalpha)
-{
-    UNUSED;
-    return all_chars(rt, s, char_is_alpha);
-}
-
-METHOD(str_m_isalnum)
-{
-    UNUSED;
-    return all_chars(rt, s, is_alnum);
-}
-
-METHOD(str_m_isdigit)
-{
-    UNUSED;
-    return all_chars(rt, s, char_is_digit);
-}
-
-METHOD(str_m_isdecimal)
-{
-    UNUSED;
-    return all_chars(rt, s, char_is_decimal);
-}
-
-METHOD(str_m_isnumeric)
-{
-    UNUSED;
-    return all_chars(rt, s, char_is_numeric);
-}
-
-METHOD(str_m_isprintable)
-{
-    UNUSED;
-    return s.len == 0 ? VALUE_BOOL(true) : all_chars(rt, s, char_is_printable);
-}
-
-METHOD(str_m_isascii)
-{
-    UNUSED;
-    return s.len == 0 ? VALUE_BOOL(true) : all_chars(rt, s, is_ascii);
-}
-
-METHOD(str_m_isidentifier)
-{
-    UNUSED;
-    return s.len > 0 && s.s[0] >= '0' && s.s[0] <= '9' ? VALUE_BOOL(false) : all_chars(rt, s, char_is_word);
-}
-
+METHOD_IS(str_m_isspace, all_chars(rt, s, char_is_space))
+METHOD_IS(str_m_isalpha, all_chars(rt, s, char_is_alpha))
+METHOD_IS(str_m_isalnum, all_chars(rt, s, is_alnum))
+METHOD_IS(str_m_isdigit, all_chars(rt, s, char_is_digit))
+METHOD_IS(str_m_isdecimal, all_chars(rt, s, char_is_decimal))
+METHOD_IS(str_m_isnumeric, all_chars(rt, s, char_is_numeric))
+METHOD_IS(str_m_isprintable, s.len == 0 ? VALUE_BOOL(true) : all_chars(rt, s, char_is_printable))
+METHOD_IS(str_m_isascii, s.len == 0 ? VALUE_BOOL(true) : all_chars(rt, s, is_ascii))
+METHOD_IS(str_m_isidentifier,
+          s.len > 0 && s.s[0] >= '0' && s.s[0] <= '9' ? VALUE_BOOL(false) : all_chars(rt, s, char_is_word))
 static bool has_case(struct rt *rt, struct value s, bool is_upper)
 {
     struct str text = value_str(s);
@@ -478,17 +330,8 @@ static bool has_case(struct rt *rt, struct value s, bool is_upper)
     return has_cased;
 }
 
-METHOD(str_m_isupper)
-{
-    UNUSED;
-    return VALUE_BOOL(has_case(rt, s, true));
-}
-
-METHOD(str_m_islower)
-{
-    UNUSED;
-    return VALUE_BOOL(has_case(rt, s, false));
-}
+METHOD_IS(str_m_isupper, VALUE_BOOL(has_case(rt, s, true)))
+METHOD_IS(str_m_islower, VALUE_BOOL(has_case(rt, s, false)))
 
 METHOD(str_m_istitle)
 {

@@ -293,13 +293,27 @@ struct value op_binary(struct rt *rt, enum token_type op, struct value a, struct
     }
 }
 
+static struct value negate_bigint(struct rt *rt, struct value v)
+{
+    struct value negated;
+
+    if (v.s[0] == '-') {
+        return (struct value){ .type = V_BIGINT, .len = v.len - 1, .s = v.s + 1 };
+    }
+    if (str_eq(value_str(v), STR("9223372036854775808"))) {
+        return VALUE_INT(INT64_MIN);
+    }
+    negated = rt_concat(rt, value_str(rt_str(rt, STR("-"))), value_str(v));
+    return (struct value){ .type = V_BIGINT, .len = negated.len, .s = negated.s };
+}
+
 struct value op_negate(struct rt *rt, struct value v)
 {
     if (v.type == V_FLOAT) {
         return VALUE_FLOAT(-v.f);
     }
     if (v.type == V_BIGINT) {
-        fail_overflow(rt);
+        return negate_bigint(rt, v);
     }
     if (v.type == V_UNDEFINED) {
         rt_fail_undefined(rt, v);
@@ -308,7 +322,7 @@ struct value op_negate(struct rt *rt, struct value v)
         rt_fail(rt, "bad operand type for unary -: '%s'", value_type_name(v));
     }
     if (v.i == INT64_MIN) {
-        fail_overflow(rt);
+        return (struct value){ .type = V_BIGINT, .len = 19, .s = "9223372036854775808" };
     }
     return VALUE_INT(-v.i);
 }
