@@ -183,6 +183,7 @@ a {#- comment -#} b
 {{ '%5%' % a }}
 {{ s['upper']() }} {{ c['items'] is defined }} {{ b['x'] is defined }} {{ a['real'] }} {{ s['zz'] }}|
 {{ missing['x'] }}
+{% for i, j in [[1, 2], [3, 4]] if i %}{{ loop.previtem }}{{ loop.nextitem }}{% endfor %}
 """.strip("\n").split("\n")
 
 

@@ -175,6 +175,21 @@ struct loop_filter {
     struct frame *frame;
 };
 
+// What was assigned to the target, put together again: a tuple where the target is one, whatever the item was.
+static struct value target_value(struct rt *rt, const struct node *target)
+{
+    struct value *items;
+
+    if (target->kind != N_TUPLE) {
+        return *slot_at(rt, target->name->ref);
+    }
+    items = rt_alloc_values(rt, target->list.n);
+    for (uint32_t i = 0; i < target->list.n; i++) {
+        items[i] = target_value(rt, target->list.items[i]);
+    }
+    return (struct value){ .type = V_TUPLE, .len = target->list.n, .items = items };
+}
+
 // "for x in y if test": a generator over y, whose test runs when the next item is asked for.
 static bool next_filtered(struct rt *rt, struct iter_object *self, struct value *ret)
 {
@@ -195,9 +210,11 @@ static bool next_filtered(struct rt *rt, struct iter_object *self, struct value 
         rt->frame = filter->frame;
         assign(rt, filter->stmt->test_target, item);
         is_kept = value_truth(rt, eval(rt, filter->stmt->test));
+        if (is_kept) {
+            *ret = target_value(rt, filter->stmt->test_target);
+        }
         rt->frame = frame;
         if (is_kept) {
-            *ret = item;
             return true;
         }
     }
