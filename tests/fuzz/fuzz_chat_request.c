@@ -17,6 +17,10 @@ const struct str fuzz_seeds[] = {
         "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{}}}],\"tool_choice\":\"auto\",\"n\":1,"
         "\"logit_bias\":{}}"),
     STR("temperature 0.2\ntop_k 5\nstop END\n"),
+    STR("{\"messages\":[{\"role\":\"developer\",\"content\":\"hi\"}],\"n\":2,\"logprobs\":true,\"top_logprobs\":3,"
+        "\"logit_bias\":{\"5\":-1.5,\"7\":false},\"stop_token_ids\":[1,2],\"repeat_penalty\":1.1,\"repeat_last_n\":-1,"
+        "\"reasoning_effort\":\"low\",\"chat_template_kwargs\":{\"a\":1},\"cache_salt\":\"s\",\"priority\":-1}"),
+    STR("{\"logit_bias\":[[5,1],[6,false]],\"typical_p\":0.9,\"stop_token_ids\":[3]}"),
     { NULL, 0 },
 };
 
@@ -29,6 +33,9 @@ const struct str fuzz_words[] = {
     STR("null"),
     STR("\"stop\":"),
     STR("\"n\":2"),
+    STR("\"logit_bias\":"),
+    STR("\"stop_token_ids\":"),
+    STR("[[1,2]]"),
     STR("\"tools\":"),
     STR("\"arguments\":\"{}\""),
     STR("[]"),
@@ -59,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(content && content->type == JSON_STRING);
     }
     assert(rc < 0 || (request.messages->n_children > 0 && request.sampling.n_stop <= STOP_STRINGS_MAX));
+    assert(rc < 0 || (request.sampling.n_bias <= LOGIT_BIAS_MAX && request.sampling.n_stop_ids <= STOP_IDS_MAX));
+    assert(rc < 0 || (request.n >= 1 && request.n <= CHOICES_MAX && request.top_logprobs <= TOP_LOGPROBS_MAX));
     check_code(chat_tools_parse(&arena, body, &tools, &err), &err);
     rc = sampling_params_parse(&arena, body, &out, &err);
     check_code(rc, &err);

@@ -191,6 +191,54 @@ class ModelTool(unittest.TestCase):
         rows = json.loads(run("logits", self.dir, stdin=json.dumps([5, 6, 7] + answer["output_ids"])).stdout)["logits"]
         self.assertEqual([row.index(max(row)) for row in rows[2:-1]], answer["output_ids"])
 
+    def test_generate_penalized_ids_follow_the_logits(self):
+        self.make()
+        prompt = [5, 6, 7]
+        params = {"frequency_penalty": 1.5, "presence_penalty": 0.7, "repetition_penalty": 1.4}
+        request = {"input_ids": prompt, "sampling_params": {"temperature": 0, "max_new_tokens": 12, "ignore_eos": True}}
+        plain = json.loads(run("generate", self.dir, stdin=json.dumps(request)).stdout)["output_ids"]
+        request["sampling_params"].update(params)
+        ids = json.loads(run("generate", self.dir, stdin=json.dumps(request)).stdout)["output_ids"]
+        rows = json.loads(run("logits", self.dir, stdin=json.dumps(prompt + ids)).stdout)["logits"]
+        for i, token in enumerate(ids):
+            row = list(rows[len(prompt) - 1 + i])
+            for seen in set(prompt + ids[:i]):
+                row[seen] *= 1 / params["repetition_penalty"] if row[seen] > 0 else params["repetition_penalty"]
+            for said in set(ids[:i]):
+                row[said] -= ids[:i].count(said) * params["frequency_penalty"] + params["presence_penalty"]
+            self.assertEqual(row.index(max(row)), token)
+        self.assertNotEqual(ids, plain)
+
+    def test_generate_logprobs_are_the_logits_log_softmax(self):
+        self.make()
+        messages = [{"role": "user", "content": "Hi there"}]
+        context = {"messages": messages, "add_generation_prompt": True}
+        text = json.loads(run("render", self.dir, stdin=json.dumps(context)).stdout)["output"]
+        ids = json.loads(run("tokenize", self.dir, stdin=json.dumps(text)).stdout)
+        row = json.loads(run("logits", self.dir, stdin=json.dumps(ids)).stdout)["logits"][-1]
+        log_sum = max(row) + math.log(sum(math.exp(x - max(row)) for x in row))
+        want = sorted((x - log_sum for x in row), reverse=True)[:20]
+        chat = {"messages": messages, "max_tokens": 1, "temperature": 1.5, "top_k": 3, "presence_penalty": 1,
+                "logprobs": True, "top_logprobs": 20}
+        answer = json.loads(run("generate", self.dir, stdin=json.dumps(chat)).stdout)
+        entry = answer["choices"][0]["logprobs"]["content"][0]
+        self.assertEqual(answer["usage"]["prompt_tokens"], len(ids))
+        for one, logprob in zip(entry["top_logprobs"], want, strict=True):
+            self.assertAlmostEqual(one["logprob"], logprob, delta=2e-5)
+        self.assertIn(entry["logprob"], [one["logprob"] for one in entry["top_logprobs"][:3]])
+
+    def test_generate_choices_and_logprobs(self):
+        self.make()
+        chat = {"messages": [{"role": "user", "content": "Hi"}], "n": 3, "seed": 2, "max_tokens": 5, "ignore_eos": True,
+                "logprobs": True, "top_logprobs": 2}
+        answer = json.loads(run("generate", self.dir, stdin=json.dumps(chat)).stdout)
+        self.assertEqual([c["index"] for c in answer["choices"]], [0, 1, 2])
+        for choice in answer["choices"]:
+            entries = choice["logprobs"]["content"]
+            self.assertEqual([len(e["top_logprobs"]) for e in entries], [2] * 5)
+            self.assertEqual(choice["finish_reason"], "length")
+        self.assertEqual(answer["usage"]["completion_tokens"], 15)
+
     def test_generate_bad_lines_are_answered_by_errors(self):
         self.make()
         good = {"input_ids": [1], "sampling_params": {"max_new_tokens": 1}}

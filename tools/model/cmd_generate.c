@@ -87,9 +87,14 @@ static int take_number(struct str name, const struct json *v, struct tokfs_sampl
         { "temperature", &s->temperature, NULL },
         { "top_p", &s->top_p, NULL },
         { "min_p", &s->min_p, NULL },
+        { "typical_p", &s->typical_p, NULL },
+        { "repetition_penalty", &s->repetition_penalty, NULL },
+        { "frequency_penalty", &s->frequency_penalty, NULL },
+        { "presence_penalty", &s->presence_penalty, NULL },
         { "top_k", NULL, &s->top_k },
         { "seed", NULL, (int64_t *)&s->seed },
         { "max_new_tokens", NULL, &s->max_tokens },
+        { "min_new_tokens", NULL, &s->min_tokens },
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
         if (!str_eq(name, str_from(fields[i].name))) {
