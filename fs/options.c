@@ -17,6 +17,7 @@ const char options_help[] =
     "  --threads N         compute threads (default: one per processor)\n"
     "  --max-sequences N   answers computed at the same time (default 64)\n"
     "  --max-sessions N    conversations kept; the least recently used idle one gives way (default 10000)\n"
+    "  --no-prefix-cache   compute every prompt anew\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
     "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=..., and those of mount(8) except ro\n"
@@ -26,7 +27,16 @@ const char options_help[] =
     "\n"
     "Unmount with `fusermount3 -u MOUNTPOINT`. The manual: tokfs(1), tokfs(5).\n";
 
-enum { OPT_CTX = 256, OPT_KV_MEM, OPT_THREADS, OPT_MAX_SEQUENCES, OPT_MAX_SESSIONS, OPT_SERVED_NAME, OPT_DEVICE };
+enum {
+    OPT_CTX = 256,
+    OPT_KV_MEM,
+    OPT_THREADS,
+    OPT_MAX_SEQUENCES,
+    OPT_MAX_SESSIONS,
+    OPT_SERVED_NAME,
+    OPT_DEVICE,
+    OPT_NO_PREFIX_CACHE
+};
 
 static const struct option long_options[] = {
     { "ctx", required_argument, NULL, OPT_CTX },
@@ -36,6 +46,7 @@ static const struct option long_options[] = {
     { "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
     { "served-name", required_argument, NULL, OPT_SERVED_NAME },
     { "device", required_argument, NULL, OPT_DEVICE },
+    { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -159,6 +170,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
         break;
     case OPT_SERVED_NAME: r = parse_served_name(options, value, err); break;
     case OPT_DEVICE: r = parse_device(options, value, err); break;
+    case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
     case 'o': r = parse_mount_options(options, value, err); break;
     case 'f': options->foreground = true; break;
     case 'h': options->show_help = true; break;

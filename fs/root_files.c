@@ -2,6 +2,7 @@
 #include "fs/root_files.h"
 #include "engine/base/json.h"
 #include "fs/ask.h"
+#include "fs/metrics.h"
 #include "fs/mount.h"
 #include "fs/session_table.h"
 #include "fs/sessions_dir.h"
@@ -77,45 +78,6 @@ static int models_render(struct file *file, struct strbuf *out)
     return strbuf_append_byte(out, '\n');
 }
 
-static void metric(struct strbuf *out, const char *name, const char *type, const char *help, uint64_t value)
-{
-    strbuf_printf(out, "# HELP tokfs_%s %s\n# TYPE tokfs_%s %s\ntokfs_%s %" PRIu64 "\n", name, help, name, type, name,
-                  value);
-}
-
-// Prometheus wants seconds.
-static void metric_seconds(struct strbuf *out, const char *name, const char *help, uint64_t ns)
-{
-    strbuf_printf(out, "# HELP tokfs_%s %s\n# TYPE tokfs_%s counter\ntokfs_%s %" PRIu64 ".%09" PRIu64 "\n", name, help,
-                  name, name, ns / 1000000000u, ns % 1000000000u);
-}
-
-// Prometheus text exposition format 0.0.4.
-static int metrics_render(struct file *file, struct strbuf *out)
-{
-    const struct mount *mount = file->mount;
-    struct tokfs_engine_stats stats;
-    tokfs_engine_get_stats(mount->engine, &stats);
-    metric(out, "requests_total", "counter", "Requests accepted.", stats.n_requests);
-    metric(out, "requests_finished_total", "counter", "Requests answered to the end.", stats.n_finished);
-    metric(out, "requests_cancelled_total", "counter", "Requests cancelled.", stats.n_cancelled);
-    metric(out, "requests_failed_total", "counter", "Requests refused or failed.", stats.n_failed);
-    metric(out, "requests_running", "gauge", "Sequences running.", stats.n_running);
-    metric(out, "requests_queued", "gauge", "Requests waiting for a place in the batch.", stats.n_queued);
-    metric(out, "prompt_tokens_total", "counter", "Prompt tokens of accepted requests.", stats.prompt_tokens);
-    metric(out, "completion_tokens_total", "counter", "Tokens sampled.", stats.completion_tokens);
-    metric(out, "preemptions_total", "counter", "Running sequences that gave their pages up.", stats.n_preempted);
-    metric(out, "steps_total", "counter", "Forward passes.", stats.n_steps);
-    metric_seconds(out, "step_seconds_total", "Time in steps.", stats.step_ns);
-    metric_seconds(out, "model_seconds_total", "Time in forward passes.", stats.model_ns);
-    metric(out, "kv_pages", "gauge", "Pages of K and V memory.", stats.n_pages);
-    metric(out, "kv_pages_free", "gauge", "Pages of K and V memory that are free.", stats.n_pages_free);
-    metric(out, "sessions", "gauge", "Conversations in sessions/.", session_table_count(mount->sessions));
-    metric(out, "open_files", "gauge", "Files of the mount that are open.", mount->counts.n_files);
-    metric(out, "parked_requests", "gauge", "Readers and writers that wait.", mount->counts.n_parked);
-    return out->error;
-}
-
 // The files into which one writes a request and reads its response: a row needs but a name and a kind.
 #define TRANSACTION_FILE(file_name, kind)                                                                              \
     {                                                                                                                  \
@@ -134,6 +96,12 @@ static const struct node_type v1_nodes[] = {
     { .name = "models", .mode = S_IFREG | 0444, .flags = NODE_SIZED, .render = models_render },
     { .name = "chat", .mode = S_IFDIR | 0555, .children = chat_nodes },
     TRANSACTION_FILE("embeddings", &turn_kind_embeddings),
+    { 0 },
+};
+
+// K and V are made of prompts: for the owner of the mount only.
+static const struct node_type kv_nodes[] = {
+    { .name = "stats", .mode = S_IFREG | 0400, .render = kv_stats_render },
     { 0 },
 };
 
@@ -157,6 +125,7 @@ static const struct node_type root_nodes[] = {
     TRANSACTION_FILE("detokenize", &turn_kind_detokenize),
     TRANSACTION_FILE("apply-template", &turn_kind_apply_template),
     { .name = "models", .mode = S_IFDIR | 0555, .flags = NODE_MODELS },
+    { .name = "kv", .mode = S_IFDIR | 0500, .children = kv_nodes },
     { .name = "sessions", .mode = S_IFDIR | 01777, .flags = NODE_SESSIONS, .children = sessions_nodes },
     { 0 },
 };

@@ -63,6 +63,7 @@ static void publish_stats(struct tokfs_engine *engine)
     stats->n_queued = engine->runner.n_waiting;
     stats->n_pages = engine->runner.pool.n_pages;
     stats->n_pages_free = engine->runner.pool.n_free + engine->runner.pool.n_cached;
+    stats->n_evicted = engine->runner.radix.n_evicted;
     stats->n_pages_cached = engine->runner.pool.n_cached;
     pthread_mutex_lock(&engine->stats_lock);
     engine->stats = *stats;

@@ -89,6 +89,7 @@ struct tokfs_engine_stats {
     uint64_t n_preempted;      // running sequences that gave their pages up and were computed again later
     uint64_t n_steps, step_ns; // forward passes, and the time from planning to publishing of them all
     uint64_t model_ns;         // of step_ns, inside the forward passes
+    uint64_t n_evicted;        // pages of the prefix cache given up for others
     uint32_t n_running, n_queued;
     uint32_t n_pages, n_pages_free; // free ones include the cached
     uint32_t n_pages_cached;        // that only the prefix cache uses: given up when a sequence needs them

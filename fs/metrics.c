@@ -1,0 +1,177 @@
+// The mount's figures: /metrics as Prometheus text (exposition format 0.0.4) and /kv/stats as JSON.
+//
+// Besides its own names the page carries those that dashboards for vLLM and the Gateway API inference extension read.
+#include "fs/metrics.h"
+
+#include "engine/base/json.h"
+#include "fs/mount.h"
+#include "fs/session_table.h"
+#include <inttypes.h>
+
+struct figures {
+    struct tokfs_engine_stats engine;
+    struct tokfs_engine_info info;
+    uint64_t n_sessions, n_files, n_parked;
+    double kv_used; // share of the pages that sequences hold
+};
+
+enum figure_type { COUNTER, GAUGE };
+
+struct metric {
+    const char *name, *help;
+    enum figure_type type;
+    uint64_t (*value)(const struct figures *f);
+    const char *vllm_name; // NULL: none
+};
+
+#define VALUE(name, expression)                                                                                        \
+    static uint64_t name(const struct figures *f)                                                                      \
+    {                                                                                                                  \
+        return (expression);                                                                                           \
+    }
+
+VALUE(requests, f->engine.n_requests)
+VALUE(finished, f->engine.n_finished)
+VALUE(cancelled, f->engine.n_cancelled)
+VALUE(failed, f->engine.n_failed)
+VALUE(running, f->engine.n_running)
+VALUE(queued, f->engine.n_queued)
+VALUE(prompt_tokens, f->engine.prompt_tokens)
+VALUE(cached_tokens, f->engine.cached_tokens)
+VALUE(completion_tokens, f->engine.completion_tokens)
+VALUE(preempted, f->engine.n_preempted)
+VALUE(steps, f->engine.n_steps)
+VALUE(pages, f->engine.n_pages)
+VALUE(pages_free, f->engine.n_pages_free)
+VALUE(pages_cached, f->engine.n_pages_cached)
+VALUE(evicted, f->engine.n_evicted)
+VALUE(sessions, f->n_sessions)
+VALUE(open_files, f->n_files)
+VALUE(parked, f->n_parked)
+
+static const struct metric metrics[] = {
+    { "requests_total", "Requests accepted.", COUNTER, requests, NULL },
+    { "requests_finished_total", "Requests answered to the end.", COUNTER, finished, NULL },
+    { "requests_cancelled_total", "Requests cancelled.", COUNTER, cancelled, NULL },
+    { "requests_failed_total", "Requests refused or failed.", COUNTER, failed, NULL },
+    { "requests_running", "Sequences running.", GAUGE, running, "num_requests_running" },
+    { "requests_queued", "Requests waiting for a place in the batch.", GAUGE, queued, "num_requests_waiting" },
+    { "prompt_tokens_total", "Prompt tokens of the requests that began.", COUNTER, prompt_tokens,
+      "prefix_cache_queries_total" },
+    { "cached_tokens_total", "Of them, taken from the prefix cache.", COUNTER, cached_tokens,
+      "prefix_cache_hits_total" },
+    { "completion_tokens_total", "Tokens sampled.", COUNTER, completion_tokens, "generation_tokens_total" },
+    { "preemptions_total", "Running sequences that gave their pages up.", COUNTER, preempted, "num_preemptions_total" },
+    { "steps_total", "Forward passes.", COUNTER, steps, NULL },
+    { "kv_pages", "Pages of K and V memory.", GAUGE, pages, NULL },
+    { "kv_pages_free", "Of them, those that no sequence holds.", GAUGE, pages_free, NULL },
+    { "kv_pages_cached", "Of the free ones, those with cached prefixes.", GAUGE, pages_cached, NULL },
+    { "kv_pages_evicted_total", "Cached pages given up for others.", COUNTER, evicted, NULL },
+    { "sessions", "Conversations in sessions/.", GAUGE, sessions, NULL },
+    { "open_files", "Files of the mount that are open.", GAUGE, open_files, NULL },
+    { "parked_requests", "Readers and writers that wait.", GAUGE, parked, NULL },
+};
+
+static struct figures take_figures(const struct mount *mount)
+{
+    struct figures f = {
+        .n_sessions = session_table_count(mount->sessions),
+        .n_files = mount->counts.n_files,
+        .n_parked = mount->counts.n_parked,
+    };
+    tokfs_engine_get_stats(mount->engine, &f.engine);
+    tokfs_engine_get_info(mount->engine, &f.info);
+    f.kv_used = f.engine.n_pages > 0 ? 1 - (double)f.engine.n_pages_free / f.engine.n_pages : 0;
+    return f;
+}
+
+// ---- /metrics ------------------------------------------------------------------------------------------------------
+
+static void write_head(struct strbuf *out, const char *prefix, const char *name, const char *help, const char *type)
+{
+    strbuf_printf(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, name, help, prefix, name, type);
+}
+
+// Prometheus wants seconds.
+static void write_seconds(struct strbuf *out, const char *name, const char *help, uint64_t ns)
+{
+    write_head(out, "tokfs_", name, help, "counter");
+    strbuf_printf(out, "tokfs_%s %" PRIu64 ".%09" PRIu64 "\n", name, ns / 1000000000u, ns % 1000000000u);
+}
+
+static void write_label(struct strbuf *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '\n') {
+            strbuf_append(out, STR("\\n"));
+            continue;
+        }
+        if (*text == '"' || *text == '\\') {
+            strbuf_append_byte(out, '\\');
+        }
+        strbuf_append_byte(out, *text);
+    }
+}
+
+static void write_vllm(struct strbuf *out, const struct figures *f, const char *name, const char *help,
+                       const char *type)
+{
+    write_head(out, "vllm:", name, help, type);
+    strbuf_printf(out, "vllm:%s{model_name=\"", name);
+    write_label(out, f->info.model);
+    strbuf_append(out, STR("\"} "));
+}
+
+int metrics_render(struct file *file, struct strbuf *out)
+{
+    const struct figures f = take_figures(file->mount);
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        const struct metric *m = &metrics[i];
+        const char *type = m->type == COUNTER ? "counter" : "gauge";
+        write_head(out, "tokfs_", m->name, m->help, type);
+        strbuf_printf(out, "tokfs_%s %" PRIu64 "\n", m->name, m->value(&f));
+        if (m->vllm_name) {
+            write_vllm(out, &f, m->vllm_name, m->help, type);
+            strbuf_printf(out, "%" PRIu64 "\n", m->value(&f));
+        }
+    }
+    write_seconds(out, "step_seconds_total", "Time in steps.", f.engine.step_ns);
+    write_seconds(out, "model_seconds_total", "Time in forward passes.", f.engine.model_ns);
+    write_vllm(out, &f, "prompt_tokens_total", "Prompt tokens of the requests that began.", "counter");
+    strbuf_printf(out, "%" PRIu64 "\n", f.engine.prompt_tokens);
+    write_vllm(out, &f, "kv_cache_usage_perc", "Share of the K and V pages in use, 0 to 1.", "gauge");
+    strbuf_printf(out, "%.6f\n", f.kv_used);
+    write_head(out, "vllm:", "cache_config_info", "Sizes of the K and V memory.", "gauge");
+    strbuf_append(out, STR("vllm:cache_config_info{model_name=\""));
+    write_label(out, f.info.model);
+    strbuf_printf(out, "\",block_size=\"%zu\",num_gpu_blocks=\"%" PRIu32 "\"} 1\n", f.info.page_tokens, f.info.n_pages);
+    return out->error;
+}
+
+// ---- /kv/stats -----------------------------------------------------------------------------------------------------
+
+int kv_stats_render(struct file *file, struct strbuf *out)
+{
+    const struct figures f = take_figures(file->mount);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } members[] = {
+        { "page_tokens", f.info.page_tokens },       { "pages", f.engine.n_pages },
+        { "pages_free", f.engine.n_pages_free },     { "pages_cached", f.engine.n_pages_cached },
+        { "pages_evicted", f.engine.n_evicted },     { "prompt_tokens", f.engine.prompt_tokens },
+        { "cached_tokens", f.engine.cached_tokens }, { "preemptions", f.engine.n_preempted },
+    };
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+        json_write_key(&w, members[i].name);
+        json_write_u64(&w, members[i].value);
+    }
+    json_write_key(&w, "hit_rate");
+    json_write_double(&w,
+                      f.engine.prompt_tokens > 0 ? (double)f.engine.cached_tokens / (double)f.engine.prompt_tokens : 0);
+    json_write_object_end(&w);
+    return strbuf_append_byte(out, '\n');
+}
