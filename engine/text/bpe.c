@@ -244,7 +244,7 @@ int bpe_encode(const struct bpe *bpe, struct bpe_scratch *scratch, struct str pi
     size_t len = out->len;
     r = encode_piece(bpe, scratch, piece, out, err);
     if (r == 0) {
-        bpe_cache_keep(bpe->cache, &key, out->ids + len, out->len - len);
+        bpe_cache_keep(bpe->cache, &key, out->ids ? &out->ids[len] : NULL, out->len - len);
     }
     return r;
 }
