@@ -95,7 +95,9 @@ static int read_arrays(struct source *s)
     }
     r = read_parallel(s, "tokenizer.ggml.token_type", GGUF_I32, &s->types);
     if (r == 0 && s->model == MODEL_LLAMA) {
-        r = read_parallel(s, "tokenizer.ggml.scores", GGUF_F32, &s->scores);
+        const struct gguf_entry *scores = gguf_find(s->g, "tokenizer.ggml.scores");
+        bool is_whole = scores && scores->type == GGUF_ARRAY && scores->item_type == GGUF_I32; // some writers
+        r = read_parallel(s, "tokenizer.ggml.scores", is_whole ? GGUF_I32 : GGUF_F32, &s->scores);
         return r || s->scores ? r : missing(s, "tokenizer.ggml.scores");
     }
     r = r ? r : gguf_get_array(s->g, "tokenizer.ggml.merges", GGUF_STRING, &s->merges, s->err);

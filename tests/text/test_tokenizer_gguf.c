@@ -156,6 +156,23 @@ static void test_gguf_phi3_special_tokens_strip_right(void **state)
     tokenizer_free(tok);
 }
 
+static void test_gguf_llama_scores_may_be_whole_numbers(void **state)
+{
+    (void)state;
+    struct gguf_build b;
+    build_begin(&b);
+    build_text(&b, "tokenizer.ggml.model", "llama");
+    build_strs(&b, "tokenizer.ggml.tokens", (const char *const[]){ "a", "b", "ab", "ba", "\xe2\x96\x81", NULL });
+    build_array(&b, "tokenizer.ggml.scores", GGUF_I32, 5);
+    for (int i = 0; i < 5; i++) {
+        build_le(&b, (uint64_t)(int64_t) - (5 - i), 4); // ba is better than ab
+    }
+    build_number(&b, "tokenizer.ggml.add_bos_token", GGUF_BOOL, 0);
+    struct tokenizer *tok = load(&b);
+    check_ids(tok, "aba", 0, "4 0 3");
+    tokenizer_free(tok);
+}
+
 // A megabyte of one letter: n log n.
 static void test_gguf_llama_long_text_quick(void **state)
 {
@@ -308,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_gguf_llama_special_tokens_cut_the_text),
         cmocka_unit_test(test_gguf_llama_without_space_prefix),
         cmocka_unit_test(test_gguf_phi3_special_tokens_strip_right),
+        cmocka_unit_test(test_gguf_llama_scores_may_be_whole_numbers),
         cmocka_unit_test(test_gguf_llama_long_text_quick),
         cmocka_unit_test(test_gguf_gpt2_cut_as_its_name_says),
         cmocka_unit_test(test_gguf_every_known_pre_tokenizer_loads),
