@@ -227,7 +227,13 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
     struct arena arena;
     arena_init(&arena, 0);
     int rc = chat_form_apply(form, &arena, request->messages, &input.messages, err);
-    rc = rc == 0 ? chat_template_render(tmpl, &input, out, err) : rc;
+    if (rc == 0) {
+        rc = chat_template_render(tmpl, &input, out, err);
+        if (rc == -EINVAL && err->param[0] == '\0') { // it raised an exception, or expects another form
+            snprintf(err->param, sizeof(err->param), "messages");
+            err_prefix(err, "the chat template refuses the messages");
+        }
+    }
     arena_deinit(&arena);
     chat_template_free(own);
     return rc;

@@ -233,11 +233,18 @@ static int check_message(struct field_ctx *ctx, const struct json *message, cons
         field_path(content_path, "%s.tool_call_id", path);
         return field_missing(ctx->err, content_path);
     }
+    if (role == ROLE_FUNCTION && !is_given(message, "name")) {
+        field_path(content_path, "%s.name", path);
+        return field_missing(ctx->err, content_path);
+    }
     field_path(content_path, "%s.content", path);
     if (is_given(message, "content")) {
         return check_content(ctx, json_get(message, STR("content")), role, content_path);
     }
     if (role == ROLE_ASSISTANT && (is_given(message, "tool_calls") || is_given(message, "refusal"))) {
+        return 0;
+    }
+    if (role == ROLE_FUNCTION && json_get(message, STR("content")) != NULL) { // it returned nothing
         return 0;
     }
     if (json_get(message, STR("content")) != NULL) {

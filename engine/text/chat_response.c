@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <string.h>
 
 static void write_head(struct json_writer *w, const struct chat_response_head *head, const char *object)
 {
@@ -369,6 +370,36 @@ int chat_error_http_status(int code)
     return 500;
 }
 
+// OpenAI's codes of what can be wrong with a value, by the words that its API and ours begin or go on with.
+static const struct {
+    const char *words;
+    const char *reason;
+} value_errors[] = {
+    { "Missing required parameter", "missing_required_parameter" },
+    { "Invalid type for", "invalid_type" },
+    { "Invalid value", "invalid_value" },
+    { "Unsupported value", "unsupported_value" },
+    { ": integer above maximum value", "integer_above_max_value" },
+    { ": integer below minimum value", "integer_below_min_value" },
+    { ": decimal above maximum value", "decimal_above_max_value" },
+    { ": decimal below minimum value", "decimal_below_min_value" },
+    { ": string too long", "string_above_max_length" },
+    { ": array too long", "array_above_max_length" },
+    { ": empty array", "empty_array" },
+};
+
+static const char *find_reason(const char *msg, const char *otherwise)
+{
+    for (size_t i = 0; i < sizeof(value_errors) / sizeof(value_errors[0]); i++) {
+        const char *at = strstr(msg, value_errors[i].words);
+
+        if (at != NULL && (at == msg || *at == ':')) {
+            return value_errors[i].reason;
+        }
+    }
+    return otherwise;
+}
+
 void chat_error_write(struct strbuf *out, const struct err *err)
 {
     const char *type = "server_error", *reason = "internal_error";
@@ -379,6 +410,9 @@ void chat_error_write(struct strbuf *out, const struct err *err)
             type = error_forms[i].type;
             reason = error_forms[i].reason;
         }
+    }
+    if (err->code == -EINVAL || err->code == -EOPNOTSUPP) {
+        reason = find_reason(err->msg, reason);
     }
     json_writer_init(&w, out);
     json_write_object_begin(&w);

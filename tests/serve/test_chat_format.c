@@ -73,6 +73,27 @@ static void test_chat_format_developer_is_system_where_it_is_not_known(void **st
     chat_format_deinit(&format);
 }
 
+static void test_chat_format_an_exception_names_the_messages(void **state)
+{
+    (void)state;
+    struct chat_format format;
+    struct chat_request request;
+    struct arena arena;
+    struct strbuf out;
+    struct err err = { 0 };
+    arena_init(&arena, 0);
+    strbuf_init(&out, 0);
+    assert_int_equal(load(NULL, "{{ raise_exception('no system here') }}", &format, &err), 0);
+    assert_int_equal(chat_request_parse(&arena, STR("{" TWO "}"), NULL, &request, &err), 0);
+    assert_int_equal(chat_format_render(&format, &request, &out, &err), -EINVAL);
+    assert_string_equal(err.param, "messages");
+    assert_non_null(strstr(err.msg, "chat template"));
+    assert_non_null(strstr(err.msg, "no system here"));
+    chat_format_deinit(&format);
+    strbuf_deinit(&out);
+    arena_deinit(&arena);
+}
+
 static void test_chat_format_requests_bring_variables(void **state)
 {
     (void)state;
@@ -216,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_chat_format_no_template_is_told_at_the_request),
         cmocka_unit_test(test_chat_format_developer_is_system_where_it_is_not_known),
         cmocka_unit_test(test_chat_format_requests_bring_variables),
+        cmocka_unit_test(test_chat_format_an_exception_names_the_messages),
         cmocka_unit_test(test_chat_format_sampling_defaults_are_the_models),
         cmocka_unit_test(test_chat_format_bad_files_are_named),
     };

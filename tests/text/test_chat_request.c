@@ -314,6 +314,8 @@ static void test_chat_request_messages_take_the_form_templates_expect(void **sta
           "{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"1\",\"type\":\"function\",\"function\":{"
           "\"name\":\"f\","
           "\"arguments\":\"oops\"}}]}" },
+        { "{\"role\":\"function\",\"name\":\"f\",\"content\":null}",
+          "{\"role\":\"function\",\"name\":\"f\",\"content\":\"\"}" },
         { "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"r\",\"tool_calls\":null}",
           "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"r\"}" },
         { "{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[],\"reasoning_content\":\"r\"}",
@@ -354,6 +356,8 @@ static const struct {
     { "{\"messages\":\"x\"}", -EINVAL, "messages", "expected an array, but got a string" },
     { "{\"messages\":[1]}", -EINVAL, "messages[0]", "expected an object, but got an integer" },
     { "{\"messages\":[{}]}", -EINVAL, "messages[0].role", "Missing" },
+    { "{\"messages\":[{\"role\":\"function\",\"content\":\"x\"}]}", -EINVAL, "messages[0].name", "Missing" },
+    { "{\"messages\":[{\"role\":\"function\",\"name\":\"f\"}]}", -EINVAL, "messages[0].content", "Missing" },
     { "{\"messages\":[{\"role\":\"king\",\"content\":\"x\"}]}", -EINVAL, "messages[0].role", "Invalid value: 'king'" },
     { "{\"messages\":[{\"role\":\"user\"}]}", -EINVAL, "messages[0].content", "Missing" },
     { "{\"messages\":[{\"role\":\"user\",\"content\":null}]}", -EINVAL, "messages[0].content", "got a null" },

@@ -161,7 +161,7 @@ static const struct {
     { "ErrorResponse", write_error,
       "{\"error\":{\"message\":\"Invalid value: "
       "'king'.\",\"type\":\"invalid_request_error\",\"param\":\"messages[0].role\","
-      "\"code\":null}}" },
+      "\"code\":\"invalid_value\"}}" },
 };
 
 static void test_chat_response_objects_have_their_bytes(void **state)
@@ -172,6 +172,34 @@ static void test_chat_response_objects_have_their_bytes(void **state)
         strbuf_init(&out, 0);
         objects[i].write(&out);
         assert_string_equal(out.ptr, objects[i].expected);
+        strbuf_deinit(&out);
+    }
+}
+
+static void test_chat_error_codes_are_openais(void **state)
+{
+    static const struct {
+        int code;
+        const char *msg, *expected;
+    } cases[] = {
+        { -EINVAL, "Missing required parameter: 'messages'.", "\"code\":\"missing_required_parameter\"" },
+        { -EINVAL, "Invalid type for 'n': expected an integer.", "\"code\":\"invalid_type\"" },
+        { -EINVAL, "Invalid 'n': integer above maximum value.", "\"code\":\"integer_above_max_value\"" },
+        { -EINVAL, "Invalid 'top_p': decimal below minimum value.", "\"code\":\"decimal_below_min_value\"" },
+        { -EINVAL, "Invalid 'stop': array too long.", "\"code\":\"array_above_max_length\"" },
+        { -EINVAL, "Unrecognized request argument supplied: x", "\"code\":null" },
+        { -EOPNOTSUPP, "Unsupported value: 'n' must be 1.", "\"code\":\"unsupported_value\"" },
+        { -EOPNOTSUPP, "Unsupported parameter: 'audio' is not supported.", "\"code\":\"unsupported_parameter\"" },
+        { -E2BIG, "Invalid type for", "\"code\":\"context_length_exceeded\"" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct strbuf out;
+        struct err err;
+        err_set(&err, cases[i].code, "%s", cases[i].msg);
+        strbuf_init(&out, 0);
+        chat_error_write(&out, &err);
+        assert_non_null(strstr(out.ptr, cases[i].expected));
         strbuf_deinit(&out);
     }
 }
@@ -195,6 +223,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chat_response_objects_have_their_bytes),
+        cmocka_unit_test(test_chat_error_codes_are_openais),
         cmocka_unit_test(test_chat_error_statuses_follow_errno),
     };
     if (argc > 1 && strcmp(argv[1], "--print") == 0) { // for check_chat_response.py: schema, tab, object
