@@ -463,9 +463,11 @@ static double weigh_block(struct sampler *s, const struct row *row, struct sampl
     if (s->block_max[block] < cut.logit) {
         return 0;
     }
-    double mass = s->isa->block_exp(x, row->max, row->scale, w);
-    if (cut.logit == -INFINITY) {
-        return mass;
+    if (row->params->top_p >= 1) { // else find_cut has weighed every block that reaches the cut
+        double mass = s->isa->block_exp(x, row->max, row->scale, w);
+        if (cut.logit == -INFINITY) {
+            return mass;
+        }
     }
     return s->isa->block_keep(x, cut.logit, cut.id - (int32_t)(block * BLOCK), w);
 }
