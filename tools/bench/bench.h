@@ -16,17 +16,19 @@ struct bench_options {
     unsigned n_threads;   // 0: one per processor
     unsigned n_sequences; // decode: together; mount: streaming sessions
     unsigned prompt_tokens;
-    unsigned max_tokens; // per sequence
-    unsigned n_rounds;   // measured rounds, the bandwidth measured between them; figures are medians
-    double seconds;      // mount: duration of the requests/s part
-    unsigned n_clients;  // mount: concurrent clients of the requests/s part
+    unsigned max_tokens;   // per sequence
+    unsigned n_rounds;     // measured rounds, the bandwidth measured between them; figures are medians
+    double seconds;        // mount: duration of the requests/s part
+    unsigned n_clients;    // mount: concurrent clients of the requests/s part
+    unsigned batch_tokens; // most rows of a step; 0: the engine's default
     bool json;
 };
 
 // Named figures in the order in which they were added.
-#define BENCH_FIGURES_MAX 24
+#define BENCH_FIGURES_MAX 48
 struct bench_figure {
-    const char *key, *unit; // both static
+    char key[40];
+    const char *unit; // static
     double value;
 };
 struct bench_report {
@@ -35,6 +37,7 @@ struct bench_report {
     struct bench_figure figures[BENCH_FIGURES_MAX];
     size_t n_figures;
 };
+// `key` is copied, `unit` is not.
 void bench_report_add(struct bench_report *report, const char *key, double value, const char *unit);
 // A table, or with `json` one object on one line, to standard output. 0 or -EIO.
 int bench_report_print(const struct bench_report *report, bool json);
@@ -58,5 +61,7 @@ int bench_prefill(const struct bench_options *options, struct bench_report *repo
 int bench_tokenize(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_render(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mount(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_chat(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_mixed(const struct bench_options *options, struct bench_report *report, struct err *err);
 
 #endif

@@ -15,7 +15,7 @@ static double decode_rate(const struct engine_run *run)
     size_t n_tokens = 0;
 
     for (size_t i = 0; i < run->n_sequences; i++) {
-        const struct run_sequence *seq = &run->sequences[i];
+        const struct bench_request *seq = &run->sequences[i];
 
         if (seq->n_sampled < 2) {
             return 0;
@@ -24,7 +24,7 @@ static double decode_rate(const struct engine_run *run)
         end = seq->sampled_ns[seq->n_sampled - 1] < end ? seq->sampled_ns[seq->n_sampled - 1] : end;
     }
     for (size_t i = 0; i < run->n_sequences; i++) {
-        const struct run_sequence *seq = &run->sequences[i];
+        const struct bench_request *seq = &run->sequences[i];
 
         for (size_t j = 0; j < seq->n_sampled; j++) {
             n_tokens += seq->sampled_ns[j] > begin && seq->sampled_ns[j] <= end;

@@ -3,20 +3,13 @@
 #define TOKFS_BENCH_ENGINE_RUN_H
 
 #include "tools/bench/bench.h"
-#include <tokfs/engine.h>
-
-struct run_sequence {
-    uint64_t *sampled_ns; // [max_tokens]
-    size_t n_sampled;
-    struct tokfs_usage usage;
-    bool is_finished;
-};
+#include "tools/bench/request.h"
 
 struct engine_run {
     struct bench_model model;
     struct tokfs_engine *engine;
     struct tokfs_engine_info info;
-    struct run_sequence *sequences; // [n_sequences]
+    struct bench_request *sequences; // [n_sequences]
     size_t n_sequences, max_tokens, prompt_tokens;
     uint64_t random; // state of the prompt generator
 };

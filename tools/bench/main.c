@@ -40,6 +40,19 @@ static const struct workload workloads[] = {
         .seconds = 3,
         .n_clients = 8 },
       bench_mount },
+    { "chat",
+      "chats of ten turns with a shared system prompt: hit rate, time to first token with the prefix cache and without",
+      { .shape = "llama-15m",
+        .dtype = "bf16",
+        .n_sequences = 8,
+        .prompt_tokens = 256,
+        .max_tokens = 32,
+        .n_rounds = 2 },
+      bench_chat },
+    { "mixed",
+      "time between tokens of running answers while long prompts arrive",
+      { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 8, .prompt_tokens = 1536, .max_tokens = 256 },
+      bench_mixed },
 };
 #define N_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
@@ -57,7 +70,8 @@ static void print_help(FILE *out)
             "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
             "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
             "  --threads N       compute threads (default: one per processor)\n"
-            "  --sequences N     decode: sequences together; mount: streaming sessions\n"
+            "  --sequences N     decode, mixed: sequences together; mount: streaming sessions; chat: users\n"
+            "  --batch N         most tokens of one step (default: the engine's)\n"
             "  --prompt N        prompt tokens\n"
             "  --tokens N        tokens per answer\n"
             "  --rounds N        measured rounds; figures are medians\n"
@@ -91,6 +105,7 @@ static const struct count_option {
     { "prompt", offsetof(struct bench_options, prompt_tokens), 10000000 },
     { "tokens", offsetof(struct bench_options, max_tokens), 10000000 },
     { "rounds", offsetof(struct bench_options, n_rounds), 64 },
+    { "batch", offsetof(struct bench_options, batch_tokens), 65536 },
     { "clients", offsetof(struct bench_options, n_clients), 10000 },
 };
 #define N_COUNTS (sizeof(counts) / sizeof(counts[0]))

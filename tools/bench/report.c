@@ -6,11 +6,16 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 void bench_report_add(struct bench_report *report, const char *key, double value, const char *unit)
 {
     assert(report->n_figures < BENCH_FIGURES_MAX);
-    report->figures[report->n_figures++] = (struct bench_figure){ .key = key, .unit = unit, .value = value };
+    struct bench_figure *figure = &report->figures[report->n_figures++];
+    assert(strlen(key) < sizeof(figure->key));
+    snprintf(figure->key, sizeof(figure->key), "%s", key);
+    figure->unit = unit;
+    figure->value = value;
 }
 
 static int print_json(const struct bench_report *report)
