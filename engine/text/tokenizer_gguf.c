@@ -6,9 +6,8 @@
 //   gpt2     NFC for some names        by name           BPE, byte level      ByteLevel
 //   gemma4   spaces to U+2581          none              BPE, byte fallback   spaces, bytes, Fuse
 //   llama    U+2581 before, and spaces none              scores               the same, and Strip
-#include "engine/base/gguf.h"
 #include "engine/base/utf8.h"
-#include "engine/text/gguf_pre.h"
+#include "engine/text/gguf_source.h"
 #include "engine/text/tokenizer_internal.h"
 
 #include <errno.h>
@@ -19,39 +18,25 @@
 
 #define MERGES_MAX (1 << 24)
 
-enum { TOKEN_NORMAL = 1, TOKEN_UNKNOWN, TOKEN_CONTROL, TOKEN_USER_DEFINED, TOKEN_UNUSED, TOKEN_BYTE }; // token_type
-
-enum model { MODEL_GPT2, MODEL_GEMMA4, MODEL_LLAMA, N_MODELS };
-static const char *const model_names[N_MODELS] = { "gpt2", "gemma4", "llama" };
-
-struct source {
-    const struct gguf *g;
-    struct err *err;
-    enum model model;
-    const struct gguf_pre *pre;
-    const struct gguf_entry *tokens, *types, *scores, *merges; // all but tokens may be NULL
-    bool add_bos, add_eos, add_space_prefix;
-    int64_t bos_id, eos_id, unk_id; // -1: none
-    bool strips_right;              // special tokens take the white space behind them
-};
+static const char *const model_names[GGUF_N_MODELS] = { "gpt2", "gemma4", "llama" };
 
 // ---- what the file says --------------------------------------------------------------------------------------------
 
-static int missing(const struct source *s, const char *key)
+static int missing(const struct gguf_source *s, const char *key)
 {
     return err_set(s->err, -EINVAL, "%s: %s is missing", s->g->file, key);
 }
 
-static int read_model(struct source *s)
+static int read_model(struct gguf_source *s)
 {
     struct str name = { NULL, 0 };
     int r = gguf_get_str(s->g, "tokenizer.ggml.model", &name, s->err);
     if (r < 0 || !name.ptr) {
         return r ? r : missing(s, "tokenizer.ggml.model");
     }
-    for (size_t i = 0; i < N_MODELS; i++) {
+    for (size_t i = 0; i < GGUF_N_MODELS; i++) {
         if (str_eq(name, str_from(model_names[i]))) {
-            s->model = (enum model)i;
+            s->model = (enum gguf_model)i;
             return 0;
         }
     }
@@ -60,10 +45,10 @@ static int read_model(struct source *s)
                    STR_ARG(str_take(name, 64)));
 }
 
-static int read_pre(struct source *s)
+static int read_pre(struct gguf_source *s)
 {
     struct str name = STR("default");
-    int r = s->model == MODEL_GPT2 ? gguf_get_str(s->g, "tokenizer.ggml.pre", &name, s->err) : 0;
+    int r = s->model == GGUF_MODEL_GPT2 ? gguf_get_str(s->g, "tokenizer.ggml.pre", &name, s->err) : 0;
     s->pre = r == 0 ? gguf_pre_find(name) : NULL;
     if (r == 0 && !s->pre) {
         return err_set(s->err, -EOPNOTSUPP, "%s: tokenizer.ggml.pre: the pre-tokenizer \"%.*s\" is not known",
@@ -73,7 +58,8 @@ static int read_pre(struct source *s)
 }
 
 // An array beside that of the tokens.
-static int read_parallel(const struct source *s, const char *key, enum gguf_type type, const struct gguf_entry **ret)
+static int read_parallel(const struct gguf_source *s, const char *key, enum gguf_type type,
+                         const struct gguf_entry **ret)
 {
     int r = gguf_get_array(s->g, key, type, ret, s->err);
     if (r == 0 && *ret && (*ret)->n_items < s->tokens->n_items) {
@@ -83,7 +69,7 @@ static int read_parallel(const struct source *s, const char *key, enum gguf_type
     return r;
 }
 
-static int read_arrays(struct source *s)
+static int read_arrays(struct gguf_source *s)
 {
     int r = gguf_get_array(s->g, "tokenizer.ggml.tokens", GGUF_STRING, &s->tokens, s->err);
     if (r < 0 || !s->tokens) {
@@ -94,7 +80,7 @@ static int read_arrays(struct source *s)
                        s->tokens->n_items, VOCAB_ID_MAX);
     }
     r = read_parallel(s, "tokenizer.ggml.token_type", GGUF_I32, &s->types);
-    if (r == 0 && s->model == MODEL_LLAMA) {
+    if (r == 0 && s->model == GGUF_MODEL_LLAMA) {
         const struct gguf_entry *scores = gguf_find(s->g, "tokenizer.ggml.scores");
         bool is_whole = scores && scores->type == GGUF_ARRAY && scores->item_type == GGUF_I32; // some writers
         r = read_parallel(s, "tokenizer.ggml.scores", is_whole ? GGUF_I32 : GGUF_F32, &s->scores);
@@ -105,7 +91,7 @@ static int read_arrays(struct source *s)
 }
 
 // *ret stays as it is when the file does not say or the id is the usual one of the model but not one of this file.
-static int read_id(const struct source *s, const char *key, bool is_needed, int64_t *ret)
+static int read_id(const struct gguf_source *s, const char *key, bool is_needed, int64_t *ret)
 {
     bool is_said = gguf_find(s->g, key) != NULL;
     uint64_t id = UINT64_MAX;
@@ -120,10 +106,10 @@ static int read_id(const struct source *s, const char *key, bool is_needed, int6
     return r || *ret >= 0 || !is_needed ? r : missing(s, key);
 }
 
-static int read_special(struct source *s)
+static int read_special(struct gguf_source *s)
 {
-    bool is_llama = s->model == MODEL_LLAMA, removes_spaces = false;
-    s->add_bos = is_llama || s->model == MODEL_GEMMA4 || s->pre->adds_bos;
+    bool is_llama = s->model == GGUF_MODEL_LLAMA, removes_spaces = false;
+    s->add_bos = is_llama || s->model == GGUF_MODEL_GEMMA4 || s->pre->adds_bos;
     s->add_space_prefix = is_llama;
     s->bos_id = is_llama ? 1 : -1;
     s->eos_id = is_llama ? 2 : -1;
@@ -145,242 +131,12 @@ static int read_special(struct source *s)
     return r;
 }
 
-static int read_source(struct source *s)
+static int read_source(struct gguf_source *s)
 {
     int r = read_model(s);
     r = r ? r : read_pre(s);
     r = r ? r : read_arrays(s);
     return r ? r : read_special(s);
-}
-
-// ---- writing it as tokenizer.json ----------------------------------------------------------------------------------
-
-static int64_t type_of(const struct source *s, uint64_t id)
-{
-    return s->types ? gguf_item_i64(s->types, id) : TOKEN_NORMAL;
-}
-
-static void write_type(struct json_writer *w, const char *type)
-{
-    json_write_object_begin(w);
-    json_write_key(w, "type");
-    json_write_cstr(w, type);
-}
-
-static void write_bool(struct json_writer *w, const char *key, bool value)
-{
-    json_write_key(w, key);
-    json_write_bool(w, value);
-}
-
-static void write_pattern(struct json_writer *w, const char *kind, const char *pattern)
-{
-    json_write_key(w, "pattern");
-    json_write_object_begin(w);
-    json_write_key(w, kind);
-    json_write_cstr(w, pattern);
-    json_write_object_end(w);
-}
-
-static void write_replace(struct json_writer *w, const char *from, const char *to)
-{
-    write_type(w, "Replace");
-    write_pattern(w, "String", from);
-    json_write_key(w, "content");
-    json_write_cstr(w, to);
-    json_write_object_end(w);
-}
-
-#define SPACE_MARK "\xe2\x96\x81"
-
-static void write_normalizer(struct json_writer *w, const struct source *s)
-{
-    json_write_key(w, "normalizer");
-    write_type(w, "Sequence");
-    json_write_key(w, "normalizers");
-    json_write_array_begin(w);
-    if (s->model == MODEL_GPT2 && s->pre->is_composed) {
-        write_type(w, "NFC");
-        json_write_object_end(w);
-    }
-    if (s->add_space_prefix) {
-        write_type(w, "Prepend");
-        json_write_key(w, "prepend");
-        json_write_cstr(w, s->model == MODEL_GPT2 ? " " : SPACE_MARK);
-        json_write_object_end(w);
-    }
-    if (s->model != MODEL_GPT2) {
-        write_replace(w, " ", SPACE_MARK);
-    }
-    json_write_array_end(w);
-    json_write_object_end(w);
-}
-
-static void write_byte_level(struct json_writer *w, bool use_regex)
-{
-    write_type(w, "ByteLevel");
-    write_bool(w, "add_prefix_space", false);
-    write_bool(w, "trim_offsets", false);
-    write_bool(w, "use_regex", use_regex);
-    json_write_object_end(w);
-}
-
-static void write_step(struct json_writer *w, const struct gguf_pre_step *step)
-{
-    switch (step->kind) {
-    case GGUF_PRE_WORDS:
-    case GGUF_PRE_BYTES: write_byte_level(w, step->kind == GGUF_PRE_WORDS); return;
-    case GGUF_PRE_SPLIT:
-        write_type(w, "Split");
-        write_pattern(w, "Regex", step->pattern);
-        json_write_key(w, "behavior");
-        json_write_cstr(w, "Isolated");
-        write_bool(w, "invert", false);
-        break;
-    case GGUF_PRE_PUNCTUATION:
-        write_type(w, "Punctuation");
-        json_write_key(w, "behavior");
-        json_write_cstr(w, "Contiguous");
-        break;
-    default: write_type(w, "Digits"); write_bool(w, "individual_digits", step->kind == GGUF_PRE_DIGITS_EACH);
-    }
-    json_write_object_end(w);
-}
-
-static void write_pre_tokenizer(struct json_writer *w, const struct source *s)
-{
-    json_write_key(w, "pre_tokenizer");
-    if (s->model != MODEL_GPT2) {
-        json_write_null(w);
-        return;
-    }
-    write_type(w, "Sequence");
-    json_write_key(w, "pretokenizers");
-    json_write_array_begin(w);
-    for (size_t i = 0; i < GGUF_PRE_STEPS_MAX && s->pre->steps[i].kind != GGUF_PRE_END; i++) {
-        write_step(w, &s->pre->steps[i]);
-    }
-    json_write_array_end(w);
-    json_write_object_end(w);
-}
-
-static void write_decoder(struct json_writer *w, const struct source *s)
-{
-    json_write_key(w, "decoder");
-    if (s->model == MODEL_GPT2) {
-        write_byte_level(w, false);
-        return;
-    }
-    write_type(w, "Sequence");
-    json_write_key(w, "decoders");
-    json_write_array_begin(w);
-    write_replace(w, SPACE_MARK, " ");
-    write_type(w, "ByteFallback");
-    json_write_object_end(w);
-    write_type(w, "Fuse");
-    json_write_object_end(w);
-    if (s->add_space_prefix) {
-        write_type(w, "Strip");
-        json_write_key(w, "content");
-        json_write_cstr(w, " ");
-        json_write_key(w, "start");
-        json_write_u64(w, 1);
-        json_write_key(w, "stop");
-        json_write_u64(w, 0);
-        json_write_object_end(w);
-    }
-    json_write_array_end(w);
-    json_write_object_end(w);
-}
-
-static void write_template_piece(struct json_writer *w, const char *kind, const char *id)
-{
-    json_write_object_begin(w);
-    json_write_key(w, kind);
-    json_write_object_begin(w);
-    json_write_key(w, "id");
-    json_write_cstr(w, id);
-    json_write_object_end(w);
-    json_write_object_end(w);
-}
-
-static void write_template_token(struct json_writer *w, const char *name, int64_t id)
-{
-    json_write_key(w, name);
-    json_write_object_begin(w);
-    json_write_key(w, "ids");
-    json_write_array_begin(w);
-    json_write_i64(w, id);
-    json_write_array_end(w);
-    json_write_object_end(w);
-}
-
-static void write_post_processor(struct json_writer *w, const struct source *s)
-{
-    json_write_key(w, "post_processor");
-    write_type(w, "TemplateProcessing");
-    json_write_key(w, "single");
-    json_write_array_begin(w);
-    if (s->add_bos) {
-        write_template_piece(w, "SpecialToken", "bos");
-    }
-    write_template_piece(w, "Sequence", "A");
-    if (s->add_eos) {
-        write_template_piece(w, "SpecialToken", "eos");
-    }
-    json_write_array_end(w);
-    json_write_key(w, "special_tokens");
-    json_write_object_begin(w);
-    write_template_token(w, "bos", s->bos_id);
-    write_template_token(w, "eos", s->eos_id);
-    json_write_object_end(w);
-    json_write_object_end(w);
-}
-
-static bool strips_right(const struct source *s, struct str token)
-{
-    return s->strips_right && !str_eq(token, STR("<unk>")) && !str_eq(token, STR("<s>")) &&
-           !str_eq(token, STR("<|endoftext|>"));
-}
-
-// Control tokens, the unknown token, and those that their users have added.
-static void write_added_tokens(struct json_writer *w, const struct source *s)
-{
-    struct str items = s->tokens->bytes;
-    json_write_key(w, "added_tokens");
-    json_write_array_begin(w);
-    for (uint64_t id = 0; id < s->tokens->n_items; id++) {
-        struct str token = gguf_next_str(&items);
-        int64_t type = type_of(s, id);
-        bool is_special = type == TOKEN_CONTROL || type == TOKEN_UNKNOWN;
-        if (token.len == 0 || (!is_special && type != TOKEN_USER_DEFINED)) {
-            continue;
-        }
-        json_write_object_begin(w);
-        json_write_key(w, "id");
-        json_write_u64(w, id);
-        json_write_key(w, "content");
-        json_write_str(w, token);
-        write_bool(w, "single_word", false);
-        write_bool(w, "lstrip", false);
-        write_bool(w, "rstrip", strips_right(s, token));
-        write_bool(w, "normalized", false);
-        write_bool(w, "special", is_special);
-        json_write_object_end(w);
-    }
-    json_write_array_end(w);
-}
-
-// All but the model.
-static void write_document(struct json_writer *w, const struct source *s)
-{
-    json_write_object_begin(w);
-    write_normalizer(w, s);
-    write_pre_tokenizer(w, s);
-    write_decoder(w, s);
-    write_post_processor(w, s);
-    write_added_tokens(w, s);
-    json_write_object_end(w);
 }
 
 // ---- the model -----------------------------------------------------------------------------------------------------
@@ -417,7 +173,7 @@ static void put_id(struct values *v, uint64_t id)
     v->digits = end;
 }
 
-static int check_text(const struct source *s, const char *key, uint64_t idx, struct str text)
+static int check_text(const struct gguf_source *s, const char *key, uint64_t idx, struct str text)
 {
     return utf8_valid_len(text) == text.len ? 0
                                             : err_set(s->err, -EINVAL, "%s: %s[%" PRIu64 "]: not UTF-8: \"%.*s\"",
@@ -425,7 +181,7 @@ static int check_text(const struct source *s, const char *key, uint64_t idx, str
 }
 
 // A token without text stands for nothing that could be written or read: its id stays unused.
-static int put_vocab(struct values *v, const struct source *s)
+static int put_vocab(struct values *v, const struct gguf_source *s)
 {
     struct str items = s->tokens->bytes;
     size_t n = 0;
@@ -446,7 +202,7 @@ static int put_vocab(struct values *v, const struct source *s)
     return r;
 }
 
-static int put_merges(struct values *v, const struct source *s)
+static int put_merges(struct values *v, const struct gguf_source *s)
 {
     struct str items = s->merges ? s->merges->bytes : (struct str){ 0 };
     size_t n = s->merges ? (size_t)s->merges->n_items : 0;
@@ -461,7 +217,7 @@ static int put_merges(struct values *v, const struct source *s)
     return r;
 }
 
-static int make_model(const struct source *s, struct arena *arena, const struct json **ret)
+static int make_model(const struct gguf_source *s, struct arena *arena, const struct json **ret)
 {
     uint64_t n_merges = s->merges ? s->merges->n_items : 0;
     if (n_merges > MERGES_MAX) {
@@ -478,8 +234,8 @@ static int make_model(const struct source *s, struct arena *arena, const struct 
     struct json *model = put(&v, JSON_OBJECT, STR("{}"), 5, 0);
     put(&v, JSON_STRING, STR("type"), 0, 0);
     put(&v, JSON_STRING, STR("BPE"), 0, 0);
-    put_bool(&v, STR("byte_fallback"), s->model != MODEL_GPT2);
-    put_bool(&v, STR("ignore_merges"), s->model == MODEL_GPT2 && s->pre->ignore_merges);
+    put_bool(&v, STR("byte_fallback"), s->model != GGUF_MODEL_GPT2);
+    put_bool(&v, STR("ignore_merges"), s->model == GGUF_MODEL_GPT2 && s->pre->ignore_merges);
     int r = put_vocab(&v, s);
     r = r ? r : put_merges(&v, s);
     model->next = (uint32_t)(v.next - model);
@@ -489,7 +245,7 @@ static int make_model(const struct source *s, struct arena *arena, const struct 
 
 // ---- scores --------------------------------------------------------------------------------------------------------
 
-static int set_scores(const struct source *s, struct tokenizer *tok)
+static int set_scores(const struct gguf_source *s, struct tokenizer *tok)
 {
     size_t n = (size_t)s->tokens->n_items;
     float *scores = malloc(n * sizeof *scores);
@@ -509,12 +265,10 @@ static int set_scores(const struct source *s, struct tokenizer *tok)
     return 0;
 }
 
-static int load(const struct source *s, struct arena *arena, struct strbuf *text, struct tokenizer **ret)
+static int load(const struct gguf_source *s, struct arena *arena, struct strbuf *text, struct tokenizer **ret)
 {
     const struct json *root = NULL, *model = NULL;
-    struct json_writer w;
-    json_writer_init(&w, text);
-    write_document(&w, s);
+    gguf_write_document(s, text);
     if (text->error) {
         return err_set(s->err, text->error, "%s: no memory for the vocabulary", s->g->file);
     }
@@ -529,14 +283,14 @@ static int load(const struct source *s, struct arena *arena, struct strbuf *text
 
 int tokenizer_from_gguf(const struct gguf *g, struct tokenizer **ret, struct err *err)
 {
-    struct source s = { .g = g, .err = err };
+    struct gguf_source s = { .g = g, .err = err };
     struct tokenizer *tok = NULL;
     struct strbuf text = { 0 };
     struct arena arena;
     arena_init(&arena, 0);
     int r = read_source(&s);
     r = r ? r : load(&s, &arena, &text, &tok);
-    r = r || s.model != MODEL_LLAMA ? r : set_scores(&s, tok);
+    r = r || s.model != GGUF_MODEL_LLAMA ? r : set_scores(&s, tok);
     strbuf_deinit(&text);
     arena_deinit(&arena);
     if (r < 0) {
