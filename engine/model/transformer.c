@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,7 +36,7 @@ static void list_buffers(struct activations *act, const struct model_config *c, 
         { &act->act, n_rows, c->n_ff },
         { &act->last, n_logit_rows, c->n_embd },
         { &act->logits, n_logit_rows, c->n_vocab },
-        { &act->inv_freq, 1, c->head_dim / 2 },
+        { &act->inv_freq, 1, c->rope.n_dims / 2 },
     };
     memcpy(ret, list, sizeof(list));
 }
@@ -56,12 +55,12 @@ uint64_t activations_bytes(const struct model_config *config, size_t batch_rows_
 
 static int upload_frequencies(struct model *m, struct err *err)
 {
-    size_t bytes = m->config.head_dim / 2 * sizeof(float);
+    size_t bytes = m->config.rope.n_dims / 2 * sizeof(float);
     float *inv_freq = malloc(bytes);
     if (!inv_freq) {
         return err_set(err, -ENOMEM, "no memory for rope frequencies");
     }
-    model_config_rope_frequencies(&m->config, inv_freq, &m->rope_attn_scale);
+    rope_frequencies(&m->config.rope, inv_freq, &m->rope_attn_scale);
     m->backend->ops->upload(m->backend, m->act.inv_freq, inv_freq, bytes);
     free(inv_freq);
     return 0;
@@ -142,7 +141,7 @@ static void attend(struct model *m, const struct step *step, size_t layer)
     m->backend->ops->rope_kv(m->backend, &rope);
     const struct op_attention attention = { .qkv = m->act.qkv,
                                             .out = m->act.attn,
-                                            .scale = 1.0f / sqrtf((float)m->config.head_dim),
+                                            .scale = m->config.attn_scale,
                                             .n_heads = m->config.n_heads,
                                             .kv = &m->kv,
                                             .pool = step->kv_pool,

@@ -20,8 +20,6 @@
 
 enum dim { DIM_0, DIM_1, DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_Q_KV, DIM_FF, DIM_2FF, DIM_VOCAB };
 
-enum feature { ANY, QKV_BIAS, O_BIAS, MLP_BIAS, UNTIED };
-
 enum place_id {
     ATTN_NORM,
     QKV,
@@ -43,26 +41,26 @@ struct place {
     bool is_per_layer, is_matrix;
     size_t offset; // of the pointer in struct layer_weights or struct weights
     enum dim n_out, n_in;
-    enum feature feature;
+    uint32_t needs, excludes; // FEATURE_*
 };
 
 #define IN_LAYER(member)     true, true, offsetof(struct layer_weights, member)
 #define LAYER_VECTOR(member) true, false, offsetof(struct layer_weights, member)
 
 static const struct place places[N_PLACES] = {
-    [ATTN_NORM] = { LAYER_VECTOR(attn_norm), DIM_1, DIM_EMBD, ANY },
-    [QKV] = { IN_LAYER(qkv), DIM_QKV, DIM_EMBD, ANY },
-    [QKV_B] = { LAYER_VECTOR(qkv_bias), DIM_1, DIM_QKV, QKV_BIAS },
-    [O] = { IN_LAYER(o), DIM_EMBD, DIM_Q, ANY },
-    [O_B] = { LAYER_VECTOR(o_bias), DIM_1, DIM_EMBD, O_BIAS },
-    [MLP_NORM] = { LAYER_VECTOR(mlp_norm), DIM_1, DIM_EMBD, ANY },
-    [GATE_UP] = { IN_LAYER(gate_up), DIM_2FF, DIM_EMBD, ANY },
-    [GATE_UP_B] = { LAYER_VECTOR(gate_up_bias), DIM_1, DIM_2FF, MLP_BIAS },
-    [DOWN] = { IN_LAYER(down), DIM_EMBD, DIM_FF, ANY },
-    [DOWN_B] = { LAYER_VECTOR(down_bias), DIM_1, DIM_EMBD, MLP_BIAS },
-    [EMBED] = { false, true, offsetof(struct weights, embed), DIM_VOCAB, DIM_EMBD, ANY },
-    [FINAL_NORM] = { false, false, offsetof(struct weights, final_norm), DIM_1, DIM_EMBD, ANY },
-    [LM_HEAD] = { false, true, offsetof(struct weights, lm_head), DIM_VOCAB, DIM_EMBD, UNTIED },
+    [ATTN_NORM] = { LAYER_VECTOR(attn_norm), DIM_1, DIM_EMBD, 0, 0 },
+    [QKV] = { IN_LAYER(qkv), DIM_QKV, DIM_EMBD, 0, 0 },
+    [QKV_B] = { LAYER_VECTOR(qkv_bias), DIM_1, DIM_QKV, FEATURE_QKV_BIAS, 0 },
+    [O] = { IN_LAYER(o), DIM_EMBD, DIM_Q, 0, 0 },
+    [O_B] = { LAYER_VECTOR(o_bias), DIM_1, DIM_EMBD, FEATURE_O_BIAS, 0 },
+    [MLP_NORM] = { LAYER_VECTOR(mlp_norm), DIM_1, DIM_EMBD, 0, 0 },
+    [GATE_UP] = { IN_LAYER(gate_up), DIM_2FF, DIM_EMBD, 0, 0 },
+    [GATE_UP_B] = { LAYER_VECTOR(gate_up_bias), DIM_1, DIM_2FF, FEATURE_MLP_BIAS, 0 },
+    [DOWN] = { IN_LAYER(down), DIM_EMBD, DIM_FF, 0, 0 },
+    [DOWN_B] = { LAYER_VECTOR(down_bias), DIM_1, DIM_EMBD, FEATURE_MLP_BIAS, 0 },
+    [EMBED] = { false, true, offsetof(struct weights, embed), DIM_VOCAB, DIM_EMBD, 0, 0 },
+    [FINAL_NORM] = { false, false, offsetof(struct weights, final_norm), DIM_1, DIM_EMBD, 0, 0 },
+    [LM_HEAD] = { false, true, offsetof(struct weights, lm_head), DIM_VOCAB, DIM_EMBD, 0, FEATURE_TIED },
 };
 
 // `at`: first row (of a matrix) or element (of a vector) of the place that the tensor fills; `n`: how many.
@@ -111,16 +109,9 @@ static size_t dim_of(const struct model_config *c, enum dim dim)
     abort();
 }
 
-static bool has_feature(const struct model_config *c, enum feature feature)
+static bool has_place(const struct model_config *c, enum place_id id)
 {
-    switch (feature) {
-    case ANY: return true;
-    case QKV_BIAS: return c->qkv_bias;
-    case O_BIAS: return c->o_bias;
-    case MLP_BIAS: return c->mlp_bias;
-    case UNTIED: return !c->tie_embeddings;
-    }
-    abort();
+    return model_has(c, places[id].needs) && !(c->features & places[id].excludes);
 }
 
 // ---- list ----------------------------------------------------------------------------------------------------------
@@ -129,7 +120,7 @@ static int list_part(const struct model_config *c, const struct part *part, uint
                      int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
 {
     const struct place *place = &places[part->place];
-    if (!has_feature(c, place->feature)) {
+    if (!has_place(c, part->place)) {
         return 0;
     }
     struct weight_spec spec = { .n_dims = place->is_matrix ? 2 : 1 };
@@ -252,7 +243,7 @@ static int bind_place(struct safetensors *st, const struct model_config *c, enum
 static bool is_known_extra(const struct model_config *c, struct str name)
 {
     return str_ends_with(name, STR(".rotary_emb.inv_freq")) || // buffers that old versions saved
-           (c->tie_embeddings && str_eq(name, STR("lm_head.weight")));
+           (model_has(c, FEATURE_TIED) && str_eq(name, STR("lm_head.weight")));
 }
 
 static void warn_of_unused(struct safetensors *st, const struct model_config *c)
@@ -279,7 +270,7 @@ int weights_bind(struct safetensors *st, const struct model_config *c, enum dtyp
     enum dtype dtype = DTYPE_F32, ignored;
     for (int id = 0; id < N_PLACES; id++) {
         uint32_t n = places[id].is_per_layer ? c->n_layers : 1;
-        for (uint32_t layer = 0; has_feature(c, places[id].feature) && layer < n; layer++) {
+        for (uint32_t layer = 0; has_place(c, id) && layer < n; layer++) {
             int rc = bind_place(st, c, id, layer, id == QKV && layer == 0 ? &dtype : &ignored, err);
             if (rc < 0) {
                 return rc;
@@ -409,7 +400,7 @@ int weights_load(struct weights *w, struct safetensors *st, const struct model_c
         return err_set(err, -ENOMEM, "no memory for %" PRIu32 " layers", config->n_layers);
     }
     int rc = make_places(&l, st, err);
-    if (rc == 0 && config->tie_embeddings) {
+    if (rc == 0 && model_has(config, FEATURE_TIED)) {
         w->lm_head = w->embed;
         w->bytes_per_step += backend->ops->matrix_bytes(w->embed);
     }

@@ -43,8 +43,8 @@ static void check(const struct model_config *c)
     }
     assert(model_config_n_params(c) > 0);
     float inv_freq[2048], scale;
-    model_config_rope_frequencies(c, inv_freq, &scale);
-    for (uint32_t i = 0; i < c->head_dim / 2; i++) {
+    rope_frequencies(&c->rope, inv_freq, &scale);
+    for (uint32_t i = 0; i < c->rope.n_dims / 2; i++) {
         assert(isfinite(inv_freq[i]));
     }
 }

@@ -52,9 +52,9 @@ static void test_config_llama_gives_fields_and_defaults(void **state)
     assert_int_equal(c.head_dim, 8);
     assert_int_equal(c.n_ctx_max, 512);
     assert_float_equal(c.rms_eps, 1e-5f, 0);
-    assert_false(c.tie_embeddings || c.qkv_bias || c.o_bias || c.mlp_bias);
-    assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
-    assert_true(c.rope_theta == 10000);
+    assert_int_equal(c.features, 0);
+    assert_int_equal(c.rope.scaling, ROPE_SCALING_NONE);
+    assert_true(c.rope.theta == 10000);
     assert_int_equal(c.dtype, DTYPE_BF16);
     assert_int_equal(c.bos_id, 1);
     assert_int_equal(c.n_eos, 1);
@@ -72,11 +72,11 @@ static void test_config_derived_fields_follow_transformers(void **state)
     assert_int_equal(parse("\"head_dim\": 24", &c), 0);
     assert_int_equal(c.head_dim, 24);
     assert_int_equal(parse("\"attention_bias\": true, \"mlp_bias\": true, \"tie_word_embeddings\": true", &c), 0);
-    assert_true(c.tie_embeddings && c.qkv_bias && c.o_bias && c.mlp_bias);
+    assert_int_equal(c.features, FEATURE_TIED | FEATURE_QKV_BIAS | FEATURE_O_BIAS | FEATURE_MLP_BIAS);
     assert_int_equal(parse("\"dtype\": \"float16\"", &c), 0);
     assert_int_equal(c.dtype, DTYPE_F16);
     assert_int_equal(parse("\"model_type\": \"qwen2\", \"architectures\": [\"Qwen2ForCausalLM\"]", &c), 0);
-    assert_true(c.qkv_bias && !c.o_bias && !c.mlp_bias);
+    assert_int_equal(c.features, FEATURE_QKV_BIAS);
     assert_int_equal(c.bos_id, -1);
     assert_int_equal(c.n_eos, 0);
 }
@@ -103,16 +103,16 @@ static void test_config_rope_scaling_in_both_spellings(void **state)
     (void)state;
     struct model_config c;
     assert_int_equal(parse("\"rope_theta\": 500, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}", &c), 0);
-    assert_int_equal(c.rope_scaling, ROPE_SCALING_LINEAR);
-    assert_true(c.rope_theta == 500 && c.rope.factor == 4);
+    assert_int_equal(c.rope.scaling, ROPE_SCALING_LINEAR);
+    assert_true(c.rope.theta == 500 && c.rope.factor == 4);
     assert_int_equal(parse("\"rope_scaling\": null", &c), 0);
-    assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
+    assert_int_equal(c.rope.scaling, ROPE_SCALING_NONE);
     const char *llama3 = "\"rope_theta\": 1, \"rope_parameters\": {\"rope_type\": \"llama3\", \"rope_theta\": 500000.0,"
                          "\"factor\": 32.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,"
                          "\"original_max_position_embeddings\": 8192}";
     assert_int_equal(parse(llama3, &c), 0);
-    assert_int_equal(c.rope_scaling, ROPE_SCALING_LLAMA3);
-    assert_true(c.rope_theta == 500000 && c.rope.factor == 32 && c.rope.low_freq_factor == 1);
+    assert_int_equal(c.rope.scaling, ROPE_SCALING_LLAMA3);
+    assert_true(c.rope.theta == 500000 && c.rope.factor == 32 && c.rope.low_freq_factor == 1);
     assert_true(c.rope.high_freq_factor == 4 && c.rope.n_ctx_original == 8192);
 }
 
@@ -229,7 +229,7 @@ static void test_config_rope_frequencies_equal_transformers(void **state)
         float inv_freq[128], scale;
         assert_int_equal(model_config_parse(json_get(json_at(cases, i), STR("config"))->text, STR(""), &c, &err), 0);
         assert_int_equal(expected->n_children, c.head_dim / 2);
-        model_config_rope_frequencies(&c, inv_freq, &scale);
+        rope_frequencies(&c.rope, inv_freq, &scale);
         assert_true(scale == 1.0f);
         for (size_t j = 0; j < c.head_dim / 2; j++) {
             double want = json_get_double(json_at(expected, j));

@@ -40,16 +40,6 @@ static void count_dtypes(struct info *info)
     }
 }
 
-static const char *rope_name(const struct model_config *c)
-{
-    switch (c->rope_scaling) {
-    case ROPE_SCALING_NONE: return "none";
-    case ROPE_SCALING_LINEAR: return "linear";
-    case ROPE_SCALING_LLAMA3: return "llama3";
-    }
-    return "";
-}
-
 static uint64_t kv_bytes_per_token(const struct model_config *c)
 {
     return 2 * (uint64_t)c->n_layers * c->n_kv_heads * c->head_dim * dtype_bytes(c->dtype);
@@ -64,10 +54,10 @@ static void print_config(const struct model_config *c)
     printf("%-14s%" PRIu32 "\n", "feed-forward", c->n_ff);
     printf("%-14s%" PRIu32 " of %" PRIu32 ", %" PRIu32 " of K and V\n", "heads", c->n_heads, c->head_dim,
            c->n_kv_heads);
-    printf("%-14s%" PRIu32 "%s\n", "vocabulary", c->n_vocab, c->tie_embeddings ? ", embeddings tied" : "");
+    printf("%-14s%" PRIu32 "%s\n", "vocabulary", c->n_vocab, model_has(c, FEATURE_TIED) ? ", embeddings tied" : "");
     printf("%-14s%" PRIu32 " tokens\n", "context", c->n_ctx_max);
-    printf("%-14stheta %g, scaling %s", "rope", c->rope_theta, rope_name(c));
-    if (c->rope_scaling != ROPE_SCALING_NONE) {
+    printf("%-14stheta %g, scaling %s", "rope", c->rope.theta, rope_scaling_name(c->rope.scaling));
+    if (c->rope.scaling != ROPE_SCALING_NONE) {
         printf(" by %g", c->rope.factor);
     }
     printf("\n%-14s%s", "end tokens", c->n_eos ? "" : "none");
@@ -146,10 +136,10 @@ static void write_config(struct json_writer *w, const struct model_config *c)
     member_u64(w, "vocab_size", c->n_vocab);
     member_u64(w, "context", c->n_ctx_max);
     json_write_key(w, "tied_embeddings");
-    json_write_bool(w, c->tie_embeddings);
+    json_write_bool(w, model_has(c, FEATURE_TIED));
     json_write_key(w, "rope_theta");
-    json_write_double(w, c->rope_theta);
-    member_text(w, "rope_scaling", rope_name(c));
+    json_write_double(w, c->rope.theta);
+    member_text(w, "rope_scaling", rope_scaling_name(c->rope.scaling));
     json_write_key(w, "end_tokens");
     json_write_array_begin(w);
     for (uint32_t i = 0; i < c->n_eos; i++) {

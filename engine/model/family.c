@@ -1,0 +1,117 @@
+// Two tables. `families` has a row per family: what differs is a column, and a new family is a new row.
+// `neutral_fields` lists fields of config.json that change the computation: in families without the feature that
+// honours them they must be absent or have the value at which they change nothing. What is in neither is not known to
+// change anything.
+#include "engine/model/family.h"
+#include <errno.h>
+#include <math.h>
+
+#define ATTENTION_BIASES (FEATURE_QKV_BIAS | FEATURE_O_BIAS)
+
+// Defaults are those of transformers' configuration classes.
+static const struct family families[] = {
+    {
+        .architecture = "LlamaForCausalLM",
+        .model_type = "llama",
+        .attention_bias = ATTENTION_BIASES,
+        .mlp_bias = FEATURE_MLP_BIAS,
+        .bos_default = 1,
+        .eos_default = 2,
+    },
+    {
+        .architecture = "MistralForCausalLM",
+        .model_type = "mistral",
+        .window = WINDOW_BY_VALUE,
+        .window_default = 4096,
+        .kv_heads_default = 8,
+        .bos_default = 1,
+        .eos_default = 2,
+    },
+    {
+        .architecture = "Qwen2ForCausalLM",
+        .model_type = "qwen2",
+        .features = FEATURE_QKV_BIAS,
+        .window = WINDOW_BY_SWITCH,
+        .window_default = 4096,
+        .kv_heads_default = 32,
+        .bos_default = -1,
+        .eos_default = -1,
+    },
+};
+
+static const struct neutral_field {
+    const char *key;
+    double neutral;       // a number that changes nothing; NAN: only null and false do
+    uint32_t honoured_by; // families with one of these features read it
+} neutral_fields[] = {
+    { "quantization_config", NAN, 0 },
+    { "compression_config", NAN, 0 },
+    { "partial_rotary_factor", 1, 0 },
+    { "rotary_pct", 1, 0 },
+    { "rope_interleaved", NAN, 0 },
+    { "attn_logit_softcapping", 0, 0 },
+    { "final_logit_softcapping", 0, 0 },
+    { "logit_scale", 1, 0 },
+    { "logits_scaling", 1, 0 },
+    { "embedding_multiplier", 1, 0 },
+    { "residual_multiplier", 1, 0 },
+    { "attention_multiplier", NAN, 0 },
+    { "query_pre_attn_scalar", NAN, 0 },
+    { "attention_chunk_size", 0, 0 },
+    { "clip_qkv", NAN, 0 },
+    { "qk_norm", NAN, 0 },
+    { "use_qk_norm", NAN, 0 },
+    { "qk_layernorm", NAN, 0 },
+    { "alibi", NAN, 0 },
+    { "no_rope_layers", NAN, 0 },
+    { "num_experts", 0, 0 },
+    { "num_local_experts", 0, 0 },
+    { "n_routed_experts", 0, 0 },
+    { "add_cross_attention", NAN, 0 },
+    { "is_encoder_decoder", NAN, 0 },
+};
+
+static struct str clip_or(const struct json *v, struct str fallback)
+{
+    return v ? config_clip(v) : fallback;
+}
+
+int family_find(const struct config_reader *r, const struct family **ret)
+{
+    const struct json *list = config_get(r->object, "architectures");
+    const struct json *name = list && list->type == JSON_ARRAY ? json_at(list, 0) : NULL;
+    const struct json *type = config_get(r->object, "model_type");
+    if (list && (!name || name->type != JSON_STRING)) {
+        return config_wrong_value(r, "architectures", list, "a list of strings");
+    }
+    if (type && type->type != JSON_STRING) {
+        return config_wrong_value(r, "model_type", type, "a string");
+    }
+    if (!name && !type) {
+        return err_set_param(r->err, -EINVAL, "architectures", "%s: architectures is missing", r->file);
+    }
+    for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++) {
+        const struct family *f = &families[i];
+        bool same_name = !name || str_eq(name->text, str_from(f->architecture));
+        bool same_type = !type || str_eq(type->text, str_from(f->model_type));
+        if (same_name && same_type) {
+            *ret = f;
+            return 0;
+        }
+    }
+    return err_set_param(r->err, -EOPNOTSUPP, "architectures",
+                         "%s: architecture %.*s (model_type %.*s) is not supported", r->file,
+                         STR_ARG(clip_or(name, STR("not given"))), STR_ARG(clip_or(type, STR("not given"))));
+}
+
+int family_check_fields(const struct config_reader *r, const struct family *family)
+{
+    for (size_t i = 0; i < sizeof(neutral_fields) / sizeof(*neutral_fields); i++) {
+        const struct neutral_field *field = &neutral_fields[i];
+        const struct json *v = config_get(r->object, field->key);
+        if (v && !(family->features & field->honoured_by) && !config_is_neutral(v, field->neutral)) {
+            return config_unsupported(r, field->key, v);
+        }
+    }
+    return 0;
+}
