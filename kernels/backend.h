@@ -48,12 +48,16 @@ struct op_embed {
     float scale; // 1 for most families
 };
 
-// y[r][i] = x[r][i] / sqrt(mean_i(x[r][i]^2) + eps) * weight[i]   (Zhang & Sennrich 2019)
+// y[r][i] (+)= x[r][i] / sqrt(mean_i(x[r][i]^2) + eps) * weight[i]   (Zhang & Sennrich 2019)
 struct op_rms_norm {
     const float *x, *weight; // [n_rows][dim], [dim]
     float *y;                // [n_rows][dim], may be x
     size_t n_rows, dim;
+    // Rows that are not dense: every `group` rows lie side by side, and groups `stride` floats apart, in x and y (heads
+    // of a row of Q, K and V). 0: all are dense.
+    size_t group, stride;
     float eps;
+    bool accumulate;
 };
 
 // Where a batch's rows stand: which sequence, which position, where their K and V live. Host memory, valid until
@@ -80,10 +84,12 @@ struct batch_map {
 };
 
 // Rotates Q and K by position and writes K and V of the new rows into their pages.
-// Half-split rotation as in Hugging Face Llama: (x[j], x[j + d/2]) is the pair of frequency inv_freq[j].
+// Half-split rotation as in Hugging Face Llama: (x[j], x[j + n_dims/2]) is the pair of frequency inv_freq[j];
+// dimensions from n_dims on stay as they are.
 struct op_rope_kv {
     float *qkv; // [n_rows][(n_heads + 2 * n_kv_heads) * head_dim]: Q heads, K heads, V heads; Q rotated in place
-    const float *inv_freq; // [head_dim / 2]
+    const float *inv_freq; // [n_dims / 2]
+    size_t n_dims;         // even, at most head_dim; 0: nothing turns, K and V are written
     float attn_scale;      // cos and sin are multiplied by it (1 unless the rope scaling says otherwise)
     size_t n_heads;
     const struct kv_layout *kv;
@@ -92,12 +98,17 @@ struct op_rope_kv {
     const struct batch_map *map;
 };
 
-// Causal attention of each new row over positions 0..its own, K and V read from the pages (op_rope_kv of the same rows
-// first). out[r][h] = softmax(scale * q[r][h] . k[0..p][h / group]) v[0..p][h / group]
+// Causal attention of each new row at position p over positions lo..p, where lo is 0 or, with a window, the first of
+// the last `window` positions; K and V read from the pages (op_rope_kv of the same rows first).
+//   s[j] = cap(scale * q[r][h] . k[j][h / group]), cap(x) = softcap * tanh(x / softcap) or x
+//   out[r][h] = sum_j e^s[j] v[j][h / group] / (sum_j e^s[j] + e^sinks[h])
 struct op_attention {
     const float *qkv; // as above, Q rotated
     float *out;       // [n_rows][n_heads * head_dim]
     float scale;
+    float softcap;      // 0: none
+    size_t window;      // 0: none
+    const float *sinks; // [n_heads], or NULL: none
     size_t n_heads;
     const struct kv_layout *kv;
     const void *pool;
@@ -105,11 +116,26 @@ struct op_attention {
     const struct batch_map *map;
 };
 
-// y[r][i] = silu(x[r][i]) * x[r][dim + i]
-struct op_swiglu {
+// How the gate of a gated linear unit acts on the other half (Shazeer 2020).
+enum glu {
+    GLU_SILU,         // g / (1 + e^-g) * u
+    GLU_GELU_TANH,    // gelu(g) * u, gelu approximated with tanh
+    GLU_SILU_CLAMPED, // gpt-oss: g' / (1 + e^(-1.702 g')) * (u' + 1), g' = min(g, 7), u' = clamp(u, -7, 7)
+};
+
+// y[r][i] = glu(x[r][i], x[r][dim + i])
+struct op_glu {
     const float *x; // [n_rows][2 * dim]: gate, up
     float *y;       // [n_rows][dim]
     size_t n_rows, dim;
+    enum glu kind;
+};
+
+// x[i] = cap * tanh(x[i] / cap)
+struct op_softcap {
+    float *x; // [n]
+    size_t n;
+    float cap;
 };
 
 // y[r][:] = x[rows[r]][:]
@@ -148,7 +174,8 @@ struct backend_ops {
     void (*rms_norm)(struct backend *b, const struct op_rms_norm *op);
     void (*rope_kv)(struct backend *b, const struct op_rope_kv *op);
     void (*attention)(struct backend *b, const struct op_attention *op);
-    void (*swiglu)(struct backend *b, const struct op_swiglu *op);
+    void (*glu)(struct backend *b, const struct op_glu *op);
+    void (*softcap)(struct backend *b, const struct op_softcap *op);
     void (*gather)(struct backend *b, const struct op_gather *op);
     void (*sync)(struct backend *b);
 };

@@ -132,6 +132,7 @@ static void attend(struct model *m, const struct step *step, size_t layer)
 {
     const struct op_rope_kv rope = { .qkv = m->act.qkv,
                                      .inv_freq = m->act.inv_freq,
+                                     .n_dims = m->config.rope.n_dims,
                                      .attn_scale = m->rope_attn_scale,
                                      .n_heads = m->config.n_heads,
                                      .kv = &m->kv,
@@ -165,8 +166,8 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
 
     norm(m, a->x, w->mlp_norm, a->normed, n_rows);
     linear(m, w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
-    const struct op_swiglu swiglu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff };
-    m->backend->ops->swiglu(m->backend, &swiglu);
+    const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff };
+    m->backend->ops->glu(m->backend, &glu);
     linear(m, w->down, w->down_bias, a->act, c->n_ff, a->x, c->n_embd, n_rows, true);
 }
 

@@ -83,14 +83,16 @@ void cpu_attention(struct backend *b, const struct op_attention *op)
     const struct kv_layout *kv = op->kv;
     assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= ATTENTION_HEAD_DIM_MAX);
     assert((kv->page_tokens & (kv->page_tokens - 1)) == 0 && op->layer < kv->n_layers);
-    assert(op->n_heads % kv->n_kv_heads == 0);
+    assert(op->n_heads % kv->n_kv_heads == 0 && op->softcap >= 0);
     struct attention_run run = { .cpu = cpu, .op = op };
     run.n_heads_max = kv->n_kv_heads * op->map->n_seqs / cpu->n_threads;
     size_t n_items = 0, work = 0;
     for (size_t i = 0; i < op->map->n_seqs; i++) {
         const struct batch_seq *seq = &op->map->seqs[i];
         n_items += seq_items(&run, seq);
-        work += seq->n_rows * (seq->pos + seq->n_rows) * op->n_heads * kv->head_dim;
+        size_t n_seen = seq->pos + seq->n_rows;
+        n_seen = op->window > 0 && op->window < n_seen ? op->window : n_seen;
+        work += seq->n_rows * n_seen * op->n_heads * kv->head_dim;
     }
     pool_run(cpu->pool, n_items, work < INLINE_WORK ? n_items + 1 : 1, run_items, &run);
 }

@@ -1,12 +1,14 @@
 // Causal attention of some rows of one sequence over its pages. Included by isa_*.c.
 //
 // Online softmax (Milakov & Gimelshein 2018; tiled as in FlashAttention) over tiles of ATTENTION_TILE positions counted
-// from position 0. For a row at position p and the tile's n = min(32, p + 1 - t0) positions that it may see:
+// from position 0. For a row at position p and the tile's positions [first, n) that it may see, n = min(32, p + 1 - t0)
+// and first = 0 but where a window begins inside the tile (tiles before it are passed over):
 //   s_j = scale * (even_j + odd_j), the dot product q . k_j as two chains over even and odd dimensions, lanes over
 //   positions m'  = max(m, s), alpha = e^(m - m'), w_j = e^(s_j - m') l   = l * alpha + (w_0..15 + w_16..31),
-//   lane-wise; acc = acc * alpha, then += w_j * v_j for j = 0 .. n - 1 in order
-// and finally out = acc / sum(l). The order depends on p alone: how rows are grouped, chunked or batched changes
-// nothing, and values of later positions are never touched, not even multiplied by zero.
+//   lane-wise; acc = acc * alpha, then += w_j * v_j for j = first .. n - 1 in order
+// and finally out = acc / sum(l), with a sink z: m' = max(m, z), out = acc e^(m - m') / (sum(l) e^(m - m') + e^(z -
+// m')). Scores are capped before they are masked. The order depends on p alone: how rows are grouped, chunked or
+// batched changes nothing, and values of positions that are not seen are never touched, not even multiplied by zero.
 //
 // Bytes: each K and V element of the sequence once per K/V head and up to ATTENTION_ROWS rows; K is transposed and both
 // are widened to f32 into scratch in the L1 cache, and all rows of the part use them there.
@@ -157,16 +159,53 @@ VEC void attention_scores(const struct attention_view *view, const float *const 
     }
 }
 
-// Scores (unscaled) -> weights of the n visible positions; updates each row's max and sum; alpha of up to 16 rows at
+// Positions of the tile that some rows see.
+struct attention_span {
+    size_t first, n; // [first, n)
+};
+
+// Lanes below `first` are not seen. Only where a window begins inside a tile.
+VEC void attention_mask_first(vf (*s)[2], size_t n_r, size_t first)
+{
+    for (size_t r = 0; r < n_r; r++) {
+        _Alignas(64) float lanes[ATTENTION_TILE];
+        vf_store(lanes, s[r][0]);
+        vf_store(lanes + 16, s[r][1]);
+        for (size_t j = 0; j < first; j++) {
+            lanes[j] = -INFINITY;
+        }
+        s[r][0] = vf_load(lanes);
+        s[r][1] = vf_load(lanes + 16);
+    }
+}
+
+// Dot products -> scores of the positions that are seen, the others -infinity.
+VEC void attention_scale(const struct op_attention *op, vf (*s)[2], size_t n_r, struct attention_span span)
+{
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        s[r][0] = vf_mul(s[r][0], vf_set1(op->scale));
+        s[r][1] = vf_mul(s[r][1], vf_set1(op->scale));
+        if (op->softcap > 0) {
+            s[r][0] = vf_softcap(s[r][0], op->softcap);
+            s[r][1] = vf_softcap(s[r][1], op->softcap);
+        }
+        s[r][0] = vf_keep(s[r][0], span.n, -INFINITY);
+        s[r][1] = vf_keep(s[r][1], span.n < 16 ? 0 : span.n - 16, -INFINITY);
+    }
+    if (span.first > 0) {
+        attention_mask_first(s, n_r, span.first);
+    }
+}
+
+// Scores -> weights; updates each row's max and sum; alpha of up to 16 rows at
 // once.
-VEC void attention_softmax(float scale, vf (*s)[2], size_t n_r, size_t n, float *max, float (*sum)[16],
-                           float (*weights)[ATTENTION_TILE], float *alpha)
+VEC void attention_softmax(vf (*s)[2], size_t n_r, float *max, float (*sum)[16], float (*weights)[ATTENTION_TILE],
+                           float *alpha)
 {
     float fall[16] = { 0 }; // old max - new max
     VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
-        s[r][0] = vf_keep(vf_mul(s[r][0], vf_set1(scale)), n, -INFINITY);
-        s[r][1] = vf_keep(vf_mul(s[r][1], vf_set1(scale)), n < 16 ? 0 : n - 16, -INFINITY);
         float tile_max = vf_reduce_max(vf_max(s[r][0], s[r][1]));
         float new_max = max[r] > tile_max ? max[r] : tile_max;
         fall[r] = max[r] - new_max;
@@ -183,8 +222,8 @@ VEC void attention_softmax(float scale, vf (*s)[2], size_t n_r, size_t n, float 
 }
 
 // acc[r] = acc[r] * alpha[r] + sum_j weights[r][j] * v[j], for n_v vectors from `vec` on.
-VEC void attention_values(const struct attention_view *view, size_t vec, size_t n_v, size_t n_r, size_t n,
-                          const float *alpha, float (*weights)[ATTENTION_TILE], float *acc,
+VEC void attention_values(const struct attention_view *view, size_t vec, size_t n_v, size_t n_r,
+                          struct attention_span span, const float *alpha, float (*weights)[ATTENTION_TILE], float *acc,
                           struct attention_scratch *scratch)
 {
     vf sum[VEC_ATTENTION_ROWS][4];
@@ -195,7 +234,7 @@ VEC void attention_values(const struct attention_view *view, size_t vec, size_t 
             sum[r][i] = vf_mul(vf_load(acc + (r * view->n_vecs + vec + i) * 16), vf_set1(alpha[r]));
         }
     }
-    for (size_t j = 0; j < n; j++) {
+    for (size_t j = span.first; j < span.n; j++) {
         attention_fetch(view, scratch);
         const float *vj = scratch->v + (j * view->n_vecs + vec) * 16;
         VEC_UNROLL(4)
@@ -216,47 +255,67 @@ VEC void attention_values(const struct attention_view *view, size_t vec, size_t 
     }
 }
 
-// n_r rows from `row` on, all of which see n positions of the loaded tile.
+// n_r rows from `row` on, all of which see the same positions of the loaded tile.
 VEC void attention_rows(const struct attention_part *part, const struct attention_view *view, const float *const *q,
-                        size_t row, size_t n_r, size_t n, struct attention_scratch *scratch)
+                        size_t row, size_t n_r, struct attention_span span, struct attention_scratch *scratch)
 {
     vf s[VEC_ATTENTION_ROWS][2];
     float alpha[16];
     _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
     attention_scores(view, q + row, n_r, scratch, s);
-    attention_softmax(part->op->scale, s, n_r, n, scratch->max + row, scratch->sum + row, weights, alpha);
+    attention_scale(part->op, s, n_r, span);
+    attention_softmax(s, n_r, scratch->max + row, scratch->sum + row, weights, alpha);
     float *acc = scratch->acc + row * view->n_vecs * 16;
     size_t vec = 0;
     for (; vec + 4 <= view->n_vecs; vec += 4) {
-        attention_values(view, vec, 4, n_r, n, alpha, weights, acc, scratch);
+        attention_values(view, vec, 4, n_r, span, alpha, weights, acc, scratch);
     }
     for (; vec < view->n_vecs; vec++) {
-        attention_values(view, vec, 1, n_r, n, alpha, weights, acc, scratch);
+        attention_values(view, vec, 1, n_r, span, alpha, weights, acc, scratch);
     }
 }
 
-// The rows of head h of the part against its loaded tile at t0; rows that see equally many of its positions go
-// together.
+// First position that a row at `pos` sees.
+VEC size_t attention_first(const struct op_attention *op, size_t pos)
+{
+    return op->window > 0 && pos + 1 > op->window ? pos + 1 - op->window : 0;
+}
+
+// What row `row` of a head sees of the tile at t0, and the end of the rows after it that see the same.
+VEC struct attention_span attention_span_of(const struct attention_part *part, size_t t0, size_t row, size_t *ret_end)
+{
+    const struct op_attention *op = part->op;
+    size_t group = op->n_heads / op->kv->n_kv_heads, token = (part->first + row) / group;
+    size_t pos = part->seq->pos + token, first = attention_first(op, pos);
+    struct attention_span span = { .first = first < t0 ? 0 : first - t0 };
+    span.n = pos < t0 ? 0 : pos + 1 - t0 < ATTENTION_TILE ? pos + 1 - t0 : ATTENTION_TILE;
+    // A row that sees the whole tile can go with all rows after it up to the one whose window begins later; one on the
+    // diagonal, or whose window begins here, with those of its token.
+    size_t end = (token + 1) * group;
+    if (span.first == 0 && span.n == ATTENTION_TILE) {
+        end = op->window > 0 ? (t0 + op->window - part->seq->pos) * group : SIZE_MAX;
+    }
+    *ret_end = end < part->first + part->n_rows ? end - part->first : part->n_rows;
+    return span;
+}
+
+// The rows of head h of the part against its loaded tile at t0; rows that see the same of it go together.
 static void attention_tile(const struct attention_part *part, const struct attention_view *view, const float *const *q,
                            size_t t0, size_t h, struct attention_scratch *scratch)
 {
-    size_t group = part->op->n_heads / part->op->kv->n_kv_heads, base = h * part->n_rows;
+    size_t base = h * part->n_rows;
     for (size_t row = 0; row < part->n_rows;) {
-        size_t token = (part->first + row) / group;
-        size_t pos = part->seq->pos + token;
-        size_t n = pos < t0 ? 0 : pos + 1 - t0 < ATTENTION_TILE ? pos + 1 - t0 : ATTENTION_TILE;
-        // A row that sees the whole tile can go with all rows after it, one on the diagonal with those of its token.
-        size_t end = n == ATTENTION_TILE ? part->n_rows : (token + 1) * group - part->first;
-        end = end < part->n_rows ? end : part->n_rows;
-        if (n == 0) {
+        size_t end;
+        struct attention_span span = attention_span_of(part, t0, row, &end);
+        if (span.first >= span.n) {
             row = end;
         }
         while (row < end) {
             if (end - row >= VEC_ATTENTION_ROWS) {
-                attention_rows(part, view, q, base + row, VEC_ATTENTION_ROWS, n, scratch);
+                attention_rows(part, view, q, base + row, VEC_ATTENTION_ROWS, span, scratch);
                 row += VEC_ATTENTION_ROWS;
             } else {
-                attention_rows(part, view, q, base + row, 1, n, scratch);
+                attention_rows(part, view, q, base + row, 1, span, scratch);
                 row++;
             }
         }
@@ -281,8 +340,16 @@ static void attention_finish(const struct attention_part *part, const struct att
         float *out = part->op->out + (batch_row * part->op->n_heads + head) * view->n_dim;
         const float *acc = scratch->acc + row * view->n_vecs * 16;
         vf sum = vf_set1(vf_reduce_add(vf_load(scratch->sum[row])));
+        vf fall = vf_set1(1.0f);
+        if (part->op->sinks != NULL) {
+            float sink = part->op->sinks[head], max = scratch->max[row] > sink ? scratch->max[row] : sink;
+            fall = vf_exp(vf_set1(scratch->max[row] - max));
+            sum = vf_fma(sum, fall, vf_exp(vf_set1(sink - max)));
+        }
         for (size_t i = 0; i < view->n_dim; i += 16) {
-            vf_store_n(out + i, vf_div(vf_load(acc + i), sum), view->n_dim - i);
+            vf v = vf_load(acc + i);
+            v = part->op->sinks != NULL ? vf_mul(v, fall) : v;
+            vf_store_n(out + i, vf_div(v, sum), view->n_dim - i);
         }
     }
 }
@@ -310,11 +377,13 @@ static void attention(const struct attention_part *part, struct attention_scratc
     struct attention_view view = attention_view_of(part, 0);
     const float *q[ATTENTION_ROWS];
     attention_begin(part, &view, q, scratch);
-    size_t n_pos = part->seq->pos + (part->first + part->n_rows - 1) / (op->n_heads / op->kv->n_kv_heads) + 1;
+    size_t group = op->n_heads / op->kv->n_kv_heads;
+    size_t n_pos = part->seq->pos + (part->first + part->n_rows - 1) / group + 1;
+    size_t t0 = attention_first(op, part->seq->pos + part->first / group) / ATTENTION_TILE * ATTENTION_TILE;
     size_t offset[2][ATTENTION_TILE]; // of this tile and the next
-    size_t n = n_pos < ATTENTION_TILE ? n_pos : ATTENTION_TILE, n_next;
-    attention_offsets(part, &view, 0, n, offset[0]);
-    for (size_t t0 = 0; t0 < n_pos; t0 += ATTENTION_TILE, n = n_next) {
+    size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE, n_next;
+    attention_offsets(part, &view, t0, n, offset[0]);
+    for (; t0 < n_pos; t0 += ATTENTION_TILE, n = n_next) {
         n_next = n_pos - t0 - n < ATTENTION_TILE ? n_pos - t0 - n : ATTENTION_TILE;
         if (n_next > 0) {
             attention_offsets(part, &view, t0 + ATTENTION_TILE, n_next, offset[1]);

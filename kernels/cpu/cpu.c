@@ -73,7 +73,8 @@ static const struct backend_ops cpu_ops = {
     .rms_norm = cpu_rms_norm,
     .rope_kv = cpu_rope_kv,
     .attention = cpu_attention,
-    .swiglu = cpu_swiglu,
+    .glu = cpu_glu,
+    .softcap = cpu_softcap,
     .gather = cpu_gather,
     .sync = cpu_sync,
 };

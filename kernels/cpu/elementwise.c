@@ -28,33 +28,51 @@ static void run_rms_norm(void *ctx, size_t begin, size_t end, size_t worker)
 void cpu_rms_norm(struct backend *b, const struct op_rms_norm *op)
 {
     struct cpu_backend *cpu = cpu_backend_of(b);
-    assert(op->dim > 0);
+    assert(op->dim > 0 && (op->group == 0 || op->stride >= op->group * op->dim));
     struct run run = { .kernels = cpu->kernels, .op = op };
     pool_run(cpu->pool, op->n_rows, chunk_rows(op->dim), run_rms_norm, &run);
 }
 
 // Items are pieces of CHUNK_FLOATS of a row, so that a single wide row is shared out too.
-static void run_swiglu(void *ctx, size_t begin, size_t end, size_t worker)
+static void run_glu(void *ctx, size_t begin, size_t end, size_t worker)
 {
     (void)worker;
     const struct run *run = ctx;
-    const struct op_swiglu *op = run->op;
+    const struct op_glu *op = run->op;
     size_t row_pieces = (op->dim - 1) / CHUNK_FLOATS + 1;
     for (size_t item = begin; item < end; item++) {
         size_t row = item / row_pieces, first = item % row_pieces * CHUNK_FLOATS;
         size_t n = op->dim - first < CHUNK_FLOATS ? op->dim - first : CHUNK_FLOATS;
         const float *gate = op->x + row * 2 * op->dim + first;
-        run->kernels->swiglu(gate, gate + op->dim, op->y + row * op->dim + first, n);
+        run->kernels->glu(op->kind, gate, gate + op->dim, op->y + row * op->dim + first, n);
     }
 }
 
-void cpu_swiglu(struct backend *b, const struct op_swiglu *op)
+void cpu_glu(struct backend *b, const struct op_glu *op)
 {
     struct cpu_backend *cpu = cpu_backend_of(b);
     assert(op->dim > 0);
     struct run run = { .kernels = cpu->kernels, .op = op };
     size_t row_pieces = (op->dim - 1) / CHUNK_FLOATS + 1;
-    pool_run(cpu->pool, op->n_rows * row_pieces, chunk_rows(op->dim), run_swiglu, &run);
+    pool_run(cpu->pool, op->n_rows * row_pieces, chunk_rows(op->dim), run_glu, &run);
+}
+
+// Items are pieces of CHUNK_FLOATS.
+static void run_softcap(void *ctx, size_t begin, size_t end, size_t worker)
+{
+    (void)worker;
+    const struct run *run = ctx;
+    const struct op_softcap *op = run->op;
+    size_t first = begin * CHUNK_FLOATS, last = end * CHUNK_FLOATS < op->n ? end * CHUNK_FLOATS : op->n;
+    run->kernels->softcap(op->x + first, op->cap, last - first);
+}
+
+void cpu_softcap(struct backend *b, const struct op_softcap *op)
+{
+    struct cpu_backend *cpu = cpu_backend_of(b);
+    assert(op->cap > 0);
+    struct run run = { .kernels = cpu->kernels, .op = op };
+    pool_run(cpu->pool, (op->n + CHUNK_FLOATS - 1) / CHUNK_FLOATS, 1, run_softcap, &run);
 }
 
 static void run_gather(void *ctx, size_t begin, size_t end, size_t worker)

@@ -1,13 +1,44 @@
-// Operations without reductions: swiglu, rotation, conversion to stored types; and the memory reader. Included by
-// isa_*.c.
+// Operations without reductions: gated linear units, soft caps, rotation, conversion to stored types; and the memory
+// reader. Included by isa_*.c.
 
-// silu(gate) * up, silu(g) = g / (1 + e^-g)
-static void swiglu(const float *gate, const float *up, float *y, size_t n)
+// x / (1 + e^-(slope x))
+VEC vf glu_sigmoid_times(vf x, vf minus_slope_x)
+{
+    return vf_div(x, vf_add(vf_set1(1.0f), vf_exp(minus_slope_x)));
+}
+
+// 0.5 g (1 + tanh(u)) = g / (1 + e^-2u), u = sqrt(2 / pi) (g + 0.044715 g^3)
+VEC vf glu_gelu_tanh(vf g)
+{
+    vf cube = vf_mul(vf_mul(g, g), g);
+    vf u = vf_fma(vf_set1(0.044715f), cube, g);
+    return glu_sigmoid_times(g, vf_mul(vf_set1(-1.5957691216057308f), u));
+}
+
+VEC vf glu_silu_clamped(vf g, vf u)
+{
+    g = vf_min(vf_set1(7.0f), g);
+    u = vf_max(vf_set1(-7.0f), vf_min(vf_set1(7.0f), u));
+    return vf_mul(glu_sigmoid_times(g, vf_mul(vf_set1(-1.702f), g)), vf_add(u, vf_set1(1.0f)));
+}
+
+static void glu(enum glu kind, const float *gate, const float *up, float *y, size_t n)
 {
     for (size_t i = 0; i < n; i += 16) {
-        vf g = vf_load_n(gate + i, n - i);
-        vf silu = vf_div(g, vf_add(vf_set1(1.0f), vf_exp(vf_sub(vf_zero(), g))));
-        vf_store_n(y + i, vf_mul(silu, vf_load_n(up + i, n - i)), n - i);
+        vf g = vf_load_n(gate + i, n - i), u = vf_load_n(up + i, n - i), out;
+        switch (kind) {
+        case GLU_GELU_TANH: out = vf_mul(glu_gelu_tanh(g), u); break;
+        case GLU_SILU_CLAMPED: out = glu_silu_clamped(g, u); break;
+        default: out = vf_mul(glu_sigmoid_times(g, vf_sub(vf_zero(), g)), u); break;
+        }
+        vf_store_n(y + i, out, n - i);
+    }
+}
+
+static void softcap(float *x, float cap, size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        vf_store_n(x + i, vf_softcap(vf_load_n(x + i, n - i), cap), n - i);
     }
 }
 

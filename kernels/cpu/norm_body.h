@@ -28,12 +28,17 @@ VEC float rms_norm_sum(const float *x, size_t dim)
 static void rms_norm_rows(const struct op_rms_norm *op, size_t row_begin, size_t row_end)
 {
     for (size_t row = row_begin; row < row_end; row++) {
-        const float *x = op->x + row * op->dim;
-        float *y = op->y + row * op->dim;
+        size_t at = op->group == 0 ? row * op->dim : row / op->group * op->stride + row % op->group * op->dim;
+        const float *x = op->x + at;
+        float *y = op->y + at;
         vf scale = vf_set1(1.0f / sqrtf(rms_norm_sum(x, op->dim) / (float)op->dim + op->eps));
         for (size_t i = 0; i < op->dim; i += 16) {
             vf v = vf_mul(vf_load_n(x + i, op->dim - i), scale);
-            vf_store_n(y + i, vf_mul(v, vf_load_n(op->weight + i, op->dim - i)), op->dim - i);
+            v = vf_mul(v, vf_load_n(op->weight + i, op->dim - i));
+            if (op->accumulate) {
+                v = vf_add(vf_load_n(y + i, op->dim - i), v);
+            }
+            vf_store_n(y + i, v, op->dim - i);
         }
     }
 }

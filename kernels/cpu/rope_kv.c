@@ -76,7 +76,7 @@ void rope_cache_free(struct rope_cache *cache)
 
 static void rope_angles(const struct op_rope_kv *op, size_t pos, float *cosines, float *sines)
 {
-    for (size_t i = 0; i < op->kv->head_dim / 2; i++) {
+    for (size_t i = 0; i < op->n_dims / 2; i++) {
         float angle = (float)pos * op->inv_freq[i];
         double s, c;
         sincos((double)angle, &s, &c);
@@ -88,7 +88,7 @@ static void rope_angles(const struct op_rope_kv *op, size_t pos, float *cosines,
 // The table of the operation's frequencies; the one not used for longest gives way when there is none.
 static struct rope_table *rope_table_of(struct rope_cache *cache, const struct op_rope_kv *op)
 {
-    size_t half_dim = op->kv->head_dim / 2, bytes = half_dim * sizeof(float);
+    size_t half_dim = op->n_dims / 2, bytes = half_dim * sizeof(float);
     struct rope_table *table = &cache->tables[0];
     for (size_t i = 0; i < N_TABLES; i++) {
         struct rope_table *t = &cache->tables[i];
@@ -126,28 +126,36 @@ static void rope_table_fill(struct rope_table *table, const struct op_rope_kv *o
     }
 }
 
-static void rope_row(const struct rope_run *run, const struct batch_seq *seq, size_t row, size_t worker)
+static void rotate_row(const struct rope_run *run, float *heads, size_t pos, size_t worker)
 {
     const struct op_rope_kv *op = run->op;
-    const struct kv_layout *kv = op->kv;
-    const struct cpu_kernels *kernels = run->cpu->kernels;
-    size_t pos = seq->pos + row - seq->row, dim = kv->head_dim;
-    const float *cosines = rope_slot(run->table, pos), *sines = cosines + dim / 2;
+    size_t half_dim = op->n_dims / 2;
+    const float *cosines = rope_slot(run->table, pos), *sines = cosines + half_dim;
     if (run->table->slot_pos[pos % SLOTS] != pos + 1) {
         struct rope_angles *own = &run->cpu->rope->own[worker];
         rope_angles(op, pos, own->cosines, own->sines);
         cosines = own->cosines;
         sines = own->sines;
     }
+    for (size_t h = 0; h < op->n_heads + op->kv->n_kv_heads; h++) {
+        run->cpu->kernels->rope(heads + h * op->kv->head_dim, cosines, sines, half_dim);
+    }
+}
+
+static void rope_row(const struct rope_run *run, const struct batch_seq *seq, size_t row, size_t worker)
+{
+    const struct op_rope_kv *op = run->op;
+    const struct kv_layout *kv = op->kv;
+    size_t pos = seq->pos + row - seq->row, dim = kv->head_dim;
     float *heads = op->qkv + row * (op->n_heads + 2 * kv->n_kv_heads) * dim;
-    for (size_t h = 0; h < op->n_heads + kv->n_kv_heads; h++) {
-        kernels->rope(heads + h * dim, cosines, sines, dim / 2);
+    if (op->n_dims > 0) {
+        rotate_row(run, heads, pos, worker);
     }
     size_t row_bytes = dim * dtype_bytes(kv->dtype), head_bytes = kv->page_tokens * row_bytes;
     unsigned char *page = (unsigned char *)op->pool + seq->pages[pos / kv->page_tokens] * kv->page_bytes;
     unsigned char *dst = page + op->layer * 2 * kv->n_kv_heads * head_bytes + pos % kv->page_tokens * row_bytes;
     for (size_t h = 0; h < 2 * kv->n_kv_heads; h++) {
-        kernels->store(kv->dtype, dst + h * head_bytes, heads + (op->n_heads + h) * dim, dim);
+        run->cpu->kernels->store(kv->dtype, dst + h * head_bytes, heads + (op->n_heads + h) * dim, dim);
     }
 }
 
@@ -169,9 +177,13 @@ void cpu_rope_kv(struct backend *b, const struct op_rope_kv *op)
     const struct kv_layout *kv = op->kv;
     assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= ATTENTION_HEAD_DIM_MAX);
     assert((kv->page_tokens & (kv->page_tokens - 1)) == 0 && op->layer < kv->n_layers);
-    struct rope_table *table = rope_table_of(cpu->rope, op);
-    rope_table_fill(table, op);
-    struct rope_run run = { .cpu = cpu, .op = op, .table = table };
+    assert(op->n_dims % 2 == 0 && op->n_dims <= kv->head_dim);
+    struct rope_run run = { .cpu = cpu, .op = op };
+    if (op->n_dims > 0) {
+        struct rope_table *table = rope_table_of(cpu->rope, op);
+        rope_table_fill(table, op);
+        run.table = table;
+    }
     size_t row_floats = (op->n_heads + 2 * kv->n_kv_heads) * kv->head_dim;
     size_t chunk_rows = row_floats < CHUNK_FLOATS ? CHUNK_FLOATS / row_floats : 1;
     pool_run(cpu->pool, op->map->n_rows, chunk_rows, run_rope, &run);

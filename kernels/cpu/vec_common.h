@@ -58,13 +58,11 @@ VEC void vf_store_dtype(enum dtype dtype, void *p, vf a, size_t n)
     }
 }
 
-// e^x within 1 ulp for normal results; 0 below -104, infinity above 88.73, NaN for NaN.
-// x = n ln 2 + r with |r| <= ln(2) / 2; e^r = 1 + r + r^2 q(r), q of degree 4 fitted for least relative error (3e-9).
-VEC vf vf_exp(vf x)
+// x = n ln 2 + r with |r| <= ln(2) / 2; gives n + 1.5 * 2^23 and e^r - 1 = r + r^2 q(r), q of degree 4 fitted for least
+// relative error (3e-9). |x| at most 105.
+VEC vf vf_exp_reduced(vf x, vf *ret_t)
 {
     const vf magic = vf_set1(0x1.8p23f);
-    x = vf_max(vf_set1(-105.0f), x);
-    x = vf_min(vf_set1(89.0f), x);
     vf t = vf_fma(x, vf_set1(0x1.715476p+0f), magic);
     vf n = vf_sub(t, magic);
     vf r = vf_fma(n, vf_set1(-0x1.62e4p-1f), x);
@@ -74,8 +72,33 @@ VEC vf vf_exp(vf x)
     q = vf_fma(q, r, vf_set1(0x1.5558f2p-5f));
     q = vf_fma(q, r, vf_set1(0x1.555492p-3f));
     q = vf_fma(q, r, vf_set1(0x1.fffffcp-2f));
-    vf p = vf_fma(vf_mul(r, r), q, r);
+    *ret_t = t;
+    return vf_fma(vf_mul(r, r), q, r);
+}
+
+// e^x within 1 ulp for normal results; 0 below -104, infinity above 88.73, NaN for NaN.
+VEC vf vf_exp(vf x)
+{
+    x = vf_max(vf_set1(-105.0f), x);
+    x = vf_min(vf_set1(89.0f), x);
+    vf t, p = vf_exp_reduced(x, &t);
     return vf_scale_pow2(vf_add(p, vf_set1(1.0f)), t);
+}
+
+// tanh(x) = m / (m + 2) with m = e^2x - 1 = 2^n (e^r - 1) + (2^n - 1), which keeps its precision near 0.
+VEC vf vf_tanh(vf x)
+{
+    x = vf_add(x, x);
+    x = vf_max(vf_set1(-40.0f), x); // 1 in f32 from there on
+    x = vf_min(vf_set1(40.0f), x);
+    vf t, p = vf_exp_reduced(x, &t), power = vf_scale_pow2(vf_set1(1.0f), t);
+    vf m = vf_fma(power, p, vf_sub(power, vf_set1(1.0f)));
+    return vf_div(m, vf_add(m, vf_set1(2.0f)));
+}
+
+VEC vf vf_softcap(vf x, float cap)
+{
+    return vf_mul(vf_tanh(vf_div(x, vf_set1(cap))), vf_set1(cap));
 }
 
 #endif

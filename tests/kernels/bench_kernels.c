@@ -190,12 +190,12 @@ static double run_rms_norm(struct bench *bench, const struct kernel *k, double *
     return 20.0 * 8 * 2048 * (double)k->n_rows;
 }
 
-static double run_swiglu(struct bench *bench, const struct kernel *k, double *ret_seconds)
+static double run_glu(struct bench *bench, const struct kernel *k, double *ret_seconds)
 {
     double start = now();
     for (int i = 0; i < 20; i++) {
-        struct op_swiglu op = { .x = bench->x, .y = bench->y, .n_rows = k->n_rows, .dim = 8192 };
-        bench->b->ops->swiglu(bench->b, &op);
+        struct op_glu op = { .x = bench->x, .y = bench->y, .n_rows = k->n_rows, .dim = 8192 };
+        bench->b->ops->glu(bench->b, &op);
     }
     *ret_seconds = now() - start;
     return 20.0 * 12 * 8192 * (double)k->n_rows;
@@ -237,7 +237,7 @@ static struct kernel kernels[] = {
     { "attention bf16, 512 rows at 0", LIMIT_FMA, 0, 0, 512, run_prefill_attention, { 0 }, { 0 } },
     { "attention bf16, 512 rows at 7680", LIMIT_FMA, 0, 7680, 512, run_prefill_attention, { 0 }, { 0 } },
     { "rms_norm 2048, 512 rows", LIMIT_READ, 0, 0, 512, run_rms_norm, { 0 }, { 0 } },
-    { "swiglu 8192, 512 rows", LIMIT_READ, 0, 0, 512, run_swiglu, { 0 }, { 0 } },
+    { "swiglu 8192, 512 rows", LIMIT_READ, 0, 0, 512, run_glu, { 0 }, { 0 } },
     { "rope_kv, 512 rows", LIMIT_READ, 0, 0, 512, run_rope, { 0 }, { 0 } },
 };
 #define N_KERNELS (sizeof(kernels) / sizeof(*kernels))

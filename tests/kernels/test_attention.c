@@ -5,10 +5,14 @@
 struct config {
     enum dtype dtype;
     size_t n_heads, n_kv_heads, head_dim, page_tokens;
+    size_t n_dims, window; // that turn (-1: all); 0: no window
+    float softcap;
+    bool has_sinks;
 };
 
 // Some sequences, run one after the other or together, on one layer (of three) of a pool whose pages are dealt at
 // random.
+#define ALL_DIMS SIZE_MAX
 #define N_LAYERS 3
 #define LAYER    1
 #define N_SEQS   3
@@ -18,7 +22,8 @@ struct world {
     struct kv_layout kv;
     size_t n_tokens[N_SEQS];
     uint32_t *pages[N_SEQS];
-    float *inv_freq;    // [head_dim / 2]
+    float *inv_freq;    // [n_dims / 2]
+    float *sinks;       // [n_heads] or NULL
     float *qkv[N_SEQS]; // [n_tokens][row_floats], before rotation
     size_t row_floats, out_floats;
     unsigned char *pool;
@@ -46,6 +51,7 @@ static void deal_pages(struct world *w, uint64_t *rng)
 
 static struct world world_make(uint64_t *rng, struct config c, size_t n_tokens_max)
 {
+    c.n_dims = c.n_dims == ALL_DIMS ? c.head_dim : c.n_dims;
     struct world w = { .c = c, .attn_scale = 1.25f, .scale = 0.7f };
     w.kv = (struct kv_layout){ .dtype = c.dtype,
                                .page_tokens = c.page_tokens,
@@ -55,7 +61,11 @@ static struct world world_make(uint64_t *rng, struct config c, size_t n_tokens_m
     w.kv.page_bytes = N_LAYERS * 2 * c.n_kv_heads * c.page_tokens * c.head_dim * dtype_bytes(c.dtype) + 64;
     w.row_floats = (c.n_heads + 2 * c.n_kv_heads) * c.head_dim;
     w.out_floats = c.n_heads * c.head_dim;
-    w.inv_freq = random_floats(rng, c.head_dim / 2);
+    w.inv_freq = random_floats(rng, c.n_dims / 2);
+    w.sinks = c.has_sinks ? random_floats(rng, c.n_heads) : NULL;
+    for (size_t h = 0; w.sinks && h < c.n_heads; h++) {
+        w.sinks[h] *= 4; // above and below the scores
+    }
     uint32_t n_pages = 0;
     for (size_t s = 0; s < N_SEQS; s++) {
         w.n_tokens[s] = 1 + rng_below(rng, n_tokens_max);
@@ -78,6 +88,7 @@ static void world_free(struct world *w)
         free(w->pages[s]);
     }
     free(w->inv_freq);
+    free(w->sinks);
     free(w->pool);
 }
 
@@ -85,6 +96,7 @@ static void run_ops(struct backend *b, struct world *w, float *qkv, float *out, 
 {
     struct op_rope_kv rope = { .qkv = qkv,
                                .inv_freq = w->inv_freq,
+                               .n_dims = w->c.n_dims,
                                .attn_scale = w->attn_scale,
                                .n_heads = w->c.n_heads,
                                .kv = &w->kv,
@@ -94,6 +106,9 @@ static void run_ops(struct backend *b, struct world *w, float *qkv, float *out, 
     struct op_attention attention = { .qkv = qkv,
                                       .out = out,
                                       .scale = w->scale,
+                                      .softcap = w->c.softcap,
+                                      .window = w->c.window,
+                                      .sinks = w->sinks,
                                       .n_heads = w->c.n_heads,
                                       .kv = &w->kv,
                                       .pool = w->pool,
@@ -198,7 +213,10 @@ static double stored(const struct world *w, float x)
 static double rotated(const struct world *w, size_t s, size_t t, size_t head, size_t d)
 {
     const float *x = w->qkv[s] + t * w->row_floats + head * w->c.head_dim;
-    size_t half = w->c.head_dim / 2, j = d % half;
+    if (d >= w->c.n_dims) {
+        return (double)x[d];
+    }
+    size_t half = w->c.n_dims / 2, j = d % half;
     double angle = (double)((float)t * w->inv_freq[j]), scale = (double)w->attn_scale;
     double c = cos(angle) * scale, sn = sin(angle) * scale, a = (double)x[j], b = (double)x[j + half];
     return d < half ? a * c - b * sn : b * c + a * sn;
@@ -209,23 +227,28 @@ static void check_row(const struct world *w, const struct result *r, size_t s, s
 {
     const struct config *c = &w->c;
     size_t k_head = c->n_heads + head / (c->n_heads / c->n_kv_heads), v_head = k_head + c->n_kv_heads;
-    double *weight = malloc((t + 1) * sizeof(*weight)), max = -INFINITY, sum = 0;
+    double *weight = malloc((t + 1) * sizeof(*weight)), max = w->sinks ? (double)w->sinks[head] : -INFINITY, sum = 0;
+    size_t first = c->window > 0 && t + 1 > c->window ? t + 1 - c->window : 0;
     const float *q = r->qkv[s] + t * w->row_floats + head * c->head_dim;
-    for (size_t p = 0; p <= t; p++) {
+    for (size_t p = first; p <= t; p++) {
         const float *k = r->qkv[s] + p * w->row_floats + k_head * c->head_dim;
         weight[p] = 0;
         for (size_t d = 0; d < c->head_dim; d++) {
             weight[p] += (double)w->scale * (double)q[d] * stored(w, k[d]);
         }
+        if (c->softcap > 0) {
+            weight[p] = (double)c->softcap * tanh(weight[p] / (double)c->softcap);
+        }
         max = weight[p] > max ? weight[p] : max;
     }
-    for (size_t p = 0; p <= t; p++) {
+    sum = w->sinks ? exp((double)w->sinks[head] - max) : 0;
+    for (size_t p = first; p <= t; p++) {
         weight[p] = exp(weight[p] - max);
         sum += weight[p];
     }
     for (size_t d = 0; d < c->head_dim; d++) {
         double exact = 0;
-        for (size_t p = 0; p <= t; p++) {
+        for (size_t p = first; p <= t; p++) {
             exact += weight[p] / sum * stored(w, w->qkv[s][p * w->row_floats + v_head * c->head_dim + d]);
         }
         assert_near(r->out[s][t * w->out_floats + head * c->head_dim + d], exact, 2e-5);
@@ -272,9 +295,13 @@ static void check_pages(const struct world *w, const struct result *r)
 }
 
 static const struct config configs[] = {
-    { DTYPE_F32, 8, 4, 8, 16 },   { DTYPE_BF16, 4, 1, 64, 16 }, { DTYPE_F16, 6, 6, 24, 8 },
-    { DTYPE_BF16, 7, 1, 40, 1 },  { DTYPE_F32, 5, 1, 128, 32 }, { DTYPE_F16, 1, 1, 256, 64 },
-    { DTYPE_BF16, 66, 1, 16, 4 }, { DTYPE_F32, 3, 3, 72, 128 },
+    { DTYPE_F32, 8, 4, 8, 16, ALL_DIMS, 0, 0, false },   { DTYPE_BF16, 4, 1, 64, 16, ALL_DIMS, 0, 0, false },
+    { DTYPE_F16, 6, 6, 24, 8, ALL_DIMS, 0, 0, false },   { DTYPE_BF16, 7, 1, 40, 1, ALL_DIMS, 0, 0, false },
+    { DTYPE_F32, 5, 1, 128, 32, ALL_DIMS, 0, 0, false }, { DTYPE_F16, 1, 1, 256, 64, ALL_DIMS, 0, 0, false },
+    { DTYPE_BF16, 66, 1, 16, 4, ALL_DIMS, 0, 0, false }, { DTYPE_F32, 3, 3, 72, 128, ALL_DIMS, 0, 0, false },
+    { DTYPE_F32, 8, 2, 16, 4, ALL_DIMS, 1, 0, false },   { DTYPE_BF16, 6, 2, 24, 16, ALL_DIMS, 7, 0, false },
+    { DTYPE_F32, 4, 4, 32, 8, 0, 32, 0, false },         { DTYPE_F16, 12, 1, 40, 16, 10, 33, 0.5f, false },
+    { DTYPE_F32, 4, 2, 64, 16, 48, 0, 2, true },         { DTYPE_BF16, 9, 3, 16, 32, ALL_DIMS, 13, 0, true },
 };
 #define N_CONFIGS (sizeof(configs) / sizeof(*configs))
 
@@ -339,6 +366,33 @@ static void test_attention_later_nan_leaves_earlier_rows_alone(void **state)
     }
 }
 
+// Nor can a position that the window has left behind, though its tile is read.
+static void test_attention_nan_before_the_window_leaves_rows_alone(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 24;
+    for (size_t j = 0; j < all->n; j++) {
+        const struct config c = { DTYPE_F32, 4, 2, 16, 8, ALL_DIMS, 9, 0, false };
+        struct world w = world_make(&rng, c, 50);
+        struct result want = run_all(all->b[j], &w, SIZE_MAX, false, &rng);
+        for (size_t i = 0; i < w.row_floats; i++) {
+            w.qkv[0][i] = NAN;
+        }
+        struct result got = run_all(all->b[j], &w, SIZE_MAX, false, &rng);
+        for (size_t t = 0; t < w.n_tokens[0]; t++) {
+            const float *row = got.out[0] + t * w.out_floats;
+            if (t >= c.window) {
+                assert_same_bits(row, want.out[0] + t * w.out_floats, w.out_floats, all->b[j]);
+            } else {
+                assert_true(isnan(row[0])); // the control
+            }
+        }
+        result_free(&want);
+        result_free(&got);
+        world_free(&w);
+    }
+}
+
 // Positions that share a slot of the rotation table, and frequencies that come and go.
 static void test_rope_far_positions_and_changing_frequencies_are_exact(void **state)
 {
@@ -361,9 +415,14 @@ static void test_rope_far_positions_and_changing_frequencies_are_exact(void **st
             }
         }
         struct batch_map map = { .seqs = seqs, .n_seqs = 5, .n_rows = 5 };
-        struct op_rope_kv op = {
-            .qkv = qkv[0], .inv_freq = inv_freq, .attn_scale = 1, .n_heads = 1, .kv = &kv, .pool = pool, .map = &map
-        };
+        struct op_rope_kv op = { .qkv = qkv[0],
+                                 .inv_freq = inv_freq,
+                                 .n_dims = 8,
+                                 .attn_scale = 1,
+                                 .n_heads = 1,
+                                 .kv = &kv,
+                                 .pool = pool,
+                                 .map = &map };
         b->ops->rope_kv(b, &op);
         for (size_t s = 0; s < 5; s++) {
             for (size_t i = 0; i < 4; i++) {
@@ -383,7 +442,9 @@ static void test_attention_empty_batch_does_nothing(void **state)
     struct batch_map map = { 0 };
     float inv_freq[4] = { 1, 1, 1, 1 };
     for (size_t i = 0; i < all->n; i++) {
-        struct op_rope_kv rope = { .inv_freq = inv_freq, .attn_scale = 1, .n_heads = 1, .kv = &kv, .map = &map };
+        struct op_rope_kv rope = {
+            .inv_freq = inv_freq, .n_dims = 8, .attn_scale = 1, .n_heads = 1, .kv = &kv, .map = &map
+        };
         struct op_attention attention = { .scale = 1, .n_heads = 1, .kv = &kv, .map = &map };
         all->b[i]->ops->rope_kv(all->b[i], &rope);
         all->b[i]->ops->attention(all->b[i], &attention);
@@ -396,6 +457,7 @@ int main(void)
         cmocka_unit_test(test_attention_any_shape_equals_double_and_all_isas_agree),
         cmocka_unit_test(test_attention_chunked_prompt_equals_whole_prompt),
         cmocka_unit_test(test_attention_later_nan_leaves_earlier_rows_alone),
+        cmocka_unit_test(test_attention_nan_before_the_window_leaves_rows_alone),
         cmocka_unit_test(test_rope_far_positions_and_changing_frequencies_are_exact),
         cmocka_unit_test(test_attention_empty_batch_does_nothing),
     };

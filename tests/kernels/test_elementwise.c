@@ -1,4 +1,5 @@
-// RMS norm, swiglu, gather and the conversions: against double precision, and bit for bit between instruction sets.
+// RMS norm, gated linear units, soft caps, gather and the conversions: against double precision, and bit for bit
+// between instruction sets.
 #include "tests/kernels/kernel_test.h"
 
 static const size_t dims[] = { 1, 3, 8, 15, 16, 17, 63, 64, 65, 100, 288, 2048, 9000 };
@@ -47,6 +48,47 @@ static void test_rms_norm_any_shape_equals_double_and_all_isas_agree(void **stat
     }
 }
 
+// Heads of rows of something wider, and results that are added: what dense rows give, and nothing else is touched.
+static void test_rms_norm_groups_and_accumulation_equal_dense_rows(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 15;
+    enum { DIM = 24, GROUP = 3, N_GROUPS = 7, STRIDE = DIM * GROUP + 40, N = N_GROUPS * STRIDE };
+    float *x = random_floats(&rng, N), *y = random_floats(&rng, N), *weight = random_floats(&rng, DIM);
+    float *sum = random_floats(&rng, N), dense[GROUP * DIM], added[N];
+    for (size_t i = 0; i < all->n; i++) {
+        struct backend *b = all->b[i];
+        memcpy(y, x, N * sizeof(*x));
+        memcpy(added, sum, sizeof(added));
+        struct op_rms_norm op = { .x = y, .weight = weight, .y = y, .dim = DIM, .eps = 1e-6f };
+        op.n_rows = N_GROUPS * GROUP;
+        op.group = GROUP;
+        op.stride = STRIDE;
+        b->ops->rms_norm(b, &op);
+        op.x = x;
+        op.y = added;
+        op.accumulate = true;
+        b->ops->rms_norm(b, &op);
+        for (size_t g = 0; g < N_GROUPS; g++) {
+            struct op_rms_norm want = {
+                .x = x + g * STRIDE, .weight = weight, .y = dense, .n_rows = GROUP, .dim = DIM, .eps = 1e-6f
+            };
+            b->ops->rms_norm(b, &want);
+            assert_same_bits(y + g * STRIDE, dense, GROUP * DIM, b);
+            for (size_t j = 0; j < STRIDE; j++) {
+                float term = j < GROUP * DIM ? dense[j] : 0;
+                float before = sum[g * STRIDE + j], after = before + term;
+                assert_same_bits(&added[g * STRIDE + j], j < GROUP * DIM ? &after : &before, 1, b);
+            }
+            assert_same_bits(y + g * STRIDE + GROUP * DIM, x + g * STRIDE + GROUP * DIM, STRIDE - GROUP * DIM, b);
+        }
+    }
+    free(x);
+    free(y);
+    free(weight);
+    free(sum);
+}
+
 static void test_rms_norm_row_alone_equals_row_in_batch(void **state)
 {
     const struct test_backends *all = *state;
@@ -72,7 +114,20 @@ static void test_rms_norm_row_alone_equals_row_in_batch(void **state)
     free(alone);
 }
 
-static void check_swiglu(const struct test_backends *all, uint64_t *rng, size_t n_rows, size_t dim)
+static double glu_exact(enum glu kind, double gate, double up)
+{
+    switch (kind) {
+    case GLU_SILU: return gate / (1 + exp(-gate)) * up;
+    case GLU_GELU_TANH: return gate / 2 * (1 + tanh(sqrt(2 / M_PI) * (gate + 0.044715 * gate * gate * gate))) * up;
+    case GLU_SILU_CLAMPED:
+        gate = gate < 7 ? gate : 7;
+        up = up < -7 ? -7 : up > 7 ? 7 : up;
+        return gate / (1 + exp(-1.702 * gate)) * (up + 1);
+    }
+    return NAN;
+}
+
+static void check_glu(const struct test_backends *all, uint64_t *rng, enum glu kind, size_t n_rows, size_t dim)
 {
     float *x = random_floats(rng, n_rows * 2 * dim);
     float *want = malloc((n_rows * dim + 1) * sizeof(*want)), *y = malloc((n_rows * dim + 1) * sizeof(*y));
@@ -80,15 +135,17 @@ static void check_swiglu(const struct test_backends *all, uint64_t *rng, size_t 
         x[i] *= 20;
     }
     for (size_t i = 0; i < all->n; i++) {
-        struct op_swiglu op = { .x = x, .y = i == 0 ? want : y, .n_rows = n_rows, .dim = dim };
-        all->b[i]->ops->swiglu(all->b[i], &op);
+        struct op_glu op = { .x = x, .y = i == 0 ? want : y, .n_rows = n_rows, .dim = dim, .kind = kind };
+        all->b[i]->ops->glu(all->b[i], &op);
         assert_same_bits(op.y, want, n_rows * dim, all->b[i]);
     }
     for (size_t r = 0; r < n_rows; r++) {
         for (size_t i = 0; i < dim; i++) {
             double gate = (double)x[r * 2 * dim + i], up = (double)x[r * 2 * dim + dim + i];
-            double exact = gate / (1 + exp(-gate)) * up;
-            assert_near(want[r * dim + i], exact, 5e-7 * fabs(exact) + 1e-30);
+            double exact = glu_exact(kind, gate, up);
+            // The exponent of an e^x is rounded, which an argument of a hundred makes 1e-5 of tiny results.
+            double tolerance = kind == GLU_SILU ? 5e-7 * fabs(exact) + 1e-30 : 1e-6 * fabs(exact) + 2e-6;
+            assert_near(want[r * dim + i], exact, tolerance);
         }
     }
     free(x);
@@ -96,26 +153,55 @@ static void check_swiglu(const struct test_backends *all, uint64_t *rng, size_t 
     free(y);
 }
 
-static void test_swiglu_any_shape_equals_double_and_all_isas_agree(void **state)
+static void test_glu_any_shape_equals_double_and_all_isas_agree(void **state)
 {
     uint64_t rng = 12;
     for (size_t d = 0; d < N_DIMS; d++) {
-        check_swiglu(*state, &rng, row_counts[d % 4], dims[d]);
-        check_swiglu(*state, &rng, 1, dims[d]);
+        for (enum glu kind = GLU_SILU; kind <= GLU_SILU_CLAMPED; kind++) {
+            check_glu(*state, &rng, kind, row_counts[d % 4], dims[d]);
+            check_glu(*state, &rng, kind, 1, dims[d]);
+        }
     }
 }
 
-static void test_swiglu_extreme_gates_stay_finite_or_become_nan(void **state)
+static void test_glu_extreme_gates_stay_finite_or_become_nan(void **state)
 {
     const struct test_backends *all = *state;
     const float x[14] = { -INFINITY, -1000, -100, 0, 100, 1000, NAN, 1, 1, 1, 1, 1, 1, 1 };
     for (size_t i = 0; i < all->n; i++) {
         float y[7];
-        struct op_swiglu op = { .x = x, .y = y, .n_rows = 1, .dim = 7 };
-        all->b[i]->ops->swiglu(all->b[i], &op);
+        struct op_glu op = { .x = x, .y = y, .n_rows = 1, .dim = 7 };
+        all->b[i]->ops->glu(all->b[i], &op);
         assert_true(isnan(y[0])); // -inf / inf, as the formula has it
         assert_true(y[1] == 0 && fabsf(y[2]) < 1e-35f && y[3] == 0 && y[4] == 100 && y[5] == 1000);
         assert_true(isnan(y[6]));
+    }
+}
+
+static void test_softcap_any_length_equals_double_and_all_isas_agree(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 14;
+    for (size_t d = 0; d < N_DIMS; d++) {
+        size_t n = dims[d] * 3;
+        float *x = random_floats(&rng, n), *want = random_floats(&rng, n), *y = random_floats(&rng, n);
+        float cap = d % 2 ? 30.0f : 50.0f;
+        for (size_t i = 0; i < n; i++) {
+            x[i] *= i % 3 == 0 ? 1e-3f : i % 3 == 1 ? 40 : 1000; // where it is linear, where it bends, where it is flat
+        }
+        for (size_t i = 0; i < all->n; i++) {
+            struct op_softcap op = { .x = i == 0 ? want : y, .n = n, .cap = cap };
+            memcpy(op.x, x, n * sizeof(*x));
+            all->b[i]->ops->softcap(all->b[i], &op);
+            assert_same_bits(op.x, want, n, all->b[i]);
+        }
+        for (size_t i = 0; i < n; i++) {
+            double exact = (double)cap * tanh((double)x[i] / (double)cap);
+            assert_near(want[i], exact, 4e-7 * fabs(exact));
+        }
+        free(x);
+        free(want);
+        free(y);
     }
 }
 
@@ -187,9 +273,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rms_norm_any_shape_equals_double_and_all_isas_agree),
+        cmocka_unit_test(test_rms_norm_groups_and_accumulation_equal_dense_rows),
         cmocka_unit_test(test_rms_norm_row_alone_equals_row_in_batch),
-        cmocka_unit_test(test_swiglu_any_shape_equals_double_and_all_isas_agree),
-        cmocka_unit_test(test_swiglu_extreme_gates_stay_finite_or_become_nan),
+        cmocka_unit_test(test_glu_any_shape_equals_double_and_all_isas_agree),
+        cmocka_unit_test(test_glu_extreme_gates_stay_finite_or_become_nan),
+        cmocka_unit_test(test_softcap_any_length_equals_double_and_all_isas_agree),
         cmocka_unit_test(test_gather_rows_are_copied),
         cmocka_unit_test(test_convert_every_half_survives_a_round_trip),
         cmocka_unit_test(test_convert_rounds_to_nearest_even),
