@@ -2,6 +2,7 @@
 // tokens from two files. What the families differ in is in family.c.
 #include "engine/model/config.h"
 #include "engine/base/json.h"
+#include "engine/model/config_layers.h"
 #include "engine/model/config_reader.h"
 #include "engine/model/family.h"
 #include <errno.h>
@@ -23,41 +24,6 @@ static void copy_text(char *dst, size_t size, struct str s)
     dst[n] = 0;
 }
 
-// Attention limited to a window is refused, unless the window is at least as long as the context.
-static int check_window(const struct config_reader *r, const struct family *family, uint32_t n_ctx_max)
-{
-    const struct json *types = config_get(r->object, "layer_types");
-    for (size_t i = 0; types && types->type == JSON_ARRAY && i < types->n_children; i++) {
-        const struct json *type = json_at(types, i);
-        if (!str_eq(type->text, STR("full_attention"))) {
-            return err_set_param(r->err, -EOPNOTSUPP, "layer_types", "%s: layer_types[%zu] \"%.*s\" is not supported",
-                                 r->file, i, STR_ARG(config_clip(type)));
-        }
-    }
-    bool is_on = true;
-    if (family->window == WINDOW_BY_SWITCH) {
-        int rc = config_get_bool(r, "use_sliding_window", false, &is_on);
-        if (rc < 0) {
-            return rc;
-        }
-    }
-    const struct json *v = json_get(r->object, STR("sliding_window"));
-    if (!is_on || (v ? v->type == JSON_NULL || config_is_neutral(v, NAN) : family->window_default == 0)) {
-        return 0;
-    }
-    int64_t window = family->window_default;
-    if (v && (v->type != JSON_NUMBER || json_get_i64(v, &window) < 0 || window < 1)) {
-        return config_wrong_value(r, "sliding_window", v, "null or a whole number above 0");
-    }
-    if (window < n_ctx_max) {
-        return err_set_param(r->err, -EOPNOTSUPP, "sliding_window",
-                             "%s: sliding_window %" PRId64 "%s, shorter than max_position_embeddings %" PRIu32
-                             ", is not supported",
-                             r->file, window, v ? "" : " (the default)", n_ctx_max);
-    }
-    return 0;
-}
-
 // ---- groups of fields ----------------------------------------------------------------------------------------------
 
 static int parse_shape(const struct config_reader *r, const struct family *family, struct model_config *c)
@@ -72,7 +38,7 @@ static int parse_shape(const struct config_reader *r, const struct family *famil
         return rc;
     }
     uint32_t n_kv_heads = family->kv_heads_default ? family->kv_heads_default : c->n_heads;
-    uint32_t head_dim = c->n_embd / c->n_heads;
+    uint32_t head_dim = family->head_dim_default ? family->head_dim_default : c->n_embd / c->n_heads;
     if ((rc = config_get_u32(r, "num_key_value_heads", 4096, n_kv_heads, &c->n_kv_heads)) < 0 ||
         (rc = config_get_u32(r, "head_dim", HEAD_DIM_MAX, head_dim, &c->head_dim)) < 0) {
         return rc;
@@ -82,7 +48,7 @@ static int parse_shape(const struct config_reader *r, const struct family *famil
                              "%s: num_attention_heads %" PRIu32 " is not a multiple of num_key_value_heads %" PRIu32,
                              r->file, c->n_heads, c->n_kv_heads);
     }
-    if (!config_get(r->object, "head_dim") && c->n_embd % c->n_heads != 0) {
+    if (!config_get(r->object, "head_dim") && !family->head_dim_default && c->n_embd % c->n_heads != 0) {
         return err_set_param(r->err, -EINVAL, "hidden_size",
                              "%s: hidden_size %" PRIu32 " is not a multiple of num_attention_heads %" PRIu32, r->file,
                              c->n_embd, c->n_heads);
@@ -116,8 +82,8 @@ static int parse_features(const struct config_reader *r, const struct family *fa
     int rc;
     double eps = 0;
     c->features = family->features;
-    if ((rc = config_get_positive(r, "rms_norm_eps", 1e-6, &eps)) < 0 ||
-        (rc = parse_switch(r, "tie_word_embeddings", false, FEATURE_TIED, c)) < 0 ||
+    if ((rc = config_get_positive(r, "rms_norm_eps", family->eps_default, &eps)) < 0 ||
+        (rc = parse_switch(r, "tie_word_embeddings", family->is_tied, FEATURE_TIED, c)) < 0 ||
         (rc = parse_switch(r, "attention_bias", false, family->attention_bias, c)) < 0 ||
         (rc = parse_switch(r, "mlp_bias", false, family->mlp_bias, c)) < 0) {
         return rc;
@@ -163,6 +129,17 @@ static int parse_dtype(const struct config_reader *r, struct model_config *c)
     }
     return err_set_param(r->err, -EOPNOTSUPP, key, "%s: %s \"%.*s\" is not supported", r->file, key,
                          STR_ARG(config_clip(v)));
+}
+
+static int parse_ropes(const struct config_reader *r, const struct family *family, struct model_config *c)
+{
+    const struct rope_source source = { .theta_key = "rope_theta",
+                                        .takes_scaling = true,
+                                        .may_be_partial = family->features & FEATURE_PARTIAL_ROPE,
+                                        .theta = family->theta_default,
+                                        .head_dim = c->head_dim,
+                                        .n_ctx_max = c->n_ctx_max };
+    return rope_parse(r, &source, &c->rope);
 }
 
 // ---- special tokens ------------------------------------------------------------------------------------------------
@@ -247,9 +224,9 @@ static int parse_config(const struct config_reader *r, struct model_config *c)
     copy_text(c->architecture, sizeof(c->architecture), str_from(family->architecture));
     copy_text(c->model_type, sizeof(c->model_type), str_from(family->model_type));
     if ((rc = family_check_fields(r, family)) < 0 || (rc = parse_activation(r, c)) < 0 ||
-        (rc = parse_shape(r, family, c)) < 0 || (rc = check_window(r, family, c->n_ctx_max)) < 0 ||
+        (rc = parse_shape(r, family, c)) < 0 || (rc = config_layers_parse(r, family, c)) < 0 ||
         (rc = parse_features(r, family, c)) < 0 || (rc = parse_dtype(r, c)) < 0 ||
-        (rc = rope_parse(r, 10000, c->head_dim, c->n_ctx_max, &c->rope)) < 0) {
+        (rc = parse_ropes(r, family, c)) < 0) {
         return rc;
     }
     return parse_special_tokens(r, family, c);
@@ -290,5 +267,6 @@ uint64_t model_config_n_params(const struct model_config *c)
                       (model_has(c, FEATURE_O_BIAS) ? c->n_embd : 0) +
                       (model_has(c, FEATURE_MLP_BIAS) ? 2 * (uint64_t)c->n_ff + c->n_embd : 0);
     uint64_t embeddings = (uint64_t)c->n_vocab * c->n_embd * (model_has(c, FEATURE_TIED) ? 1 : 2);
-    return c->n_layers * (attention + mlp + biases + 2 * (uint64_t)c->n_embd) + c->n_embd + embeddings;
+    uint64_t qk_norms = model_has(c, FEATURE_QK_NORM) ? 2 * (uint64_t)c->head_dim : 0;
+    return c->n_layers * (attention + mlp + biases + qk_norms + 2 * (uint64_t)c->n_embd) + c->n_embd + embeddings;
 }

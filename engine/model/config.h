@@ -20,12 +20,17 @@ enum model_feature {
     FEATURE_QKV_BIAS = 1 << 0,
     FEATURE_O_BIAS = 1 << 1,
     FEATURE_MLP_BIAS = 1 << 2,
-    FEATURE_TIED = 1 << 3, // the head is the table of embeddings
+    FEATURE_TIED = 1 << 3,         // the head is the table of embeddings
+    FEATURE_QK_NORM = 1 << 4,      // RMS norms of each head of Q and K before they turn
+    FEATURE_NOPE_LAYERS = 1 << 5,  // some layers do not turn Q and K
+    FEATURE_PARTIAL_ROPE = 1 << 6, // partial_rotary_factor counts
+    FEATURE_FUSED = 1 << 7,        // the file has one tensor for q, k, v and one for gate and up
 };
 
 // Of a layer.
 enum layer_flag {
     LAYER_WINDOWED = 1 << 0, // attention sees the last `window` positions only
+    LAYER_NOPE = 1 << 1,     // Q and K are not turned
 };
 
 enum activation { ACTIVATION_SILU };

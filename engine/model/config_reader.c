@@ -55,21 +55,48 @@ int config_get_u32(const struct config_reader *r, const char *key, uint32_t max,
     return 0;
 }
 
-int config_get_positive(const struct config_reader *r, const char *key, double fallback, double *ret)
+static int positive(const struct config_reader *r, const char *key, const struct json *v, double *ret)
 {
-    const struct json *v = config_get(r->object, key);
-    if (!v) {
-        if (fallback == 0) {
-            return missing(r, key);
-        }
-        *ret = fallback;
-        return 0;
-    }
     double value = v->type == JSON_NUMBER ? json_get_double(v) : 0;
     if (!(value >= POSITIVE_MIN && value <= 1 / POSITIVE_MIN)) {
         return config_wrong_value(r, key, v, "a number from 1e-15 to 1e15");
     }
     *ret = value;
+    return 0;
+}
+
+int config_get_positive(const struct config_reader *r, const char *key, double fallback, double *ret)
+{
+    const struct json *v = config_get(r->object, key);
+    if (!v && fallback == 0) {
+        return missing(r, key);
+    }
+    if (!v) {
+        *ret = fallback;
+        return 0;
+    }
+    return positive(r, key, v, ret);
+}
+
+int config_get_positives(const struct config_reader *r, const char *key, uint32_t n, float *ret)
+{
+    const struct json *list = config_get(r->object, key);
+    if (!list) {
+        return missing(r, key);
+    }
+    if (list->type != JSON_ARRAY || list->n_children != n) {
+        char expected[64];
+        snprintf(expected, sizeof(expected), "a list of %" PRIu32 " numbers", n);
+        return config_wrong_value(r, key, list, expected);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        double value = 0;
+        int rc = positive(r, key, json_at(list, i), &value);
+        if (rc < 0) {
+            return rc;
+        }
+        ret[i] = (float)value;
+    }
     return 0;
 }
 

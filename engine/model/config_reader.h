@@ -26,6 +26,8 @@ int config_unsupported(const struct config_reader *r, const char *key, const str
 int config_get_u32(const struct config_reader *r, const char *key, uint32_t max, uint32_t fallback, uint32_t *ret);
 // A number in [1e-15, 1e15], so that quotients of two stay finite in f32. `fallback` as above.
 int config_get_positive(const struct config_reader *r, const char *key, double fallback, double *ret);
+// A list of n such numbers, which must be there.
+int config_get_positives(const struct config_reader *r, const char *key, uint32_t n, float *ret);
 int config_get_bool(const struct config_reader *r, const char *key, bool fallback, bool *ret);
 // false, or a number equal to `neutral`: the field changes nothing.
 bool config_is_neutral(const struct json *v, double neutral);

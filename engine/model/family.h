@@ -9,13 +9,24 @@
 // When the field sliding_window counts: never; whenever it is a number; only with use_sliding_window.
 enum window_rule { WINDOW_NEVER, WINDOW_BY_VALUE, WINDOW_BY_SWITCH };
 
+// Which layers the window limits where layer_types does not say: all; those from max_window_layers on; all but the last
+// of every `window_period`; those without rope.
+enum window_layers { WINDOWED_ALL, WINDOWED_LATE, WINDOWED_PERIOD, WINDOWED_NOPE };
+
 struct family {
     const char *architecture, *model_type;
     uint32_t features;                 // FEATURE_*: what all its models have
     uint32_t attention_bias, mlp_bias; // FEATURE_*: what these fields switch on
+    bool is_tied;                      // where tie_word_embeddings is absent
     enum window_rule window;
-    uint32_t window_default;          // where sliding_window is absent; 0: no window
+    enum window_layers windowed;
+    uint32_t window_default; // where sliding_window is absent; 0: no window
+    uint32_t window_first;   // where max_window_layers is absent
+    uint32_t window_period;
     uint32_t kv_heads_default;        // where num_key_value_heads is absent; 0: as many as attention heads
+    uint32_t head_dim_default;        // where head_dim is absent; 0: hidden_size / num_attention_heads
+    double eps_default;               // where rms_norm_eps is absent
+    double theta_default;             // where rope_theta is absent
     int32_t bos_default, eos_default; // where the fields are absent; -1: none
 };
 

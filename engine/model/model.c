@@ -103,6 +103,7 @@ int model_open(const struct model_options *options, struct model **ret, struct e
     m->backend = options->backend;
     m->batch_rows_max = options->batch_rows_max;
     m->logit_rows_max = options->logit_rows_max;
+    m->n_ctx = options->n_ctx;
     struct safetensors *st = NULL;
     int rc = model_config_read(options->dir, &m->config, err);
     if (rc == 0) {

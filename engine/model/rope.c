@@ -3,6 +3,7 @@
 #include "engine/model/rope.h"
 #include "engine/model/config_reader.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -19,13 +20,15 @@ static int parse_n_ctx_original(const struct config_reader *r, const struct conf
     return rc < 0 ? rc : config_get_u32(r, key, CONFIG_DIM_MAX, n, ret);
 }
 
-static int parse_linear(const struct config_reader *scaling, struct rope_config *ret)
+static int parse_linear(const struct config_reader *scaling, uint32_t n_ctx_max, struct rope_config *ret)
 {
+    (void)n_ctx_max;
     return config_get_positive(scaling, "factor", 0, &ret->factor);
 }
 
-static int parse_llama3(const struct config_reader *scaling, struct rope_config *ret)
+static int parse_llama3(const struct config_reader *scaling, uint32_t n_ctx_max, struct rope_config *ret)
 {
+    (void)n_ctx_max;
     int rc;
     if ((rc = config_get_positive(scaling, "factor", 0, &ret->factor)) < 0 ||
         (rc = config_get_positive(scaling, "low_freq_factor", 0, &ret->low_freq_factor)) < 0 ||
@@ -40,15 +43,65 @@ static int parse_llama3(const struct config_reader *scaling, struct rope_config 
     return 0;
 }
 
+static double yarn_mscale(double factor, double mscale)
+{
+    return factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1;
+}
+
+// Peng et al. 2023; mscale and mscale_all_dim as DeepSeek has them.
+static int parse_yarn(const struct config_reader *scaling, uint32_t n_ctx_max, struct rope_config *ret)
+{
+    int rc;
+    double mscale, mscale_all, by_factor = n_ctx_max / (double)ret->n_ctx_original;
+    if ((rc = config_get_positive(scaling, "factor", by_factor, &ret->factor)) < 0 ||
+        (rc = config_get_positive(scaling, "beta_fast", 32, &ret->beta_fast)) < 0 ||
+        (rc = config_get_positive(scaling, "beta_slow", 1, &ret->beta_slow)) < 0 ||
+        (rc = config_get_positive(scaling, "mscale", 1, &mscale)) < 0 ||
+        (rc = config_get_positive(scaling, "mscale_all_dim", 1, &mscale_all)) < 0 ||
+        (rc = config_get_bool(scaling, "truncate", true, &ret->is_truncated)) < 0) {
+        return rc;
+    }
+    if (ret->theta < 1.001) { // its logarithm divides
+        return err_set_param(scaling->err, -EINVAL, "rope_theta", "%s: rope_theta %g must be above 1 with yarn",
+                             scaling->file, ret->theta);
+    }
+    bool has_both = config_get(scaling->object, "mscale") && config_get(scaling->object, "mscale_all_dim");
+    double attn_scale = has_both ? yarn_mscale(ret->factor, mscale) / yarn_mscale(ret->factor, mscale_all)
+                                 : yarn_mscale(ret->factor, 1);
+    return config_get_positive(scaling, "attention_factor", attn_scale, &ret->attn_scale);
+}
+
+// Ding et al. 2024.
+static int parse_longrope(const struct config_reader *scaling, uint32_t n_ctx_max, struct rope_config *ret)
+{
+    if (ret->n_dims / 2 > ROPE_FACTORS_MAX) {
+        return err_set_param(scaling->err, -EOPNOTSUPP, "head_dim",
+                             "%s: longrope of %" PRIu32 " dimensions is not supported: at most %d are", scaling->file,
+                             ret->n_dims, 2 * ROPE_FACTORS_MAX);
+    }
+    double by_factor = n_ctx_max / (double)ret->n_ctx_original;
+    int rc;
+    if ((rc = config_get_positives(scaling, "short_factor", ret->n_dims / 2, ret->short_factors)) < 0 ||
+        (rc = config_get_positives(scaling, "long_factor", ret->n_dims / 2, ret->long_factors)) < 0 ||
+        (rc = config_get_positive(scaling, "factor", by_factor, &ret->factor)) < 0) {
+        return rc;
+    }
+    bool is_scaled = ret->factor > 1 && ret->n_ctx_original > 1;
+    double attn_scale = is_scaled ? sqrt(1 + log(ret->factor) / log(ret->n_ctx_original)) : 1;
+    return config_get_positive(scaling, "attention_factor", attn_scale, &ret->attn_scale);
+}
+
 static const struct scaling {
     enum rope_scaling id;
     const char *name;
     bool has_n_ctx_original;
-    int (*parse)(const struct config_reader *scaling, struct rope_config *ret);
+    int (*parse)(const struct config_reader *scaling, uint32_t n_ctx_max, struct rope_config *ret);
 } scalings[] = {
     { ROPE_SCALING_NONE, "default", false, NULL },
     { ROPE_SCALING_LINEAR, "linear", false, parse_linear },
     { ROPE_SCALING_LLAMA3, "llama3", true, parse_llama3 },
+    { ROPE_SCALING_YARN, "yarn", true, parse_yarn },
+    { ROPE_SCALING_LONGROPE, "longrope", true, parse_longrope },
 };
 #define N_SCALINGS (sizeof(scalings) / sizeof(*scalings))
 
@@ -60,6 +113,9 @@ static int find_scaling(const struct config_reader *scaling, const char *key, co
         return config_wrong_value(scaling, "rope_type", type, "a string");
     }
     struct str name = type ? type->text : STR("default");
+    if (config_get(v, "short_factor") && (str_eq(name, STR("su")) || str_eq(name, STR("yarn")))) {
+        name = STR("longrope"); // its names in early files of Phi-3
+    }
     for (size_t i = 0; i < N_SCALINGS; i++) {
         if (str_eq(name, str_from(scalings[i].name))) {
             *ret = &scalings[i];
@@ -70,44 +126,80 @@ static int find_scaling(const struct config_reader *scaling, const char *key, co
                          STR_ARG(config_clip(type)));
 }
 
-// The object rope_scaling or rope_parameters.
-static int parse_scaling(const struct config_reader *r, const struct config_reader *scaling, const char *key,
-                         uint32_t n_ctx_max, struct rope_config *ret)
+static int parse_partial(const struct config_reader *r, const struct rope_source *source, struct rope_config *ret)
 {
-    int rc = config_get_positive(scaling, "rope_theta", ret->theta, &ret->theta);
-    const struct json *partial = config_get(scaling->object, "partial_rotary_factor");
-    if (rc == 0 && partial && !config_is_neutral(partial, 1)) {
-        rc = config_unsupported(scaling, "partial_rotary_factor", partial);
+    const char *key = "partial_rotary_factor";
+    const struct json *v = config_get(r->object, key);
+    double part;
+    if (!v) {
+        return 0;
     }
-    const struct scaling *kind = NULL;
-    if (rc == 0 && (rc = find_scaling(scaling, key, &kind)) == 0) {
-        ret->scaling = kind->id;
-        rc = kind->parse ? kind->parse(scaling, ret) : 0;
+    if (!source->may_be_partial) {
+        return config_is_neutral(v, 1) ? 0 : config_unsupported(r, key, v);
     }
-    if (rc == 0 && kind->has_n_ctx_original) {
-        rc = parse_n_ctx_original(r, scaling, n_ctx_max, &ret->n_ctx_original);
+    int rc = config_get_positive(r, key, 1, &part);
+    if (rc == 0 && (part > 1 || source->head_dim * part < 2 || (uint32_t)(source->head_dim * part) % 2 != 0)) {
+        rc = config_wrong_value(r, key, v, "a part of the head with an even number of dimensions");
     }
+    ret->n_dims = rc == 0 ? (uint32_t)(source->head_dim * part) : ret->n_dims;
     return rc;
 }
 
-// rope_theta beside rope_scaling, or (transformers 5) both inside rope_parameters; the inner value wins, as there.
-int rope_parse(const struct config_reader *r, double theta, uint32_t head_dim, uint32_t n_ctx_max,
-               struct rope_config *ret)
+// The object rope_scaling or rope_parameters, or one inside the latter.
+static int parse_scaling(const struct config_reader *r, const struct config_reader *scaling, const char *key,
+                         const struct rope_source *source, struct rope_config *ret)
 {
-    *ret = (struct rope_config){ .n_dims = head_dim };
-    int rc = config_get_positive(r, "rope_theta", theta, &ret->theta);
-    const char *key = config_get(r->object, "rope_scaling") ? "rope_scaling" : "rope_parameters";
-    const struct json *v = config_get(r->object, key);
-    if (rc < 0 || !v) {
+    const struct scaling *kind = NULL;
+    int rc = config_get_positive(scaling, "rope_theta", ret->theta, &ret->theta);
+    if (rc < 0 || (rc = parse_partial(scaling, source, ret)) < 0 || (rc = find_scaling(scaling, key, &kind)) < 0) {
         return rc;
     }
+    ret->scaling = kind->id;
+    if (kind->has_n_ctx_original &&
+        (rc = parse_n_ctx_original(r, scaling, source->n_ctx_max, &ret->n_ctx_original)) < 0) {
+        return rc;
+    }
+    return kind->parse ? kind->parse(scaling, source->n_ctx_max, ret) : 0;
+}
+
+static int parse_object(const struct config_reader *r, const char *key, const struct rope_source *source,
+                        struct rope_config *ret)
+{
+    const struct json *v = config_get(r->object, key);
+    char file[96];
+    snprintf(file, sizeof(file), "%s: %s", r->file, key);
+    struct config_reader scaling = { file, v, r->err };
     if (v->type != JSON_OBJECT) {
         return config_wrong_value(r, key, v, "an object");
     }
-    char file[64];
-    snprintf(file, sizeof(file), "%s: %s", r->file, key);
-    const struct config_reader scaling = { file, v, r->err };
-    return parse_scaling(r, &scaling, key, n_ctx_max, ret);
+    bool is_nested = source->nested && str_eq(str_from(key), STR("rope_parameters"));
+    const struct json *full = config_get(v, "full_attention"), *sliding = config_get(v, "sliding_attention");
+    if (!is_nested && (full || sliding)) {
+        return config_unsupported(&scaling, full ? "full_attention" : "sliding_attention", full ? full : sliding);
+    }
+    if (is_nested) {
+        v = config_get(v, source->nested);
+        if (!v || v->type != JSON_OBJECT) {
+            return v ? config_wrong_value(&scaling, source->nested, v, "an object") : 0;
+        }
+        snprintf(file, sizeof(file), "%s: %s: %s", r->file, key, source->nested);
+        scaling.object = v;
+    }
+    return parse_scaling(r, &scaling, key, source, ret);
+}
+
+// rope_theta beside rope_scaling, or (transformers 5) both inside rope_parameters; the inner value wins, as there.
+int rope_parse(const struct config_reader *r, const struct rope_source *source, struct rope_config *ret)
+{
+    *ret = (struct rope_config){ .n_dims = source->head_dim, .attn_scale = 1 };
+    int rc = config_get_positive(r, source->theta_key, source->theta, &ret->theta);
+    if (rc < 0 || (rc = parse_partial(r, source, ret)) < 0) {
+        return rc;
+    }
+    if (source->takes_scaling && config_get(r->object, "rope_scaling")) {
+        return parse_object(r, "rope_scaling", source, ret);
+    }
+    return config_get(r->object, "rope_parameters") ? parse_object(r, "rope_parameters", source, ret) : 0;
 }
 
 const char *rope_scaling_name(enum rope_scaling scaling)
@@ -123,33 +215,55 @@ const char *rope_scaling_name(enum rope_scaling scaling)
 // ---- frequencies ---------------------------------------------------------------------------------------------------
 
 // Llama 3.1: long wavelengths are divided by `factor`, short ones kept, those between interpolated.
-static float llama3_frequency(const struct rope_config *c, float inv_freq)
+static float llama3_frequency(const struct rope_config *rope, float inv_freq)
 {
-    float n_ctx = (float)c->n_ctx_original;
+    float n_ctx = (float)rope->n_ctx_original;
     float wavelen = (float)(2 * M_PI) * (1.0f / inv_freq);
-    float factor = (float)c->factor;
-    if (wavelen > (float)(n_ctx / c->low_freq_factor)) {
+    float factor = (float)rope->factor;
+    if (wavelen > (float)(n_ctx / rope->low_freq_factor)) {
         return inv_freq / factor;
     }
-    if (wavelen < (float)(n_ctx / c->high_freq_factor)) {
+    if (wavelen < (float)(n_ctx / rope->high_freq_factor)) {
         return inv_freq;
     }
-    float smooth =
-        ((1.0f / wavelen) * n_ctx - (float)c->low_freq_factor) / (float)(c->high_freq_factor - c->low_freq_factor);
+    float smooth = ((1.0f / wavelen) * n_ctx - (float)rope->low_freq_factor) /
+                   (float)(rope->high_freq_factor - rope->low_freq_factor);
     return (1.0f - smooth) * inv_freq / factor + smooth * inv_freq;
 }
 
-// transformers' modeling_rope_utils.py
-void rope_frequencies(const struct rope_config *rope, float *inv_freq, float *ret_attn_scale)
+// The pair of dimensions that turns n_rotations times in the original context.
+static double yarn_pair(const struct rope_config *rope, double n_rotations)
 {
+    return rope->n_dims * log(rope->n_ctx_original / (n_rotations * 2 * M_PI)) / (2 * log(rope->theta));
+}
+
+// YaRN: pairs before the range keep their frequency, those behind it are divided by `factor`, those between blended.
+static float yarn_frequency(const struct rope_config *rope, uint32_t pair, float power)
+{
+    double low = yarn_pair(rope, rope->beta_fast), high = yarn_pair(rope, rope->beta_slow);
+    low = fmax(rope->is_truncated ? floor(low) : low, 0);
+    high = fmin(rope->is_truncated ? ceil(high) : high, rope->n_dims - 1);
+    high += low == high ? 0.001 : 0; // their difference divides
+    float ramp = ((float)pair - (float)low) / (float)(high - low);
+    ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
+    float kept = 1.0f - ramp;
+    return 1.0f / ((float)rope->factor * power) * (1.0f - kept) + 1.0f / power * kept;
+}
+
+// transformers' modeling_rope_utils.py
+void rope_frequencies(const struct rope_config *rope, uint32_t n_ctx, float *inv_freq, float *ret_attn_scale)
+{
+    const float *factors = n_ctx > rope->n_ctx_original ? rope->long_factors : rope->short_factors;
     for (uint32_t i = 0; i < rope->n_dims / 2; i++) {
-        float f = 1.0f / powf((float)rope->theta, (float)(2 * i) / (float)rope->n_dims);
+        float power = powf((float)rope->theta, (float)(2 * i) / (float)rope->n_dims), f = 1.0f / power;
         switch (rope->scaling) {
         case ROPE_SCALING_NONE: break;
         case ROPE_SCALING_LINEAR: f /= (float)rope->factor; break;
         case ROPE_SCALING_LLAMA3: f = llama3_frequency(rope, f); break;
+        case ROPE_SCALING_YARN: f = yarn_frequency(rope, i, power); break;
+        case ROPE_SCALING_LONGROPE: f = 1.0f / (factors[i] * power); break;
         }
         inv_freq[i] = f;
     }
-    *ret_attn_scale = 1.0f;
+    *ret_attn_scale = (float)rope->attn_scale;
 }

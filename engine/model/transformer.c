@@ -1,7 +1,7 @@
 // The decoder step, a list of backend operations.
 //
 //   x = embed[token]
-//   per layer:  x += o(attention(rope(qkv(norm(x)))))        K and V of the new rows go into their pages
+//   per layer:  x += o(attention(rope(norm?(qkv(norm(x))))))  K and V of the new rows go into their pages
 //               x += down(silu(gate(norm(x))) * up(norm(x)))
 //   logits = lm_head(norm(x[wanted rows]))
 //
@@ -60,7 +60,7 @@ static int upload_frequencies(struct model *m, struct err *err)
     if (!inv_freq) {
         return err_set(err, -ENOMEM, "no memory for rope frequencies");
     }
-    rope_frequencies(&m->config.rope, inv_freq, &m->rope_attn_scale);
+    rope_frequencies(&m->config.rope, m->n_ctx ? m->n_ctx : m->config.n_ctx_max, inv_freq, &m->rope_attn_scale);
     m->backend->ops->upload(m->backend, m->act.inv_freq, inv_freq, bytes);
     free(inv_freq);
     return 0;
@@ -128,13 +128,35 @@ static void linear(struct model *m, const struct matrix *w, const float *bias, c
     m->backend->ops->linear(m->backend, &op);
 }
 
+// Norms of `n_heads` heads of each row of qkv from head `first` on, in place.
+static void norm_heads(struct model *m, const float *weight, size_t first, size_t n_heads, size_t n_rows)
+{
+    const struct model_config *c = &m->config;
+    float *heads = m->act.qkv + first * c->head_dim;
+    const struct op_rms_norm op = { .x = heads,
+                                    .weight = weight,
+                                    .y = heads,
+                                    .n_rows = n_rows * n_heads,
+                                    .dim = c->head_dim,
+                                    .group = n_heads,
+                                    .stride = ((size_t)c->n_heads + 2 * c->n_kv_heads) * c->head_dim,
+                                    .eps = c->rms_eps };
+    m->backend->ops->rms_norm(m->backend, &op);
+}
+
 static void attend(struct model *m, const struct step *step, size_t layer)
 {
+    const struct model_config *c = &m->config;
+    const struct layer_weights *w = &m->weights.layers[layer];
+    if (model_has(c, FEATURE_QK_NORM)) {
+        norm_heads(m, w->q_norm, 0, c->n_heads, step->map.n_rows);
+        norm_heads(m, w->k_norm, c->n_heads, c->n_kv_heads, step->map.n_rows);
+    }
     const struct op_rope_kv rope = { .qkv = m->act.qkv,
                                      .inv_freq = m->act.inv_freq,
-                                     .n_dims = m->config.rope.n_dims,
+                                     .n_dims = c->layers[layer] & LAYER_NOPE ? 0 : c->rope.n_dims,
                                      .attn_scale = m->rope_attn_scale,
-                                     .n_heads = m->config.n_heads,
+                                     .n_heads = c->n_heads,
                                      .kv = &m->kv,
                                      .pool = step->kv_pool,
                                      .layer = layer,
@@ -142,8 +164,9 @@ static void attend(struct model *m, const struct step *step, size_t layer)
     m->backend->ops->rope_kv(m->backend, &rope);
     const struct op_attention attention = { .qkv = m->act.qkv,
                                             .out = m->act.attn,
-                                            .scale = m->config.attn_scale,
-                                            .n_heads = m->config.n_heads,
+                                            .scale = c->attn_scale,
+                                            .window = c->layers[layer] & LAYER_WINDOWED ? c->window : 0,
+                                            .n_heads = c->n_heads,
                                             .kv = &m->kv,
                                             .pool = step->kv_pool,
                                             .layer = layer,

@@ -27,6 +27,7 @@ struct model {
     float *host_logits; // [logit_rows_max][n_vocab]; NULL where the host reads the device's
     float rope_attn_scale;
     size_t batch_rows_max, logit_rows_max;
+    uint32_t n_ctx; // 0: n_ctx_max
 };
 
 uint64_t activations_bytes(const struct model_config *config, size_t batch_rows_max, size_t logit_rows_max);

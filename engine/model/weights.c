@@ -8,7 +8,6 @@
 // weights exists. Vectors (norms, biases) become f32. Everything is checked (weights_bind) before the first byte is
 // loaded.
 #include "engine/model/weights.h"
-#include "engine/base/log.h"
 #include "kernels/cpu/convert.h"
 #include <assert.h>
 #include <errno.h>
@@ -18,12 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum dim { DIM_0, DIM_1, DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_Q_KV, DIM_FF, DIM_2FF, DIM_VOCAB };
+enum dim { DIM_0, DIM_1, DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_Q_KV, DIM_HEAD, DIM_FF, DIM_2FF, DIM_VOCAB };
 
 enum place_id {
     ATTN_NORM,
     QKV,
     QKV_B,
+    Q_NORM,
+    K_NORM,
     O,
     O_B,
     MLP_NORM,
@@ -51,6 +52,8 @@ static const struct place places[N_PLACES] = {
     [ATTN_NORM] = { LAYER_VECTOR(attn_norm), DIM_1, DIM_EMBD, 0, 0 },
     [QKV] = { IN_LAYER(qkv), DIM_QKV, DIM_EMBD, 0, 0 },
     [QKV_B] = { LAYER_VECTOR(qkv_bias), DIM_1, DIM_QKV, FEATURE_QKV_BIAS, 0 },
+    [Q_NORM] = { LAYER_VECTOR(q_norm), DIM_1, DIM_HEAD, FEATURE_QK_NORM, 0 },
+    [K_NORM] = { LAYER_VECTOR(k_norm), DIM_1, DIM_HEAD, FEATURE_QK_NORM, 0 },
     [O] = { IN_LAYER(o), DIM_EMBD, DIM_Q, 0, 0 },
     [O_B] = { LAYER_VECTOR(o_bias), DIM_1, DIM_EMBD, FEATURE_O_BIAS, 0 },
     [MLP_NORM] = { LAYER_VECTOR(mlp_norm), DIM_1, DIM_EMBD, 0, 0 },
@@ -68,26 +71,31 @@ static const struct part {
     enum place_id place;
     char name[64]; // %u: layer
     enum dim at, n;
+    uint32_t needs, excludes; // FEATURE_*
 } parts[] = {
-    { EMBED, "model.embed_tokens.weight", DIM_0, DIM_VOCAB },
-    { ATTN_NORM, "model.layers.%u.input_layernorm.weight", DIM_0, DIM_EMBD },
-    { QKV, "model.layers.%u.self_attn.q_proj.weight", DIM_0, DIM_Q },
-    { QKV, "model.layers.%u.self_attn.k_proj.weight", DIM_Q, DIM_KV },
-    { QKV, "model.layers.%u.self_attn.v_proj.weight", DIM_Q_KV, DIM_KV },
-    { QKV_B, "model.layers.%u.self_attn.q_proj.bias", DIM_0, DIM_Q },
-    { QKV_B, "model.layers.%u.self_attn.k_proj.bias", DIM_Q, DIM_KV },
-    { QKV_B, "model.layers.%u.self_attn.v_proj.bias", DIM_Q_KV, DIM_KV },
-    { O, "model.layers.%u.self_attn.o_proj.weight", DIM_0, DIM_EMBD },
-    { O_B, "model.layers.%u.self_attn.o_proj.bias", DIM_0, DIM_EMBD },
-    { MLP_NORM, "model.layers.%u.post_attention_layernorm.weight", DIM_0, DIM_EMBD },
-    { GATE_UP, "model.layers.%u.mlp.gate_proj.weight", DIM_0, DIM_FF },
-    { GATE_UP, "model.layers.%u.mlp.up_proj.weight", DIM_FF, DIM_FF },
-    { GATE_UP_B, "model.layers.%u.mlp.gate_proj.bias", DIM_0, DIM_FF },
-    { GATE_UP_B, "model.layers.%u.mlp.up_proj.bias", DIM_FF, DIM_FF },
-    { DOWN, "model.layers.%u.mlp.down_proj.weight", DIM_0, DIM_EMBD },
-    { DOWN_B, "model.layers.%u.mlp.down_proj.bias", DIM_0, DIM_EMBD },
-    { FINAL_NORM, "model.norm.weight", DIM_0, DIM_EMBD },
-    { LM_HEAD, "lm_head.weight", DIM_0, DIM_VOCAB },
+    { EMBED, "model.embed_tokens.weight", DIM_0, DIM_VOCAB, 0, 0 },
+    { ATTN_NORM, "model.layers.%u.input_layernorm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { QKV, "model.layers.%u.self_attn.q_proj.weight", DIM_0, DIM_Q, 0, FEATURE_FUSED },
+    { QKV, "model.layers.%u.self_attn.k_proj.weight", DIM_Q, DIM_KV, 0, FEATURE_FUSED },
+    { QKV, "model.layers.%u.self_attn.v_proj.weight", DIM_Q_KV, DIM_KV, 0, FEATURE_FUSED },
+    { QKV, "model.layers.%u.self_attn.qkv_proj.weight", DIM_0, DIM_QKV, FEATURE_FUSED, 0 },
+    { QKV_B, "model.layers.%u.self_attn.q_proj.bias", DIM_0, DIM_Q, 0, 0 },
+    { QKV_B, "model.layers.%u.self_attn.k_proj.bias", DIM_Q, DIM_KV, 0, 0 },
+    { QKV_B, "model.layers.%u.self_attn.v_proj.bias", DIM_Q_KV, DIM_KV, 0, 0 },
+    { Q_NORM, "model.layers.%u.self_attn.q_norm.weight", DIM_0, DIM_HEAD, 0, 0 },
+    { K_NORM, "model.layers.%u.self_attn.k_norm.weight", DIM_0, DIM_HEAD, 0, 0 },
+    { O, "model.layers.%u.self_attn.o_proj.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { O_B, "model.layers.%u.self_attn.o_proj.bias", DIM_0, DIM_EMBD, 0, 0 },
+    { MLP_NORM, "model.layers.%u.post_attention_layernorm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { GATE_UP, "model.layers.%u.mlp.gate_proj.weight", DIM_0, DIM_FF, 0, FEATURE_FUSED },
+    { GATE_UP, "model.layers.%u.mlp.up_proj.weight", DIM_FF, DIM_FF, 0, FEATURE_FUSED },
+    { GATE_UP, "model.layers.%u.mlp.gate_up_proj.weight", DIM_0, DIM_2FF, FEATURE_FUSED, 0 },
+    { GATE_UP_B, "model.layers.%u.mlp.gate_proj.bias", DIM_0, DIM_FF, 0, 0 },
+    { GATE_UP_B, "model.layers.%u.mlp.up_proj.bias", DIM_FF, DIM_FF, 0, 0 },
+    { DOWN, "model.layers.%u.mlp.down_proj.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { DOWN_B, "model.layers.%u.mlp.down_proj.bias", DIM_0, DIM_EMBD, 0, 0 },
+    { FINAL_NORM, "model.norm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { LM_HEAD, "lm_head.weight", DIM_0, DIM_VOCAB, 0, 0 },
 };
 #define N_PARTS (sizeof(parts) / sizeof(*parts))
 
@@ -102,6 +110,7 @@ static size_t dim_of(const struct model_config *c, enum dim dim)
     case DIM_KV: return n_kv;
     case DIM_QKV: return n_q + 2 * n_kv;
     case DIM_Q_KV: return n_q + n_kv;
+    case DIM_HEAD: return c->head_dim;
     case DIM_FF: return c->n_ff;
     case DIM_2FF: return 2 * (size_t)c->n_ff;
     case DIM_VOCAB: return c->n_vocab;
@@ -114,13 +123,18 @@ static bool has_place(const struct model_config *c, enum place_id id)
     return model_has(c, places[id].needs) && !(c->features & places[id].excludes);
 }
 
+static bool has_part(const struct model_config *c, const struct part *part)
+{
+    return has_place(c, part->place) && model_has(c, part->needs) && !(c->features & part->excludes);
+}
+
 // ---- list ----------------------------------------------------------------------------------------------------------
 
 static int list_part(const struct model_config *c, const struct part *part, uint32_t layer,
                      int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
 {
     const struct place *place = &places[part->place];
-    if (!has_place(c, part->place)) {
+    if (!has_part(c, part)) {
         return 0;
     }
     struct weight_spec spec = { .n_dims = place->is_matrix ? 2 : 1 };
@@ -223,7 +237,7 @@ static int bind_place(struct safetensors *st, const struct model_config *c, enum
 {
     const struct tensor_info *first = NULL;
     for (size_t i = 0; i < N_PARTS; i++) {
-        if (parts[i].place != id) {
+        if (parts[i].place != id || !has_part(c, &parts[i])) {
             continue;
         }
         struct tensor_info *t = NULL;
@@ -246,22 +260,24 @@ static bool is_known_extra(const struct model_config *c, struct str name)
            (model_has(c, FEATURE_TIED) && str_eq(name, STR("lm_head.weight")));
 }
 
-static void warn_of_unused(struct safetensors *st, const struct model_config *c)
+// A tensor that nothing asks for may be one that changes the results.
+static int refuse_unused(struct safetensors *st, const struct model_config *c, struct err *err)
 {
     size_t n_unused = 0;
-    const struct tensor_info *example = NULL;
+    const struct tensor_info *first = NULL;
     for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
         const struct tensor_info *t = safetensors_tensor(st, i);
         if (!t->is_used && !is_known_extra(c, t->name)) {
             n_unused++;
-            example = example ? example : t;
+            first = first ? first : t;
         }
     }
-    if (n_unused > 0) {
-        log_warn("%s: %zu tensors are not used by %s, among them \"%.*s\"",
-                 safetensors_file_name(st, example->file_idx), n_unused, c->architecture,
-                 STR_ARG(str_take(example->name, 100)));
+    if (n_unused == 0) {
+        return 0;
     }
+    return err_set(
+        err, -EOPNOTSUPP, "%s: \"%.*s\" is not a tensor of %s as config.json describes it (%zu such tensors)",
+        safetensors_file_name(st, first->file_idx), STR_ARG(str_take(first->name, 80)), c->architecture, n_unused);
 }
 
 int weights_bind(struct safetensors *st, const struct model_config *c, enum dtype *ret_dtype, uint64_t *ret_bytes,
@@ -282,10 +298,12 @@ int weights_bind(struct safetensors *st, const struct model_config *c, enum dtyp
         const struct tensor_info *t = safetensors_tensor(st, i);
         bytes += t->is_used ? t->bytes : 0;
     }
-    warn_of_unused(st, c);
-    *ret_dtype = dtype;
-    *ret_bytes = bytes;
-    return 0;
+    int rc = refuse_unused(st, c, err);
+    if (rc == 0) {
+        *ret_dtype = dtype;
+        *ret_bytes = bytes;
+    }
+    return rc;
 }
 
 // ---- loading -------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ struct layer_weights {
     float *attn_norm;       // [n_embd]
     struct matrix *qkv;     // [(n_heads + 2 * n_kv_heads) * head_dim][n_embd]: q, k, v
     float *qkv_bias;        // [(n_heads + 2 * n_kv_heads) * head_dim] or NULL
+    float *q_norm, *k_norm; // [head_dim] or NULL
     struct matrix *o;       // [n_embd][n_heads * head_dim]
     float *o_bias;          // [n_embd] or NULL
     float *mlp_norm;        // [n_embd]
@@ -42,8 +43,8 @@ struct weight_spec {
 // Tells each one, in the order in which transformers writes them. `fn` returning non-zero stops with that value.
 int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx);
 
-// Finds every tensor that `config` asks for and checks its shape and type; marks them used in `st`. Tensors that
-// nothing asks for are warned of. -EINVAL, -EOPNOTSUPP: err names file and tensor.
+// Finds every tensor that `config` asks for and checks its shape and type; marks them used in `st`. A tensor
+// that nothing asks for is refused. -EINVAL, -EOPNOTSUPP: err names file and tensor.
 int weights_bind(struct safetensors *st, const struct model_config *config, enum dtype *ret_dtype, uint64_t *ret_bytes,
                  struct err *err);
 // Makes the matrices and reads the bound tensors into them. -ENOMEM, and what safetensors_read_all returns.

@@ -85,6 +85,7 @@ static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options 
         .backend = e->backend,
         .batch_rows_max = e->sizes.batch_tokens,
         .logit_rows_max = e->sizes.n_slots,
+        .n_ctx = (uint32_t)options->n_ctx,
         .page_tokens = e->sizes.page_tokens,
         .progress = options->progress,
         .progress_ctx = options->progress_ctx,

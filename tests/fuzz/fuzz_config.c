@@ -21,6 +21,17 @@ const struct str fuzz_seeds[] = {
         ",\"use_sliding_window\":false,\"sliding_window\":4096,\"dtype\":\"float32\",\"layer_types\":[\"full_"
         "attention\"],"
         "\"rope_parameters\":{\"rope_type\":\"linear\",\"rope_theta\":1e6,\"factor\":2.5}}"),
+    STR("{\"model_type\":\"qwen3\"," SHAPE
+        ",\"use_sliding_window\":true,\"sliding_window\":9,\"max_window_layers\":2,\"attention_bias\":true}"),
+    STR("{\"model_type\":\"smollm3\"," SHAPE ",\"no_rope_layers\":[1,1,0,1,1],\"no_rope_layer_interval\":2,"
+        "\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"full_attention\","
+        "\"full_attention\"]}"),
+    STR("{\"model_type\":\"phi3\"," SHAPE
+        ",\"partial_rotary_factor\":0.5,\"original_max_position_embeddings\":32,\"rope_scaling\":{\"type\":\"su\","
+        "\"short_factor\":[1,2],\"long_factor\":[1.5,9]}}"),
+    STR("{\"model_type\":\"qwen2\"," SHAPE
+        ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":128,\"mscale\":1,"
+        "\"beta_fast\":32,\"beta_slow\":1,\"truncate\":false,\"mscale_all_dim\":0.7,\"attention_factor\":1.2}}"),
     STR("{\"model_type\":\"mistral\"," SHAPE ",\"hidden_act\":\"silu\",\"attention_bias\":false,\"mlp_bias\":null}"),
     { NULL, 0 },
 };
@@ -37,13 +48,19 @@ static void check(const struct model_config *c)
     assert(c->n_vocab > 0 && c->n_embd > 0 && c->n_ff > 0 && c->n_layers > 0 && c->n_ctx_max > 0);
     assert(c->n_kv_heads > 0 && c->n_heads % c->n_kv_heads == 0);
     assert(c->head_dim > 0 && c->head_dim % 2 == 0 && c->head_dim <= 4096);
+    assert(c->n_layers <= MODEL_LAYERS_MAX);
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        assert(!(c->layers[i] & LAYER_WINDOWED) || c->window > 0);
+    }
+    assert(c->rope.n_dims % 2 == 0 && c->rope.n_dims <= c->head_dim && isfinite(c->attn_scale));
     assert(c->n_eos <= MODEL_EOS_MAX && c->bos_id < (int64_t)c->n_vocab);
     for (uint32_t i = 0; i < c->n_eos; i++) {
         assert(c->eos_ids[i] >= 0 && (uint32_t)c->eos_ids[i] < c->n_vocab);
     }
     assert(model_config_n_params(c) > 0);
     float inv_freq[2048], scale;
-    rope_frequencies(&c->rope, inv_freq, &scale);
+    rope_frequencies(&c->rope, c->n_ctx_max, inv_freq, &scale);
+    assert(isfinite(scale));
     for (uint32_t i = 0; i < c->rope.n_dims / 2; i++) {
         assert(isfinite(inv_freq[i]));
     }

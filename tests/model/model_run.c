@@ -9,6 +9,11 @@
 
 void run_open(struct model_run *run, const char *dir, const char *isa)
 {
+    run_open_ctx(run, dir, isa, 0);
+}
+
+void run_open_ctx(struct model_run *run, const char *dir, const char *isa, uint32_t n_ctx)
+{
     memset(run, 0, sizeof(*run));
     struct err err = { 0 };
     const struct backend_options backend_options = { .n_threads = 2, .isa = isa };
@@ -19,7 +24,8 @@ void run_open(struct model_run *run, const char *dir, const char *isa)
                                            .backend = run->backend,
                                            .batch_rows_max = RUN_ROWS_MAX,
                                            .logit_rows_max = RUN_ROWS_MAX,
-                                           .page_tokens = RUN_PAGE_TOKENS };
+                                           .page_tokens = RUN_PAGE_TOKENS,
+                                           .n_ctx = n_ctx };
     if (model_open(&options, &run->model, &err) < 0) {
         fail_msg("%s", err.msg);
     }

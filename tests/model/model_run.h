@@ -27,6 +27,7 @@ struct model_run {
 
 // isa NULL: the best. Fails the test when the model does not open.
 void run_open(struct model_run *run, const char *dir, const char *isa);
+void run_open_ctx(struct model_run *run, const char *dir, const char *isa, uint32_t n_ctx); // model_options.n_ctx
 void run_close(struct model_run *run);
 bool run_has_isa(const char *isa); // of this machine
 

@@ -19,6 +19,12 @@
     "\"vocab_size\": 512, \"max_position_embeddings\": 512, \"rms_norm_eps\": 1e-05, \"hidden_act\": \"silu\","        \
     "\"torch_dtype\": \"bfloat16\", \"use_cache\": true, \"pretraining_tp\": 2, \"some_new_field\": {\"a\": [1]}"
 
+#define FAMILY(type, name) "\"model_type\": \"" type "\", \"architectures\": [\"" name "ForCausalLM\"]"
+#define MISTRAL            FAMILY("mistral", "Mistral")
+#define QWEN3              FAMILY("qwen3", "Qwen3")
+#define PHI3               FAMILY("phi3", "Phi3")
+#define SMOLLM3            FAMILY("smollm3", "SmolLM3")
+
 static int parse_full(const char *changes, const char *generation, struct model_config *ret, struct err *err)
 {
     struct strbuf text;
@@ -123,7 +129,8 @@ static void test_config_window_that_never_limits_is_accepted(void **state)
     const char *accepted[] = {
         "\"sliding_window\": null",
         "\"sliding_window\": 512",
-        "\"layer_types\": [\"full_attention\", \"full_attention\"]",
+        "\"layer_types\": [\"full_attention\", \"full_attention\", \"full_attention\", \"full_attention\", "
+        "\"full_attention\"]",
         "\"model_type\": \"mistral\", \"architectures\": [\"MistralForCausalLM\"], \"sliding_window\": null",
         "\"model_type\": \"mistral\", \"architectures\": [\"MistralForCausalLM\"]", // default 4096 > 512 positions
         "\"model_type\": \"qwen2\", \"architectures\": [\"Qwen2ForCausalLM\"], \"sliding_window\": 4,"
@@ -132,6 +139,48 @@ static void test_config_window_that_never_limits_is_accepted(void **state)
     };
     for (size_t i = 0; i < sizeof(accepted) / sizeof(*accepted); i++) {
         assert_int_equal(parse(accepted[i], &c), 0);
+    }
+}
+
+// "w" for each windowed layer, "n" for one that does not turn, "." for others.
+static const char *layers_of(const struct model_config *c, char text[MODEL_LAYERS_MAX + 1])
+{
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        text[i] = c->layers[i] & LAYER_WINDOWED ? 'w' : c->layers[i] & LAYER_NOPE ? 'n' : '.';
+    }
+    text[c->n_layers] = 0;
+    return text;
+}
+
+static void test_config_layers_follow_the_family_or_their_list(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *changes, *layers;
+        uint32_t window;
+    } cases[] = {
+        { MISTRAL ", \"max_position_embeddings\": 8192", "wwwww", 4096 },
+        { MISTRAL ", \"sliding_window\": 7", "wwwww", 7 },
+        { MISTRAL ", \"sliding_window\": null", ".....", 0 },
+        { QWEN3 ", \"sliding_window\": 7", ".....", 0 },
+        { QWEN3 ", \"use_sliding_window\": true, \"max_window_layers\": 3", "...ww", 4096 },
+        { QWEN3 ", \"use_sliding_window\": true", ".....", 4096 }, // of 28 layers and more
+        { QWEN3 ", \"use_sliding_window\": true, \"sliding_window\": 9, \"layer_types\": [\"sliding_attention\","
+                "\"full_attention\", \"full_attention\", \"sliding_attention\", \"full_attention\"]",
+          "w..w.", 9 },
+        { SMOLLM3, "...n.", 0 },
+        { SMOLLM3 ", \"no_rope_layers\": [0, 1, 1, 1, 0]", "n...n", 0 },
+        { SMOLLM3 ", \"no_rope_layer_interval\": 2, \"use_sliding_window\": true, \"sliding_window\": 5", ".w.w.", 5 },
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct model_config c;
+        struct err err;
+        char text[MODEL_LAYERS_MAX + 1];
+        if (parse_full(cases[i].changes, "", &c, &err) < 0) {
+            fail_msg("%s: %s", cases[i].changes, err.msg);
+        }
+        assert_string_equal(layers_of(&c, text), cases[i].layers);
+        assert_int_equal(c.window, cases[i].window);
     }
 }
 
@@ -164,24 +213,36 @@ static void test_config_bad_field_is_named(void **state)
         { "\"model_type\": \"mistral\"", -EOPNOTSUPP, "model_type mistral" },
         { "\"hidden_act\": \"gelu\"", -EOPNOTSUPP, "hidden_act \"gelu\"" },
         { "\"quantization_config\": {\"bits\": 4}", -EOPNOTSUPP, "quantization_config" },
-        { "\"sliding_window\": 128", -EOPNOTSUPP, "sliding_window 128" },
+        { "\"sliding_window\": 128", -EOPNOTSUPP, "sliding_window (128) is not supported" },
         { "\"partial_rotary_factor\": 0.5", -EOPNOTSUPP, "partial_rotary_factor (0.5)" },
         { "\"num_local_experts\": 8", -EOPNOTSUPP, "num_local_experts" },
-        { "\"layer_types\": [\"full_attention\", \"sliding_attention\"]", -EOPNOTSUPP, "layer_types[1]" },
+        { "\"layer_types\": [\"full_attention\", \"full_attention\"]", -EINVAL,
+          "layer_types has 2 entries for 5 layers" },
+        { "\"layer_types\": "
+          "[\"full_attention\", \"sliding_attention\", \"full_attention\", \"full_attention\", \"full_attention\"]",
+          -EOPNOTSUPP, "layer_types[1] \"sliding_attention\" is not supported where sliding_window is not in force" },
+        { QWEN3 ", \"use_sliding_window\": true, \"sliding_window\": 0", -EINVAL, "sliding_window must be null or" },
+        { QWEN3 ", \"max_window_layers\": -1", -EINVAL, "max_window_layers must be a whole number, not number -1" },
+        { SMOLLM3 ", \"no_rope_layers\": [1, 0]", -EINVAL, "no_rope_layers has 2 entries for 5 layers" },
+        { SMOLLM3 ", \"no_rope_layers\": [1, 1, 1, 2, 1]", -EINVAL, "no_rope_layers must be a list of 0 and 1" },
+        { "\"no_rope_layers\": [1, 1, 1, 0, 1]", -EOPNOTSUPP, "no_rope_layers" },
         { "\"torch_dtype\": \"float8_e4m3fn\"", -EOPNOTSUPP, "float8_e4m3fn" },
-        { "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}", -EOPNOTSUPP, "rope_type \"yarn\"" },
+        { "\"rope_scaling\": {\"rope_type\": \"dynamic\", \"factor\": 2}", -EOPNOTSUPP, "rope_type \"dynamic\"" },
+        { "\"rope_theta\": 1, \"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}", -EINVAL,
+          "rope_theta 1 must be" },
+        { "\"rope_scaling\": {\"rope_type\": \"longrope\"}", -EINVAL, "rope_scaling: short_factor is missing" },
+        { PHI3 ", \"rope_scaling\": {\"type\": \"su\", \"short_factor\": [1, 1], \"long_factor\": [1]}", -EINVAL,
+          "short_factor must be a list of 4 numbers" },
+        { PHI3 ", \"partial_rotary_factor\": 0.4", -EINVAL, "partial_rotary_factor must be a part of the head" },
         { "\"rope_scaling\": {\"type\": \"linear\"}", -EINVAL, "rope_scaling: factor is missing" },
         { "\"rope_scaling\": 4", -EINVAL, "rope_scaling must be an object" },
-        { "\"rope_parameters\": {\"full_attention\": {}, \"rope_type\": \"longrope\"}", -EOPNOTSUPP, "longrope" },
+        { "\"rope_parameters\": {\"full_attention\": {}}", -EOPNOTSUPP, "rope_parameters: full_attention" },
         { "\"rope_parameters\": {\"partial_rotary_factor\": 0.25}", -EOPNOTSUPP, "partial_rotary_factor" },
         { "\"rope_theta\": 0", -EINVAL, "rope_theta" },
         { "\"rope_theta\": 1e-320", -EINVAL, "rope_theta must be a number from 1e-15 to 1e15" },
         { "\"hidden_size\": 40000", -EINVAL, "gives heads longer than 4096" },
         { "\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
           -EINVAL, "high_freq_factor 4 must be above low_freq_factor 4" },
-        { "\"model_type\": \"mistral\", \"architectures\": [\"MistralForCausalLM\"],"
-          "\"max_position_embeddings\": 8192",
-          -EOPNOTSUPP, "sliding_window 4096 (the default)" },
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         struct model_config c = { .n_vocab = 12345 };
@@ -218,20 +279,22 @@ static void test_config_rope_frequencies_equal_transformers(void **state)
     strbuf_init(&text, 0);
     arena_init(&arena, 0);
     char dir[4096];
-    snprintf(dir, sizeof(dir), "%s/tests/fixtures/llama", getenv("TOKFS_SOURCE_ROOT"));
+    snprintf(dir, sizeof(dir), "%s/tests/fixtures/models", getenv("TOKFS_SOURCE_ROOT"));
     assert_int_equal(file_read(dir, "rope_frequencies.json", 1 << 20, &text, &err), 0);
     assert_int_equal(json_parse(&arena, strbuf_str(&text), &cases, &err), 0);
-    assert_true(cases->n_children >= 5);
+    assert_true(cases->n_children >= 10);
     double worst = 0;
     for (size_t i = 0; i < cases->n_children; i++) {
         const struct json *expected = json_get(json_at(cases, i), STR("inv_freq"));
         struct model_config c;
         float inv_freq[128], scale;
         assert_int_equal(model_config_parse(json_get(json_at(cases, i), STR("config"))->text, STR(""), &c, &err), 0);
-        assert_int_equal(expected->n_children, c.head_dim / 2);
-        rope_frequencies(&c.rope, inv_freq, &scale);
-        assert_true(scale == 1.0f);
-        for (size_t j = 0; j < c.head_dim / 2; j++) {
+        assert_int_equal(expected->n_children, c.rope.n_dims / 2);
+        double n_ctx = json_get_double(json_get(json_at(cases, i), STR("n_ctx")));
+        double attn_scale = json_get_double(json_get(json_at(cases, i), STR("attn_scale")));
+        rope_frequencies(&c.rope, (uint32_t)n_ctx, inv_freq, &scale);
+        assert_true(scale == (float)attn_scale);
+        for (size_t j = 0; j < c.rope.n_dims / 2; j++) {
             double want = json_get_double(json_at(expected, j));
             worst = fmax(worst, fabs(inv_freq[j] - want) / want);
         }
@@ -250,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_config_end_tokens_of_both_files_are_joined_without_repeats),
         cmocka_unit_test(test_config_rope_scaling_in_both_spellings),
         cmocka_unit_test(test_config_window_that_never_limits_is_accepted),
+        cmocka_unit_test(test_config_layers_follow_the_family_or_their_list),
         cmocka_unit_test(test_config_bad_field_is_named),
         cmocka_unit_test(test_config_text_that_is_no_object_is_refused),
         cmocka_unit_test(test_config_rope_frequencies_equal_transformers),

@@ -14,6 +14,7 @@ struct dtype_total {
     uint64_t n_tensors, bytes;
 };
 
+#define N_FEATURES 6
 #define DTYPES_MAX 32 // more than the format has
 
 struct info {
@@ -40,6 +41,35 @@ static void count_dtypes(struct info *info)
     }
 }
 
+// What sets the model apart from plain Llama, in words.
+static int list_features(const struct model_config *c, const char *ret[N_FEATURES])
+{
+    static const struct {
+        uint32_t feature;
+        const char *words;
+    } names[N_FEATURES] = {
+        { FEATURE_QKV_BIAS, "bias of q, k, v" },        { FEATURE_O_BIAS, "bias of o" },
+        { FEATURE_MLP_BIAS, "bias of feed-forward" },   { FEATURE_QK_NORM, "norms of q and k" },
+        { FEATURE_NOPE_LAYERS, "layers without rope" }, { FEATURE_FUSED, "fused tensors" },
+    };
+    int n = 0;
+    for (size_t i = 0; i < N_FEATURES; i++) {
+        if (model_has(c, names[i].feature)) {
+            ret[n++] = names[i].words;
+        }
+    }
+    return n;
+}
+
+static uint32_t count_layers(const struct model_config *c, enum layer_flag flag)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        n += (c->layers[i] & flag) != 0;
+    }
+    return n;
+}
+
 static uint64_t kv_bytes_per_token(const struct model_config *c)
 {
     return 2 * (uint64_t)c->n_layers * c->n_kv_heads * c->head_dim * dtype_bytes(c->dtype);
@@ -56,9 +86,21 @@ static void print_config(const struct model_config *c)
            c->n_kv_heads);
     printf("%-14s%" PRIu32 "%s\n", "vocabulary", c->n_vocab, model_has(c, FEATURE_TIED) ? ", embeddings tied" : "");
     printf("%-14s%" PRIu32 " tokens\n", "context", c->n_ctx_max);
+    if (count_layers(c, LAYER_WINDOWED) > 0) {
+        printf("%-14s%" PRIu32 " tokens in %" PRIu32 " of %" PRIu32 " layers\n", "window", c->window,
+               count_layers(c, LAYER_WINDOWED), c->n_layers);
+    }
+    const char *features[N_FEATURES];
+    int n_features = list_features(c, features);
+    for (int i = 0; i < n_features; i++) {
+        printf("%s%s%s", i ? ", " : "features      ", features[i], i + 1 < n_features ? "" : "\n");
+    }
     printf("%-14stheta %g, scaling %s", "rope", c->rope.theta, rope_scaling_name(c->rope.scaling));
     if (c->rope.scaling != ROPE_SCALING_NONE) {
         printf(" by %g", c->rope.factor);
+    }
+    if (c->rope.n_dims < c->head_dim) {
+        printf(", %" PRIu32 " of %" PRIu32 " dimensions", c->rope.n_dims, c->head_dim);
     }
     printf("\n%-14s%s", "end tokens", c->n_eos ? "" : "none");
     for (uint32_t i = 0; i < c->n_eos; i++) {
@@ -135,6 +177,21 @@ static void write_config(struct json_writer *w, const struct model_config *c)
     member_u64(w, "head_dim", c->head_dim);
     member_u64(w, "vocab_size", c->n_vocab);
     member_u64(w, "context", c->n_ctx_max);
+    json_write_key(w, "window");
+    if (count_layers(c, LAYER_WINDOWED) > 0) {
+        json_write_u64(w, c->window);
+    } else {
+        json_write_null(w);
+    }
+    member_u64(w, "windowed_layers", count_layers(c, LAYER_WINDOWED));
+    const char *features[N_FEATURES];
+    int n_features = list_features(c, features);
+    json_write_key(w, "features");
+    json_write_array_begin(w);
+    for (int i = 0; i < n_features; i++) {
+        json_write_cstr(w, features[i]);
+    }
+    json_write_array_end(w);
     json_write_key(w, "tied_embeddings");
     json_write_bool(w, model_has(c, FEATURE_TIED));
     json_write_key(w, "rope_theta");

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Writes tests/fixtures/llama/: tiny models with random weights and the logits that transformers computes for them.
+"""Writes tests/fixtures/models/: tiny models with random weights and the logits that transformers computes for them.
 
-Each case is a Hugging Face directory plus `expected/`: prompts.json (token ids) and model.safetensors (f32 logits of every
-position, one tensor per prompt). Weights stored as bf16 or f16 are widened before the reference runs in f32, so what is
+Each case is a Hugging Face directory plus `expected/`: prompts.json (token ids; with "greedy" the last ones are what transformers
+chose) and model.safetensors (f32 logits of every position, one tensor per prompt). Weights stored as bf16 or f16 are widened before the reference runs in f32, so what is
 compared is the model and not the rounding of activations. rope_frequencies.json records inv_freq of several rope settings.
 
-Needs: torch, transformers, safetensors (PyPI). Usage: tests/oracle/gen_llama.py [OUTPUT_DIR]. The files are checked in; a
+Needs: torch, transformers, safetensors (PyPI). Usage: tests/oracle/gen_models.py [OUTPUT_DIR]. The files are checked in; a
 run with the versions in VERSIONS writes the same ones again.
 """
 
+import copy
 import json
 import shutil
 import sys
@@ -17,7 +18,8 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import LlamaConfig, MistralConfig, Qwen2Config
+from transformers import LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config, SmolLM3Config
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 SHAPE = dict(
     vocab_size=61,
@@ -34,6 +36,19 @@ SHAPE = dict(
     eos_token_id=2,
 )
 
+# For families beyond the skeleton: more layers of less width, a window that ends inside tiles and pages, prompts that leave it
+# behind, and some tokens that the model chooses.
+SMALL = dict(
+    hidden_size=24,
+    intermediate_size=20,
+    num_hidden_layers=4,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    head_dim=16,
+    max_position_embeddings=128,
+)
+LONG = dict(prompt_lens=[3, 75], greedy=12)
+
 LLAMA3_ROPE = dict(
     rope_type="llama3",
     rope_theta=10000.0,
@@ -41,6 +56,24 @@ LLAMA3_ROPE = dict(
     low_freq_factor=1.0,
     high_freq_factor=4.0,
     original_max_position_embeddings=32,
+)
+
+YARN_ROPE = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=32)
+
+LONGROPE = dict(
+    rope_type="longrope",
+    rope_theta=10000.0,
+    short_factor=[1.0, 1.1, 1.2, 1.4, 1.6, 1.9],
+    long_factor=[1.0, 1.5, 2.5, 4.0, 9.0, 20.0],
+)
+# transformers takes the short factors while a sequence is within its original context, the engine by what it serves.
+PHI3_LONGROPE = dict(
+    SMALL,
+    hidden_size=32,
+    original_max_position_embeddings=32,
+    partial_rotary_factor=0.75,
+    rope_parameters=LONGROPE,
+    pad_token_id=0,
 )
 
 # name: (config class, changes to SHAPE, dtype, options)
@@ -75,6 +108,30 @@ CASES = {
     "sharded": (LlamaConfig, {}, torch.float32, dict(max_shard_size="24KB")),
     "qwen2": (Qwen2Config, dict(tie_word_embeddings=True), torch.float32, {}),
     "mistral": (MistralConfig, dict(sliding_window=None, head_dim=24), torch.float32, {}),
+    "mistral-window": (MistralConfig, dict(SMALL, sliding_window=13), torch.float32, LONG),
+    "qwen2-window": (
+        Qwen2Config,
+        dict(SMALL, use_sliding_window=True, sliding_window=37, max_window_layers=2),
+        torch.float32,
+        LONG,
+    ),
+    "qwen3": (Qwen3Config, dict(SMALL, tie_word_embeddings=True), torch.float32, LONG),
+    "qwen3-biases-window": (
+        Qwen3Config,
+        dict(SMALL, attention_bias=True, use_sliding_window=True, sliding_window=20, max_window_layers=1),
+        torch.bfloat16,
+        LONG,
+    ),
+    "smollm3": (SmolLM3Config, dict(SMALL, num_hidden_layers=5, pad_token_id=0), torch.float32, LONG),
+    "llama-yarn": (LlamaConfig, dict(SMALL, rope_parameters=YARN_ROPE), torch.float32, LONG),
+    "phi3-window": (
+        Phi3Config,
+        dict(SMALL, hidden_size=32, sliding_window=29, pad_token_id=0),
+        torch.float32,
+        dict(LONG, old_config=True),
+    ),
+    "phi3-longrope": (Phi3Config, PHI3_LONGROPE, torch.float32, dict(prompt_lens=[40, 75], greedy=12)),
+    "phi3-longrope-short": (Phi3Config, PHI3_LONGROPE, torch.float32, dict(prompt_lens=[1, 20], greedy=12)),
 }
 
 
@@ -88,6 +145,11 @@ ROPE_CASES = [
     dict(head_dim=80, rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.5)),
     dict(head_dim=64, rope_parameters=llama3_rope(32.0)),
     dict(head_dim=128, rope_parameters=llama3_rope(8.0)),
+    dict(head_dim=128, rope_parameters=dict(YARN_ROPE, rope_theta=1000000.0, original_max_position_embeddings=32768)),
+    dict(head_dim=64, rope_parameters=dict(YARN_ROPE, factor=32.0, original_max_position_embeddings=4096, truncate=False)),
+    dict(head_dim=32, rope_parameters=dict(YARN_ROPE, beta_fast=16.0, beta_slow=2.0, mscale=1.0, mscale_all_dim=0.5)),
+    dict(head_dim=12, rope_parameters=dict(LONGROPE, original_max_position_embeddings=4096)),
+    dict(head_dim=12, rope_parameters=dict(LONGROPE, original_max_position_embeddings=4096), n_ctx=4096),
 ]
 
 
@@ -117,7 +179,7 @@ def rewrite_as_old_config(path):
 
 
 def make_case(out, name, config_class, changes, dtype, options):
-    config = config_class(**{**SHAPE, **changes})
+    config = config_class(**copy.deepcopy({**SHAPE, **changes}))
     config.dtype = dtype
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").to(torch.float32)
     randomize(model, seed=sum(name.encode()))
@@ -132,6 +194,9 @@ def make_case(out, name, config_class, changes, dtype, options):
         for n in options.get("prompt_lens", [1, 19])
     ]
     with torch.no_grad():
+        for p in prompts:
+            for _ in range(options.get("greedy", 0)):
+                p.append(reference(torch.tensor([p])).logits[0, -1].argmax().item())
         logits = {f"logits.{i}": reference(torch.tensor([p])).logits[0].contiguous() for i, p in enumerate(prompts)}
     (path / "expected").mkdir()
     save_file(logits, path / "expected" / "model.safetensors")
@@ -143,16 +208,22 @@ def make_case(out, name, config_class, changes, dtype, options):
 def make_rope_frequencies(path):
     cases = []
     for changes in ROPE_CASES:
+        changes = copy.deepcopy(changes)
+        n_ctx = changes.pop("n_ctx", 131072)
         config = LlamaConfig(**{**SHAPE, **changes, "max_position_embeddings": 131072})
         config.architectures = ["LlamaForCausalLM"]
         rotary = transformers.models.llama.modeling_llama.LlamaRotaryEmbedding(config)
+        inv_freq, scale = rotary.inv_freq, rotary.attention_scaling
+        if config.rope_parameters["rope_type"] == "longrope":
+            inv_freq, scale = ROPE_INIT_FUNCTIONS["longrope"](config, seq_len=n_ctx)
         # f32 values print as the shortest decimal of the double that equals them: nothing is lost
-        cases.append({"config": config.to_diff_dict(), "inv_freq": rotary.inv_freq.tolist()})
+        case = {"config": config.to_diff_dict(), "n_ctx": n_ctx, "attn_scale": scale, "inv_freq": inv_freq.tolist()}
+        cases.append(case)
     path.write_text(json.dumps(cases, indent=1, default=str) + "\n")
 
 
 def main():
-    out = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "fixtures" / "llama")
+    out = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent / "fixtures" / "models")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     torch.set_num_threads(1)
