@@ -183,6 +183,9 @@ a {#- comment -#} b
 {{ '%5%' % a }}
 {{ s['upper']() }} {{ c['items'] is defined }} {{ b['x'] is defined }} {{ a['real'] }} {{ s['zz'] }}|
 {{ missing['x'] }}
+{% if e %}{% with x = a | nosuch %}{% endwith %}{% for x in a | nosuch %}{% endfor %}{% endif %}ok
+{% if e %}{% with x = 1 %}{{ x | nosuch }}{% endwith %}{% endif %}
+{% if e %}{% for x in b %}{{ x | nosuch }}{% endfor %}{% endif %}
 {% for i, j in [[1, 2], [3, 4]] if i %}{{ loop.previtem }}{{ loop.nextitem }}{% endfor %}
 """.strip("\n").split("\n")
 

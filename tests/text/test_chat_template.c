@@ -68,6 +68,10 @@ static void test_chat_template_errors_carry_line_and_column(void **state)
     strbuf_deinit(&out);
 }
 
+// A megabyte of one letter, a million ones.
+#define LONG_TEXT "{% set ns = namespace(s='a') %}{% for i in range(20) %}{% set ns.s = ns.s + ns.s %}{% endfor %}"
+#define LONG_LIST "{% set ns = namespace(l=[1]) %}{% for i in range(20) %}{% set ns.l = ns.l + ns.l %}{% endfor %}"
+
 static void test_chat_template_hostile_sources_hit_a_bound(void **state)
 {
     static const char *const sources[] = {
@@ -87,6 +91,10 @@ static void test_chat_template_hostile_sources_hit_a_bound(void **state)
         "{{ '%99999999s' % 1 }}",
         "{{ 'x' * 999999999999 }}",
         "{{ [1] * 99999999 }}",
+        "{% if 'a' * 9999999 %}{{ 'x'.rjust(10 ** 9) }}{% endif %}",
+        LONG_TEXT "{{ ns.s.rfind('a' * 500000 + 'b') }}{{ ns.s.rfind('a' * 500000 + 'ba') }}",
+        LONG_TEXT "{% for a in range(99999) %}{{ ns.s | wordcount }}{% endfor %}",
+        LONG_TEXT LONG_LIST "{% for a in range(99999) %}{{ ns.l == ns.l[:] }}{% endfor %}",
     };
     struct strbuf out;
     struct err err;

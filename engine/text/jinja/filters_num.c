@@ -178,6 +178,7 @@ FILTER(f_int)
     case V_BIGINT: return v;
     case V_FLOAT: return float_to_int(rt, v.f, &i) ? i : otherwise;
     case V_STR:
+        rt_charge_bytes(rt, v.len);
         if (parse_int(rt, value_str(v), base, &i) || (parse_float(value_str(v), &x) && float_to_int(rt, x, &i))) {
             return i;
         }
@@ -198,7 +199,7 @@ FILTER(f_float)
     case V_INT: return VALUE_FLOAT((double)v.i);
     case V_FLOAT: return v;
     case V_BIGINT:
-    case V_STR: return parse_float(value_str(v), &x) ? VALUE_FLOAT(x) : otherwise;
+    case V_STR: rt_charge_bytes(rt, v.len); return parse_float(value_str(v), &x) ? VALUE_FLOAT(x) : otherwise;
     case V_UNDEFINED: rt_fail_undefined(rt, v);
     default: return otherwise;
     }

@@ -194,6 +194,7 @@ FILTER(f_wordcount)
     bool in_word = false;
 
     UNUSED;
+    rt_charge_bytes(rt, text.len);
     while (text.len > 0) {
         uint32_t c;
         size_t len = char_decode(text, &c);

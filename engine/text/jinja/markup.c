@@ -34,6 +34,7 @@ struct value markup_escape(struct rt *rt, struct value v)
     if (value_is_markup(s)) {
         return s;
     }
+    rt_charge_bytes(rt, s.len);
     for (uint32_t i = 0; i < s.len; i++) {
         struct str e = entity(s.s[i]);
 

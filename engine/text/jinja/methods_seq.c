@@ -16,6 +16,7 @@ METHOD(seq_count)
     int64_t n = 0;
 
     UNUSED;
+    rt_charge(rt, self.len / 4);
     for (uint32_t i = 0; i < self.len; i++) {
         n += value_equal(rt, self.items[i], a[0]);
     }
@@ -39,6 +40,7 @@ METHOD(seq_index)
     uint32_t start = clip_index(rt, a[1], self.len, 0), stop = clip_index(rt, a[2], self.len, self.len);
 
     UNUSED;
+    rt_charge(rt, self.len / 4);
     for (uint32_t i = start; i < stop; i++) {
         if (value_equal(rt, self.items[i], a[0])) {
             return VALUE_INT(i);

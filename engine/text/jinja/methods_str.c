@@ -122,16 +122,6 @@ static struct value starts_or_ends(struct rt *rt, struct value s, const struct v
 METHOD_IS(str_m_startswith, starts_or_ends(rt, s, a, true))
 METHOD_IS(str_m_endswith, starts_or_ends(rt, s, a, false))
 
-static ptrdiff_t rfind(struct str text, struct str needle)
-{
-    for (size_t i = text.len >= needle.len ? text.len - needle.len + 1 : 0; i > 0; i--) {
-        if (memcmp(text.ptr + i - 1, needle.ptr, needle.len) == 0) {
-            return (ptrdiff_t)i - 1;
-        }
-    }
-    return -1;
-}
-
 static int64_t find(struct rt *rt, struct value s, const struct value *a, bool from_right)
 {
     struct str needle = str_arg(rt, a[0], "find"), text;
@@ -142,7 +132,7 @@ static int64_t find(struct rt *rt, struct value s, const struct value *a, bool f
     if (!take_part(rt, s, a[1], a[2], &text, &start)) {
         return -1;
     }
-    at = from_right ? rfind(text, needle) : str_find(text, needle);
+    at = from_right ? str_find_last(rt, text, needle) : str_find(text, needle);
     return at < 0 ? -1 : start + (int64_t)text_n_chars(str_take(text, (size_t)at));
 }
 
@@ -199,7 +189,7 @@ static struct value partition(struct rt *rt, struct value s, struct value sep, b
         rt_fail(rt, "empty separator");
     }
     rt_charge_bytes(rt, text.len);
-    at = from_right ? rfind(text, by) : str_find(text, by);
+    at = from_right ? str_find_last(rt, text, by) : str_find(text, by);
     if (at < 0) {
         return from_right ? triple(rt, s, STR(""), STR(""), text) : triple(rt, s, text, STR(""), STR(""));
     }
@@ -339,6 +329,7 @@ METHOD(str_m_istitle)
     bool was_cased = false, has_cased = false;
 
     UNUSED;
+    rt_charge_bytes(rt, s.len);
     while (text.len > 0) {
         uint32_t c;
         size_t len = char_decode(text, &c);

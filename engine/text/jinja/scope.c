@@ -542,6 +542,7 @@ static void resolve_for(struct resolver *rs, struct scope *scope, struct node *n
         fail(rs, -EINVAL, node->pos, "Can't assign to special loop variable in for-loop", STR(""));
     }
     resolve_expr(rs, scope, loop->iter);
+    rs->is_soft = false; // a new frame, in Jinja's words
     loop->uses_loop = uses_name(&loop->body, "loop");
     if (loop->uses_loop) {
         note_param(rs, &body, STR("loop"));
@@ -644,6 +645,7 @@ static void resolve_set_block(struct resolver *rs, struct scope *scope, struct s
 {
     struct scope inner = inner_scope(scope);
 
+    rs->is_soft = false;
     analyze_body(rs, &inner, &set->body);
     finish_scope(rs, &inner, &set->entry);
     resolve_expr(rs, scope, set->target);
@@ -662,6 +664,7 @@ static void resolve_scope_stmt(struct resolver *rs, struct scope *scope, struct 
         resolve_expr(rs, scope, stmt->values[i]);
         note_target_params(rs, &inner, stmt->targets[i]);
     }
+    rs->is_soft = false;
     if (stmt->filter_chain != NULL) {
         analyze_expr(&a, stmt->filter_chain);
     }
@@ -695,9 +698,6 @@ static void resolve_statement(struct resolver *rs, struct scope *scope, struct n
 {
     bool was_soft = rs->is_soft;
 
-    if (node->kind == N_FOR || node->kind == N_SET_BLOCK || node->kind == N_FILTER_BLOCK || node->kind == N_SCOPE) {
-        rs->is_soft = false; // a new frame, in Jinja's words
-    }
     switch ((enum node_kind)node->kind) {
     case N_IF: resolve_if(rs, scope, node->branch); break;
     case N_FOR: resolve_for(rs, scope, node); break;

@@ -140,12 +140,34 @@ struct value str_title(struct rt *rt, struct value s)
 // ---- strip, replace
 // -------------------------------------------------------------------------------------------------------------
 
+// Without the characters of `chars` at its ends. Each look into them is charged for: they may be as long as the text.
+static struct str strip_chars(struct rt *rt, struct str text, struct str chars, bool left, bool right)
+{
+    uint32_t unused;
+    size_t len;
+
+    rt_charge_bytes(rt, chars.len);
+    while (left && text.len > 0 && str_find(chars, str_take(text, len = char_decode(text, &unused))) >= 0) {
+        text = str_skip(text, len);
+        rt_charge_bytes(rt, chars.len);
+    }
+    while (right && text.len > 0) {
+        len = char_before(text, &unused);
+        if (str_find(chars, str_skip(text, text.len - len)) < 0) {
+            break;
+        }
+        text = str_take(text, text.len - len);
+        rt_charge_bytes(rt, chars.len);
+    }
+    return text;
+}
+
 struct value str_strip(struct rt *rt, struct value s, struct value chars, bool left, bool right)
 {
     struct str text = value_str(s);
 
     if (str_arg_is_given(chars)) {
-        text = text_strip_chars(text, str_arg(rt, chars, "strip"), left, right);
+        text = strip_chars(rt, text, str_arg(rt, chars, "strip"), left, right);
     } else {
         text = text_strip(text, left, right);
     }
@@ -309,11 +331,18 @@ struct value str_split(struct rt *rt, struct value s, struct value sep, int64_t 
     return list_end(&list);
 }
 
-static ptrdiff_t find_last(struct str text, struct str needle)
+ptrdiff_t str_find_last(struct rt *rt, struct str text, struct str needle)
 {
-    for (size_t i = text.len >= needle.len ? text.len - needle.len + 1 : 0; i > 0; i--) {
-        if (memcmp(text.ptr + i - 1, needle.ptr, needle.len) == 0) {
-            return (ptrdiff_t)i - 1;
+    if (needle.len == 0 || needle.len > text.len) {
+        return needle.len == 0 ? (ptrdiff_t)text.len : -1;
+    }
+    for (size_t i = text.len - needle.len + 1; i-- > 0;) {
+        if (text.ptr[i] != needle.ptr[0] || text.ptr[i + needle.len - 1] != needle.ptr[needle.len - 1]) {
+            continue;
+        }
+        rt_charge(rt, 1 + needle.len / 16);
+        if (memcmp(text.ptr + i, needle.ptr, needle.len) == 0) {
+            return (ptrdiff_t)i;
         }
     }
     return -1;
@@ -331,7 +360,7 @@ struct value str_rsplit(struct rt *rt, struct value s, struct value sep, int64_t
         pieces = rsplit_space(rt, s, max);
     } else {
         by = separator(rt, sep);
-        while ((max < 0 || list.n < (uint64_t)max) && (at = find_last(rest, by)) >= 0) {
+        while ((max < 0 || list.n < (uint64_t)max) && (at = str_find_last(rt, rest, by)) >= 0) {
             add_piece(rt, &list, s, str_skip(rest, (size_t)at + by.len));
             rest = str_take(rest, (size_t)at);
         }

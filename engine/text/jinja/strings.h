@@ -15,6 +15,8 @@ struct value str_replace(struct rt *rt, struct value s, struct str old, struct s
 struct value str_split(struct rt *rt, struct value s, struct value sep, int64_t max);
 struct value str_rsplit(struct rt *rt, struct value s, struct value sep, int64_t max);
 struct value str_splitlines(struct rt *rt, struct value s, bool keep_ends);
+// Offset of the last place, or -1. Places that look right at both ends are charged for.
+ptrdiff_t str_find_last(struct rt *rt, struct str text, struct str needle);
 struct value str_join(struct rt *rt, struct value sep, struct value items, bool is_method);
 struct value str_pad(struct rt *rt, struct value s, int64_t width, struct str fill,
                      int where); // -1 left, 0 centre, 1 right

@@ -208,34 +208,6 @@ struct str text_strip(struct str s, bool left, bool right)
     return s;
 }
 
-static bool has_char(struct str chars, struct str c)
-{
-    return str_find(chars, c) >= 0; // UTF-8 is self-synchronising
-}
-
-struct str text_strip_chars(struct str s, struct str chars, bool left, bool right)
-{
-    uint32_t c;
-
-    while (left && s.len > 0) {
-        size_t len = char_decode(s, &c);
-
-        if (!has_char(chars, str_take(s, len))) {
-            break;
-        }
-        s = str_skip(s, len);
-    }
-    while (right && s.len > 0) {
-        size_t len = char_before(s, &c);
-
-        if (!has_char(chars, str_skip(s, s.len - len))) {
-            break;
-        }
-        s.len -= len;
-    }
-    return s;
-}
-
 // Characters whose full case mapping is longer than one character (Unicode SpecialCasing, the unconditional ones).
 static const struct {
     uint32_t c;

@@ -24,7 +24,6 @@ size_t text_n_chars(struct str s);
 bool text_is_ascii(struct str s);
 size_t text_offset(struct str s, size_t n_chars);           // byte offset of the n-th character, s.len past the end
 struct str text_strip(struct str s, bool left, bool right); // white space
-struct str text_strip_chars(struct str s, struct str chars, bool left, bool right); // any of these characters
 
 enum text_case { CASE_UPPER, CASE_LOWER, CASE_TITLE, CASE_FOLD };
 // The mapping of one character: up to 3 characters, returns how many.

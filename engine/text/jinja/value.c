@@ -121,6 +121,7 @@ static int compare_numbers(struct value a, struct value b)
 
 static bool items_equal(struct rt *rt, const struct value *a, const struct value *b, uint32_t n)
 {
+    rt_charge(rt, n / 4);
     for (uint32_t i = 0; i < n; i++) {
         if (!value_is_same(a[i], b[i]) && !value_equal(rt, a[i], b[i])) {
             return false;
@@ -190,7 +191,7 @@ static bool less_sequences(struct rt *rt, struct value a, struct value b, const 
 {
     bool is_less;
 
-    rt_charge(rt, 1);
+    rt_charge(rt, 1 + (a.len < b.len ? a.len : b.len) / 4);
     rt_enter(rt);
     for (uint32_t i = 0;; i++) {
         if (i >= a.len || i >= b.len) {
@@ -347,7 +348,7 @@ static uint32_t hash_key(struct rt *rt, struct value key)
     double x;
 
     switch ((enum value_type)key.type) {
-    case V_STR: return hash_bytes(key.s, key.len);
+    case V_STR: rt_charge_bytes(rt, key.len); return hash_bytes(key.s, key.len);
     case V_BIGINT:
     case V_BOOL:
     case V_INT:
