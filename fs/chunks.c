@@ -40,7 +40,7 @@ static int emit_chunk(enum chunk_form form, const struct turn *turn, const struc
 {
     struct tokfs_answer_head head = turn_head(turn);
     struct tokfs_buffer json = { 0 };
-    return emit_buffer(form, tokfs_write_chunk(&head, chunk, &json), &json, out);
+    return emit_buffer(form, turn->kind->write_chunk(&head, chunk, &json), &json, out);
 }
 
 static int emit_finish(enum chunk_form form, const struct turn *turn, struct strbuf *out)
@@ -64,6 +64,9 @@ static enum chunk_phase settle(const struct chunk_cursor *cursor, const struct t
     }
     if (phase == CHUNK_ROLE && !turn->is_accepted && turn_is_ended(turn)) {
         phase = CHUNK_FINISH; // refused: only the error
+    }
+    if (phase == CHUNK_ROLE && !turn->kind->has_roles && turn->is_accepted) {
+        phase = CHUNK_PIECES;
     }
     if (phase == CHUNK_PIECES && cursor->piece_idx == turn->n_pieces && turn_is_ended(turn)) {
         phase = CHUNK_FINISH;

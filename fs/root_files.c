@@ -95,6 +95,7 @@ static const struct node_type chat_nodes[] = {
 static const struct node_type v1_nodes[] = {
     { .name = "models", .mode = S_IFREG | 0444, .flags = NODE_SIZED, .render = models_render },
     { .name = "chat", .mode = S_IFDIR | 0555, .children = chat_nodes },
+    TRANSACTION_FILE("completions", &turn_kind_completion),
     TRANSACTION_FILE("embeddings", &turn_kind_embeddings),
     { 0 },
 };

@@ -20,6 +20,7 @@ static struct turn *turn_new(struct mount *mount, enum turn_state state)
     turn->refs = 1;
     turn->mount = mount;
     turn->state = state;
+    turn->kind = &turn_kind_chat;
     turn->created = time(NULL);
     strbuf_init(&turn->text, 0);
     strbuf_init(&turn->hidden, 0);
@@ -88,6 +89,7 @@ void turn_unref(struct turn *turn)
         strbuf_deinit(&turn->text);
         strbuf_deinit(&turn->hidden);
         free(turn->pieces);
+        free(turn->n_chars);
         free(turn->probs);
         free(turn);
         turn = next;
@@ -168,14 +170,25 @@ static void fail(struct turn *turn, const struct tokfs_error *error)
     end(turn, turn->is_accepted && error->code == -ECANCELED ? TURN_CANCELLED : TURN_FAILED);
 }
 
+static void fail_for_memory(struct turn *turn)
+{
+    struct tokfs_error error = { 0 };
+    reason_set(&error, -ENOMEM, NULL, "out of memory for the answer");
+    fail(turn, &error);
+}
+
 static void on_accepted(struct turn *turn, const struct tokfs_event *event)
 {
+    turn->n = event->n;
+    if (turn_add_echo(turn) < 0) {
+        fail_for_memory(turn);
+        return;
+    }
     turn->state = TURN_QUEUED;
     turn->is_accepted = true;
     turn->stream = event->stream;
     turn->include_usage = event->include_usage;
     turn->timings_per_token = event->timings_per_token;
-    turn->n = event->n;
     turn->usage.prompt_tokens = event->usage.prompt_tokens;
     if (turn->owner.accepted) {
         turn->owner.accepted(turn, turn->owner.ctx);
@@ -202,9 +215,7 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
     bool is_end = turn->n > 1 && (event->kind == TOKFS_EVENT_CHOICE_FINISHED || event->kind == TOKFS_EVENT_FINISHED);
     if (turn_add_text(turn, event) < 0 || (is_end && turn_end_choice(turn, event) < 0) ||
         (is_last && turn_end_text(turn) < 0)) {
-        struct tokfs_error error = { 0 };
-        reason_set(&error, -ENOMEM, NULL, "out of memory for the answer");
-        fail(turn, &error);
+        fail_for_memory(turn);
         return;
     }
     switch (event->kind) {

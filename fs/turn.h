@@ -45,10 +45,11 @@ struct turn_piece {
     uint64_t sampled_ns; // CLOCK_MONOTONIC of its token
     enum tokfs_part part;
     unsigned call_idx;
-    unsigned index;    // of its choice
-    bool is_end;       // of the choice: its text is the finish reason
-    uint32_t n_probs;  // of its token
-    size_t first_prob; // in turn->probs
+    unsigned index;     // of its choice
+    bool is_end;        // of the choice: its text is the finish reason
+    uint32_t n_probs;   // of its token
+    size_t first_prob;  // in turn->probs
+    size_t text_offset; // of its token, where that has probs: characters of the choice's tokens before it
 };
 
 // What is asked of the engine, and how it is answered.
@@ -57,8 +58,13 @@ struct turn_kind {
     int (*submit)(struct tokfs_engine *engine, const char *json, size_t len, void *user, struct tokfs_completion **ret,
                   struct tokfs_error *reason);
     int (*write_response)(struct turn *turn, struct strbuf *out); // of a turn that is done: the whole, and a line end
+    // One chunk of it, where it can be streamed; the form of the whole, where it has choices.
+    int (*write_chunk)(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk, struct tokfs_buffer *ret);
+    int (*write_answer)(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces, size_t n_pieces,
+                        const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret);
+    bool has_roles; // its chunks begin with one for each choice that tells the role
 };
-extern const struct turn_kind turn_kind_chat;
+extern const struct turn_kind turn_kind_chat, turn_kind_completion;
 // Work on text: without tokens, accepted only once it is done. Its text is its response.
 extern const struct turn_kind turn_kind_tokenize, turn_kind_detokenize, turn_kind_apply_template;
 extern const struct turn_kind turn_kind_embeddings; // always refused
@@ -66,10 +72,10 @@ extern const struct turn_kind turn_kind_embeddings; // always refused
 struct turn {
     unsigned refs;
     struct mount *mount;
-    const struct turn_kind *kind; // NULL: it was never submitted
-    struct list link;             // in mount->running until it ends
-    struct turn *next;            // shared; NULL: none yet
-    uint64_t serial;              // grows along `next`
+    const struct turn_kind *kind;
+    struct list link;  // in mount->running until it ends
+    struct turn *next; // shared; NULL: none yet
+    uint64_t serial;   // grows along `next`
     enum turn_state state;
     bool is_accepted, stream, include_usage, timings_per_token;
     struct tokfs_completion *completion; // NULL once ended
@@ -78,6 +84,7 @@ struct turn {
     struct strbuf hidden;                // what they do not see
     struct tokfs_logprob *probs;         // [n_probs] of all pieces
     size_t n_probs, probs_cap;
+    size_t *n_chars;           // [n] of the choices' tokens so far; NULL: none had probs
     struct turn_piece *pieces; // [n_pieces]
     size_t n_pieces, pieces_cap;
     unsigned n;       // choices; those after the first are in hidden
@@ -112,12 +119,13 @@ void turn_write_status(const struct turn *turn, struct strbuf *out); // one line
 void turn_write_usage(const struct turn *turn, struct strbuf *out);  // "name value" lines
 
 // turn_text.c
+int turn_add_echo(struct turn *turn);                                    // of the prompts, if asked for. 0 or -ENOMEM
 int turn_add_text(struct turn *turn, const struct tokfs_event *event);   // 0 or -ENOMEM
 int turn_end_choice(struct turn *turn, const struct tokfs_event *event); // of several. 0 or -ENOMEM
 int turn_end_text(struct turn *turn);                                    // no more comes. 0 or -ENOMEM
 struct tokfs_answer_head turn_head(const struct turn *turn);
 struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx);
-int turn_write_response(const struct turn *turn, struct strbuf *out); // chat.completion and a line end
+int turn_write_response(struct turn *turn, struct strbuf *out); // all choices in the form of its kind, and a line end
 // The message that it leaves in the conversation. Without calls whose arguments are no JSON object, which templates
 // cannot show, and without any when it was cancelled.
 int turn_write_message(const struct turn *turn, struct strbuf *out);

@@ -3,12 +3,22 @@
 #include "fs/user_errors.h"
 #include <errno.h>
 
-static int write_chat(struct turn *turn, struct strbuf *out)
-{
-    return turn_write_response(turn, out);
-}
+const struct turn_kind turn_kind_chat = {
+    .id_prefix = "chatcmpl-",
+    .submit = tokfs_submit_chat,
+    .write_response = turn_write_response,
+    .write_chunk = tokfs_write_chunk,
+    .write_answer = tokfs_write_answer,
+    .has_roles = true,
+};
 
-const struct turn_kind turn_kind_chat = { "chatcmpl-", tokfs_submit_chat, write_chat };
+const struct turn_kind turn_kind_completion = {
+    .id_prefix = "cmpl-",
+    .submit = tokfs_submit_completion,
+    .write_response = turn_write_response,
+    .write_chunk = tokfs_write_text_chunk,
+    .write_answer = tokfs_write_text_completion,
+};
 
 // ---- work on text --------------------------------------------------------------------------------------------------
 
@@ -27,7 +37,9 @@ static int move_text(struct turn *turn, struct strbuf *out)
     {                                                                                                                  \
         return tokfs_submit_text(engine, text_kind, json, len, user, ret, reason);                                     \
     }                                                                                                                  \
-    const struct turn_kind turn_kind_##name = { "text-", submit_##name, move_text };
+    const struct turn_kind turn_kind_##name = { .id_prefix = "text-",                                                  \
+                                                .submit = submit_##name,                                               \
+                                                .write_response = move_text };
 
 TEXT_KIND(tokenize, TOKFS_TEXT_TOKENIZE)
 TEXT_KIND(detokenize, TOKFS_TEXT_DETOKENIZE)
@@ -42,4 +54,4 @@ static int refuse_embeddings(struct tokfs_engine *engine, const char *json, size
     return reason_set(reason, -EOPNOTSUPP, "model", "the model has no embeddings: it completes texts");
 }
 
-const struct turn_kind turn_kind_embeddings = { "embd-", refuse_embeddings, write_chat };
+const struct turn_kind turn_kind_embeddings = { .id_prefix = "embd-", .submit = refuse_embeddings };

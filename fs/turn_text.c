@@ -41,7 +41,8 @@ struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx)
                                  .text_len = piece->len,
                                  .index = piece->index,
                                  .probs = piece->n_probs > 0 ? &turn->probs[piece->first_prob] : NULL,
-                                 .n_probs = piece->n_probs };
+                                 .n_probs = piece->n_probs,
+                                 .text_offset = piece->text_offset };
 }
 
 // Pieces from `first` on as the API takes them; NULL when out of memory.
@@ -110,6 +111,34 @@ static int add_probs(struct turn *turn, const struct tokfs_event *event)
     return 0;
 }
 
+// Where the token's text begins among those of its choice.
+static int place_token(struct turn *turn, const struct tokfs_event *event, size_t *ret_offset)
+{
+    if (!turn->n_chars) {
+        turn->n_chars = calloc(turn->n > 0 ? turn->n : 1, sizeof(*turn->n_chars));
+    }
+    if (!turn->n_chars || event->index >= turn->n) {
+        return turn->n_chars ? 0 : -ENOMEM;
+    }
+    const struct tokfs_logprob *token = &event->probs[0];
+    *ret_offset = turn->n_chars[event->index];
+    for (size_t i = 0; i < token->n_bytes; i++) {
+        turn->n_chars[event->index] += ((unsigned char)token->bytes[i] & 0xc0) != 0x80;
+    }
+    return 0;
+}
+
+int turn_add_echo(struct turn *turn)
+{
+    int r = 0;
+    for (unsigned i = 0; i < turn->n && r == 0; i++) {
+        struct tokfs_event event = { .kind = TOKFS_EVENT_STARTED, .index = i };
+        event.text = tokfs_completion_echo(turn->completion, i, &event.text_len);
+        r = turn_add_text(turn, &event);
+    }
+    return r;
+}
+
 int turn_add_text(struct turn *turn, const struct tokfs_event *event)
 {
     struct str text = { event->text, event->text_len };
@@ -134,6 +163,7 @@ int turn_add_text(struct turn *turn, const struct tokfs_event *event)
         .first_prob = turn->n_probs,
     };
     r = n_probs > 0 ? add_probs(turn, event) : 0;
+    r = r == 0 && n_probs > 0 ? place_token(turn, event, &piece.text_offset) : r;
     r = r == 0 ? strbuf_append(to, text) : r;
     if (r == 0 && event->part == TOKFS_PART_CALL && text.len > 0) {
         strbuf_append_byte(to, '\0');
@@ -176,13 +206,13 @@ static int append_buffer(struct strbuf *out, int r, struct tokfs_buffer *json)
     return r;
 }
 
-int turn_write_response(const struct turn *turn, struct strbuf *out)
+int turn_write_response(struct turn *turn, struct strbuf *out)
 {
     struct tokfs_answer_head head = turn_head(turn);
     struct tokfs_buffer json = { 0 };
     struct tokfs_piece *pieces = gather(turn, 0);
-    int r =
-        pieces ? tokfs_write_answer(&head, pieces, turn->n_pieces, turn->finish_reason, &turn->usage, &json) : -ENOMEM;
+    int r = pieces ? turn->kind->write_answer(&head, pieces, turn->n_pieces, turn->finish_reason, &turn->usage, &json)
+                   : -ENOMEM;
     free(pieces);
     r = append_buffer(out, r, &json);
     return r == 0 ? strbuf_append_byte(out, '\n') : r;

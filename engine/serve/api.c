@@ -141,6 +141,30 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
     return rc;
 }
 
+int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                            struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    struct tokfs_completion *c = NULL;
+    int rc = new_with_body(engine, (struct str){ json, len }, user, &c, err);
+    if (rc == 0) {
+        c->is_plain = true;
+        send_to_text(engine, c, ret);
+    }
+    return rc;
+}
+
+const char *tokfs_completion_echo(const struct tokfs_completion *completion, unsigned index, size_t *ret_len)
+{
+    *ret_len = 0;
+    if (completion->echo.len == 0 || index >= completion->n_choices) {
+        return "";
+    }
+    uint32_t n_each = completion->n_choices / completion->n_prompts;
+    const struct prompt_place *place = &completion->prompts[index / n_each];
+    *ret_len = place->echo_len;
+    return completion->echo.ptr + place->echo_first;
+}
+
 int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len, void *user,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {

@@ -14,7 +14,9 @@ void completion_free(struct tokfs_completion *completion)
     if (completion) {
         free(completion->body);
         strbuf_deinit(&completion->result);
+        strbuf_deinit(&completion->echo);
         free(completion->prompt);
+        free(completion->prompts);
         free(completion->kept);
         free(completion->choices);
         answer_setup_free(completion->answer);
@@ -61,18 +63,30 @@ int completion_keep_sampling(struct tokfs_completion *completion, const struct s
     return 0;
 }
 
-int completion_make_choices(struct tokfs_completion *completion, uint32_t n)
+static uint32_t limit_tokens(const struct tokfs_completion *completion, uint32_t n_prompt, uint32_t n_ctx)
 {
-    completion->choices = calloc(n, sizeof(*completion->choices));
+    int64_t max_tokens = completion->sampling.max_tokens;
+    return max_tokens >= 0 && max_tokens < n_ctx - n_prompt ? n_prompt + (uint32_t)max_tokens : n_ctx;
+}
+
+int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uint32_t n_ctx)
+{
+    const struct prompt_place whole = { .n = completion->n_prompt };
+    uint32_t n_all = n * (completion->prompts ? completion->n_prompts : 1);
+    completion->choices = calloc(n_all, sizeof(*completion->choices));
     if (!completion->choices) {
         return -ENOMEM;
     }
-    completion->n_choices = completion->n_unended = completion->n_untold = n;
-    for (uint32_t i = 0; i < n; i++) {
+    completion->n_choices = completion->n_unended = completion->n_untold = n_all;
+    for (uint32_t i = 0; i < n_all; i++) {
+        const struct prompt_place *place = completion->prompts ? &completion->prompts[i / n] : &whole;
         completion->choices[i] = (struct choice){
             .completion = completion,
             .index = i,
-            .seed = completion->sampling.seed + i,
+            .seed = completion->sampling.seed + i % n,
+            .prompt = completion->prompt + place->first,
+            .n_prompt = place->n,
+            .n_tokens_max = limit_tokens(completion, place->n, n_ctx),
         };
     }
     return 0;
@@ -89,8 +103,10 @@ struct tokfs_usage completion_usage(const struct tokfs_completion *completion)
 {
     struct tokfs_usage all = completion->choices[0].usage;
     uint64_t last_ns = all.ttft_ns + all.decode_ns;
+    uint32_t n_each = completion->n_choices / (completion->prompts ? completion->n_prompts : 1);
     for (uint32_t i = 1; i < completion->n_choices; i++) {
         const struct tokfs_usage *one = &completion->choices[i].usage;
+        all.cached_tokens += i % n_each == 0 ? one->cached_tokens : 0; // a prompt counts once
         all.completion_tokens += one->completion_tokens;
         last_ns = one->ttft_ns + one->decode_ns > last_ns ? one->ttft_ns + one->decode_ns : last_ns;
         if (one->ttft_ns > 0 && (all.ttft_ns == 0 || one->ttft_ns < all.ttft_ns)) {

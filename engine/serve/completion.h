@@ -18,20 +18,30 @@ struct choice {
     struct tokfs_completion *completion;
     struct choice *next, **link; // while it waits for its admission; *link is what points to it
     uint32_t index;              // constant, as is seed
-    uint64_t seed;               // the request's plus index
-    struct tokfs_usage usage;    // its own
-    const char *finish_reason;   // NULL: it failed, completion->failure says why
+    uint64_t seed;               // the request's plus the index among the choices of its prompt
+    const int32_t *prompt;       // [n_prompt] of the completion's; constant, as is n_tokens_max
+    uint32_t n_prompt;
+    uint32_t n_tokens_max;     // prompt and answer: never more than the context
+    struct tokfs_usage usage;  // its own
+    const char *finish_reason; // NULL: it failed, completion->failure says why
 };
 
 enum completion_link { LINK_WORK, LINK_VERDICT, N_LINKS };
+
+// One prompt of several, and what its answers begin with (echo), in the completion's `echo`.
+struct prompt_place {
+    uint32_t first, n;
+    size_t echo_first, echo_len;
+};
 
 struct tokfs_completion {
     struct tokfs_engine *engine;
     void *user;
     uint64_t submitted_ns;
     size_t n_bytes; // as submitted, charged while it waits
-    char *body;     // chat JSON, until the text thread has read it; NULL: token ids
+    char *body;     // JSON, until the text thread has read it; NULL: token ids
     size_t body_len;
+    bool is_plain; // a body of v1/completions; otherwise of chat completions
 
     bool is_text; // work on text alone: `text_kind` says which, and `result` is what comes of it
     enum tokfs_text_kind text_kind;
@@ -45,15 +55,17 @@ struct tokfs_completion {
     atomic_llong priority_set; // in place of the request's
 
     // Set by the text thread, constant after.
-    int32_t *prompt; // [n_prompt]
+    int32_t *prompt; // [n_prompt] of all prompts, one after the other
     uint32_t n_prompt;
-    uint32_t n_tokens_max;           // prompt and answer: never more than the context
+    struct prompt_place *prompts; // [n_prompts]; NULL: all of `prompt` is one
+    uint32_t n_prompts;
     struct sampling_params sampling; // has_seed; what it points to lies in kept
     char *kept;
     int64_t priority;       // of the request
     struct str cache_salt;  // in kept; empty: none
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
+    struct strbuf echo;          // texts of the prompts, if asked for
     struct answer_setup *answer; // how answers are read; NULL: all of them is content
     bool has_long_list;          // of token ids: some list was longer than its limit, and was not copied
     bool has_logprobs;
@@ -80,8 +92,9 @@ struct tokfs_completion {
 // Copies the parameters, what they point to, and the salt. -ENOMEM.
 int completion_keep_sampling(struct tokfs_completion *completion, const struct sampling_params *params,
                              struct str cache_salt);
-int completion_make_choices(struct tokfs_completion *completion, uint32_t n); // -ENOMEM
-int64_t completion_priority(const struct tokfs_completion *completion);       // as it counts now
+// n for each prompt, those of the first prompt first. A choice runs up to n_ctx tokens at most. -ENOMEM.
+int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uint32_t n_ctx);
+int64_t completion_priority(const struct tokfs_completion *completion); // as it counts now
 // Of all choices: tokens together, times from the first beginning to the last end.
 struct tokfs_usage completion_usage(const struct tokfs_completion *completion);
 void completion_free(struct tokfs_completion *completion); // its memory; NULL is accepted

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -147,23 +148,39 @@ static int check_sampling(const struct sampling_params *p, struct err *err)
     return 0;
 }
 
-static int check_prompt(const struct intake *intake, struct tokfs_completion *c, struct err *err)
+static int check_prompt(const struct intake *intake, const struct tokfs_completion *c, const struct prompt_place *place,
+                        const char *param, struct err *err)
 {
-    const char *param = c->body ? "messages" : "input_ids";
-    if (c->n_prompt == 0) {
+    if (place->n == 0) {
         return err_set_param(err, -EINVAL, param, "the prompt has no tokens");
     }
-    if (c->n_prompt >= intake->n_ctx) {
+    if (place->n >= intake->n_ctx) {
         return err_set_param(err, -E2BIG, param, "the prompt has %u tokens and the context %u: no room for an answer",
-                             c->n_prompt, intake->n_ctx);
+                             place->n, intake->n_ctx);
     }
-    for (uint32_t i = 0; i < c->n_prompt; i++) {
-        if (c->prompt[i] < 0 || (uint32_t)c->prompt[i] >= intake->n_vocab) {
-            return err_set_param(err, -EINVAL, param, "token %u of the prompt is %d; the model has ids 0 to %u", i,
-                                 c->prompt[i], intake->n_vocab - 1);
+    for (uint32_t i = 0; i < place->n; i++) {
+        int32_t id = c->prompt[place->first + i];
+        if (id < 0 || (uint32_t)id >= intake->n_vocab) {
+            return err_set_param(err, -EINVAL, param, "token %u of the prompt is %d; the model has ids 0 to %u", i, id,
+                                 intake->n_vocab - 1);
         }
     }
     return 0;
+}
+
+static int check_prompts(const struct intake *intake, const struct tokfs_completion *c, struct err *err)
+{
+    const struct prompt_place whole = { .n = c->n_prompt };
+    int rc = 0;
+    if (!c->prompts) {
+        return check_prompt(intake, c, &whole, c->body ? "messages" : "input_ids", err);
+    }
+    for (uint32_t i = 0; i < c->n_prompts && rc == 0; i++) {
+        char param[sizeof(err->param)];
+        snprintf(param, sizeof(param), c->n_prompts > 1 ? "prompt[%u]" : "prompt", i);
+        rc = check_prompt(intake, c, &c->prompts[i], param, err);
+    }
+    return rc;
 }
 
 static int check_id(const struct intake *intake, int32_t id, const char *param, struct err *err)
@@ -196,13 +213,6 @@ static int draw_seed(struct sampling_params *params, struct err *err)
     return 0;
 }
 
-static uint32_t limit_tokens(const struct intake *intake, const struct tokfs_completion *c)
-{
-    uint32_t n_room = intake->n_ctx - c->n_prompt;
-    bool is_bounded = c->sampling.max_tokens >= 0 && c->sampling.max_tokens < n_room;
-    return c->n_prompt + (is_bounded ? (uint32_t)c->sampling.max_tokens : n_room);
-}
-
 static int run_text(const struct intake *intake, struct tokfs_completion *c, struct err *err)
 {
     const struct text_task_env env = { intake->tok, intake->format, intake->served_name, intake->n_ctx };
@@ -219,20 +229,17 @@ static int prepare(const struct intake *intake, struct tokfs_completion *c, stru
     if (c->body) {
         struct arena arena;
         arena_init(&arena, ARENA_BYTES_BASE + ARENA_BYTES_PER_BODY_BYTE * c->body_len);
-        rc = prepare_chat(intake, c, &arena, err);
+        rc = c->is_plain ? intake_prepare_plain(intake, c, &arena, err) : prepare_chat(intake, c, &arena, err);
         arena_deinit(&arena);
     } else {
         rc = check_sampling(&c->sampling, err);
         rc = rc == 0 ? check_more_sampling(c, err) : rc;
     }
-    rc = rc == 0 ? check_prompt(intake, c, err) : rc;
+    rc = rc == 0 ? check_prompts(intake, c, err) : rc;
     rc = rc == 0 ? check_ids(intake, &c->sampling, err) : rc;
     rc = rc == 0 ? draw_seed(&c->sampling, err) : rc;
-    if (rc == 0 && completion_make_choices(c, c->n_choices) < 0) {
+    if (rc == 0 && completion_make_choices(c, c->n_choices, intake->n_ctx) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
-    }
-    if (rc == 0) {
-        c->n_tokens_max = limit_tokens(intake, c);
     }
     return rc;
 }

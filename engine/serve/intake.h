@@ -15,5 +15,8 @@ struct intake {
 
 // Fills the completion's prompt, limits and sampling parameters, or its result, or its refusal. Frees its body.
 void intake_prepare(const struct intake *intake, struct tokfs_completion *completion);
+// The part of it for a body of v1/completions: prompts, echo and parameters, which are checked afterwards.
+int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *completion, struct arena *arena,
+                         struct err *err);
 
 #endif

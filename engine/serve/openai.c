@@ -232,8 +232,13 @@ static void sorted_fill(struct sorted *sorted, const struct tokfs_piece *pieces,
     }
 }
 
-int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces, size_t n_pieces,
-                       const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret)
+// Either form of a whole answer.
+typedef void (*answer_writer)(struct strbuf *out, const struct chat_response_head *head,
+                              const struct chat_choice *choices, size_t n_choices, const struct chat_usage *usage);
+
+static int write_whole(answer_writer write, const struct tokfs_answer_head *head, const struct tokfs_piece *pieces,
+                       size_t n_pieces, const char *finish_reason, const struct tokfs_usage *usage,
+                       struct tokfs_buffer *ret)
 {
     struct chat_response_head top = response_head(head);
     struct chat_usage counts = response_usage(usage);
@@ -251,8 +256,51 @@ int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_
         choice->finish_reason = choice->finish_reason.len > 0 ? choice->finish_reason : str_from(finish_reason);
     }
     strbuf_init(&text, 0);
-    chat_response_write(&text, &top, sorted.choices, sorted.n_choices, &counts);
+    write(&text, &top, sorted.choices, sorted.n_choices, &counts);
     sorted_deinit(&sorted);
+    return take_buffer(&text, ret);
+}
+
+int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces, size_t n_pieces,
+                       const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret)
+{
+    return write_whole(chat_response_write, head, pieces, n_pieces, finish_reason, usage, ret);
+}
+
+int tokfs_write_text_completion(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces, size_t n_pieces,
+                                const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret)
+{
+    return write_whole(text_completion_write, head, pieces, n_pieces, finish_reason, usage, ret);
+}
+
+int tokfs_write_text_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk,
+                           struct tokfs_buffer *ret)
+{
+    const struct tokfs_piece *piece = chunk->piece;
+    const char *reason = piece && piece->finish_reason ? piece->finish_reason : chunk->finish_reason;
+    struct chat_response_head top = response_head(head);
+    struct chat_choice choice = { .index = piece ? piece->index : chunk->index, .finish_reason = str_from(reason) };
+    struct chat_prob probs[PROBS_MAX];
+    struct chat_token token = { probs, 0 };
+    struct chat_usage usage;
+    struct answer_part part;
+    struct strbuf text;
+    if (piece && !piece->finish_reason) {
+        part = part_of(piece);
+        choice.answer = (struct chat_answer){ &part, 1 };
+        choice.text_offset = piece->text_offset;
+        token.n_probs = piece->n_probs < PROBS_MAX ? piece->n_probs : PROBS_MAX;
+        for (size_t i = 0; i < token.n_probs; i++) {
+            probs[i] = prob_of(&piece->probs[i]);
+        }
+        choice.tokens = &token;
+        choice.n_tokens = token.n_probs > 0;
+    }
+    if (chunk->usage) {
+        usage = response_usage(chunk->usage);
+    }
+    strbuf_init(&text, 0);
+    text_chunk_write(&text, &top, chunk->no_choices ? NULL : &choice, chunk->usage ? &usage : NULL, chunk->sampled_ns);
     return take_buffer(&text, ret);
 }
 

@@ -128,7 +128,7 @@ void runner_admit(struct runner *r, struct choice *choice, uint64_t now_ns)
     struct sequence *seq = r->idle[--r->n_idle];
     remove_waiting(r, choice);
     sequence_begin(seq, choice, now_ns);
-    r->stats.prompt_tokens += choice->completion->n_prompt;
+    r->stats.prompt_tokens += choice->n_prompt;
     r->active[r->n_active++] = seq;
     sequence_flush(seq, r->ring); // STARTED; when there is no room, a later flush does it
 }
@@ -171,7 +171,7 @@ static bool cancel_waiting(struct runner *r, struct choice *choice)
     }
     remove_waiting(r, choice);
     choice->finish_reason = "cancel";
-    choice->usage.prompt_tokens = choice->completion->n_prompt;
+    choice->usage.prompt_tokens = choice->n_prompt;
     choice->usage.queue_ns = clock_monotonic_ns() - choice->completion->accepted_ns;
     *slot = (struct event_slot){ .choice = choice, .kind = EVENT_SLOT_FINISHED, .token_id = -1 };
     count_end(r, choice->completion);

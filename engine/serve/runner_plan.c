@@ -90,8 +90,8 @@ static void fill_window(struct runner *r, uint64_t now_ns)
                                  });
     }
     for (size_t i = 0; i < admission->n; i++) {
-        const struct tokfs_completion *c = ((struct choice *)admission->candidates[i].ref)->completion;
-        uint32_t root = c->cache_root;
+        const struct choice *c = admission->candidates[i].ref;
+        uint32_t root = c->completion->cache_root;
         admission->candidates[i].n_cached =
             root != 0 ? radix_match(&r->radix, root, c->prompt, c->n_prompt - 1, NULL) : 0;
     }
@@ -110,9 +110,9 @@ static size_t view_waiting(struct runner *r, uint64_t now_ns)
     }
     size_t n = r->admission.n < r->n_idle ? r->admission.n : r->n_idle;
     for (size_t i = 0; i < n; i++) {
-        const struct tokfs_completion *c = ((struct choice *)r->admission.candidates[i].ref)->completion;
+        const struct choice *c = r->admission.candidates[i].ref;
         r->sched_waiting[i] = (struct sched_seq){ .n_tokens = c->n_prompt };
-        look_up(r, c->cache_root, c->prompt, &r->sched_waiting[i]);
+        look_up(r, c->completion->cache_root, c->prompt, &r->sched_waiting[i]);
     }
     return n;
 }

@@ -84,13 +84,13 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
 {
     struct tokfs_completion *completion = choice->completion;
     assert(seq->state == SEQUENCE_EMPTY && seq->n_pages == 0);
-    assert(completion->n_prompt > 0 && completion->n_prompt <= completion->n_tokens_max);
-    assert(completion->n_tokens_max <= seq->env->n_ctx);
+    assert(choice->n_prompt > 0 && choice->n_prompt <= choice->n_tokens_max);
+    assert(choice->n_tokens_max <= seq->env->n_ctx);
     seq->state = SEQUENCE_PREFILL;
     seq->choice = choice;
     seq->completion = completion;
-    memcpy(seq->tokens, completion->prompt, completion->n_prompt * sizeof(*seq->tokens));
-    seq->n_tokens = completion->n_prompt;
+    memcpy(seq->tokens, choice->prompt, choice->n_prompt * sizeof(*seq->tokens));
+    seq->n_tokens = choice->n_prompt;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
     restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);
@@ -102,7 +102,7 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->n_probs = 0;
     seq->started_ns = now_ns;
     seq->first_token_ns = seq->last_token_ns = 0;
-    choice->usage.prompt_tokens = completion->n_prompt;
+    choice->usage.prompt_tokens = choice->n_prompt;
 }
 
 // ---- tokens -------------------------------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ bool sequence_advance(struct sequence *seq, uint32_t n_rows)
     if (seq->n_computed < seq->n_tokens) {
         return false;
     }
-    if (seq->n_tokens == seq->completion->n_tokens_max) { // max_tokens 0: the prompt was all there was to do
+    if (seq->n_tokens == seq->choice->n_tokens_max) { // max_tokens 0: the prompt was all there was to do
         end_text(seq, "length");
         return false;
     }
@@ -226,7 +226,7 @@ struct sampler_input sequence_sampler_input(const struct sequence *seq, const fl
         .seed = seq->choice->seed,
         .pos = seq->n_tokens,
         .tokens = seq->tokens,
-        .n_prompt = seq->completion->n_prompt,
+        .n_prompt = seq->choice->n_prompt,
         .n_tokens = seq->n_tokens,
     };
     if (wants_more(seq, seq->choice->usage.completion_tokens)) {
@@ -259,7 +259,7 @@ static bool append_text(struct sequence *seq, int32_t token_id, int *ret_rc)
 void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
 {
     assert(seq->state == SEQUENCE_DECODE && seq->n_computed == seq->n_tokens);
-    assert(seq->n_tokens < seq->completion->n_tokens_max && !seq->owes_token);
+    assert(seq->n_tokens < seq->choice->n_tokens_max && !seq->owes_token);
     struct tokfs_completion *c = seq->completion;
     seq->tokens[seq->n_tokens++] = token_id;
     seq->token_id = token_id;
@@ -285,7 +285,7 @@ void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
         fail_text(seq, rc);
     } else if (seq->parser.is_done) {
         end_parts(seq, "stop"); // no more calls were allowed
-    } else if (seq->n_tokens == c->n_tokens_max) {
+    } else if (seq->n_tokens == seq->choice->n_tokens_max) {
         end_text(seq, "length");
     }
 }

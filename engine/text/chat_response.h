@@ -1,4 +1,5 @@
-// The OpenAI answer objects: error, chat.completion, chat.completion.chunk. Bytes out, no state but what is passed in.
+// The OpenAI answer objects: error, chat.completion, chat.completion.chunk, text_completion. Bytes out, no state but
+// what is passed in.
 #ifndef TOKFS_TEXT_CHAT_RESPONSE_H
 #define TOKFS_TEXT_CHAT_RESPONSE_H
 
@@ -43,6 +44,7 @@ struct chat_choice {
     struct str finish_reason;
     const struct chat_token *tokens; // [n_tokens]; n_tokens 0: logprobs is null
     size_t n_tokens;
+    size_t text_offset; // of text_completion: where the first token's text begins, in characters
 };
 
 // {"id":..., "object":"chat.completion", ...,
@@ -65,6 +67,13 @@ struct chat_chunk {
     bool no_choices;
 };
 void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_chunk *chunk);
+// v1/completions: {"id":..., "object":"text_completion", ..., "choices":[{"index":0,"text":...,"logprobs":...,
+// "finish_reason":...}],"usage":{...}}. A chunk of a stream has the same form: one choice (NULL: none), whose
+// finish_reason is null while it is empty; usage and sampled_ns as in struct chat_chunk.
+void text_completion_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_choice *choices,
+                           size_t n_choices, const struct chat_usage *usage);
+void text_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_choice *choice,
+                      const struct chat_usage *usage, uint64_t sampled_ns);
 // {"error":{"message":...,"type":...,"param":...,"code":...}} for err->code (negative errno); the HTTP status that goes
 // with it is chat_error_http_status(err->code) (EINVAL 400, ENOENT 404, E2BIG 400, EFBIG 413, EOPNOTSUPP 400, EBUSY
 // 409, EAGAIN 429, EDQUOT 429, ESHUTDOWN 503, EIO 500, ...).

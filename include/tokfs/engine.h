@@ -105,6 +105,14 @@ TOKFS_API void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct 
 TOKFS_API int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                                 struct tokfs_completion **ret, struct tokfs_error *err);
 
+// The same for a body of OpenAI's v1/completions: plain prompts instead of a chat. Choices are those of the first
+// prompt, then those of the second ...
+TOKFS_API int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                                      struct tokfs_completion **ret, struct tokfs_error *err);
+// What choice `index` of it begins with, before its events' text, where an echo of the prompt was asked for; of length
+// 0 otherwise. From ACCEPTED on, until it is freed.
+TOKFS_API const char *tokfs_completion_echo(const struct tokfs_completion *completion, unsigned index, size_t *ret_len);
+
 struct tokfs_logit_bias {
     int32_t id;
     float bias; // -100 to 100, or -INFINITY: never

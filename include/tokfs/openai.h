@@ -44,6 +44,7 @@ struct tokfs_piece {
     const char *finish_reason;         // the choice ends, with no text; NULL otherwise
     const struct tokfs_logprob *probs; // of the token whose text begins here, if asked for
     size_t n_probs;
+    size_t text_offset; // of that token in the choice's text, in characters (text completions)
 };
 struct tokfs_chunk {
     unsigned index;                  // of the choice, where there is no piece
@@ -62,6 +63,12 @@ TOKFS_API int tokfs_write_chunk(const struct tokfs_answer_head *head, const stru
 TOKFS_API int tokfs_write_answer(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces,
                                  size_t n_pieces, const char *finish_reason, const struct tokfs_usage *usage,
                                  struct tokfs_buffer *ret);
+// The same for v1/completions: text_completion objects. Only content is told.
+TOKFS_API int tokfs_write_text_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk,
+                                     struct tokfs_buffer *ret);
+TOKFS_API int tokfs_write_text_completion(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces,
+                                          size_t n_pieces, const char *finish_reason, const struct tokfs_usage *usage,
+                                          struct tokfs_buffer *ret);
 // The answer as a message of the conversation: {"role":"assistant","content":...,"tool_calls":[...]}, as requests have
 // it.
 TOKFS_API int tokfs_write_message(const struct tokfs_piece *pieces, size_t n_pieces, struct tokfs_buffer *ret);

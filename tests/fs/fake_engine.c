@@ -15,6 +15,7 @@
 #include "engine/serve/text_task.h"
 #include "engine/text/answer_parser.h"
 #include "engine/text/chat_request.h"
+#include "engine/text/completion_request.h"
 #include "tests/byte_tokenizer.h"
 #include <assert.h>
 #include <errno.h>
@@ -35,7 +36,8 @@ struct tokfs_completion {
     void *user;
     char *body;
     size_t body_len;
-    bool is_text;
+    bool is_text, is_plain;
+    struct strbuf echo;
     enum tokfs_text_kind text_kind;
     struct strbuf result; // of work on text
     char *answer;
@@ -229,6 +231,48 @@ static void set_up_parser(struct tokfs_completion *c, const struct chat_request 
     answer_parser_begin(&c->parser, &c->request, &c->parts);
 }
 
+static void accept(struct tokfs_completion *c, unsigned n, bool logprobs, size_t top_logprobs)
+{
+    struct queued *q = push(c, TOKFS_EVENT_ACCEPTED);
+    c->n = n;
+    c->n_probs = logprobs ? 1 + top_logprobs : 0;
+    q->event.n = n;
+    q->event.logprobs = logprobs;
+    q->event.top_logprobs = (unsigned)top_logprobs;
+    q->event.stream = c->stream;
+    q->event.include_usage = c->include_usage;
+    q->event.usage = c->usage;
+}
+
+// A plain prompt is answered as a message; all choices by what the first prompt says.
+static void check_plain(struct tokfs_completion *c)
+{
+    struct completion_request request;
+    struct tokfs_error error = { 0 };
+    struct err err = { 0 };
+    struct arena arena;
+    arena_init(&arena, 0);
+    c->is_checked = true;
+    int r = completion_request_parse(&arena, (struct str){ c->body, c->body_len }, NULL, &request, &err);
+    r = r == 0 ? text_task_check_model(c->engine->name, request.model, &err) : r;
+    if (r < 0) {
+        error_export(&error, &err);
+        push_failure(c, &error);
+    } else {
+        const struct json *prompt = completion_request_next(&request, NULL);
+        struct str text = prompt->type == JSON_STRING ? prompt->text : STR("ids");
+        make_answer(c, text);
+        strbuf_append(&c->echo, request.echo ? text : STR(""));
+        c->max_tokens = request.sampling.max_tokens;
+        c->stream = request.stream;
+        c->include_usage = request.include_usage;
+        c->usage.prompt_tokens = request.n_prompts;
+        answer_parser_begin(&c->parser, NULL, &c->parts);
+        accept(c, (unsigned)((size_t)request.n * request.n_prompts), request.logprobs, (size_t)request.top_logprobs);
+    }
+    arena_deinit(&arena);
+}
+
 static void check(struct tokfs_completion *c)
 {
     struct chat_request request;
@@ -256,15 +300,7 @@ static void check(struct tokfs_completion *c)
         c->stream = request.stream;
         c->include_usage = request.include_usage;
         c->usage.prompt_tokens = request.messages->n_children;
-        struct queued *q = push(c, TOKFS_EVENT_ACCEPTED);
-        c->n = (unsigned)request.n;
-        c->n_probs = request.logprobs ? 1 + (size_t)request.top_logprobs : 0;
-        q->event.n = c->n;
-        q->event.logprobs = request.logprobs;
-        q->event.top_logprobs = (unsigned)request.top_logprobs;
-        q->event.stream = c->stream;
-        q->event.include_usage = c->include_usage;
-        q->event.usage = c->usage;
+        accept(c, (unsigned)request.n, request.logprobs, (size_t)request.top_logprobs);
     }
     arena_deinit(&arena);
 }
@@ -313,6 +349,8 @@ static void step_one(struct tokfs_completion *c)
 {
     if (!c->is_checked && c->is_text) {
         run_text(c);
+    } else if (!c->is_checked && c->is_plain) {
+        check_plain(c);
     } else if (!c->is_checked) {
         check(c);
     } else if (c->is_cancelled) {
@@ -337,6 +375,7 @@ static void release(struct tokfs_completion *c)
     free(c->body);
     free(c->answer);
     strbuf_deinit(&c->result);
+    strbuf_deinit(&c->echo);
     arena_deinit(&c->arena);
     answer_parser_deinit(&c->parser);
     answer_parts_deinit(&c->parts);
@@ -483,13 +522,15 @@ void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engi
 }
 
 static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *json, size_t len, void *user,
-                                       const enum tokfs_text_kind *text_kind)
+                                       const enum tokfs_text_kind *text_kind, bool is_plain)
 {
     struct tokfs_completion *c = calloc(1, sizeof(*c));
     assert(c);
     c->engine = engine;
     c->is_text = text_kind != NULL;
     c->text_kind = text_kind ? *text_kind : TOKFS_TEXT_TOKENIZE;
+    c->is_plain = is_plain;
+    strbuf_init(&c->echo, 0);
     c->user = user;
     c->body = str_dup((struct str){ json, len });
     c->body_len = len;
@@ -515,15 +556,30 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, NULL);
+    *ret = submit(engine, json, len, user, NULL, false);
     return 0;
+}
+
+int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                            struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    (void)err;
+    *ret = submit(engine, json, len, user, NULL, true);
+    return 0;
+}
+
+const char *tokfs_completion_echo(const struct tokfs_completion *completion, unsigned index, size_t *ret_len)
+{
+    (void)index;
+    *ret_len = completion->echo.len;
+    return completion->echo.ptr ? completion->echo.ptr : "";
 }
 
 int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len, void *user,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, &kind);
+    *ret = submit(engine, json, len, user, &kind, false);
     return 0;
 }
 

@@ -53,10 +53,9 @@ static void begin(struct fixture *f, const char *tools, bool parallel)
         assert_int_equal(json_parse(&f->arena, str_from(tools), &request.tools, &err), 0);
     }
     assert_int_equal(answer_setup_new(&f->style, &request, STR("hi"), &c->answer, &err), 0);
-    c->prompt = (int32_t *)(uintptr_t)prompt;
-    c->n_prompt = 2;
-    c->n_tokens_max = 256;
-    f->choice.completion = c;
+    f->choice = (struct choice){
+        .completion = c, .index = f->choice.index, .prompt = prompt, .n_prompt = 2, .n_tokens_max = 256
+    };
     c->n_unended = 1;
     sequence_begin(&f->seq, &f->choice, 1);
     assert_true(sequence_advance(&f->seq, 2));

@@ -89,6 +89,29 @@ static void write_usage_chunk(struct strbuf *out)
     chat_chunk_write(out, &head, &(struct chat_chunk){ .usage = &usage, .no_choices = true });
 }
 
+static void write_texts(struct strbuf *out)
+{
+    const struct answer_part part = { .text = STR("\xc3\xa9hi") };
+    const struct chat_prob first[] = { { STR("\xc3\xa9"), -1 } };
+    const struct chat_token tokens[] = { { first, 1 }, { hi_probs, 3 } };
+    const struct chat_choice choices[] = {
+        { .answer = { &part, 1 }, .finish_reason = STR("stop"), .tokens = tokens, .n_tokens = 2 },
+        { .index = 1, .finish_reason = STR("length") },
+    };
+    text_completion_write(out, &head, choices, 2, &usage);
+}
+
+static void write_text_end(struct strbuf *out)
+{
+    const struct chat_choice choice = { .finish_reason = STR("stop") };
+    text_chunk_write(out, &head, &choice, NULL, 5);
+}
+
+static void write_text_usage(struct strbuf *out)
+{
+    text_chunk_write(out, &head, NULL, &usage, 0);
+}
+
 static void write_error(struct strbuf *out)
 {
     struct err err;
@@ -156,6 +179,20 @@ static const struct {
     { "CreateChatCompletionStreamResponse", write_usage_chunk,
       "{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"demo\","
       "\"choices\":[],"
+      "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_"
+      "tokens\":8}}}" },
+    { "CreateCompletionResponse", write_texts,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"demo\",\"choices\":[{"
+      "\"index\":0,\"text\":\"\xc3\xa9hi\",\"logprobs\":{\"tokens\":[\"\xc3\xa9\",\"hi\"],\"token_logprobs\":[-1.0,"
+      "-0.1234568],\"top_logprobs\":[{\"\xc3\xa9\":-1.0},{\"hi\":-0.1234568,\"\xef\xbf\xbd\":-9999.0}],"
+      "\"text_offset\":[0,1]},\"finish_reason\":\"stop\"},{\"index\":1,\"text\":\"\",\"logprobs\":null,"
+      "\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,"
+      "\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_tokens\":8}}}" },
+    { "CreateCompletionResponse", write_text_end,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"demo\",\"choices\":[{"
+      "\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"stop\"}],\"timings\":{\"sampled_ns\":5}}" },
+    { "CreateCompletionResponse", write_text_usage,
+      "{\"id\":\"chatcmpl-1\",\"object\":\"text_completion\",\"created\":1700000000,\"model\":\"demo\",\"choices\":[],"
       "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17,\"prompt_tokens_details\":{\"cached_"
       "tokens\":8}}}" },
     { "ErrorResponse", write_error,

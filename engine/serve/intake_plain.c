@@ -1,0 +1,86 @@
+// A body of v1/completions: its prompts become one array of tokens, one after the other, and a list of their places.
+#include "engine/serve/intake.h"
+
+#include "engine/serve/text_task.h"
+#include "engine/text/completion_request.h"
+#include <errno.h>
+#include <stdlib.h>
+
+static int add_ids(const struct json *ids, struct token_ids *ret, struct err *err)
+{
+    const struct json *item = json_first(ids);
+    for (size_t i = 0; i < ids->n_children; i++, item = json_next(item)) {
+        int64_t id = 0;
+        if (json_get_i64(item, &id) < 0 || token_ids_append(ret, (int32_t)id) < 0) {
+            return err_set(err, -ENOMEM, "out of memory for a prompt");
+        }
+    }
+    return 0;
+}
+
+// The tokens of one prompt, and its text where an echo is wanted.
+static int add_prompt(const struct intake *intake, const struct completion_request *request, const struct json *prompt,
+                      struct token_ids *ids, struct strbuf *echo, struct prompt_place *ret, struct err *err)
+{
+    size_t first = ids->len, echo_first = echo->len;
+    unsigned flags = request->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0;
+    int rc = prompt->type == JSON_STRING ? tokenizer_encode(intake->tok, prompt->text, flags, ids, err)
+                                         : add_ids(prompt, ids, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (ids->len > UINT32_MAX) {
+        return err_set_param(err, -E2BIG, "prompt", "the prompts have %zu tokens", ids->len);
+    }
+    if (request->echo) {
+        rc = prompt->type == JSON_STRING
+                 ? strbuf_append(echo, prompt->text)
+                 : tokenizer_decode(intake->tok, ids->ids + first, ids->len - first, true, echo);
+    }
+    *ret = (struct prompt_place){ (uint32_t)first, (uint32_t)(ids->len - first), echo_first, echo->len - echo_first };
+    return rc < 0 ? err_set(err, -ENOMEM, "out of memory for a prompt") : 0;
+}
+
+static int add_prompts(const struct intake *intake, struct tokfs_completion *c,
+                       const struct completion_request *request, struct err *err)
+{
+    struct token_ids ids = { 0 };
+    const struct json *prompt = NULL;
+    int rc = 0;
+    strbuf_init(&c->echo, 0);
+    c->prompts = calloc(request->n_prompts, sizeof(*c->prompts));
+    if (!c->prompts) {
+        return err_set(err, -ENOMEM, "out of memory for a request");
+    }
+    for (size_t i = 0; i < request->n_prompts && rc == 0; i++) {
+        prompt = completion_request_next(request, prompt);
+        rc = add_prompt(intake, request, prompt, &ids, &c->echo, &c->prompts[i], err);
+    }
+    c->n_prompts = (uint32_t)request->n_prompts;
+    c->prompt = ids.ids;
+    c->n_prompt = (uint32_t)ids.len;
+    return rc;
+}
+
+int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *completion, struct arena *arena,
+                         struct err *err)
+{
+    struct completion_request request;
+    int rc = completion_request_parse(arena, (struct str){ completion->body, completion->body_len },
+                                      &intake->format->sampling, &request, err);
+    rc = rc == 0 ? text_task_check_model(intake->served_name, request.model, err) : rc;
+    if (rc == 0 && completion_keep_sampling(completion, &request.sampling, request.cache_salt) < 0) {
+        rc = err_set(err, -ENOMEM, "out of memory for a request");
+    }
+    rc = rc == 0 ? add_prompts(intake, completion, &request, err) : rc;
+    if (rc == 0) {
+        completion->stream = request.stream;
+        completion->include_usage = request.include_usage;
+        completion->timings_per_token = request.timings_per_token;
+        completion->n_choices = (uint32_t)request.n;
+        completion->has_logprobs = request.logprobs;
+        completion->n_top_logprobs = (uint32_t)request.top_logprobs;
+        completion->priority = request.priority;
+    }
+    return rc;
+}
