@@ -32,6 +32,7 @@ static const char readme[] =
     "\n"
     "Exactly what curl would get:\n"
     "    { cat request.json >&3; cat <&3; } 3<>v1/chat/completions\n"
+    "    { echo '{\"prompt\": \"Once upon\"}' >&3; cat <&3; } 3<>v1/completions\n"
     "\n"
     "What the model reads, without running it:\n"
     "    { echo '{\"content\": \"Hello\"}' >&3; cat <&3; } 3<>tokenize          # and detokenize\n"
