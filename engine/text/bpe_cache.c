@@ -1,6 +1,6 @@
 // One entry per slot, a cache line each; a piece has one slot, and who comes last has it.
 //
-// Words recur, so most pieces are found here, in a megabyte that stays close, instead of in a vocabulary and a
+// Words recur, so most pieces are found here, in two megabytes that stay close, instead of in a vocabulary and a
 // table of merges of many megabytes. Threads share it without waiting: an entry carries a sequence number that is odd
 // while it is written. A reader that sees it odd, or changed, has found nothing (its loads
 // acquire and the writer's stores release, so that what was read of a new entry shows the new number, too); a writer
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_SLOTS 16384
+#define N_SLOTS 32768
 
 struct slot {
     _Atomic uint64_t sequence;

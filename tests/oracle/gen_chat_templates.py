@@ -183,6 +183,7 @@ a {#- comment -#} b
 {{ '%5%' % a }}
 {{ s['upper']() }} {{ c['items'] is defined }} {{ b['x'] is defined }} {{ a['real'] }} {{ s['zz'] }}|
 {{ missing['x'] }}
+{{ '{:^4}|{:*^5}|{:^ 03,.0f}|{:^+6}'.format('a', 'ab', 1.0, 7) }} {{ 'ab'.center(5, '*') }}
 {% if e %}{% with x = a | nosuch %}{% endwith %}{% for x in a | nosuch %}{% endfor %}{% endif %}ok
 {% if e %}{% with x = 1 %}{{ x | nosuch }}{% endwith %}{% endif %}
 {% if e %}{% for x in b %}{{ x | nosuch }}{% endfor %}{% endif %}

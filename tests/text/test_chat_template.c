@@ -94,7 +94,7 @@ static void test_chat_template_hostile_sources_hit_a_bound(void **state)
         "{% if 'a' * 9999999 %}{{ 'x'.rjust(10 ** 9) }}{% endif %}",
         LONG_TEXT "{{ ns.s.rfind('a' * 500000 + 'b') }}{{ ns.s.rfind('a' * 500000 + 'ba') }}",
         LONG_TEXT "{% for a in range(99999) %}{{ ns.s | wordcount }}{% endfor %}",
-        LONG_TEXT LONG_LIST "{% for a in range(99999) %}{{ ns.l == ns.l[:] }}{% endfor %}",
+        LONG_LIST "{% for a in range(99999) %}{{ ns.l == ns.l[:] }}{% endfor %}",
     };
     struct strbuf out;
     struct err err;

@@ -31,7 +31,12 @@ static struct value pad(struct rt *rt, struct value s, const struct spec *spec, 
     char align = spec->align != 0 ? spec->align : default_align;
     struct str fill = spec->fill.len > 0 ? spec->fill : STR(" ");
 
-    return str_pad(rt, s, spec->width, fill, align == '<' ? -1 : align == '^' ? 0 : 1);
+    if (align == '^') { // the odd one goes to the right, other than with str.center
+        int64_t n = value_len(rt, s);
+
+        s = spec->width > n ? str_pad(rt, s, n + (spec->width - n) / 2, fill, 1) : s;
+    }
+    return str_pad(rt, s, spec->width, fill, align == '<' || align == '^' ? -1 : 1);
 }
 
 // Sign and digits apart, so that zeros go between them.
