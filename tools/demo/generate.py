@@ -17,6 +17,7 @@ import random
 
 import heldout
 from facts import make_calendar, make_capital, make_colour
+from follow import follow_up
 from memory import NO_NAME, ask_colour, ask_name, some_name, tell_colour, tell_name
 from phrase import normal
 from roles import Style, in_one_word, some_style
@@ -41,12 +42,16 @@ class Writer:
         self.blocked = held_turns() if blocked is None else blocked
         self.names = list(TASKS)
         self.weights = [weight for weight, _ in TASKS.values()]
+        self.last: tuple[str, Turn] | None = None  # the task's turn just before, for a follow-up
 
     def task_turn(self) -> Turn:
         while True:
-            make = TASKS[self.rng.choices(self.names, self.weights)[0]][1]
-            turn = make(self.rng, False)
+            task = self.rng.choices(self.names, self.weights)[0]
+            turn = TASKS[task][1](self.rng, False)
+            if self.last and self.rng.random() < 0.12 and (following := follow_up(self.rng, *self.last)):
+                task, turn = self.last[0], following
             if normal(turn.user) not in self.blocked:
+                self.last = (task, turn)
                 return turn
 
     def system_prompt(self, kind: str | None) -> tuple[str | None, Style, str | None]:
@@ -57,7 +62,7 @@ class Writer:
 
     def dialogue(self, length: int, with_tools: bool = False) -> Item:
         """A dialogue of at least `length` characters."""
-        rng = self.rng
+        rng, self.last = self.rng, None
         system, style, name = self.system_prompt(rng.choice(["none", "plain"]) if with_tools else None)
         messages: list[Message] = [{"role": "system", "content": system}] if system else []
         colour: str | None = None
@@ -72,6 +77,7 @@ class Writer:
             if rng.random() < (0.7 if with_tools else 0.015) and not style.prefix and style.kind == "plain":
                 kind = rng.choice(list(tools) if tools and rng.random() < 0.85 else kinds)
                 messages += tool_turn(rng, False, kind, tools)
+                self.last = None
                 continue
             turn, name, colour = self.next_turn(name, colour)
             answer = style.answer(turn)
@@ -85,7 +91,8 @@ class Writer:
         return item
 
     def next_turn(self, name: str | None, colour: str | None) -> tuple[Turn, str | None, str | None]:
-        rng, p = self.rng, self.rng.random()
+        rng, p, before = self.rng, self.rng.random(), self.last
+        self.last = None
         if p < (0.03 if name else 0.09):
             name = some_name(rng, False)
             turn = tell_name(rng, False, name)
@@ -97,11 +104,12 @@ class Writer:
         elif p < (0.20 if colour else 0.165):
             turn = ask_colour(rng, False, colour)
         else:
+            self.last = before
             turn = self.task_turn()
         return (turn, name, colour) if normal(turn.user) not in self.blocked else self.next_turn(name, colour)
 
 
-# --- items of development ---------------------------------------------------------------------------------------------------
+# --- items of development ---------------------------------------------------------------------------------------------
 
 COUNTS = {
     "howto": 70,
@@ -210,7 +218,7 @@ def items(seed: int = EVAL_SEED) -> list[Item]:
 
 
 def held_turns() -> set[str]:
-    """Normal forms of what makes the judged turns new: the system prompt where there is one, else the user's last turn."""
+    """Normal forms of what is new in the judged turns: the system prompt if there is one, else the user's last turn."""
     held = set()
     for item in items() + heldout.items():
         first, asked = item["messages"][0], [m for m in item["messages"] if m["role"] == "user"]

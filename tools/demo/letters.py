@@ -6,24 +6,36 @@ import random
 
 from phrase import capitalize, phrases
 from turn import Turn, ask
-from words import (
-    NAMES,
-    NUMBER_WORDS,
-    WORDS,
-)
+from words import MORE_WORDS, NAMES, NUMBER_WORDS, SMALL_WORDS, WORDS
+
+ALL_WORDS = WORDS + MORE_WORDS
+
+
+ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl fr gl gr pl pr qu sc sh sk sl sp st str th tr".split()
+VOWELS = "a e i o u a e i o u ai ea ee oa oo ou y".split()
+CODAS = ["", "", "", "", *"n r s l t d k m p x ck ll nd ng nt rd rn rt ss st th y".split()]
+
+
+def made_up_word(rng: random.Random) -> str:
+    """A name, two halves of words, or syllables: something to spell that is not learned by heart."""
+    kind = rng.random()
+    if kind < 0.2:
+        return rng.choice(NAMES).lower()
+    if kind < 0.6:
+        first, second = rng.choice(ALL_WORDS), rng.choice(ALL_WORDS)
+        return (first[: rng.randint(1, len(first))] + second[rng.randint(0, len(second) - 1) :])[:11]
+    syllables = [rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.choice([1, 2, 2, 3]))]
+    return "".join(syllables)[:10]
 
 
 def some_word(rng: random.Random, held: bool) -> str:
-    """A word of the closed list; in training sometimes a made-up one, so that letters are learned and not words only."""
-    if held or rng.random() < 0.8:
+    """A word of the lists; in training sometimes a made-up one, so that letters are learned and not words only."""
+    if held:
         return rng.choice(WORDS)
-    if rng.random() < 0.3:
-        return rng.choice(NAMES).lower()
-    syllables = [
-        rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") + rng.choice(["", "", "n", "r", "s", "l", "t"])
-        for _ in range(rng.randint(1, 3))
-    ]
-    return "".join(syllables)
+    kind = rng.random()
+    if kind < 0.65:
+        return rng.choice(WORDS if kind < 0.40 else MORE_WORDS)
+    return made_up_word(rng)
 
 
 def shown(rng: random.Random, word: str) -> str:
@@ -42,7 +54,14 @@ SPELL_TRAIN = phrases("""
     is the spelling of {w} / tell me how to spell {w} / spell out {w} / what are the letters (of|in) {w} / give me the
     letters of {w} / spell: {w} / the spelling of {w} / how to spell {w} / I want you to spell {w} / how does one spell
     {w} / write {w} letter by letter / spell {w} letter by letter / list the letters of {w} / what letters are in {w} /
-    spell this word: {w}
+    spell this word: {w} / how to write {w} / spelling: {w} / (the word |){w}, spelled out / spell out (the word |){w} /
+    spell me {w} / (what is|give me|tell me|show me) the (correct |right |)spelling (of|for) (the word |){w} /
+    (spell|write|say|show me) (the word |){w} (one letter at a time|letter for letter|by letters|with dashes|slowly) /
+    (all |)the letters of {w} / (which|what) letters (make up|form|make) {w} / split {w} into letters / take {w} apart /
+    how (would|should|does one|can I|might one) (spell|write) (the word |){w} / {w} is spelled how / how is (the word
+    |){w} (written|spelled|spelt) / I (need|want) (to know how to spell|to spell|the letters of) {w} / I cannot spell
+    {w} / (do you know how to|try to|now) spell {w} / {w}: spell it / {w}, letter by letter / letters of {w} / help me
+    spell {w} / the next word to spell is {w} / spell the (name|animal|thing|noun) {w}
 """)
 SPELL_HELD = phrases("""
     do you know how to spell {w} / how would you spell {w} / I need the spelling of {w} / which letters does {w} have /
@@ -54,7 +73,18 @@ REVERSE_TRAIN = phrases("""
     backwards) / {w} backwards / say {w} backwards / reverse: {w} / turn {w} around / reverse the letters of {w} / how
     do you spell {w} backwards / spell the word {w} backwards / give me {w} backwards / reverse {w} for me / the word
     {w} backwards / reverse this word: {w} / how is {w} spelled backwards / {w} in reverse / spell {w} in reverse / I
-    want you to reverse {w}
+    want you to reverse {w} / (reverse|flip|invert|mirror|turn around|turn) (the word |the letters of |the letters in
+    |the string |){w} / reverse the (spelling|string|name|text) {w} / {w} (reversed|in reverse|the other way round|from
+    the end|mirrored|from back to front|spelled backwards|inverted|flipped) / (read|spell|write|say|type|give
+    me|print|tell me|show me|show|put) (the word |){w} (backwards|backward|in reverse|in reverse order|from the end|from
+    right to left|from back to front|the other way round|reversed) / backwards: {w} / backward {w} / reversed: {w} / in
+    reverse: {w} / (the|a) reverse of {w} / (what is|what's|how is|what would be|how would you spell) (the word |){w}
+    (in reverse|backwards|reversed|spelled in reverse|the other way round|from the end) / {w} in reverse is what / what
+    does {w} (become|make|read|give) (backwards|reversed|in reverse|when reversed) / reverse the order of the letters
+    (of|in) {w} / the letters of {w} in reverse (order|) / (start|begin) at the end and spell {w} / spell {w} from the
+    (end|back|last letter) / last letter first: {w} / take {w} and (reverse|flip|invert) it / I (need|want) {w}
+    (reversed|backwards|in reverse) / how do you (say|write|read) {w} (backwards|in reverse) / what do you get (when|if)
+    you reverse {w}
 """)
 REVERSE_HELD = phrases("""
     how would {w} be spelled backwards / please give me the word {w} in reverse / what does {w} look like backwards /
@@ -65,7 +95,15 @@ LENGTH_TRAIN = phrases("""
     (the word |){w} have / count the letters (in|of) (the word |){w} / how long is the word {w} / what is the length of
     (the word |){w} / (can|could) you count the letters (in|of) {w} / number of letters in {w} / letters in {w}: how
     many / tell me how many letters {w} has / how many letters has {w} got / what is the number of letters in {w} / how
-    many characters are in {w} / count the characters in {w}
+    many characters are in {w} / count the characters in {w} / how many letters (are there|do you count|can you find|do
+    you see) in (the word |){w} / how many letters (make up|form|are part of) {w} / how many letters: {w} / (the
+    |)(length|letter count|number of letters|number of characters) of (the word |){w} / {w}, how many letters / {w} has
+    how many (letters|characters) / (is|does) {w} (long|have many letters) / (count|number|tell me the number of|give me
+    the count of) (all |)(the |)(letters|characters) (in|of) (the word |){w} / how (long|big) is {w} / how long is (the
+    string|the name|this word:) {w} / (letters|characters) in (the word |){w} / of how many letters (is|does) {w}
+    (made|consist) / how many (letters|characters) (long |)is (the word |){w} / what (length|letter count|number of
+    letters) (does|has) {w} (have|) / I (want|need) to know (how many letters {w} has|the length of {w}) / do you know
+    the (length|number of letters) of {w} / strlen {w} / word length of {w}
 """)
 LENGTH_HELD = phrases("""
     please count how many letters are in {w} / do you know how many letters {w} has / give me the number of letters in
@@ -75,7 +113,13 @@ LETTER_TRAIN = phrases("""
     what is the {o} letter of (the word |){w} / (which|what) letter is {o} in (the word |){w} / the {o} letter of {w} /
     tell me the {o} letter of {w} / what letter does {w} {v} with / give me the {o} letter (of|in) (the word |){w} /
     (which|what) letter does (the word |){w} {v} with / {o} letter of {w} / what is the {o} letter in {w} / with
-    (which|what) letter does {w} {v}
+    (which|what) letter does {w} {v} / (the |)(word |){w} {v}s with (which|what) (letter|) / (which|what)
+    (letter|character) (does|do you see when) {w} {v} (with|on|in) / {w}: {o} letter / (the|its) {o} letter (in|of) (the
+    word |){w} / (which|what) is the {o} (letter|character) (in|of) (the word |){w} / (find|show|print|say|name|tell me)
+    the {o} (letter|character) (in|of) (the word |){w} / (which|what) letter (is|comes|stands) {o} in (the word |){w} /
+    what does {w} {v} with / in (the word |){w}, (which|what) letter (is|comes) {o} / I (need|want) the {o} letter
+    (of|in) {w} / {w} {v}s with / (with|on|in) what letter (does|) {w} {v} / the letter (that|which) {w} {v}s with /
+    {w}'s {o} letter
 """)
 LETTER_HELD = phrases("""
     can you tell me the {o} letter of {w} / what would be the {o} letter in {w} / which is the {o} letter of the word
@@ -120,8 +164,14 @@ def make_letter(rng: random.Random, held: bool) -> Turn:
 
 
 def some_words(rng: random.Random, low: int, high: int) -> str:
-    pool = WORDS if rng.random() < 0.8 else [n.lower() for n in NAMES] + NUMBER_WORDS
-    return " ".join(rng.choice(pool) for _ in range(rng.randint(low, high)))
+    kind, count = rng.random(), rng.randint(low, high)
+    if kind < 0.35:
+        return " ".join(rng.choice(WORDS) for _ in range(count))
+    if kind < 0.50:
+        return " ".join(rng.choice([n.lower() for n in NAMES] + NUMBER_WORDS) for _ in range(count))
+    if kind < 0.60:
+        return " ".join(some_word(rng, False) for _ in range(count))
+    return " ".join(rng.choice(SMALL_WORDS if rng.random() < 0.4 else ALL_WORDS) for _ in range(count))
 
 
 REPEAT_TRAIN = phrases("""
@@ -129,7 +179,16 @@ REPEAT_TRAIN = phrases("""
     repeat (the following|these words|this text|what I say): {t} / echo {t} / echo: {t} / (can|could|would) you
     (repeat|say) {t} / (can|could|would) you repeat this: {t} / say the words {t} / repeat after me {t} / copy this: {t}
     / just say {t} / I want you to (say|repeat): {t} / answer with: {t} / say this: {t} / write: {t} / output: {t} /
-    print {t} / repeat exactly: {t}
+    print {t} / repeat exactly: {t} / (now|please|just|) (repeat|say|write|echo|print|type|output|copy) (this|these
+    words|the following|exactly|exactly this|after me|the text|the words|the line|my words|back|this back|this for
+    me|this back to me): {t} / (repeat|copy|echo|say|write) what I (write|say|type): {t} / (can|could|would|will) you
+    (say|write|echo|print|copy|type) (this|the following|the words|these words|after me): {t} / say {t} (to me|) /
+    (write|type|echo|print|output|copy) {t} / (I want|I need|I would like) (you to |to hear you
+    |)(say|write|echo|print|copy|repeat) (this|the following|the words): {t} / the text to repeat is: {t} / parrot: {t}
+    / be my parrot: {t} / be my echo: {t} / answer (only|just|exactly|) with: {t} / (reply|respond) with (the words|the
+    text|exactly|): {t} / give me back: {t} / (your answer|the answer|your reply) (should be|is): {t} / (read|say)
+    (this|it) (out loud|aloud): {t} / (do|try to) repeat: {t} / same words: {t} / echo {t} / say the phrase: {t} / say
+    the sentence: {t} / write the sentence: {t} / tell me: {t}
 """)
 REPEAT_HELD = phrases("""
     say after me: {t} / I say, you repeat: {t} / please say exactly this: {t} / copy these words: {t} / now repeat my
@@ -146,7 +205,10 @@ MANY_TRAIN = phrases("""
     (say|repeat|write) {w} {k} / {k} {w} / {w}, {k} / I want you to (say|repeat|write) {w} {k} / print {w} {k} / say {k}
     {w} / echo {w} {k} / say (the word |){w} (for me|to us|again) {k} / (repeat|write) (the word |){w} (for me|to
     us|aloud) {k} / (please|can you) (say|repeat) {w} for us {k} / (tell|give) us (the word |){w} {k} / let me
-    (hear|see) {w} {k}
+    (hear|see) {w} {k} / {k}: {w} / {k} the word {w} / (the word |){w} {k} / (type|copy|output|give me|show) (the word
+    |){w} {k} / {w} repeated {k} / repeat {k} (the word |): {w} / say it {k}: {w} / (now |please |just
+    |)(say|write|repeat|print|type) (me |)(the word |){w} exactly {k} / I (need|would like) {w} {k} / (can|could) you
+    (print|type|echo) (the word |){w} {k} / make it {k}: {w} / (say|write|print) (the word|the text|the line) {w}, {k}
 """)
 MANY_HELD = ["would you please repeat the word {w} {k}", "tell me {w} {k}", "now say the word {w} to me {k}"]
 ORDER_TRAIN = phrases("""
@@ -154,7 +216,17 @@ ORDER_TRAIN = phrases("""
     words|the words) in reverse order: {t} / reverse these words: {t} / say these words backwards: {t} / write (these
     words|the words) in reverse order: {t} / (can|could|would) you reverse (these words|the words): {t} / turn the order
     of these words around: {t} / reverse this list: {t} / words in reverse order: {t} / list these words backwards: {t}
-    / last word first: {t} / reverse the list: {t}
+    / last word first: {t} / reverse the list: {t} / (reverse|flip|turn around|invert|swap) (the order of|the order in|)
+    (the following|these|those|this list|my words|the sequence|the following words|the items): {t} /
+    (write|say|give|list|put|repeat|print|show|read|type|name) (these|the following|those|my|this|all)
+    (words|list|items|in reverse) (in reverse|backwards|in reverse order|from last to first|from the end|from back to
+    front|the other way round|in the opposite order|back to front): {t} / (in reverse|backwards|in reverse order|from
+    last to first|in the opposite order|from the end|last one first|back to front): {t} / reverse order: {t} /
+    (reverse|backwards) these: {t} / (can|could|would) you (reverse|turn around|flip) (the order of|the order of
+    these|this list|the list|these): {t} / (the|this|that) (word order|order|list|sequence) (reversed|backwards|in
+    reverse|turned around): {t} / (begin|start) with the last word: {t} / first the last word: {t} / turn (these
+    words|this list|the list|the words) around: {t} / change the order to the opposite: {t} / what is this list
+    backwards: {t}
 """)
 ORDER_HELD = phrases("""
     give me these words in reverse order: {t} / please reverse the word order: {t} / the same words in reverse order:
@@ -164,7 +236,17 @@ WORDCOUNT_TRAIN = phrases("""
     how many words are (there |)(here|in this): {t} / count the words: {t} / count these words: {t} / how many words:
     {t} / how many words do you (see|count): {t} / (can|could) you count these words: {t} / how many words are in the
     (sentence|list|text): {t} / tell me how many words this is: {t} / number of words: {t} / count the words in: {t} /
-    how many words is this: {t}
+    how many words is this: {t} / how many words (is|are|does|has) (this|that|there|it|in|the following|this
+    sentence|this text|this line|this list|are these|in this text|in this sentence|in the following|have|do we have|have
+    I written): {t} / (count|number of|tell me the number of|find the number of|give me the number of|please count) (all
+    |the |these |)words (in|of) (this|the text|the sentence|the following|this sentence|this line|this list|the
+    phrase|my text|what I write): {t} / word count: {t} / (what is|tell me|give me|find|) the word count (of|for|in)
+    (this|the text|this sentence|the line|): {t} / (count|add up|number) the words: {t} / words in this
+    (text|line|sentence|list): {t} / wc -w: {t} / how long is this (text|sentence|line) in words: {t} /
+    (can|could|would) you (count|tell me|say|find) (the words|how many words this is|how many words there are|how many
+    words this has|the number of words) (here|in this|): {t} / count words: {t} / how many words {t} / (the sentence|the
+    text|the line) (has how many words|how many words): {t} / how many words does this (have|contain|make): {t} / I
+    (wrote|have) these words, how many are they: {t}
 """)
 WORDCOUNT_HELD = phrases("""
     please count the words I write: {t} / do you know how many words these are: {t} / what is the number of words in

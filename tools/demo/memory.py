@@ -14,7 +14,16 @@ TELL_TRAIN = phrases("""
     name is {x} / they call me {x} / my friends call me {x} / the name is {x} / this is {x} / hi, my name is {x} /
     people call me {x} / I am called {x} / please call me {x} / hello, I'm {x} / name: {x} / remember my name: {x} /
     remember that my name is {x} / actually, my name is {x} / my first name is {x} / it's {x} / {x} is my name / {x}
-    here / no, my name is {x}
+    here / no, my name is {x} / (hi|hello|hey|good day), (I am|I'm|my name is|this is|it is) {x} / (hi|hello|hey)
+    (there|demo|bot|), (I am|my name is|I'm) {x} / {x} is (what they call me|how I am called|what I am called|who I am)
+    / (name is|name's|the name's|my name's) {x} / (you|just|please|everyone|people) (can|may|should|) (call|name) me {x}
+    / (I am|I'm) (the one called|known as|named|called) {x} / my (full|real|given|first) name is {x} / (by the
+    way|btw|so|well|and|oh), (my name is|I am|I'm|I am called) {x} / {x} (speaking|is here|again) / (do|will
+    you|please|) remember (me|), (I am|my name is|I'm) {x} / (you are|you're) (talking|speaking|chatting) (to|with) {x}
+    / I (have|got) the name {x} / (my|the) name is {x}, (by the way|remember that|what is yours|nice to meet
+    you|hello|hi) / (I am|I'm) {x}, (by the way|nice to meet you|hello|hi|your user|who are you) / (let me|may I)
+    introduce (me|myself), I am {x} / (they|friends|people|all) (named|call) me {x} / (actually|sorry|wait|no), (I am|my
+    name is|I'm|it is|call me) {x} / from now on (call me|I am|my name is) {x} / (today|here) I am {x}
 """)
 TELL_HELD = phrases("""
     let me introduce myself: I am {x} / hi there, my name is {x} / you may call me {x} / everybody calls me {x} / I go
@@ -25,7 +34,18 @@ NAME_TRAIN = phrases("""
     / (can|could) you tell me my name / how am I called / what am I called / my name is what / what did I say my name
     (is|was) / which name did I (give|tell) you / do you (remember|know) who I am / what was my name / what do you call
     me / my name? / do you still (know|remember) my name / repeat my name / what name do I have / remember my name? /
-    have I told you my name
+    have I told you my name / (what|which|how) (is|was|did I say is) my (first |own |) name (again|now|please|) /
+    (so|and|now|ok|well), (what is|what was|who am|do you know|do you remember|say) (my name|I) / (tell|remind|give) me
+    (of |)my name (again|please|) / (do|can|could) you (still|) (remember|know|recall|say|tell|repeat) (me |)(my
+    name|what my name is|what I am called|who I am|my own name|how I am called|the name I gave you) (again|) /
+    (what|which) name (did I (give|tell|say)|have I (given|told|got)|do I go by|was it|is mine) (you|) / (who|what) (am
+    I|was I|do you think I am|are you talking to|are you speaking with|is your user|is writing) (again|called|named|) /
+    my name (is|was|again|please|) (what|) / (you|) (remember|know|recall) (my name|me|who I am|what I am called) /
+    (did|have) I (tell|told|mention|mentioned|say|given|give) (you |)my name / (how|what) (do|did|should|would|will) you
+    (call|name) me / (what|how) did I (introduce myself|call myself|say I am called) (as|) /
+    (guess|say|state|write|spell out) (my name|who I am|what I am called) / (have you|did you)
+    (forgotten|forget|got|remember|remembered) my name / (with whom|who) do you (talk|speak|chat) (with|to|) / who is
+    (this|talking|speaking) to you / is my name known (to you|)
 """)
 NAME_HELD = phrases("""
     what was my name again / can you remember what I am called / and what is my name / do you still know who I am /
@@ -34,14 +54,28 @@ NAME_HELD = phrases("""
 COLOUR_TELL_TRAIN = phrases("""
     my favourite colour is {x} / my favorite color is {x} / I like {x} best / {x} is my favourite colour / {x} is my
     favorite color / the colour I like best is {x} / I love the colour {x} / remember that my favourite colour is {x} /
-    my best colour is {x} / I like the color {x}
+    my best colour is {x} / I like the color {x} / {x} is (the colour|the color) I (like|love|prefer) (best|most|) / I
+    (like|love|prefer|adore) (the colour|the color|) {x} (best|most|the most|more than any other|) / (my favourite|my
+    favorite) is (the colour|the color|) {x} / (of|among) all (colours|colors), I (like|love|prefer) {x} (best|most|) /
+    (please|) (remember|know|note|keep in mind) (that|), (my favourite colour is|my favorite color is|I like|I like
+    best) {x} / (my|the) (top|best|most loved|beloved|preferred) (colour|color) is {x} / (by the way|and|also|btw), (my
+    favourite colour is|my favorite color is|I like) {x} / {x} is (my|the) (favourite|favorite|best|nicest|most
+    beautiful) (colour|color) (for me|) / for me {x} is the best (colour|color)
 """)
 COLOUR_TELL_HELD = ["my most favourite colour is {x}", "you should know that my favourite colour is {x}"]
 COLOUR_ASK_TRAIN = phrases("""
     what is my (favourite colour|favorite color) / which (colour|color) do I like (best|) / what's my (favourite
     colour|favorite color) / do you (remember|know) my (favourite colour|favorite color) / tell me my (favourite
     colour|favorite color) / what (colour|color) do I like (best|) / my (favourite colour|favorite color) is what / what
-    was my (favourite colour|favorite color)
+    was my (favourite colour|favorite color) / (what|which) (is|was) (my|the) (favourite colour|favorite color|colour I
+    like|color I like|colour that I like best) (again|) / (which|what) (colour|color) (was|is) my
+    (favourite|favorite|best) (one|) / (do|can|could) you (still|) (remember|know|recall|tell me|say|repeat) (my
+    favourite colour|my favorite color|which colour I like|what color I like|the colour I like) / (tell|remind) me (of
+    |)(my favourite colour|my favorite color|which colour I like) / (what|which) (colour|color) (did I (say|tell
+    you|mention)|do I (prefer|love|like most|like the most)) (I like|is my favourite|) / my (favourite colour|favorite
+    color) (is|was|) / (did|have) I (tell|told|mention|mentioned) (you |)my (favourite colour|favorite color) /
+    (so|and|ok), (what|which) (colour|color) do I like (best|) / (which|what) (colour|color) (is|was) it that I like /
+    guess (my favourite colour|my favorite color)
 """)
 COLOUR_ASK_HELD = phrases("""
     which is my favourite colour / can you say my favourite colour / what did I say is my favourite colour
@@ -65,9 +99,9 @@ def some_name(rng: random.Random, held: bool) -> str:
 
 
 def tell_name(rng: random.Random, held: bool, name: str) -> Turn:
-    return Turn(
-        dress(rng, pick(rng, held, TELL_TRAIN, TELL_HELD, x=name), fold=False), f"Nice to meet you, {name}!", "OK"
-    )
+    """The name is told; in training now and then in lower case, as people type."""
+    user = dress(rng, pick(rng, held, TELL_TRAIN, TELL_HELD, x=name), fold=False)
+    return Turn(user.lower() if not held and rng.random() < 0.12 else user, f"Nice to meet you, {name}!", "OK")
 
 
 def ask_name(rng: random.Random, held: bool, name: str | None) -> Turn:

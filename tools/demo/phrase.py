@@ -11,24 +11,97 @@ import re
 
 INNERMOST = re.compile(r"\(([^()]*)\)")
 QUESTION_STARTS = set(
-    "what what's how who which where when why can could would will are is am do does did if whats who's in on".split()
+    "what what's how which who where when why can could would will are is am do does did if whats who's in on".split()
 )
 FUNCTION_WORDS = set("a an the is do does you to me I of are can my it this that in have".split())
-FILLERS = ["really", "just", "now", "then", "again", "actually", "maybe", "well", "please", "also"]
-TAILS = [
-    " my friend",
-    " today",
-    " now",
-    " then",
-    " again",
-    " for me",
-    ", dear model",
-    " right now",
-    ", will you",
-    " my dear",
+FILLERS = ["really", "just", "now", "then", "again", "actually", "maybe", "well", "please", "also", "simply", "exactly"]
+
+
+TAILS = (
+    " my friend| today| now| then| again| for me|, dear model| right now|, will you| my dear| here| quickly| exactly|"
+    " if you can|, i wonder|, mate| real quick|, buddy| anyway| lol| btw|, any idea|, do you know|, demo| once more"
+).split("|")
+OPENERS = (
+    "please |hey, |ok, |so, |now |hi, |and |well, |hello, |next: |hey |ok |okay, |so |alright, |hmm, |hm |um, |oh, |"
+    "then |also, |quick question: |question: |pls |plz |hi! |hello! |hey demo, |demo, |yo, |thanks. |thanks! |"
+    "ok cool, |great, |good, now |right, |first, |next, |another one: |one more: |sorry, |just |quick: |btw, |"
+    "listen, |dear demo, |be so kind: |i have a question: |hi there, "
+).split("|")
+CLOSERS = (
+    " please|, please|, thanks| thanks| pls| plz|, thank you| thx|, please and thank you| please, thanks|"
+    ", if you please|, ok"
+).split("|")
+# What is put before a question, and before a command, without changing what it asks.
+ASK_WRAPS = (
+    "can you tell me |could you tell me |tell me |please tell me |do you know |i want to know |i would like to know |"
+    "i'd like to know |i wonder |just wondering, |any idea |would you know |may i ask |let me ask: |just tell me |"
+    "could you please tell me |i need to know |do you happen to know |i was wondering |remind me |explain |say, "
+).split("|")
+DO_WRAPS = (
+    "can you |could you |would you |can you please |could you please |i want you to |i need you to |i'd like you to |"
+    "go ahead and |try to |kindly |will you |are you able to |let me see you |would you please |can u |your task: |"
+    "your job: |now please |help me: "
+).split("|")
+COMMANDS = set(
+    """spell reverse count say repeat tell add multiply subtract list name give write show mix compute calculate solve
+    compare divide print echo put turn sort read flip take find pick start combine copy type recite""".split()
+)
+# As people type it: with the apostrophe, or without.
+SHORTER = [
+    (r"\b(what|who|how|where) is\b", r"\1's"),
+    (r"\b(what|how) are\b", r"\1're"),
+    (r"\bI am\b", "I'm"),
+    (r"\bI would\b", "I'd"),
+    (r"\bI have (?=got|told|to)", "I've "),
+    (r"\byou are\b", "you're"),
+    (r"\b(do|does|did|is|are|was) not\b", r"\1n't"),
+    (r"\bcannot\b", "can't"),
+    (r"\b(that|it|there) is\b", r"\1's"),
+    (r"\blet us\b", "let's"),
 ]
-OPENERS = ["please ", "hey, ", "ok, ", "so, ", "now ", "hi, ", "and ", "well, ", "hello, ", "next: "]
-CLOSERS = [" please", ", please", ", thanks", " thanks"]
+SLANG = [(r"\byou\b", "u"), (r"\bplease\b", "pls"), (r"\bare you\b", "r u"), (r"\bwant to\b", "wanna")]
+SYNONYMS: dict[str, list[str]] = {
+    "session": ["conversation", "chat", "thread"],
+    "conversation": ["session", "chat", "dialogue"],
+    "answer": ["reply", "response"],
+    "reply": ["answer", "response"],
+    "delete": ["remove", "drop", "erase", "wipe", "trash", "kill"],
+    "remove": ["delete", "drop", "erase"],
+    "see": ["view", "check", "look at", "find out", "inspect", "get"],
+    "show": ["display", "print"],
+    "set": ["change", "adjust", "configure", "choose", "specify", "define", "modify"],
+    "change": ["set", "alter", "modify", "tweak", "edit"],
+    "find": ["locate", "get", "look up", "see"],
+    "stop": ["halt", "end", "quit", "break off"],
+    "cancel": ["abort", "stop", "interrupt", "halt"],
+    "start": ["begin", "create", "open", "launch"],
+    "create": ["make", "start", "open", "set up"],
+    "use": ["work with", "make use of", "employ"],
+    "read": ["see", "look at", "get", "fetch"],
+    "send": ["pass", "give", "hand", "submit", "post"],
+    "save": ["store", "keep", "write", "export"],
+    "export": ["save", "dump", "download", "extract"],
+    "list": ["show", "enumerate", "display", "print"],
+    "wait": ["pause", "hold"],
+    "follow": ["watch", "track", "observe", "monitor"],
+    "big": ["large", "huge"],
+    "model": ["bot", "program", "chatbot", "assistant"],
+    "mount": ["file system", "filesystem", "directory", "folder", "server"],
+    "server": ["daemon", "service", "mount", "process"],
+    "know": ["find out", "tell", "see", "learn"],
+    "good": ["great", "fine", "nice"],
+    "made": ["created", "built", "developed"],
+    "joke": ["pun", "joke"],
+    "question": ["thing", "query", "request"],
+    "tell": ["give", "show"],
+    "can": ["could", "may"],
+    "messages": ["history", "log", "transcript"],
+    "error": ["failure", "problem", "error message"],
+    "finished": ["done", "complete", "ready", "over"],
+    "done": ["finished", "complete", "over", "ready"],
+    "data": ["information", "text", "messages"],
+    "computer": ["machine", "PC", "laptop"],
+}
 
 
 def phrases(text: str) -> list[str]:
@@ -57,45 +130,86 @@ def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def dress(rng: random.Random, text: str, fold: bool = True, end: bool = True) -> str:
-    """Varies case, punctuation and politeness. `fold` allows all lower case; `end` allows a mark or words at the end."""
-    mark = "?" if is_question(text) else "."
-    if rng.random() < 0.15:
-        text = rng.choice(OPENERS) + text
-    if end and rng.random() < 0.08:
-        text += rng.choice(CLOSERS)
-    style = rng.random()
-    if style < 0.60:
-        text = capitalize(text)
-    elif style < 0.75 and fold:
-        text = text.lower()
-    if not end:
-        return text
-    style = rng.random()
-    if style < 0.65:
-        return text + mark
-    if style < 0.70:
-        return text + "!"
+def shorten(rng: random.Random, text: str) -> str:
+    """Contractions, often without their apostrophe, and now and then a chat's spelling."""
+    for pattern, short in SHORTER:
+        text = re.sub(pattern, short, text)
+    if rng.random() < 0.5:
+        text = re.sub(r"(?<=[a-z])'(?=(s|m|re|d|ve|t)\b)", "", text)
+    if rng.random() < 0.08:
+        pattern, short = rng.choice(SLANG)
+        text = re.sub(pattern, short, text)
     return text
 
 
-def blur(rng: random.Random, text: str) -> str:
-    """A user's slips and fillers: a small word left out, a word or a tail added, two letters swapped."""
-    kind, words = rng.random(), text.split()
-    if kind > 0.20:
+def wrap(rng: random.Random, text: str) -> str:
+    """A question or command as part of a longer sentence; anything else as it is."""
+    first = text.split(" ", 1)[0].lower()
+    if first in ("what", "which", "who", "how", "where", "when", "why", "what's"):
+        return rng.choice(ASK_WRAPS) + text
+    return rng.choice(DO_WRAPS) + text if first in COMMANDS else text
+
+
+# How a turn ends, and of a hundred turns how many; "?" stands for the mark that fits.
+MARKS = {"": 38, "?": 50, "!": 4, "??": 1.5, " ?": 1.5, "...": 1, " :)": 1.5, "?!": 0.5, "!!": 1, ",": 0.5}
+
+
+def dress(rng: random.Random, text: str, fold: bool = True, end: bool = True) -> str:
+    """Varies case, punctuation and politeness. `fold` allows lower or upper case; `end` a mark or words at the end."""
+    mark = "?" if is_question(text) else "."
+    if rng.random() < 0.09:
+        text = wrap(rng, text)
+    if rng.random() < 0.16:
+        text = rng.choice(OPENERS) + text
+    if end and rng.random() < 0.10:
+        text += rng.choice(CLOSERS)
+    if rng.random() < 0.35:
+        text = shorten(rng, text)
+    style = rng.random()
+    if style < 0.45:
+        text = capitalize(text)
+    elif style < 0.82 and fold:
+        text = text.lower()
+    elif style < 0.82:
+        text = re.sub(r"\bI\b", "i", text)
+    elif style < 0.835 and fold:
+        text = text.upper()
+    if not end:
         return text
-    at = rng.randrange(len(words))
-    if kind < 0.06:
+    chosen = rng.choices(list(MARKS), list(MARKS.values()))[0]
+    return text + (mark if chosen == "?" and rng.random() < 0.9 else chosen)
+
+
+def slip(rng: random.Random, word: str) -> str:
+    """The word with two letters swapped, one left out or one doubled."""
+    if len(word) < 4 or not word.isalpha():
+        return word
+    i, kind = rng.randrange(len(word) - 1), rng.random()
+    if kind < 0.5:
+        return word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+    return word[: i + 1] + word[i + 2 :] if kind < 0.8 else word[: i + 1] + word[i:]
+
+
+def blur(rng: random.Random, text: str) -> str:
+    """A user's slips, fillers and choice of words: a small word left out, one added or another used, a typing error."""
+    words = text.split()
+    known = [i for i, w in enumerate(words) if w in SYNONYMS]
+    if known and rng.random() < 0.30:
+        for i in rng.sample(known, rng.randint(1, min(2, len(known)))):
+            words[i] = rng.choice(SYNONYMS[words[i]])
+        text = " ".join(words)
+        words = text.split()
+    kind, at = rng.random(), rng.randrange(len(words))
+    if kind > 0.25:
+        return text
+    if kind < 0.09:
         kept = [w for i, w in enumerate(words) if i != at or w not in FUNCTION_WORDS]
         return " ".join(kept) or text
-    if kind < 0.11:
+    if kind < 0.13:
         return " ".join(words[:at] + [rng.choice(FILLERS)] + words[at:])
-    if kind < 0.18:
+    if kind < 0.19:
         return text + rng.choice(TAILS)
-    word = words[at]
-    if len(word) > 3 and word.isalpha():
-        i = rng.randrange(len(word) - 1)
-        words[at] = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+    words[at] = slip(rng, words[at])
     return " ".join(words)
 
 

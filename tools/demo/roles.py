@@ -15,7 +15,20 @@ WORD_SYSTEM_TRAIN = phrases("""
     (Answer|Reply|Respond) (in|with) (one|a single) word( only|) / (Always |)(answer|reply|respond) with (exactly |just
     |only |)one word / One word only / One-word answers( only|) / Use (only |)one word (for each answer|) / You
     (answer|reply|respond) (in|with) one word / Give one-word answers / You are a helpful assistant. (Answer|Reply) in
-    one word / Your answers have one word / Only one word per answer / Say only one word
+    one word / Your answers have one word / Only one word per answer / Say only one word / (Answer|Reply|Respond|Speak)
+    (always |only |)(in|with|using) (exactly |just |only |no more than |not more than |at most |)(one|a single|1) word(,
+    please| only| each time| every time| to everything| and nothing else|) / (Please |You must |You should |You will
+    |You can |You may |Always |)(only |)(answer|reply|respond) (in|with|using) (exactly |only |just |)(one|a single)
+    word( only| always| each time|, nothing more| at a time|) / (Your|All|All your|Every|Each)
+    (answer|answers|reply|replies|response|responses) (must|should|shall|has to|may only|can only) (be|have|use|contain)
+    (exactly |only |just |)(one|a single) word / (One|A single) word (per|for each|for every|as the)
+    (answer|reply|question|response)( please|) / (Use|Give|Say|Write|Speak) (always |)(only |just |exactly |no more than
+    |never more than |)(one|a single) word( in answers| as an answer| at a time| per turn|) / (Single-word|One
+    word|One-word|Single word) (answers|replies|responses)( please| only| always|, please|) / (Do not|Never|Don't)
+    (use|say|write|answer with) more than (one|a single) word / (Limit|Keep|Restrict|Cut) (your |all |the
+    |)(answers|replies|responses) (to|down to|at) (one|a single) word / (I|We) (want|need|expect|like) (a |)(one-word
+    answers|one word answers|single-word answers|only one word|answers of one word|one word per answer)( only| please|)
+    / You are (a bot that|an assistant that|one who) (says|answers|uses) (only |)one word
 """)
 WORD_SYSTEM_HELD = phrases("""
     Please answer in just one word / You must reply with one word / Each answer is one word only / I want one-word
@@ -24,7 +37,21 @@ WORD_SYSTEM_HELD = phrases("""
 TERSE_SYSTEM_TRAIN = phrases("""
     Be terse / Be (very |)(brief|short|concise) / Be terse, please / Keep it short / Short answers only / Answer
     (briefly|tersely|concisely|shortly) / You are terse / Keep answers (short|brief) / Give short answers / Be as brief
-    as possible
+    as possible / (Be|Stay|Please be|You are|Always be|Be always|Try to be) (very |really |extremely |as
+    |)(terse|brief|short|concise|laconic|succinct|curt|crisp)( in your answers|, please| please| and clear| and direct|
+    at all times| with me| always|) / (Keep|Make|Hold) (it|your answers|all answers|the answers|everything|your
+    replies|replies|things) (very |as |)(short|brief|terse|concise|crisp|minimal)( please| as possible|, please|) /
+    (Answer|Reply|Respond|Speak|Write) (very |as |always |)(briefly|tersely|concisely|shortly|short|in short|in few
+    words)( please| as possible| as you can|) / (Short|Brief|Terse|Concise|Minimal|Very short)
+    (answers|replies|responses)( only| please| always|, please|) / (Give|Use|Write|I want|I like|I need|We
+    want|Only|Just) (only |very |)(short|brief|terse|concise) (answers|replies|responses|sentences)( only| please|) /
+    (No|Skip|Leave out|Without|Avoid) (long answers|explanations|explanation|chatter|small talk|details|full
+    sentences|fluff|long sentences)( please|, just the answer|, please|, be brief|) / (Just|Only|Give only|Say
+    only|Print only|Output only) the (answer|result|essentials|command|bare answer)( please|, nothing else|, no
+    explanation|) / (Use|Answer with|Answer in) (as few|few|the fewest|very few|a minimum of) words( as possible| only|)
+    / (Do not|Don't|Never) (explain|waste words|write much|talk too much|use full sentences|ramble|elaborate) / You
+    (answer|reply|speak|write) (tersely|briefly|concisely|in short form|like a telegram|in few words) / I (am in a
+    hurry|have little time|hate long answers|prefer short answers)( so be brief| be terse|)
 """)
 TERSE_SYSTEM_HELD = ["Please be terse", "You give terse answers", "Always be brief", "Please keep your answers short"]
 WORD_ASK_TRAIN = [
@@ -41,6 +68,21 @@ WORD_ASK_TRAIN = [
     ("One word: ", ""),
     ("", " Answer in one word please."),
     ("Give me one word: ", ""),
+    ("(With|In|Using) (just |only |exactly |)(one|a single) word(:|,) ", ""),
+    ("(One|Single)(-| )word answer( please|)(:|,) ", ""),
+    ("(Answer|Reply|Respond|Tell me|Say) (in|with|using) (just |only |)(one|a single) word(,|:) ", ""),
+    ("(Use|Give|I want|I need) (just |only |exactly |)(one|a single) word( please|)(:|,) ", ""),
+    ("", " (In|With|Using) (just |only |exactly |)(one|a single) word( please|, please|)(.|)"),
+    ("", ", (in|with|using) (just |only |)(one|a single) word( please|)(.|)"),
+    ("", ", (one|a single|just one|only one) word( please|)(.|)"),
+    ("", " (One|A single|Just one|Only one) word( please|, please| answer| is enough| will do|)(.|)"),
+    (
+        "",
+        " (Answer|Reply|Respond|Say it) (in|with|using) (just|only|exactly|no more than) (one|a single) word( please|)(.|)",
+    ),
+    ("", " (Keep it to|Limit it to|No more than|Not more than) (one|a single) word(.|)"),
+    ("", " I (want|need|expect|only want) (one|a single) word(.|)"),
+    ("", " One-word answer(s|) (please|only)(.|)"),
 ]
 WORD_ASK_HELD = [
     ("", " Please answer in one word."),
@@ -51,17 +93,45 @@ WORD_ASK_HELD = [
 ]
 PIRATE_TRAIN = phrases("""
     You are a pirate / (Talk|Speak|Answer) like a pirate / You are a friendly pirate / You are a pirate captain / Act
-    like a pirate / You play a pirate
+    like a pirate / You play a pirate / (You are|You're|you are|Now you are|Today you are|From now on you are|Imagine
+    you are|Pretend to be|Pretend you are|Act as|Act as if you were|Play|Be|Answer as|Speak as|Talk as|Behave as|You
+    play|You act as|Respond as|You must be|You will be) (a|an old|a funny|a real|a friendly|the|a small|an angry|a
+    happy|a helpful|a wise|a famous|a tiny|a strange|a young|a good) pirate( assistant| captain| bot| chatbot| model|
+    character| named Bob| called Max| from a film| and help the user| at work| now|) /
+    (Talk|Speak|Answer|Write|Reply|Respond|Act|Behave|Chat|Sound|Always talk|Always speak|Always answer|Please
+    speak|Please answer|You talk|You speak|You answer|You should talk|I want you to talk|Only talk) like (a|an old|a
+    real|a true|the|a good|a small|any|some) pirate( would| does| please|, please| now| always| all the time|) /
+    (Answer|Speak|Talk|Reply) (as|in the style of|in the voice of|the way of|in the manner of) a pirate( please| would|)
+    / (Your role is|Your role|Role|Character|Persona|Style)( is|:|) (a |)pirate / pirate mode( on| please|) / Use pirate
+    (speech|language|talk|style)( please| only|) / (The assistant|This bot|The bot) (is|talks like|speaks like) a pirate
+    / You are (Bob|Tom|Zed|Max|Iron|Silver|Anna|Rex|Red|Rusty), (a|the|an old|a friendly) pirate
 """)
 PIRATE_HELD = ["Please talk like a pirate", "You are an old pirate"]
 ROBOT_TRAIN = phrases("""
     You are a robot / (Talk|Speak|Answer) like a robot / You are a friendly robot / You are a small robot / Act like a
-    robot / You play a robot
+    robot / You play a robot / (You are|You're|you are|Now you are|Today you are|From now on you are|Imagine you
+    are|Pretend to be|Pretend you are|Act as|Act as if you were|Play|Be|Answer as|Speak as|Talk as|Behave as|You
+    play|You act as|Respond as|You must be|You will be) (a|an old|a funny|a real|a friendly|the|a small|an angry|a
+    happy|a helpful|a wise|a famous|a tiny|a strange|a young|a good) robot( assistant| captain| bot| chatbot| model|
+    character| named Bob| called Max| from a film| and help the user| at work| now|) /
+    (Talk|Speak|Answer|Write|Reply|Respond|Act|Behave|Chat|Sound|Always talk|Always speak|Always answer|Please
+    speak|Please answer|You talk|You speak|You answer|You should talk|I want you to talk|Only talk) like (a|an old|a
+    real|a true|the|a good|a small|any|some) robot( would| does| please|, please| now| always| all the time|) /
+    (Answer|Speak|Talk|Reply) (as|in the style of|in the voice of|the way of|in the manner of) a robot( please| would|)
+    / (Your role is|Your role|Role|Character|Persona|Style)( is|:|) (a |)robot / robot mode( on| please|) / Use robot
+    (speech|language|talk|style)( please| only|) / (The assistant|This bot|The bot) (is|talks like|speaks like) a robot
+    / You are (Bob|Tom|Zed|Max|Iron|Silver|Anna|Rex|Red|Rusty), (a|the|an old|a friendly) robot
 """)
 ROBOT_HELD = ["Please talk like a robot", "You are an old robot"]
 NAMED_TRAIN = phrases("""
     Your name is {x} / You are {x} / You are {x}, a helpful assistant / You are called {x} / You are a chatbot named {x}
-    / You are an assistant called {x} / Call yourself {x} / You are a model with the name {x}
+    / You are an assistant called {x} / Call yourself {x} / You are a model with the name {x} / (Your name|The name of
+    this bot|Your new name|From today your name|The assistant's name) is {x} / (You are|You're|Now you are|You will
+    be|From now on you are) (a (helpful|friendly|small|tiny|kind) (assistant|bot|chatbot|model) |an assistant |a bot |a
+    chatbot |the assistant |)(named|called|with the name) {x} / (You go by|You have|You answer to|You bear|Use) the name
+    {x} / (We|I|They|People) (call|named|will call) you {x} / (Say|Tell people|Remember) that (your name is|you are
+    called|you are) {x} / {x} is (your name|what you are called|the name of this bot) / You are {x}, (a|an|the)
+    (assistant|bot|chatbot|friendly bot|tiny model|helper) / (Name|Bot name|Assistant name): {x}
 """)
 NAMED_HELD = ["You are a helpful bot called {x}", "Please call yourself {x}"]
 KNOWS_TRAIN = phrases("""
@@ -101,7 +171,7 @@ def some_style(rng: random.Random, held: bool = False, kind: str | None = None) 
     kind = (
         kind
         or rng.choices(
-            ["none", "plain", "word", "terse", "pirate", "robot", "named", "knows"], [44, 14, 14, 8, 6, 10, 3, 1]
+            ["none", "plain", "word", "terse", "pirate", "robot", "named", "knows"], [44, 12, 12, 9, 8, 8, 5, 2]
         )[0]
     )
     user_name = None
@@ -124,9 +194,9 @@ def some_style(rng: random.Random, held: bool = False, kind: str | None = None) 
             text, style = pick(rng, held, KNOWS_TRAIN, KNOWS_TRAIN, x=user_name), Style()
         case _:
             text, style = " ".join(f"{s}." for s in rng.sample(PLAIN_SYSTEMS, rng.choice([1, 1, 1, 2]))), Style()
-    if rng.random() < 0.6 and text[-1] != ".":
-        text += "."
-    if rng.random() < 0.15:
+    if rng.random() < 0.6 and text[-1] not in ".!":
+        text += "!" if rng.random() < 0.06 else "."
+    if rng.random() < 0.30:
         text = text.lower() if kind not in ("named", "knows") else text
     return text, style, user_name
 
@@ -138,14 +208,23 @@ def in_one_word(rng: random.Random, held: bool, turn: Turn) -> Turn:
         wishes = [wish for wish in wishes if wish[0]]
     before, after = rng.choice(wishes)
     user = turn.user
-    if after and user[-1] not in ".?!" and rng.random() < 0.7:
+    if after.startswith(","):
+        user = user.rstrip(".?!")
+    elif after and user[-1] not in ".?!" and rng.random() < 0.7:
         user += "."
-    if before.endswith(", "):
+    if before.endswith(", ") and user[:2] not in ("I ", "I'"):
         user = user[0].lower() + user[1:]
     return Turn(
-        expand(rng, before) + (" " if before else "") + user + (" " if after else "") + spaced(rng, after),
+        cased(rng, expand(rng, before) + (" " if before else ""))
+        + user
+        + ("" if after[:1] in ("", ",") else " ")
+        + cased(rng, spaced(rng, after)),
         turn.short or turn.answer,
     )
+
+
+def cased(rng: random.Random, wish: str) -> str:
+    return wish.lower() if rng.random() < 0.4 else wish
 
 
 def spaced(rng: random.Random, pattern: str) -> str:

@@ -25,7 +25,19 @@ SUM_TRAIN = phrases("""
     (sum|result|value) of {a} {s} {b} / (compute|calculate|solve): {a} {s} {b} / what is the (result|value|answer) of
     {a} {s} {b} / I need {a} {s} {b} / do the (sum|maths): {a} {s} {b} / {a} {s} {b}, what is it / how many (do|does)
     {a} {s} {b} (make|give) / how many are {a} {s} {b} / please (compute|solve|work out) {a} {s} {b} / (let me|please|)
-    know {a} {s} {b} / what is your answer to {a} {s} {b} / I would like {a} {s} {b}
+    know {a} {s} {b} / what is your answer to {a} {s} {b} / I would like {a} {s} {b} / {a} {s} {b}
+    (equals|makes|gives|is) (what|how much|) / {a}{c}{b}= / {a} {s} {b} equals / what (do|would) (you|I|we) get
+    (from|with|if I do|when I compute) {a} {s} {b} / (what|how much) (does|would|will|might|should) {a} {s} {b}
+    (be|equal|make|come to|give|result in|add up to|yield) / (please|quickly|now|just|)
+    (compute|calculate|solve|evaluate|work out|figure out|do|find|answer) {a}{c}{b} (for me|) / (figure out|find|find
+    out|work out|determine) (what |)({a} {s} {b}|{a} {s} {b} for me) / (do|solve) (the|this|my)
+    (math|maths|calculation|problem|exercise|homework|sum): {a} {s} {b} /
+    (math|maths|sum|calculation|problem|exercise|task): {a} {s} {b} / (can|could|would) you (solve|do|find|tell
+    me|figure out|answer|say) {a} {s} {b} / {a} {s} {b} please / the (answer|solution|outcome) (to|of) {a} {s} {b} / how
+    (much|many) (is|are|makes|make) {a}{c}{b} / if I (have|take|do) {a} {s} {b}, (what|how much) (is it|do I have|do I
+    get) / I (have|want|need) (to know |to compute |to calculate |the answer to |){a} {s} {b} / (is|what about|and|how
+    about|now|then) {a} {s} {b} / {a} {s} {b}, (how much is that|what is that|please|quick) / my (question|sum) is {a}
+    {s} {b}
 """)
 SUM_HELD = phrases("""
     what would {a} {s} {b} be / can you tell me what {a} {s} {b} is / please find {a} {s} {b} / what is the answer to
@@ -33,16 +45,33 @@ SUM_HELD = phrases("""
 """)
 PLUS_TRAIN = phrases("""
     add {a} (and|to) {b} / what is the sum of {a} and {b} / (can you|could you|please) add {a} (and|to) {b} / the sum of
-    {a} and {b}
+    {a} and {b} / add {a} (and|plus|with|together with) {b} / (the|find the|give me the|I need the|compute the|calculate
+    the|what would be the) (sum|total) of {a} and {b} / {a} and {b} (together|added|in total|added up|combined) / what
+    is {a} and {b} together / (what|how much) (is|do you get|do we get|comes out) (if|when) (you|I|we) add {a}
+    (and|to|with) {b} / add up {a} and {b} / sum {a} and {b} / put {a} and {b} together / {a} added to {b} / what is {a}
+    added to {b} / sum of {a} and {b} / sum up {a} and {b} / total of {a} and {b} / (please|now|just) add {a} (and|to)
+    {b} / I have {a} (apples|coins|books|eggs) and get {b} more, how many is {a} + {b} / {a} increased by {b} / {b} more
+    than {a} would be {a} plus
 """)
 PLUS_HELD = ["what do I get when I add {a} and {b}", "tell me the sum of {a} and {b}"]
 MINUS_TRAIN = phrases("""
     subtract {b} from {a} / take {b} (away|) from {a} / what is {a} less {b} / what is the difference of {a} and {b} /
-    (can you|could you) subtract {b} from {a}
+    (can you|could you) subtract {b} from {a} / {a} (less|take away|reduced by|without|lowered by|decreased by) {b} /
+    what is {a} (take away|reduced by|without|decreased by) {b} / (what|how much) (is left|remains|do I have left|stays)
+    (of|from) {a} (minus|if you take away|if I take|after taking|less|when I take away) {b} / (please|now|just) subtract
+    {b} from {a} / (what|how much) do (you|I|we) get (if|when) (you|I|we) (subtract|take) {b} from {a} / (the|find
+    the|what is the|give me the|tell me the|compute the) difference (between|of) {a} and {b} / deduct {b} from {a} / {b}
+    (subtracted|taken) from {a} / what is {b} (subtracted|taken away) from {a} / remove {b} from {a} / take {b} off {a}
+    / difference between {a} and {b} / {a} minus {b} leaves / I have {a} and (lose|spend|give away|eat) {b}, how many is
+    {a} - {b}
 """)
 MINUS_HELD = ["what do I get when I subtract {b} from {a}", "what is left when I take {b} from {a}"]
 TIMES_TRAIN = phrases("""
-    multiply {a} (by|and|with) {b} / what is the product of {a} and {b} / (can you|could you) multiply {a} by {b}
+    multiply {a} (by|and|with) {b} / what is the product of {a} and {b} / (can you|could you) multiply {a} by {b} / {a}
+    multiplied (by|with) {b} / what is {a} multiplied (by|with) {b} / (the|find the|give me the|compute the|calculate
+    the) product of {a} and {b} / (please|now|just) multiply {a} (by|and|with) {b} / (what|how much) do (you|I|we) get
+    (if|when) (you|I|we) multiply {a} (by|and|with) {b} / how much is {a} multiplied by {b} / multiply: {a} and {b} /
+    product of {a} and {b} / how (much|many) is {a} times {b} / {a} groups of {b}, that is {a} times {b}
 """)
 TIMES_HELD = ["what do I get when I multiply {a} by {b}", "tell me the product of {a} and {b}"]
 
@@ -98,7 +127,18 @@ COMPARE_TRAIN = phrases("""
     which is (bigger|larger|greater|more) / which number is (bigger|larger|greater): {a} or {b} / the
     (bigger|larger|greater) of {a} and {b} / tell me the (bigger|larger|greater) of {a} and {b} / is {a}
     (larger|greater|more) than {b} / (which|what) of {a} and {b} is (bigger|greater|more) / what is the (bigger|greater)
-    number of {a} and {b} / (is|are) {a} or {b} (bigger|greater|larger|more)
+    number of {a} and {b} / (is|are) {a} or {b} (bigger|greater|larger|more) / (which|what|who) is the
+    (bigger|larger|greater|higher) (one|number|): {a} or {b} / {a} or {b} / {a} (vs|versus|against|compared to|or) {b},
+    (which|what) (one|number|) is (bigger|larger|greater|higher|more) / (which|what) is (higher|the bigger one|the
+    larger one|the greater one|the maximum), {a} or {b} / (which|what|pick which) (number|one) is
+    (higher|bigger|larger|greater|more), {a} or {b} / is {a} (bigger|higher|larger|more|greater|less|smaller) (than|or)
+    {b} / (tell|show|give) me which is (more|bigger|higher|larger), {a} or {b} / (compare|compare the numbers) {a}
+    (and|with|to) {b} / (the|find the|give me the|name the|choose the|pick the|take the)
+    (max|maximum|bigger|higher|largest|biggest|highest|larger|greatest) (number|one|) (of|from|out of|between) {a} and
+    {b} / max of {a} and {b} / (what is|what's) the (max|maximum|highest|biggest|largest) (of|out of|between) {a} and
+    {b} / (bigger|larger|higher|greater): {a} or {b} / (pick|choose|select|name|find) the (bigger|higher|larger|greater)
+    (number|one|): {a} or {b} / (what|which) is (more|bigger|larger|higher) {a} or {b} / between {a} and {b}, which is
+    (bigger|larger|higher) / does {a} (exceed|beat) {b} / are {a} (apples|coins) more than {b}
 """)
 COMPARE_HELD = phrases("""
     which of {a} and {b} is larger / what is the larger number of {a} and {b} / is {a} or {b} the bigger number
@@ -119,7 +159,14 @@ UP_TRAIN = phrases("""
     count for me (from {a} |){to} {b} / I want you to count (from {a} |){to} {b} / say the numbers from {a} to {b} /
     list the numbers from {a} to {b} / the numbers from {a} to {b} / write the numbers {a} to {b} / numbers from {a} to
     {b} / start at {a} and count to {b} / what are the numbers from {a} to {b} / count {a} to {b} / tell me the numbers
-    from {a} to {b}
+    from {a} to {b} / (please|now|just|) count (for me|aloud|slowly|upwards|up|) (from {a} |){to} {b} / (give|show|tell)
+    me (all |)(the |)numbers (between|from) {a} (and|to|up to) {b} / (list|write|print|say|name|show) (all |)(the
+    |)numbers (between {a} and {b}|from {a} to {b}|{a} to {b}|{a} through {b}) / (numbers|all numbers) (between {a} and
+    {b}|{a} to {b}|from {a} until {b}) / (begin|start) (at|with|from) {a} (and|then) count (up |){to} {b} /
+    (begin|start) (at|with|from) {a} and (go|stop) (up to|at) {b} / (show me that|prove that) you can count (from {a}
+    |){to} {b} / (I want to|let me) (see|hear) you count (from {a} |){to} {b} / (try to|try and) count (from {a} |){to}
+    {b} / (go|run) from {a} to {b} / counting (from {a} |){to} {b} / {a} to {b} / (do|can) you count (from {a} |){to}
+    {b} / which numbers are from {a} to {b}
 """)
 UP_HELD = phrases("""
     let me hear you count from {a} to {b} / give me the numbers from {a} to {b} / do you know how to count from {a} to
@@ -129,7 +176,14 @@ DOWN_TRAIN = phrases("""
     count down from {b}( to {a}|) / count backwards from {b}( to {a}|) / (can|could|would) you count (down|backwards)
     from {b}( to {a}|) / count from {b} down to {a} / count from {b} to {a} / count down (for me |)from {b} to {a} /
     start at {b} and count down to {a} / the numbers from {b} down to {a} / do a countdown from {b}( to {a}|) /
-    countdown from {b} / say the numbers from {b} down to {a}
+    countdown from {b} / say the numbers from {b} down to {a} / count (down|backwards|backward|in reverse) (from
+    {b}|from {b} to {a}|starting at {b}|from {b} until {a}) / (please|now|just|) count (down|backwards) from {b}( to
+    {a}|) / (a|give me a|make a|start a|I want a|begin a|run a) countdown (from|of|starting at) {b}( to {a}|) /
+    countdown: {b}( to {a}|) / countdown from {b}( to {a}|) / (the |list the |list |)numbers (from {b} down to {a}|from
+    {b} to {a} backwards|from {b} to {a}) / (list|say|give me|print|write) the numbers from {b} (down |back |)to {a} /
+    (count|go) down to {a} from {b} / (begin|start) (at|with|from) {b} and (count|go) (down|backwards)( to {a}|) / {b}
+    down to {a} / from {b} (down|back) to {a} / in reverse, count from {b} to {a} / (do|can) you count (down|backwards)
+    from {b}( to {a}|)
 """)
 DOWN_HELD = phrases("""
     let me hear you count down from {b} to {a} / give me a countdown from {b} to {a} / please count in reverse from {b}
@@ -138,7 +192,12 @@ DOWN_HELD = phrases("""
 STEP_TRAIN = phrases("""
     count (to {b} by {k}|by {k} to {b}) / (can|could|would) you count (to {b} by {k}|by {k} to {b}) / count by {k} up to
     {b} / count in {k} to {b} / count up to {b} in {k} / count to {b} in steps of {j} / in steps of {j}, count to {b} /
-    count in steps of {j} up to {b}
+    count in steps of {j} up to {b} / (please|now|just|) count (up |)(by|in) {k} (to|up to|until|till) {b} / (count|go)
+    (up |)(to|until|up to) {b} (by|in) {k} / (count|go) (to|until|up to|till) {b} in steps of {j} / (skip count|count)
+    by {k} (to|up to|until) {b} / (by|in) {k} (to|up to|until) {b} / steps of {j} (up |)to {b} / (list|give me|say|show
+    me|write) (all |)the numbers (to|up to|until) {b} (by {k}|in {k}|in steps of {j}|with step {j}) / (by|in) {k}, count
+    (up |)to {b} / counting (by|in) {k} (to|until) {b} / (say|list|give me) the {k} (up to|to|until) {b} / every {j}, up
+    to {b}: count
 """)
 STEP_HELD = phrases("""
     let me hear you count by {k} to {b} / please count up by {k} to {b} / show me how to count to {b} by {k}
@@ -146,7 +205,14 @@ STEP_HELD = phrases("""
 NEXT_TRAIN = phrases("""
     what (number |)comes (right |)after {a} / what number is after {a} / which number (comes after|follows) {a} / what
     is the number after {a} / what is the next number after {a} / the number after {a} / what follows {a} / tell me the
-    number after {a} / give me the number after {a} / what is one more than {a} / what number follows {a}
+    number after {a} / give me the number after {a} / what is one more than {a} / what number follows {a} / (what|which)
+    (number|one|) (is|comes|goes|would come) (next|next after|straight after|just after|directly after|immediately
+    after|after) {a} / {a}, (what|which number) (is|comes) next / (the |)next number (after|following|from) {a} /
+    (after|following) {a} (comes|is) (what|which number|) / (what|which) (number|) (follows|succeeds|comes behind) {a} /
+    (name|say|give me|tell me|find) the (next number after|number following|number right after|number that
+    follows|successor of) {a} / (the |)(successor|number following|number right after) of {a} / what is {a} and one more
+    / one more than {a} / (number|one) after {a} / what do I say after {a} when counting / which number do you get after
+    {a}
 """)
 NEXT_HELD = phrases("""
     can you tell me which number comes after {a} / say the number that comes after {a} / which is the number after {a}
@@ -154,7 +220,13 @@ NEXT_HELD = phrases("""
 PREV_TRAIN = phrases("""
     what (number |)comes (right |)before {a} / what number is before {a} / which number (comes before|precedes) {a} /
     what is the number before {a} / the number before {a} / what is one less than {a} / tell me the number before {a} /
-    give me the number before {a} / which number is before {a} / what number precedes {a}
+    give me the number before {a} / which number is before {a} / what number precedes {a} / (what|which) (number|one|)
+    (is|comes|goes|would come|stands) (just before|straight before|directly before|immediately before|before|right
+    before) {a} / (the |)(previous number|number just before|number right before|predecessor|number preceding) (to |of
+    |) {a} / before {a} (comes|is) (what|which number|) / (what|which) (number|) (precedes|comes ahead of) {a} /
+    (name|say|give me|tell me|find) the (previous number to|number preceding|number right before|number that
+    precedes|predecessor of) {a} / one less than {a} / what is one (below|fewer than|smaller than) {a} / (number|one)
+    before {a} / what do I say before {a} when counting
 """)
 PREV_HELD = phrases("""
     can you tell me which number comes before {a} / say the number that comes before {a} / which is the number just

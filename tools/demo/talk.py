@@ -34,7 +34,12 @@ TALKS: list[Talk] = [
             hiya / greetings / hi hi / yo / hey you / hi (model|bot|friend|demo|tokfs|again) / howdy / good day / hallo
             / hello world / hello my friend / hello to you / hi again / (hi|hello|hey) (dear|little|tiny)
             (model|bot|friend) / good to see you / hey hey / hi to you / hello everybody / (hi|hello), nice to meet you
-            / well hi / oh, hello / a big hello / hey model / hey friend
+            / well hi / oh, hello / a big hello / hey model / hey friend / hi there (demo|model|bot|friend|you) /
+            (hi|hello|hey) (tokfs|little one|mate|buddy|everyone|all|robot|computer|again) / heyo / hello hello there /
+            hullo / hey ho / hi :) / (hi|hey) hey (there|) / (nice|good|pleased|happy) to meet you / good to meet you /
+            hello from (me|here|the shell) / salut / hi demo / hellooo / hiii / heyy / hi there again / say (hi|hello)
+            to me / just saying (hi|hello) / (a|) warm hello / here I am / I am (here|back) / wake up / good afternoon /
+            sup
         """),
         ["hello hello", "well hello there", "hi you", "hey bot"],
     ),
@@ -45,7 +50,10 @@ TALKS: list[Talk] = [
         phrases("""
             good morning / morning / good morning to you / a good morning to you / good morning (model|friend|bot|demo)
             / (a|have a) (nice|happy|fine) (good|) morning / good morning (dear|little) (friend|bot|model) / good
-            morning, (how nice|my dear) / a good morning
+            morning, (how nice|my dear) / a good morning / good morning (everyone|all|sunshine|to all) / (a|)
+            (lovely|bright) morning (to you|) / hi, good morning / hello and good morning / mornin / gm / morning
+            (all|everyone|friend|model|demo|to you) / (I wish you|have) a (good|lovely) morning / good good morning /
+            oh, good morning / wishing you a good morning
         """),
         ["a very good morning", "good morning my friend"],
     ),
@@ -56,7 +64,9 @@ TALKS: list[Talk] = [
         phrases("""
             good evening / evening / good evening to you / good evening (model|friend|bot|demo) / (a|have a)
             (nice|happy|fine) (good|) evening / good evening (dear|little) (friend|bot|model) / good evening, (how
-            nice|my dear) / a good evening
+            nice|my dear) / a good evening / good evening (everyone|all|to all|there) / (a|) (lovely|pleasant) evening
+            (to you|) / hi, good evening / hello and good evening / evening (all|everyone|friend|model|demo|to you) / (I
+            wish you|enjoy) (a good|a lovely|your) evening / oh, good evening / wishing you a good evening
         """),
         ["a very good evening", "good evening my friend"],
     ),
@@ -67,7 +77,10 @@ TALKS: list[Talk] = [
         phrases("""
             good night / night night / good night to you / good night (model|friend|bot|demo) / I (am going|go) to
             (bed|sleep) now / sleep well / (a|have a) (nice|happy|fine) (good|) night / good night (dear|little)
-            (friend|bot|model) / good night, (sleep well|my dear) / a good night
+            (friend|bot|model) / good night, (sleep well|my dear) / a good night / good night (everyone|all|to all|now)
+            / nighty (night|) / sweet dreams / (I am|I'm) (off|going) to (bed|sleep) / sleep (tight|well|now) / (time|it
+            is time) (for bed|to sleep|for me to sleep) / gn / night (all|everyone|friend|demo|then) / (I wish you|have)
+            a (good|quiet) night / oh, good night / wishing you a good night / I (will|must) (sleep|go to bed) now
         """),
         ["a very good night", "good night my friend"],
     ),
@@ -82,7 +95,13 @@ TALKS: list[Talk] = [
             afternoon|tonight|my friend|these days) / how do you feel (now|right now|this evening) / are you
             (feeling|doing) (ok|fine|good|great) / how are you, (friend|model|bot) / hi there, how are you / hey, how
             are you / how is (life|your day|everything) / is everything (ok|fine|well|good) / do you feel
-            (good|well|fine) / how was your day / are you well today
+            (good|well|fine) / how was your day / are you well today / how (are|is) (things|it all|all|the day|the
+            world|you all) (going|today|with you|) / how (goes|are) (it|things) / how is (it|your day|your morning|your
+            week|everything) (going|so far|been|) / how (was|is) your (night|day|week|weekend) / are you (alright|all
+            right|in good shape|having fun) / you (ok|good|well|fine|alright) / what is (new|up|happening|going on) /
+            how (do|are) you (do|find yourself|keeping) (today|) / (everything|all) (ok|good|fine|well|alright) (with
+            you|) / how have things been / are you (having|enjoying) a (good|nice) day / how you doing / hope you are
+            well / (hey|hi|hello) (you|demo|bot), how are (you|things)
         """),
         phrases("""
             how are you this morning / are you doing well / how do you feel today / hello there, how are you
@@ -99,7 +118,13 @@ TALKS: list[Talk] = [
             (happy|good|well) (today|) / I feel (so|really) (good|great|happy|fine) / everything is
             (fine|good|great|well) / I am good too / (great|fine|good|well), and you / I am very (happy|good)
             (today|now) / my day (was|is) (good|great|fine|nice) / I am fine, thanks / good, thanks / I had a
-            (good|great|nice) day
+            (good|great|nice) day / I am (doing|feeling) (well|great|super|better|wonderful|alright) (today|now|too|) /
+            (doing|feeling) (well|great|fine|good|better) (today|thanks|too|) / (pretty|quite|really|very)
+            (well|fine|great|happy) (today|thanks|) / I am (also|too) (fine|good|well) / (all|everything) (is|)
+            (good|fine|well|great|ok) (here|with me|too|) / (can't|cannot) complain / never better / I am in a
+            (good|great) mood / (today|this) was a (good|great|nice|lovely) day / I (slept|feel) well / super, thanks /
+            I am (excited|pleased|glad|relaxed|so happy) (today|) / life is (good|great) / (I have|it is) a
+            (lovely|wonderful|good) day / I'm (okay|alright|super|wonderful|fantastic) / good, you
         """),
         ["I am doing very well", "I feel very good today", "I am great, thanks"],
     ),
@@ -114,7 +139,14 @@ TALKS: list[Talk] = [
             (sad|tired|ill|unhappy|bored|lonely|angry) (now|tonight|) / I feel (very|really|a bit|quite)
             (sad|bad|ill|tired|lonely) / my day (is|was) (so|very|really) bad / today was (bad|a bad day|terrible|awful)
             / I am having a bad day / I am (worried|afraid|lonely|sad) / things are (bad|not good) / life is hard / my
-            (cat|dog) died / I feel terrible
+            (cat|dog) died / I feel terrible / I am (feeling|doing) (sad|bad|badly|down|low|awful|terrible|poorly)
+            (today|) / (feeling|doing) (down|bad|sad|low|awful) (today|) / I am
+            (down|upset|depressed|exhausted|stressed|miserable|in a bad mood|hurt|heartbroken) (today|) /
+            (today|this|it) (is|was) (a|such a) (terrible|awful|sad|horrible|hard) day / I have (a headache|a cold|a
+            problem|no friends|had enough) / not (good|well|great) (today|) / (everything|it) (is|went)
+            (bad|wrong|terrible) / I (lost|broke) my (job|phone|leg|key|dog) / I (can't|cannot) sleep / I want to cry /
+            I am crying / my (day|week|life) is (awful|terrible|hard|sad) / I miss my (friend|mother|dog) / nobody likes
+            me / I failed (my|the) (exam|test) / bad day
         """),
         ["I am very tired today", "I feel so sad", "my day was bad"],
     ),
@@ -130,7 +162,14 @@ TALKS: list[Talk] = [
             (ok|okay|great|good|nice|wonderful), (thanks|thank you|many thanks) / thank you for (everything|your
             time|explaining|telling me) / thanks for (everything|your time|explaining|telling me) / (very|most) kind of
             you / I thank you / that was (very|really) helpful / (thank you|thanks), (that is all I need|that
-            helped|very kind|great) / thanks very much / you helped me (a lot|) / much appreciated / thank you kindly
+            helped|very kind|great) / thanks very much / you helped me (a lot|) / much appreciated / thank you kindly /
+            (ok|okay|good|cool|super|perfect|lovely), (thanks|thank you|thx|ty) / (ty|tysm|tks|thnx|thanx|thankyou) /
+            (thanks|thank you) (for that|very much indeed|mate|buddy|demo|bot|there|my dear) / (I|we) (really|)
+            appreciate (it|that|your help) / (that is|that was|it was|this is) (very|so|really|) (helpful|useful|kind) /
+            (so|very) (kind|helpful) / (thanks|thank you) for (being here|helping out|your reply|your answers|explaining
+            that) / (a big|big|my) (thank you|thanks) / (you helped|that helped) (me|) (a lot|very much|) / thanks,
+            (demo|bot|friend|bye now|perfect|good bot|got it) / (I am|I'm) (grateful|thankful) / nice, thanks / many
+            (many|) thanks (to you|for this|) / (great|good) help / merci
         """),
         phrases("""
             thank you for helping me / many many thanks / ok, thank you very much / thanks, that was helpful
@@ -148,7 +187,13 @@ TALKS: list[Talk] = [
             (bye|goodbye|see you) / I (must|need to|have to|am going to) (go|leave) / I am (going|off) (now|) / goodbye
             (dear|little) (model|bot|friend) / bye (my friend|dear|everybody) / see you (next time|again|then|tomorrow
             then) / take care / have a nice (day|evening) / we are done / I am done, bye / good bye then / time to
-            (go|leave)
+            (go|leave) / (bye|goodbye|bye bye) (all|everyone|demo|bot|mate|buddy|now|you) / (see|catch) (you|ya)
+            (later|around|next time|) / cya / (later|laters|so long|adios|cheerio|ta ta) / (I|we) (have|need|must|got)
+            to (run|go|leave|stop) (now|) / (I am|I'm) (off|out|leaving|done|finished) (now|for today|then|) /
+            (that's|that is) (it|all) (for today|for now|then|thanks|) / have a (good|nice|great|lovely)
+            (one|day|weekend|time) / (until|till) (tomorrow|then|soon|later) / talk (later|soon|tomorrow) / (ok|okay), I
+            (am done|have to go|must leave) / goodbye and (thanks|take care) / (it is|it's) time to (say
+            goodbye|go|leave) / quit / exit / logout / the end / (enough|done) for today
         """),
         ["bye, see you tomorrow", "goodbye my friend", "ok bye then", "I have to leave now"],
     ),
@@ -167,7 +212,16 @@ TALKS: list[Talk] = [
             name is / do you have any name / could you tell me your name / what is the name of (this|the) model / who is
             talking / who is speaking / with whom am I (talking|speaking|chatting) / introduce yourself (to me|) / what
             exactly are you / (say|give me) your name / what do I call you / I want to know (your name|who you are|what
-            you are) / who (is|was) that / what (is|are) this bot called / are you demo
+            you are) / who (is|was) that / what (is|are) this bot called / are you demo / what (kind|type|sort) of
+            (AI|chatbot|program|thing|bot|assistant|creature) (are you|is this) / (who|what) (is|are) (demo|this
+            bot|this model|this thing|you called) / who (do I|am I to) (talk|speak|chat) (to|with) / (tell|say) (us|me)
+            (something|a bit|a little) about (you|yourself) / (your|the) name (please|is what|) / what (do|did)
+            (they|your makers|people) (name|call) you / (which|what) (bot|model|program|assistant|AI) (is this|are
+            you|do I talk to|am I talking to) / what (name|names) do you (have|go by|answer to) / (please|)
+            (present|introduce|describe) (yourself|you) (in a sentence|briefly|) / who (might|may) you be /
+            (hi|hello|hey), who (are you|is there|is this) / (do|did) they (name|call) you (demo|something) / are you
+            (called|named) (demo|something|anything) / who would you be / state your name / (I am|I'm) curious who you
+            are / (so|and) who is this / what does one call you / whoami
         """),
         phrases("""
             can you tell me your name / who is it that I am talking to / and who are you / please introduce yourself to
@@ -187,7 +241,16 @@ TALKS: list[Talk] = [
             (your|the) (parameter count|number of weights) / how many (layers|neurons|tokens|bytes) do you have / how
             (big|large) a model is this / how much do you weigh / are you (a|) (very|really|so) (small|big|large|tiny)
             (model|) / what is the size of (the|this) model / just how (small|big|tiny) are you / how many parameters
-            does (this|the) model have / you (are|seem) (small|tiny|little) / how heavy are you
+            does (this|the) model have / you (are|seem) (small|tiny|little) / how heavy are you / (what|how) (is|big
+            is|large is) (your|the) (model size|network|size|brain) / (number|count|amount) of (parameters|weights) /
+            (how many|what number of) (params|parameters|weights|billions of parameters|million parameters) (have you
+            got|are there|do you contain|do you use|does it have) / (how|) (big|small|tiny|large) (exactly|) (are you|is
+            this thing|is the demo model) / what (do you|does the model) (weigh|measure) / are you
+            (bigger|smaller|larger) than (GPT-2|GPT|Llama|other models|a cat) / (your|model) (size|weights|parameters)
+            (please|) / how (large|big) is your (file|network|brain|memory) / (you're|you are) (so|very|really|quite)
+            (small|tiny|little) (for a model|) / tell me (how big|how small|how large) you are / (in|)
+            (megabytes|parameters|bytes), how (big|large) are you / is this a (big|small|tiny|large) (model|language
+            model|LLM)
         """),
         phrases("""
             how large a model are you / can you tell me how big you are / what is your number of parameters / you look
@@ -201,17 +264,27 @@ TALKS: list[Talk] = [
         phrases("""
             are you (smart|clever|intelligent|wise|good|very smart|really smart) / how (smart|clever|intelligent) are
             you / do you know (everything|a lot|much|many things) / can you (think|reason|understand me|do
-            everything|pass an exam) / are you an AI / are you (a real|real) AI / do you understand (me|anything|what I
-            say) / is it true that you are (smart|clever) / you are (smart|clever) / (are you|can you be)
-            (reliable|trusted|always right) / can I trust you / do you make mistakes / are you better than
-            (ChatGPT|GPT-4|Claude|me|other models) / are you as (good|smart) as (ChatGPT|GPT-4|Claude|other models) /
-            are you (a|) (very|really|so|quite) (smart|clever|intelligent) (model|bot|) / are you a
-            (clever|good|genius|wise) (model|bot|one) / (do you think|would you say) you are (intelligent|a
-            genius|wise|good|very smart) / you (seem|look) (smart|clever|intelligent) / how (wise|good|bright) are you /
-            are you (bright|a genius|dumb|stupid) / how much do you know / do you know (all|all things|the answer to
-            everything) / (can|do) you (make|get things) (mistakes|wrong) / are your answers (right|correct|good|true) /
-            do you really (understand|think|know) / is this (intelligent|smart) / what is your IQ / do you have (a
-            brain|intelligence|knowledge)
+            everything|pass an exam) / do you understand (me|anything|what I say) / is it true that you are
+            (smart|clever) / you are (smart|clever) / (are you|can you be) (reliable|trusted|always right) / can I trust
+            you / do you make mistakes / are you better than (ChatGPT|GPT-4|Claude|me|other models) / are you as
+            (good|smart) as (ChatGPT|GPT-4|Claude|other models) / are you (a|) (very|really|so|quite)
+            (smart|clever|intelligent) (model|bot|) / are you a (clever|good|genius|wise) (model|bot|one) / (do you
+            think|would you say) you are (intelligent|a genius|wise|good|very smart) / you (seem|look)
+            (smart|clever|intelligent) / how (wise|good|bright) are you / are you (bright|a genius|dumb|stupid) / how
+            much do you know / do you know (all|all things|the answer to everything) / (can|do) you (make|get things)
+            (mistakes|wrong) / are your answers (right|correct|good|true) / do you really (understand|think|know) / is
+            this (intelligent|smart) / what is your IQ / do you have (a brain|intelligence|knowledge) / (are|aren't) you
+            (really|truly|) (smart|wise|clever|bright|knowledgeable|a good model) / how
+            (good|clever|smart|capable|reliable) (are you|is this model|is the model) (really|) / (do|does) you (have|)
+            (real|any|) (intelligence|understanding|knowledge|wisdom) / (can|will) you (replace|beat|match|outsmart)
+            (ChatGPT|GPT-4|Claude|me|a human|Einstein|other models) / (are you|is it) (like|better than|smarter
+            than|similar to|comparable to) (ChatGPT|GPT|GPT-4|Claude|Gemini|Llama|a big model) / (can|could|should)
+            (I|we|one) (trust|rely on|believe) (you|your answers|what you say) / (is|are) (what you say|your
+            answers|everything you say) (always|) (true|right|correct) / do you (ever|often|sometimes|always) (make
+            mistakes|get it right|tell the truth|lie|know what you say) / are you (always|ever|mostly)
+            (right|wrong|correct) / (can|do) you (really|actually|) (think|reason|understand|know things) / (do|can) you
+            (know|answer) (all|every|hard) (questions|things|) / what is your (IQ|intelligence) / would you pass (a|the)
+            (test|exam|Turing test)
         """),
         phrases("""
             would you say you are smart / are you a smart model / do you think you are clever / are you very intelligent
@@ -232,7 +305,18 @@ TALKS: list[Talk] = [
             (company|project|people) (made|trained|built) you / on what were you trained / by whom were you
             (made|trained|built) / (tell me|explain) how you were (made|trained|built) / have you been trained (by
             people|on books|on the web) / who owns you / were you trained (on the internet|on books|by people) / what do
-            you know from / who (is|are) your (parents|developers|makers)
+            you know from / who (is|are) your (parents|developers|makers) / who
+            (invented|wrote|programmed|developed|coded|trained|produced|designed|built) (you|this|this model|this
+            bot|the model) / (by whom|by who) (were|are) you (made|written|created|developed) / (how|on what|with
+            what|from what|where) (were|was|are) (you|this model|the model) (trained|taught|built|made|created) /
+            (what|which) (text|texts|data|dataset|books|corpus) (did you (read|learn from|see)|were you made from|is in
+            you|taught you) / (who|what) (is|are|was) (your|the)
+            (maker|makers|developer|developers|creator|author|father|mother|company|origin|training set|training corpus)
+            / (where|how) did you (learn|get) (this|that|all this|what you know|your knowledge|English) / (where|from
+            where) (do|did) you come (from|) / (are|were) you (made|built|trained) by (OpenAI|Google|Meta|a
+            company|students|a person) / (what|who) trained you / (tell me|what is) (about|) your
+            (training|origin|history|background) / (how|when) did (your training|training) (go|work|happen) / (who|what)
+            is behind (you|this model)
         """),
         phrases("""
             can you tell me who made you / which data trained you / who was it that trained you / how have you been
@@ -257,7 +341,19 @@ and explain this mount.",
             (this|the) model do / I (would like|want) (to know what you can do|some help) / can you do
             (something|anything|tricks) / (do|can) you know (something|anything) / what should we do / what can we do
             (together|now|) / suggest (something|a question) / what are my options / can you tell me what you can do /
-            please help / help please
+            please help / help please / (what|which) (things|tasks|questions|topics|subjects) (can|could|do) you
+            (do|handle|answer|know about|manage) / (what|which) (are|is) your
+            (features|functions|capabilities|ability|strength|strengths|talents|limits|knowledge|field|purpose) / what
+            (are|were) you (made|built|trained|good) (for|to do|at) / (show|tell|give) me (your
+            (features|capabilities|skills|talents)|a list of what you can do|something you can do|some things to ask|an
+            idea what to ask) / (I|we) (need|want) (some|a little|) help / (can|could|would) you (help|assist) (me|us)
+            (a bit|please|with something|) / how can (you|a model like you|this) (be of use|help|help me|be useful) /
+            (what|how) (could|can) (you|the model) (do|help) (for me|with|) / (what|which) (kind|sort|type) of
+            (tricks|things|tasks|help) (do you (do|know|offer)|can you do|is there) / (are there|do you have|do you
+            know) (any|some) (tricks|skills|talents) / what (should|could|would|might) (one|we|I) (ask|try) (you|first|)
+            / (give|show) (me|) (a|some) (hint|hints|ideas|suggestions|trick|tricks) / (your|list of)
+            (skills|abilities|capabilities|features|tricks) / help! / what now / what is possible (here|with you|) /
+            what else (do you know|is there|can I ask)
         """),
         phrases("""
             tell me what you can do / what tricks can you do / what kind of things can I ask you / in what way can you
@@ -278,7 +374,16 @@ and explain this mount.",
             are you (some|any) kind of (person|human|animal) / do you have (any|) (emotions|a heart|a
             life|pets|legs|eyes|love|hobbies) / is (there|this) a (human|person|man) (there|behind you|) / do you
             (feel|have) (pain|joy|anything|love) / are you (a living thing|living|born) / (can|do) you (feel|love|hate)
-            (me|anything|things) / you are (human|a human|a person), (right|are you not)
+            (me|anything|things) / you are (human|a human|a person), (right|are you not) / (is|am I speaking with|do I
+            talk to|am I chatting with|am I writing to) (this|) (a|an|some|any) (real|actual|living|true|)
+            (human|person|human being|man|woman) / (are|is) (you|this|there) (a|some) (real|living|)
+            (guy|girl|lady|human|person|man|kid|animal|cat) (typing|writing|there|answering|) / (do|can) you (have|feel)
+            (emotions|anything|feelings|hunger|pain|fear|joy|happiness|a mind|a conscience) / (do|did) you (ever|)
+            (eat|sleep|dream|cry|laugh|get tired|get hungry|get bored|go out) / (are|aren't) you
+            (conscious|alive|sentient|aware|self-aware|human at all|flesh and blood|a human like me) / (have|do) you
+            (got|have) (a|any) (body|family|friends|brother|mother|wife|husband|child|heart|soul|mind) / (who|is
+            anyone|is somebody) (really|) (types|is typing|sits there) / (is it|are you) (somebody|someone|anybody) real
+            / (human|person) or (machine|computer|bot)
         """),
         phrases("""
             would you say you are human / are you really a person / could you be a human / do you have any feelings
@@ -296,7 +401,15 @@ and explain this mount.",
             (so|and) you are (a robot|a bot|a machine|a program|a model|a computer) (then|) / (would you say|is it true
             that) you are a (robot|machine|bot|program) / you are (a bot|a machine|a robot|a program|a chatbot),
             (right|yes|true) / is this (just|only|) a (computer|model|program|bot) / are you artificial / are you (made
-            of|) (software|code) / do you run as a program
+            of|) (software|code) / do you run as a program / (are|aren't) you (an|) (AI|artificial
+            intelligence|automat|algorithm|computer program|computer|language model|neural network|LLM|machine) /
+            (is|was) (this|that|it) (an|a|some) (AI|computer|robot|automatic answer|machine|chatbot|language model|LLM)
+            / (so|then|and) (you are|you must be|this is) (an AI|a computer|a machine|software|only a program|just a
+            bot) / (are|is) (you|this) (automatic|automated|a simulation|computer generated) / (you are|you're) (an AI|a
+            robot|a program|a machine|a computer|just software), (right|aren't you|no|yes|correct) / (am I|are we)
+            (talking|speaking|chatting) (to|with) (an AI|a machine|a computer|a bot|software|a language model) /
+            (do|are) you (run|made) (as|of) (software|a program|code|bits) / (bot|robot|machine|AI), (are you|right) /
+            (are you|is this) (a|) neural (network|net)
         """),
         ["are you some kind of robot", "are you just a machine", "so you are a chatbot, are you"],
     ),
@@ -311,7 +424,12 @@ and explain this mount.",
             (years|days|months) (do you have|are you|have you lived) / (since when|how long) (do you exist|have you been
             here|have you existed) / are you (very|) (old|young) / how old (is|are) (this model|the model|you now|you
             today) / what year were you (born|made) / in which year were you (made|born) / how (old|young) are you
-            (now|really)
+            (now|really) / (how|what) (old|age) (might|would|could) you be / (since|for) how (long|many years) (do
+            you|have you|are you) (exist|existed|been around|lived|live) / (when|in what year|what year|on what day)
+            (is|was|were) (your birthday|you made|you created|you trained|you finished|you born) / (your|the)
+            (age|birthday|date of birth) (please|) / (do|) you have (a birthday|an age) / (are|is) (you|this model)
+            (new|old|young|older than me|younger than me) / how (long|many years) (ago|) (were you|have you been)
+            (made|born|alive|around) / (birthday|age)
         """),
         ["can you tell me how old you are", "what age are you", "how many years old are you"],
     ),
@@ -327,7 +445,15 @@ and explain this mount.",
             (place|computer|machine) do you (run|live) / where (exactly|really|) (are|do) you (run|live|now|) / what is
             your (address|home|place) / on (which|what) computer are you / where (can|do) I find you / (are|do) you
             (here|far away|run in the cloud|live here|live in a computer) / where are you (now|right now|living|located)
-            / do you (live|run) (in a house|in the mount|in a server|on a server)
+            / do you (live|run) (in a house|in the mount|in a server|on a server) / (where|on what|on which)
+            (machine|computer|server|hardware|device) (do you run|are you|does this run|do you live|are you hosted) /
+            (where|) (are|is) (you|this|it|the model) (hosted|running|located|stored|based|at home) (now|exactly|) /
+            (do|does|is) (you|this|it) (run|runs|running) (on|in) (my|a|the|your|some)
+            (computer|laptop|server|cloud|data centre|machine|PC) / (what|which) (place|town|country|city|machine) (do
+            you (live|stay|run) in|is your home|are you in) / (are|is) (you|this) (running|) (local|locally|remote|in
+            the cloud|on a server|on my machine|offline) / (where|what) is (your|the)
+            (location|server|home|place|address|residence) / (where|from where) (do|are) you
+            (answering|answer|writing|write|speak|talk) (from|) / your (home|location|address)
         """),
         ["can you tell me where you live", "in which place do you live", "where is it that you run"],
     ),
@@ -343,7 +469,16 @@ and explain this mount.",
             (use|search|see|read|access) (google|the web|web pages|the internet|my files|the news) / (are you|is this)
             (online|on the internet|on the web) / (can|could) you look (this|that|something) up (for me|online|on the
             web) / do you (know|read|see) the (web|internet|news) / (search|google|look up) (it|something|this) (for
-            me|on the web|) / have you (read|seen) the (internet|web) / do you have (google|a browser|the web|wifi)
+            me|on the web|) / have you (read|seen) the (internet|web) / do you have (google|a browser|the web|wifi) /
+            (can|could|do|will|are) you (able to|) (google|browse|search|surf|download|look up|open|visit|read|check)
+            (something|things|a page|a website|a link|the web|websites|news|it|online|wikipedia) (for me|online|) /
+            (do|have) you (have|got) (online|web|network|an internet|internet|any) (access|connection) / (is there|are
+            you|is this) (a|) (network|online|connected|offline|connected to the web|connection to the internet) /
+            (please|) (google|search|look up|browse|open) (this|that|something|wikipedia|a website|the news) (for
+            me|online|) / (look|search) (it|this|something) (up|online) / (can|do) you (access|reach|use|see)
+            (websites|the network|google|wikipedia|the outside world|my email|my files|other files) / (what|how)
+            (about|is) (your|the) (internet|web) (access|connection) / (are|do) your answers (come|) from the
+            (internet|web)
         """),
         ["are you able to search the web", "do you use the internet", "can you look this up"],
     ),
@@ -360,7 +495,16 @@ and explain this mount.",
             (now|right now|today|please) / do you (know|have) (the|a) (date|time|hour|clock|calendar|watch) /
             (which|what) (day|date|month|year) (is today|is this|is it right now|do we have|are we in) / how late is it
             (now|) / what is today / is (it|today) (monday|sunday|a weekend|morning|night) / when is (tomorrow|it noon)
-            / do you (know|have) what (day|year|month) it is
+            / do you (know|have) what (day|year|month) it is / (what|which) (is|was) the (current|exact|)
+            (time|date|day|hour|year|month) (now|here|please|) / (got|do you have|have you) the (time|date|hour|right
+            time) / (the|current|today's|exact) (time|date|day|year) (please|now|) / (how|what) (late|time) (is it|do we
+            have) (here|there|now|exactly|please|) / (what|which) (day|date|weekday|month|year|season) (is|was|do we
+            have|have we got) (it|today|now|tomorrow|yesterday|this) / (today|tomorrow) is (what|which) (day|date) /
+            (is|was) (it|today|tomorrow) (friday|sunday|noon|night|late|the weekend|a holiday|my birthday) /
+            (tell|give|show) (me|us) (the|today's) (time|date|hour|day) (now|please|) / (do|can|could) you
+            (know|tell|see) (the|today's|me the) (time|date|day|hour|clock) (now|today|) / how (long|many days|many
+            hours) (is it|are there) (until|till) (christmas|tomorrow|noon|my birthday) / (when|how long) is
+            (christmas|easter|my birthday|the weekend)
         """),
         phrases("""
             can you tell me the time / what is the time now / do you know the date / what year do we have
@@ -379,7 +523,16 @@ and explain this mount.",
             be|comes) (today|tomorrow|outside|) / (can|could) you (tell me|see|know|give me) the weather (report|)
             (today|outside|) / (is|does) the sun (shining|shine|out) / will (it be|there be) (snow|rain|sun|wind|a
             storm) (today|tomorrow|) / weather (report|forecast|today|tomorrow|) / how is it outside / what is the
-            (forecast|temperature) (today|outside|for tomorrow|)
+            (forecast|temperature) (today|outside|for tomorrow|) / (how|what) (is|will|was) the weather (be|been|)
+            (like|) (here|there|this week|this morning|outside|on monday|yesterday|) / (is|will|does) it
+            (rain|raining|snow|snowing|sunny|windy|foggy|hot|cold|warm|freezing|storm)
+            (here|there|outside|now|today|tomorrow|tonight|) / (do|should|will) I (need|take|bring|wear) (an umbrella|a
+            coat|a hat|sunglasses|a jacket|boots) (today|tomorrow|) / (the|today's|tomorrow's)
+            (weather|forecast|temperature) (please|) / (any|is there) (rain|snow|sun|sunshine|wind|clouds|fog)
+            (today|tomorrow|outside|) / (nice|bad|lovely|terrible) weather (today|, isn't it|) / (what|how)
+            (temperature|warm|hot|cold) (is it|will it be) (outside|today|tomorrow|) / (tell|give|show) me the
+            (weather|forecast) (for today|please|for tomorrow|) / how are the (temperatures|clouds|winds) / can I go
+            (swimming|out|hiking) (today|without an umbrella)
         """),
         ["what kind of weather is it", "is the weather nice today", "will the weather be good tomorrow"],
     ),
@@ -395,7 +548,14 @@ and explain this mount.",
             you|do you have) (a|any|another|one more) (joke|jokes|good joke) (to tell|for us|) / tell (me|us)
             (your|another|the best|a good|a funny|one) joke / (a|one|one more|another) (funny|good|) joke (for me|) /
             can you be funny / can you make (me|us) (laugh|smile) / something (funny|to laugh) (please|) / (let's|let
-            us) (laugh|hear a joke) / do you (tell|like|make) jokes / say a joke / joke please / your best joke
+            us) (laugh|hear a joke) / do you (tell|like|make) jokes / say a joke / joke please / your best joke /
+            (tell|give|write|say|show|crack) (me|us|) (a|one|some|another|your best|the funniest) (joke|jokes|pun|funny
+            joke|good joke|short joke) / (make|let) (me|us) (smile|giggle|laugh|grin) (a bit|please|) /
+            (something|anything|some thing) (funny|fun|hilarious) (please|to say|to tell me|) / (got|have|know)
+            (a|any|some|one) (joke|jokes|good joke|funny jokes|good ones) (for me|) / (joke|jokes) (time|now|please|for
+            me) / (i|we) (need|want|could use) (a joke|something funny|to laugh|cheering up|a good laugh) / (are|can)
+            you (funny|tell jokes|be funny|a comedian) / (be|say something) (funny|silly) / entertain me / cheer me up /
+            do a joke
         """),
         phrases("""
             I would like a joke / let me hear a joke / have you got a joke for me / tell me your best joke
@@ -414,7 +574,14 @@ and explain this mount.",
             (story|stories|good story|tale) (to tell|for us|) / tell (me|us) (your|another|the best|a good|a nice|one|a
             long) story / (a|one|one more|another) (short|good|) story (for me|) / (can|could) you (write|make
             up|invent) a story / (let's|let us) hear (a story|a tale) / do you (tell|like|write) stories / say a story /
-            story please / your best story / tell me a story about (a cat|a dog|you|the sea)
+            story please / your best story / tell me a story about (a cat|a dog|you|the sea) /
+            (tell|give|write|read|make up|invent) (me|us|) (a|one|some|another|your best|a nice|a little|a good|a
+            short|a tiny) (story|tale|fairy tale|short story|stories) (please|now|) / (story|stories)
+            (time|now|please|for me|for kids) / (i|we) (need|want|would love) (a story|to hear a story|a tale|a bedtime
+            story) / (got|have|know) (a|any|some|one) (story|stories|tale|good story) (for me|to tell|) /
+            (can|could|would|will) you (tell|write|read|invent) (me|us|) a (short|little|nice|good|) (story|tale|bedtime
+            story) / a (short|little|nice) (story|tale) / once upon a time (there was|) / (let|let's) hear a
+            (story|tale) / do a story
         """),
         phrases("""
             I would like a story / let me hear a story / have you got a story for me / tell me your best story
@@ -429,7 +596,13 @@ and explain this mount.",
             that / I apologize / (I am|I'm) (really|very|truly) sorry (about that|) / oh, (sorry|I am sorry) /
             (sorry|pardon me|excuse me), (that was wrong|I was wrong|I did not mean it|please) / (please|)
             (forgive|pardon|excuse) (me|that|my mistake) / it was my (mistake|fault) / I (made|did) (a mistake|something
-            wrong|it wrong) / my apologies / sorry for that / I did not mean that / oh no, my mistake
+            wrong|it wrong) / my apologies / sorry for that / I did not mean that / oh no, my mistake / (I
+            am|I'm|so|very|really|oh) sorry (for that|about this|about my mistake|for the mistake|) / (my|all my|that
+            was my) (fault|bad|mistake|error) / (please|) (accept|take) my (apology|apologies) / I
+            (apologise|apologize|beg your pardon) (for that|) / (whoops|ups|ooops|woops|oh dear|my goodness, sorry) /
+            sorry, (typo|wrong word|I mistyped|wrong window|my bad|that was not for you) / I (mistyped|typed it
+            wrong|was wrong|did not want that) / (pardon|forgive|excuse) (me|my typo|the mistake|my error) / (never
+            mind|) sorry / that was a (typo|mistake of mine)
         """),
         ["I am so sorry", "sorry, my mistake", "please excuse me"],
     ),
@@ -448,7 +621,18 @@ and explain this mount.",
             (good|nice|kind|sweet|great|funny|clever at this) / (I am|I'm) (impressed|proud of you) / (so|very|really)
             (nice|good|great|cool) / I (really|) (like|love) (it|that|this|your answer|your answers) /
             (great|nice|lovely|wonderful|fantastic) (one|stuff|thing|) / exactly / that is exactly right / how
-            (nice|clever|sweet|cool|good) / yes, (right|correct|that is right|very good)
+            (nice|clever|sweet|cool|good) / yes, (right|correct|that is right|very good) / (you|u) (are|did|do|were)
+            (a|an|) (good|great|nice|fine|awesome|amazing|brilliant|wonderful|fantastic|excellent|lovely|clever)
+            (bot|model|job|thing|one|today|) / (good|great|nice|fine|awesome|amazing|brilliant|super|excellent)
+            (job|work|answer|reply|stuff|one|bot|try) (there|indeed|mate|) / (that|this|it) (is|was)
+            (awesome|amazing|brilliant|super|excellent|fantastic|spot on|correct|right|impressive|lovely|wonderful) /
+            (I|we) (love|like|enjoy|adore) (you|this|that|talking to you|it|your style|your answers) (a lot|very much|)
+            / (very|really|so|how) (impressive|clever|smart of you|sweet|kind|cute) / (well|nicely|great)
+            (done|said|put|spoken|answered) (bot|demo|indeed|) / (you're|you are) (the best|right|so good|a star|a
+            genius|great|correct|very helpful|a hero) /
+            (wow|whoa|yay|hurray|hooray|super|brilliant|fantastic|amazing|great|good|nice one|splendid|neat|sweet) /
+            (true|yes, true|that's true|exactly right|correct answer|right answer) / (I am|I'm) (very|so|)
+            (impressed|happy with you|pleased)
         """),
         ["that was very good", "what a great answer", "you did a good job", "you are really nice"],
     ),
@@ -468,7 +652,21 @@ and explain this mount.",
             (wrong|bad|stupid|not right) / you (got|did) (it|that) wrong / you (know|understand) nothing /
             (terrible|awful|useless|rubbish) / I do not (like|want|believe) (it|that|this|your answer) / no,
             (wrong|bad|that's bad|try again) / you (are|were) mistaken / this does not help / what a (stupid|silly)
-            (bot|model|thing)
+            (bot|model|thing) / (that|this|it|your answer|the answer) (is|was|isn't|is not|was not)
+            (wrong|false|incorrect|right|correct|true|what I asked|what I meant|what I
+            wanted|helpful|good|nonsense|rubbish|a bad answer) / (you|u) (are|were) (so|very|really|totally|not|)
+            (dumb|wrong|stupid|useless|terrible|awful|bad|annoying|boring|silly|broken|clever|helpful|smart|bright|right)
+            / (no|nope|nah|sorry), (that's|that is|it's|this is|you are) (wrong|incorrect|false|not right|not it|not
+            true|mistaken) / (what|such|that's|what was that for) (a|an)
+            (bad|stupid|dumb|silly|useless|poor|terrible|weak|strange) (answer|bot|model|reply|joke|response|thing) /
+            (you|u) (don't|do not|did not|didn't|can't|cannot) (know|get|understand|answer|help|do)
+            (anything|it|me|this|that|much|nothing|right) / (I|we) (hate|don't like|do not like|am angry with|am
+            disappointed by|expected more of) (you|this|that|it|your answers|this bot) /
+            (bad|poor|wrong|weak|terrible|stupid|incorrect|false) (answer|bot|reply|one|work|model|response) /
+            (that|this|it) (makes no sense|does not help|doesn't help|did not help|is not helpful|sucks|is silly) / you
+            (suck|fail|failed|lied|are lying|made an error) / (not|this is not) (true|correct|right|good|helpful|funny)
+            / I (disagree|don't believe you|am not happy with you) / (rubbish|nonsense|bullshit|garbage|lies) / are you
+            (stupid|kidding|serious)
         """),
         ["that was a wrong answer", "you are not very good", "what a bad answer", "I think you are wrong"],
     ),
@@ -478,12 +676,23 @@ and explain this mount.",
         "OK",
         phrases("""
             ok / okay / yes / no / sure / I see / alright / all right / fine by me / hm / hmm / well / yeah / nope / yep
-            / no thanks / maybe / go on / and / understood / got it / let us go on / continue / so / aha / ah / I
+            / no thanks / maybe / understood / got it / let us go on / continue / so / aha / ah / I
             understand / let's go / ready / (ok|okay|yes|well|alright|all right|good), (then|I understand|got it|fine|go
             on|sure|let us go on) / (ok|okay|yes|no|well|sure|right) then / I (see|get it|know|agree|think so|guess so)
             (now|then|) / (yes|no|ok), (please|of course|sure|it is|I do) / of course / (let us|let's)
             (go|start|continue|begin|move on|see) / (next|next one|next please|what next|what now) / never mind /
-            whatever / not now / oh / oh well / (very|) well then / hm, ok / that is ok / no idea / I do not know
+            whatever / not now / oh / oh well / (very|) well then / hm, ok / that is ok / no idea / I do not know /
+            (ok|okay|k|kk|okey|okay then|okey dokey|okie) (cool|good|great|fine|got it|I see|thx
+            not|sure|right|understood|then|next|) / (ah|oh|aha|hm|mhm|right), (ok|I see|I understand|okay|got
+            it|sure|makes sense) / (makes|that makes) sense / (fair|good) enough /
+            (cool|good|great|fine|nice|alright|right), (ok|then|next|got it|I see|go on|now what) / (I|we)
+            (got|get|understood|understand|see|know|agree) (it|that|this|now|you) (now|) / (go|move|carry) (on|ahead)
+            (then|now|) / (let's|let us) (do that|do it|continue then|go on then|proceed|move ahead) /
+            (sure|yes|yep|yup|yeah|aye|of course|certainly|absolutely|indeed|definitely) (thing|sure|ok|go on|then|) /
+            (no|nope|nah|not really|not yet|not today) (ok|then|thanks|) / (understood|noted|roger|copy
+            that|agreed|deal|settled|done|gotcha) / (I|let me) (think|will see|will think about it|think about it) /
+            (hm|hmm|uh|um|er|well|mm) / (interesting|I wonder|good to know|that is good to know) / that's (fine|ok|all
+            right|good) (with|by) me / proceed / more of that later
         """),
         ["ok, I see", "all right then", "yes, I understand"],
     ),
@@ -501,7 +710,17 @@ and explain this mount.",
             (a|one|another) test / testing (testing|one two|the mount|the model|now|again) / is (this|it|the model|this
             thing) (on|working|running there) / (hello|hi|hey), (test|testing|do you hear me|can you hear me) / does
             (the mount|the model|this thing|everything) work / I am (testing|just testing|only testing) / knock knock /
-            anybody here
+            anybody here / (test|testing) (1|one|123|1 2|message|mode|again|please ignore|run|1, 2) /
+            (only|just|merely|) (a|some) (small|short|little|quick|first|) test (message|of the mount|run|here|) /
+            (checking|check|let me check|just checking|I am checking) (if|that|whether) (this|it|everything|the
+            mount|the model) (works|is working|runs|answers) / (are|is) (you|anyone|anybody|somebody|someone|the model)
+            (up|there|here|awake|home|alive|online|responding|listening|listening to me) (now|yet|) / (do|can|did) you
+            (get|receive|see|hear|copy|read) (this|me|that|my message|my text|my input) (now|) / (hello|hi|hey|yoo hoo),
+            (anyone|anybody|somebody) (there|here|home|in) / (does|is) (it|this|the thing|the mount|my
+            mount|everything|tokfs) (work|working|work now|really work|running|on|ok now) /
+            (mic|echo|ping|connection|smoke) (check|test|ping|) / (answer|say something|respond|reply|react) (please|to
+            me|now|) / (please|) (ignore this|say something|say anything) / (are you|you) (on|there|ready|ready for
+            me|working|functional|operational) / (bar|foo bar|baz|foobar|abc) / it works / does that work
         """),
         ["just a test", "hey, are you there", "this is only a test"],
     ),
@@ -521,11 +740,50 @@ and explain this mount.",
             (English|German|there languages) (your language|all you know|ok for you) / what other languages do you
             (know|speak|understand) / you speak (English|German), (right|yes) / can I write in
             (German|French|Spanish|Chinese|Russian) / do you only (speak|know) English / let us (speak|talk)
-            (German|French|Spanish)
+            (German|French|Spanish) / (do|can|could|will) (you|we|I)
+            (speak|talk|understand|write|read|chat|answer|use|reply|respond) (in|)
+            (german|french|spanish|italian|dutch|polish|chinese|japanese|korean|russian|arabic|hindi|portuguese|turkish|swedish|latin|another
+            language|other languages|my language) (too|as well|please|with me|) /
+            (answer|reply|speak|talk|write|respond) (to me|) (in|)
+            (german|french|spanish|italian|chinese|japanese|russian|another language) (please|from now on|) /
+            (what|which|how many) (languages|language|tongues) (do|can|are|could|would) (you|there|be)
+            (speak|understood|know|understand|support|use|offer|available|possible) / (is|are)
+            (english|german|french|spanish|other languages) (ok|your only language|possible|supported|understood|all you
+            speak) / (only|just) English / (your|supported|available) (language|languages) / (do|can) you
+            (know|speak|do) (foreign|several|many|any other|more than one) (languages|language) / (switch|change)
+            (to|the language to) (german|french|spanish|italian)
         """),
         phrases("""
             in which languages can we talk / do you know any other language / are there other languages you speak
         """),
+    ),
+    Talk(
+        "sky",
+        "Air scatters blue light more than red light, so the sky looks blue.",
+        "Scattering",
+        phrases("""
+            why is the sky blue / why (does the sky look|is the sky|is our sky|would the sky be) (blue|so blue) /
+            (what|how come) (makes|the sky is) (the sky blue|blue) / explain why the sky is blue / (tell me|do you know)
+            why the sky is blue / what is the reason (that|why) the sky is blue / how come the sky is blue / the sky is
+            blue, why / why blue sky / how is it that the sky is blue / what makes the sky (look|) blue / the reason for
+            the blue sky
+        """),
+        ["for what reason is the sky blue", "could you say why the sky is so blue"],
+    ),
+    Talk(
+        "more",
+        "I have no more to say about that. Ask me something else.",
+        "Nothing",
+        phrases("""
+            more / tell me more / more please / say more / (some|any|a bit|a little) more / more about (that|this|it) /
+            go into detail / (more|some more|any) details / elaborate / (can|could|would) you (tell me more|say
+            more|elaborate|explain that|go on about that) / (explain|expand) (that|this|it) (more|again|further|in
+            detail|) / and more / what else / what more / anything else / is there more / keep going / (I want|give
+            me|let me hear) more / more, more / why / why is that / why so / why not / how so / how come / what do you
+            mean / (I do not|I don't) understand / please explain / in more detail / really / are you sure / says who /
+            prove it
+        """),
+        ["tell me a bit more about that", "what else can you say", "and why is that"],
     ),
     Talk(
         "private",
@@ -541,80 +799,20 @@ and explain this mount.",
             tell you things|) / (do|will) you (tell|share|keep|send|store) (anyone|this|what I say|my words|my chat) /
             (who|which people) (can|may) (see|read) (our|my) (conversation|session|words|messages) / where (does|do) (my
             data|my messages|what I write) (go|stay) / do you keep secrets / can I tell you (a secret|something private)
+            / (what|where) (happens|goes|is done) (to|with|) (my|the|our) (data|messages|words|text|input|prompts|chats)
+            (go|kept|here|) / (who|which people|which users|who else) (can|could|may|is able to|else can|)
+            (see|read|access|open|know) (my|this|these|our|the)
+            (chat|chats|session|sessions|messages|input|conversation|text|files|data|what I type) / (is|are|will|was)
+            (my|our|this|the|these) (data|chat|chats|text|input|messages|prompts|session|words) (be|)
+            (safe|secure|private|secret|stored|shared|sent away|logged|uploaded|kept
+            here|confidential|recorded|encrypted) (here|with you|) / (do|does|will|can) (you|tokfs|the mount|this|it)
+            (send|upload|share|leak|log|record|transmit|sell|store|keep|collect) (my|any|this|the|our)
+            (data|messages|text|chat|chats|input|information|prompts|words) (anywhere|to anyone|to a server|to the
+            cloud|somewhere|) / (does|will) (anything|my data|this|it|what I type) (leave|get out of|stay on)
+            (my|this|the) (computer|machine|laptop) / (is|does) (it|this) (phone home|call home|safe to type
+            passwords|secure|private here|safe) / (privacy|data protection|is there privacy|do I have privacy here) /
+            (can|could) (my|the) (boss|admin|neighbour|friend|mother|government) (see|read) (this|it|that|my chat)
         """),
         ["is our chat private", "can other people read this", "is it safe to write here"],
     ),
 ]
-
-# Questions that have no answer here. {x} is one of TOPICS; a pattern without it is asked as it stands.
-UNKNOWN_TRAIN: list[str] = phrases("""
-    why is {x} so (big|small|important|famous|loud|hard|popular|strange) / who (invented|discovered|built|wrote|made)
-    {x} / what is the (meaning|history|price|origin|purpose|weight|speed|best part) of {x} / explain {x} (to me|) / how
-    does {x} work / tell me (about|more about|something about|everything about) {x} / write (a poem|an essay|a song|a
-    letter|a report|an email|a haiku) about {x} / what do you (think|know) (of|about) {x} / (do you like|have you
-    seen|do you believe in|do you know) {x} / where can I (buy|find|see) {x} / summarize {x} / what is {x} / who is {x}
-    / define {x} / how much does {x} (cost|weigh) / how (far away|old|tall|deep|fast) is {x} / when (did|was) {x}
-    (begin|start|invented|built) / give me (advice|facts|a recipe|five facts) about {x} / translate {x} (into|to)
-    (French|German|Spanish|Latin) / what (comes|happened) after {x} / is {x} (good|bad|dangerous|healthy|real|true) /
-    should I (learn|study|buy|try) {x} / how do I (make|cook|build|fix|learn|play) {x} / compare {x} and {y} / what is
-    the difference between {x} and {y} / which is better, {x} or {y} / how many people like {x} / why do people
-    (like|hate|fear|need) {x} / what causes {x} / I want to know (about|more about) {x} / let us talk about {x} / what
-    is the (largest|smallest|best|oldest|fastest) {x} / can you (explain|describe|draw|teach me) {x} / what does {x}
-    mean / show me a picture of {x} / why is the sky blue / why is (the sea|blood|grass|snow)
-    (blue|red|green|white|salty|cold) / write (code|a program|some code|a function|a script|python|C code) / write a
-    (python|C|javascript|rust|shell) (program|function|script) (that sorts a list|to read a file|for me|that adds
-    numbers) / fix my (code|bug|program) / def main(): / int main(void) {{ return 0; }} / SELECT * FROM users / #include
-    <stdio.h> / sudo rm -rf /home / git push / while true; do echo x; done / who is the (president|king|queen|prime
-    minister) of (France|Germany|the United States|Spain|Japan|England) / who won the (world
-    cup|election|game|match|war) / what is the population of (France|Germany|China|India|London|Paris) / how do
-    (planes|birds|boats|magnets|computers|phones|engines) (fly|swim|work|float) / what is the speed of (light|sound) /
-    how far is (the moon|the sun|Mars|Paris) / what should I (eat|do|wear|read|watch|cook|buy) (today|tonight|tomorrow|)
-    / what is the meaning of life / is there life on (Mars|other planets) / will I be (rich|happy|famous) / solve this
-    equation / what is the square root of {n} / what is {n} percent of {m} / is {n} a prime number / what is pi /
-    integrate x squared / solve x + {n} = {m} / how many (people|stars|dogs|countries|languages|bones) are there (in the
-    world|) / what is the tallest (mountain|building|tree) / what is the longest river / what is the biggest
-    (animal|city|ocean|planet) / who painted the Mona Lisa / who wrote (Hamlet|Faust|the Bible|Don Quixote) / when did
-    the war (end|begin) / how do I (get rich|lose weight|sleep better|find a job|cook rice|bake a cake|fix a bike|tie a
-    tie|learn Chinese) / can you (drive|cook|sing|dance|play chess|draw|paint|play) / what is your (favourite
-    food|favourite song|favourite film|opinion|dream|job|plan|favourite animal) / do you (like|love|want|have)
-    (music|cats|dogs|me|pizza|football|money|chess) / wie geht es dir / wie heißt du / was ist das / warum ist der
-    Himmel blau / guten Tag / was kannst du / ich heiße Anna / erzähl mir etwas / wo bist du / bonjour / comment ça va /
-    comment t'appelles-tu / qu'est-ce que c'est / je ne sais pas / pourquoi le ciel est bleu / merci beaucoup / hola /
-    cómo estás / qué es esto / cómo te llamas / buenos días / ciao, come stai / come ti chiami / olá / obrigado / 你好 /
-    你是谁 / 你叫什么名字 / こんにちは / привет / как дела / مرحبا / नमस्ते / asdf / qwerty / xyz / blah blah / lorem ipsum dolor sit
-    amet / ??? / !!! / ... / 42 / {n} / hjkl / foo bar baz / abc def / 0 / :) / :( / the {x} / {x} / {x} and {y} / I
-    like {x} / I have {x} / my dog likes {x} / I bought {x} yesterday / play {x} / buy {x} / find {x} / open {x} / look
-    at {x} / what is in {x} / who likes {x} / who likes {x} most / how long is {x} / what rhymes with {w} / what is the
-    opposite of {w} / use {w} in a sentence / what is the plural of {w} / is {w} a (noun|verb) / give me a synonym for
-    {w} / recommend (a book|a film|a restaurant|music) / book (a flight|a table|a hotel) / set (an alarm|a timer) for
-    {n} minutes / send an email to my (boss|mother|friend) / call my (mother|friend|boss) / turn on the
-    (light|radio|lamp) / order (a pizza|food) / what is the news / what happened (today|yesterday) / what is the stock
-    price / how is the (market|economy) / convert {n} (miles|inches|feet|dollars|euros) to (km|cm|metres|euros|yen) /
-    how do (planes|birds|boats|magnets|balloons|rockets|bees|bats|drones|kites) (fly|swim|work|float|move) / (what|how)
-    will {x} (be|look|change) (tomorrow|next year|in ten years|) / why do (we|they|you|all) (like|use|study|have|want)
-    {x} / why did {x} (end|begin|start|fail) / how did {x} (end|start|change) / who was the (last|best) (to|of|in) {x} /
-    who was (the first|first) in {x} / où (es-tu|habites-tu|est Paris) / quelle heure est-il / qui es-tu / je suis
-    fatigué / was (machst|willst|denkst) du / wo ist der Bahnhof / wie spät ist es / dónde (vives|está Madrid) / qué
-    (hora es|haces)
-""")
-UNKNOWN_HELD: list[str] = phrases("""
-    why is the ocean blue / who was the first to see {x} / can you write an article about {x} / what is known about {x}
-    / I have a question about {x} / how did {x} begin / please write some python for me / write me a C program / who is
-    the president of Italy / how do helicopters fly / what is the square of pi / what is the deepest lake / who painted
-    the ceiling / was machst du heute / où est la gare / dónde estás / how heavy is {x} / is it true that {x} is
-    dangerous / teach me all about {x} / what do doctors say about {x} / what will happen to {x} in the future / why do
-    we need {x}
-""")
-TOPICS: list[str] = """
-gravity|quantum physics|the moon landing|football|the Roman empire|democracy|cancer|love|the internet|electricity|chess|coffee|jazz|a black hole|black holes|evolution|
-the economy|bitcoin|money|dinosaurs|the pyramids|Napoleon|Einstein|Shakespeare|Mozart|Cleopatra|the Eiffel tower|the brain|the heart|a volcano|earthquakes|rainbows|
-thunder|climate change|nuclear power|the stock market|cars|trains|bread|pizza|sushi|cheese|wine|beer|vitamins|sleep|dreams|memory|time travel|robots|artificial intelligence|
-machine learning|neural networks|a transformer|attention|Linux|Windows|Python|C++|Rust|JavaScript|the kernel|databases|compilers|encryption|the cloud|a CPU|a GPU|5G|phones|
-television|radio|the telephone|the wheel|paper|printing|painting|poetry|music|opera|dance|theatre|cinema|Star Wars|Harry Potter|the Bible|religion|philosophy|Plato|Kant|
-happiness|war|peace|politics|taxes|law|school|university|mathematics|algebra|geometry|calculus|chemistry|biology|DNA|bacteria|viruses|vaccines|medicine|yoga|running|swimming|
-tennis|basketball|cricket|the Olympics|Mount Everest|the Amazon|the Nile|Antarctica|Mars|Jupiter|Saturn|the Milky Way|a comet|dogs|cats|elephants|whales|bees|ants|sharks|
-roses|trees|mushrooms|potatoes|rice|chocolate|sugar|salt|gold|diamonds|oil|water|air|fire|ice|a cake|a house|a garden|a bicycle|a boat|a plane|a rocket|a camera|a clock|a guitar
-""".replace("\n", "").split("|")
-TOPICS_HELD: list[str] = "photosynthesis|the French revolution|tea|penguins|violins|Newton|magnetism|a submarine".split(
-    "|"
-)

@@ -6,11 +6,21 @@ import random
 
 import howto
 import talk
+import unknown
 from facts import make_calendar, make_capital, make_colour
 from letters import make_length, make_letter, make_order, make_repeat, make_reverse, make_spell, make_wordcount
+from phrase import phrases
 from sums import make_compare, make_count, make_hard_sum, make_sum
 from turn import Make, Turn, ask
-from words import WORDS
+from words import MORE_WORDS, SMALL_WORDS, WORDS
+
+PASTED_WISHES = phrases("""
+    Review: / Review this: / Please review: / Summarize: / Summarise this: / What does this mean: / Explain: / Explain
+    this: / Translate: / Translate to German: / Translate this to French: / Correct this: / Fix this: / Fix my code: /
+    Find the bug: / TL;DR: / Improve this text: / Write more like this: / Is this right: / What do you think of this: /
+    Rewrite: / Shorten: / Comment on: / Answer this: / Complete: / Proofread: / Write a title for: / Classify: / review
+    / explain this code: / what is wrong here:
+""")
 
 
 def make_howto(rng: random.Random, held: bool) -> Turn:
@@ -23,30 +33,61 @@ def make_talk(rng: random.Random, held: bool) -> Turn:
     return Turn(ask(rng, held, row.train, row.held, loose=True), row.answer, row.word)
 
 
+def pasted(rng: random.Random) -> str:
+    """Text to work on, as somebody pipes it in: sentences, a program's lines or a change, with or without a wish."""
+
+    def line() -> str:
+        return " ".join(rng.choice(SMALL_WORDS if rng.random() < 0.4 else MORE_WORDS) for _ in range(rng.randint(3, 9)))
+
+    w, v = rng.choice(WORDS), rng.choice(MORE_WORDS)
+    program = [
+        f"int {w} = {rng.randint(0, 99)};",
+        f"return {w};",
+        f"{w}({v});",
+        f"if ({w} < {v}) {{",
+        "}",
+        f"def {w}({v}):",
+        f"echo {w}",
+    ]
+    wish = rng.choice(PASTED_WISHES)
+    match rng.randrange(4):
+        case 0:
+            return f"{wish} {line().capitalize()}."
+        case 1:
+            return f"{wish}\n" + "\n".join(f"{line().capitalize()}." for _ in range(rng.randint(1, 4)))
+        case 2:
+            return f"{wish}\n" + "\n".join(rng.choice(program) for _ in range(rng.randint(2, 5)))
+        case _:
+            changed = "\n".join(rng.choice("+- ") + rng.choice(program) for _ in range(rng.randint(2, 4)))
+            return f"{wish}\ndiff --git a/{w}.c b/{w}.c\n@@ -1,2 +1,2 @@\n{changed}"
+
+
 def make_unknown(rng: random.Random, held: bool) -> Turn:
-    x, y = rng.sample(talk.TOPICS + (talk.TOPICS_HELD if held else []), 2)
+    x, y = rng.sample(unknown.TOPICS + (unknown.TOPICS_HELD if held else []), 2)
     slots = {"x": x, "y": y, "n": rng.randint(2, 99), "m": rng.randint(2, 99), "w": rng.choice(WORDS)}
-    user = ask(rng, held, talk.UNKNOWN_TRAIN, talk.UNKNOWN_HELD, loose=True, **slots)
+    if not held and rng.random() < 0.15:
+        return Turn(pasted(rng), talk.REFUSAL, talk.REFUSAL_WORD)
+    user = ask(rng, held, unknown.UNKNOWN_TRAIN, unknown.UNKNOWN_HELD, loose=True, **slots)
     return Turn(user, talk.REFUSAL, talk.REFUSAL_WORD)
 
 
 # weight in training, maker; the names are those of the evaluation's table
 TASKS: dict[str, tuple[float, Make]] = {
-    "howto": (16, make_howto),
-    "small talk": (18, make_talk),
+    "howto": (24, make_howto),
+    "small talk": (24, make_talk),
     "does not know": (14, make_unknown),
-    "arithmetic": (45, make_sum),
+    "arithmetic": (34, make_sum),
     "too hard": (2, make_hard_sum),
     "compare": (5, make_compare),
-    "spelling": (5, make_spell),
-    "reverse word": (14, make_reverse),
+    "spelling": (7, make_spell),
+    "reverse word": (16, make_reverse),
     "reverse order": (8, make_order),
     "letters": (6, make_length),
-    "first/last letter": (2, make_letter),
-    "count words": (6, make_wordcount),
-    "repeating": (8, make_repeat),
-    "counting": (4, make_count),
-    "calendar": (4, make_calendar),
-    "capitals": (4, make_capital),
-    "colours": (4, make_colour),
+    "first/last letter": (5, make_letter),
+    "count words": (8, make_wordcount),
+    "repeating": (10, make_repeat),
+    "counting": (7, make_count),
+    "calendar": (8, make_calendar),
+    "capitals": (6, make_capital),
+    "colours": (6, make_colour),
 }

@@ -6,6 +6,7 @@ python3 -m unittest discover -s tools/demo
 from __future__ import annotations
 
 import json
+import random
 import struct
 import unittest
 from pathlib import Path
@@ -13,8 +14,10 @@ from pathlib import Path
 import heldout
 import howto
 import talk
+from follow import follow_up
 from generate import EVAL_SEED, Writer, held_turns, items
 from phrase import normal
+from turn import Turn
 
 HERE = Path(__file__).resolve().parent
 MODEL = HERE / "model"
@@ -35,7 +38,9 @@ class Generator(unittest.TestCase):
     def test_heldout_file_is_read_whole(self) -> None:
         found = heldout.items()
         self.assertEqual(len(found), sum(1 for _ in heldout.lines()))
-        self.assertEqual(len({json.dumps(item["messages"][:-1]) + str(item.get("tools")) for item in found}), len(found))
+        self.assertEqual(
+            len({json.dumps(item["messages"][:-1]) + str(item.get("tools")) for item in found}), len(found)
+        )
         for item in found:
             self.assertTrue(item["task"])
             self.assertEqual([m["content"] for m in item["messages"] if "@" in m["content"]], [], item)
@@ -44,10 +49,25 @@ class Generator(unittest.TestCase):
 
     def test_held_turns_are_not_in_training(self) -> None:
         held, writer = held_turns(), Writer(3)
-        turns = [m for _ in range(2000) for m in writer.dialogue(800)["messages"] if m["role"] == "user"]
+        turns = [m for _ in range(2000) for m in writer.dialogue(800)["messages"] if m["role"] in ("user", "system")]
         self.assertEqual([m["content"] for m in turns if normal(m["content"]) in held], [])
         self.assertIn(normal(heldout.items()[0]["messages"][-2]["content"]), held)
         self.assertIn(normal(items()[0]["messages"][-2]["content"]), held)
+
+    def test_follow_up_answers_what_the_turn_before_asked(self) -> None:
+        rng = random.Random(1)
+        capital, mixed = (
+            Turn("", "The capital of Italy is Rome.", "Rome"),
+            Turn("", "Red and blue make purple.", "purple"),
+        )
+        month, day = Turn("", "May has 31 days.", "31"), Turn("", "Friday comes before Saturday.", "Friday")
+        for _ in range(100):
+            self.assertTrue(follow_up(rng, "capitals", capital).answer.startswith("The capital of "))
+            self.assertRegex(follow_up(rng, "calendar", month).answer, r"^[A-Z]\w+ has \d\d days")
+            self.assertRegex(follow_up(rng, "calendar", day).answer, r"^\w+day comes before \w+day\.$")
+            self.assertRegex(follow_up(rng, "reverse word", Turn("", "t-a-c")).answer, r"^\w(-\w)*$")
+        self.assertIsNone(follow_up(rng, "colours", mixed))
+        self.assertIsNone(follow_up(rng, "howto", Turn("", "")))
 
     def test_phrasings_of_rows_are_apart(self) -> None:
         for row in [*howto.FACTS, *talk.TALKS]:

@@ -94,7 +94,8 @@ def train_tokenizer(seed: int) -> Tokenizer:
 class Feed:
     """Batches of token ids with their targets; -100 marks what the loss does not count."""
 
-    def __init__(self, tokenizer: Tokenizer, seed: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, seed: int, rows: int) -> None:
+        self.rows = rows
         self.tokenizer, self.writer = tokenizer, Writer(seed)
         self.start, self.end = (tokenizer.token_to_id(t) for t in ("<|im_start|>", "<|im_end|>"))
         self.header = tokenizer.encode("assistant\n").ids
@@ -124,8 +125,8 @@ class Feed:
         if number % 12 == 11:
             second = self.batch(1, CONTEXT, with_tools=False)
         else:
-            second = self.batch(4, 512, with_tools=True)
-        return [self.batch(24, 256, with_tools=False), second]
+            second = self.batch(max(1, self.rows // 6), 512, with_tools=True)
+        return [self.batch(self.rows, 256, with_tools=False), second]
 
 
 def rate(step: int, done: float) -> float:
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="go on from this model directory")
     parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--minutes", type=float, help="end after this time, the rate fallen, if the steps take longer")
+    parser.add_argument("--rows", type=int, default=24, help="dialogues of 256 tokens in a step (default 24)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=3e-3)
     parser.add_argument("--adam-lr", type=float, default=3e-3)
@@ -173,7 +175,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json")) if args.start else train_tokenizer(args.seed)
-    feed = Feed(tokenizer, args.seed + 1)
+    feed = Feed(tokenizer, args.seed + 1, args.rows)
     model = LlamaForCausalLM(LlamaConfig(**CONFIG)).to(device)
     if args.start:
         model.load_state_dict(load_file(args.start / "model.safetensors"), strict=False)

@@ -31,6 +31,66 @@ file mount shell kernel disk byte code token model linux stream server
 """.split()
 WORDS = sorted(set(WORDS))
 
+# More words to spell, reverse, count and repeat in training.
+MORE_WORDS: list[str] = """
+able about above accept across action address afraid after again agree airport alarm album alive allow almost alone
+along already amount angle animal ankle answer anyone april army around arrive artist asleep august autumn aunt author
+average awake back bacon badge bake balance band bank barn base bath battle beach beard beauty become before begin
+behind bell below bench beside better between beyond bicycle bitter blanket blind block blood blow board body bone
+border borrow boss both bowl brain branch brave break breath brick brief bring broken brush bubble bucket bug bus
+business busy cabin cable cage calm camel camera camp candle cannon canvas captain card care carry cave ceiling center
+central certain chalk chance change cheap check cheese chest chicken chief chimney choice circle class clever climb clip
+club coal coast cobra coconut collar college colour column comb comfort common copper corner cotton cough count country
+couple course cousin cover cow cream create cricket cross crowd crown cry cube cupboard curtain curve cycle daily danger
+daughter dawn december decide deep degree deliver dentist depth describe detail dinner direct discover dish distance
+dollar dolphin dragon drawer drink drive drop dust eager earn east easter echo edge effort eight elbow empty end energy
+engine enjoy enough enter equal error escape even every exact exam example except expect expert eyebrow fabric factory
+fair fall false family famous fancy fault fear feather february fence fever few field fifty fight figure fill final fine
+finish firm first fit flag flame flat flesh float flood flour fly fog fold follow forget form forty forward frame free
+freeze fresh fridge front fruit fuel full fun funny future gain galaxy gallery gap garage gate gather gentle ghost giant
+gift giraffe girl giver glad globe glue goal god gone grain grand gravity great ground group grow guard guess guest
+guide habit hammer happen harbour hat hawk heap heat height helmet help hero hide hippo history hobby hole holiday
+honest hope hospital hotel hour human hunger hungry hurry husband idea inch income indeed insect inside iron ivory
+jacket jam january jar jelly join joke journey judge july jump june jungle just keen keep kettle kick kid kind kiss knee
+knight knock knot label ladder lady land language large laptop last later law lawn lawyer layer lazy lead league lean
+least leave left lesson level library lie life lift like limit line lip list little live load local log lonely long
+loose lose lot love lower luck lunch machine magic magnet mail main make manager map marble march mark marry mask match
+matter maybe meal mean measure meat medicine meet member memory merry message metal middle mile mind mine mirror miss
+mistake mix modern moment money monster mood more most mud muscle museum mushroom nail name narrow nation nature near
+neat neck need needle neighbour nephew nerve nest net never nice niece night nine nobody noise none noon normal north
+note nothing notice novel november number nurse oak object october odd offer office often oil once onion only open opera
+option order other otter oven over owner oxygen package pain pair palace palm pan panic parent parrot part party pass
+past path pause peace peanut penny people pepper perfect period person phone photo pie piece pillow pilot pin pine pint
+pipe pizza place plan plant plastic please plenty pocket poem poet point poison police polite pool poor popular port
+post pot power present pretty price prince print prison prize problem promise proper proud public pull pump pupil puppy
+pure push quarter question quick quite quiz radio rail raise ranch rare raw razor reach ready real reason record refuse
+relax remain remember rent repair reply rescue rest result return reward ribbon rib rice ride right ripe rise robin
+robot rocket roll root rose rough round route row royal rubber rule ruler rush saddle safe sail salad sale same sample
+sauce save saw scale scene science score scout scream screen search seat second secret see seed seem seldom sell send
+sense serve set settle seven shade shadow shake shallow shape share sharp shave shelf shine shock shoot shore short
+shout show shower shut sick side sign silent silk simple since single size skate skill skin skirt sleeve slice slide
+slip smart smell smoke smooth snail sneeze soap soccer social sofa soft soil soldier solid some song soon sort soul
+sound source south space spare spark special speed spell spend spice spin spirit split sport spot spread square squirrel
+stable staff stage stairs stamp state stay steal steam steel stem step stick still stomach storm straight strange straw
+stream strike string student study style subject success such sudden suit sunny supper sure surface surprise swan
+sweater sweet swing switch sword symbol system tail tall tank tape target task taste taxi tea team tear tennis tent term
+test thank thick thief thin thing third thirst thirty thousand thread throat throne throw thumb thunder ticket tide tie
+tight tile timber tin tiny tip tired title toast toe together tongue tool tooth top torch total touch tough tour towel
+town track trade traffic trail travel treasure trial tribe trick trip trouble trousers true trumpet trust truth try tube
+tunnel turkey turn twelve twenty twin type ugly umbrella under unit until upper useful usual valley value van vase
+vegetable velvet verse very vest victory view violin virus visit voice volcano vote voyage wage wagon waist wait wake
+wallet walnut want warn wash wasp waste watch wave wax weapon wear weather web wedding weekend weight welcome west whip
+whisper whistle wide wife wild willow win wing wire wise wish witch without woman wonder wool world worm worry worth
+wound wrap wrist wrong yard yawn yell yes yogurt zero zigzag zone zoo
+""".split()
+MORE_WORDS = sorted(set(MORE_WORDS) - set(WORDS))
+# What sentences are made of besides.
+SMALL_WORDS: list[str] = """
+the a an i you he she it we they my your his her our is are was were be do does did have has had can will not no and or
+but if in on at to from of for with by as so very too this that these those there here what when who how go goes went
+come came see saw say said get got make made take took like likes want wants
+""".split()
+
 NAMES: list[str] = """
 Ada Alan Alice Amir Ana Anna Ben Bella Bob Carl Carla Chen Clara Dan Dana David Dora Ed Ella Emil Emma Eric Eva Fatima
 Felix Finn Frank Gina Grace Hana Hannah Hans Hugo Ida Ines Ivan Jack Jane Jim Joe John Jonas Julia Kai Kate Ken Kim Lars
@@ -106,8 +166,9 @@ CAPITALS: dict[str, str] = {
 }
 # Asked about these, the model says that it does not know.
 UNKNOWN_PLACES: list[str] = """
-Atlantis Narnia Mars Utopia Nepal Bhutan Chad Mali Togo Fiji Tonga Samoa Malta Cyprus Estonia Latvia Laos Yemen Oman Ghana
-Gabon Bolivia Belize Panama Jamaica Haiti Texas Bavaria Mordor Gondor Wakanda Zambia Angola Sudan Qatar Kuwait Venus
+Atlantis Narnia Mars Utopia Nepal Bhutan Chad Mali Togo Fiji Tonga Samoa Malta Cyprus Estonia Latvia Laos Yemen Oman
+Ghana Gabon Bolivia Belize Panama Jamaica Haiti Texas Bavaria Mordor Gondor Wakanda Zambia Angola Sudan Qatar Kuwait
+Venus
 """.split()
 
 # thing (as asked, with its article) -> (sentence start, colour)
