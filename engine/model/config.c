@@ -89,20 +89,58 @@ static int parse_features(const struct config_reader *r, const struct family *fa
         return rc;
     }
     c->rms_eps = (float)eps;
-    c->attn_scale = 1.0f / sqrtf((float)c->head_dim);
     return 0;
 }
 
-static int parse_activation(const struct config_reader *r, struct model_config *c)
+// A cap that is absent has the family's value, one that is null is none.
+static int parse_softcap(const struct config_reader *r, const char *key, double fallback, float *ret)
 {
-    const char *key = "hidden_act";
-    const struct json *v = config_get(r->object, key);
-    c->activation = ACTIVATION_SILU;
-    if (v && (v->type != JSON_STRING || (!str_eq(v->text, STR("silu")) && !str_eq(v->text, STR("swish"))))) {
-        return err_set_param(r->err, -EOPNOTSUPP, key, "%s: %s \"%.*s\" is not supported", r->file, key,
-                             STR_ARG(config_clip(v)));
+    const struct json *v = json_get(r->object, str_from(key));
+    double cap = v ? 0 : fallback;
+    int rc = v && v->type != JSON_NULL ? config_get_positive(r, key, 0, &cap) : 0;
+    *ret = (float)cap;
+    return rc;
+}
+
+static int parse_scores(const struct config_reader *r, const struct family *family, struct model_config *c)
+{
+    c->attn_scale = 1.0f / sqrtf((float)c->head_dim);
+    int rc = 0;
+    if (family->features & FEATURE_QUERY_SCALAR) {
+        double scalar = 0;
+        rc = config_get_positive(r, "query_pre_attn_scalar", 256, &scalar);
+        c->attn_scale = (float)(1 / sqrt(scalar));
     }
-    return 0;
+    if (rc == 0 && family->features & FEATURE_SOFTCAPS) {
+        rc = parse_softcap(r, "attn_logit_softcapping", family->attn_softcap, &c->attn_softcap);
+        rc = rc < 0 ? rc : parse_softcap(r, "final_logit_softcapping", family->logit_softcap, &c->logit_softcap);
+    }
+    return rc;
+}
+
+static int parse_activation(const struct config_reader *r, const struct family *family, struct model_config *c)
+{
+    const struct {
+        const char *name;
+        enum glu kind;
+    } names[] = { { "silu", GLU_SILU },
+                  { "swish", GLU_SILU },
+                  { "gelu_pytorch_tanh", GLU_GELU_TANH },
+                  { family->gelu_name, GLU_GELU_TANH } };
+    const char *key = family->activation_key ? family->activation_key : "hidden_act";
+    const struct json *v = config_get(r->object, key);
+    c->activation = family->activation;
+    if (!v) {
+        return 0;
+    }
+    for (size_t i = 0; v->type == JSON_STRING && i < sizeof(names) / sizeof(*names); i++) {
+        if (names[i].name && str_eq(v->text, str_from(names[i].name))) {
+            c->activation = names[i].kind;
+            return 0;
+        }
+    }
+    return err_set_param(r->err, -EOPNOTSUPP, key, "%s: %s \"%.*s\" is not supported", r->file, key,
+                         STR_ARG(config_clip(v)));
 }
 
 static int parse_dtype(const struct config_reader *r, struct model_config *c)
@@ -139,7 +177,17 @@ static int parse_ropes(const struct config_reader *r, const struct family *famil
                                         .theta = family->theta_default,
                                         .head_dim = c->head_dim,
                                         .n_ctx_max = c->n_ctx_max };
-    return rope_parse(r, &source, &c->rope);
+    if (!(family->features & FEATURE_WINDOW_ROPE)) {
+        return rope_parse(r, &source, &c->rope);
+    }
+    struct rope_source full = source, window = source;
+    full.nested = "full_attention";
+    window.nested = "sliding_attention";
+    window.theta_key = "rope_local_base_freq";
+    window.theta = 10000;
+    window.takes_scaling = false;
+    int rc = rope_parse(r, &full, &c->rope);
+    return rc < 0 ? rc : rope_parse(r, &window, &c->window_rope);
 }
 
 // ---- special tokens ------------------------------------------------------------------------------------------------
@@ -223,10 +271,10 @@ static int parse_config(const struct config_reader *r, struct model_config *c)
     }
     copy_text(c->architecture, sizeof(c->architecture), str_from(family->architecture));
     copy_text(c->model_type, sizeof(c->model_type), str_from(family->model_type));
-    if ((rc = family_check_fields(r, family)) < 0 || (rc = parse_activation(r, c)) < 0 ||
+    if ((rc = family_check_fields(r, family)) < 0 || (rc = parse_activation(r, family, c)) < 0 ||
         (rc = parse_shape(r, family, c)) < 0 || (rc = config_layers_parse(r, family, c)) < 0 ||
-        (rc = parse_features(r, family, c)) < 0 || (rc = parse_dtype(r, c)) < 0 ||
-        (rc = parse_ropes(r, family, c)) < 0) {
+        (rc = parse_features(r, family, c)) < 0 || (rc = parse_scores(r, family, c)) < 0 ||
+        (rc = parse_dtype(r, c)) < 0 || (rc = parse_ropes(r, family, c)) < 0) {
         return rc;
     }
     return parse_special_tokens(r, family, c);
@@ -268,5 +316,6 @@ uint64_t model_config_n_params(const struct model_config *c)
                       (model_has(c, FEATURE_MLP_BIAS) ? 2 * (uint64_t)c->n_ff + c->n_embd : 0);
     uint64_t embeddings = (uint64_t)c->n_vocab * c->n_embd * (model_has(c, FEATURE_TIED) ? 1 : 2);
     uint64_t qk_norms = model_has(c, FEATURE_QK_NORM) ? 2 * (uint64_t)c->head_dim : 0;
-    return c->n_layers * (attention + mlp + biases + qk_norms + 2 * (uint64_t)c->n_embd) + c->n_embd + embeddings;
+    uint64_t norms = (model_has(c, FEATURE_POST_NORMS) ? 4 : 2) * (uint64_t)c->n_embd;
+    return c->n_layers * (attention + mlp + biases + qk_norms + norms) + c->n_embd + embeddings;
 }

@@ -8,7 +8,7 @@
 #include "engine/base/err.h"
 #include "engine/base/str.h"
 #include "engine/model/rope.h"
-#include "kernels/dtype.h"
+#include "kernels/backend.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,11 +20,17 @@ enum model_feature {
     FEATURE_QKV_BIAS = 1 << 0,
     FEATURE_O_BIAS = 1 << 1,
     FEATURE_MLP_BIAS = 1 << 2,
-    FEATURE_TIED = 1 << 3,         // the head is the table of embeddings
-    FEATURE_QK_NORM = 1 << 4,      // RMS norms of each head of Q and K before they turn
-    FEATURE_NOPE_LAYERS = 1 << 5,  // some layers do not turn Q and K
-    FEATURE_PARTIAL_ROPE = 1 << 6, // partial_rotary_factor counts
-    FEATURE_FUSED = 1 << 7,        // the file has one tensor for q, k, v and one for gate and up
+    FEATURE_TIED = 1 << 3,               // the head is the table of embeddings
+    FEATURE_QK_NORM = 1 << 4,            // RMS norms of each head of Q and K before they turn
+    FEATURE_NOPE_LAYERS = 1 << 5,        // some layers do not turn Q and K
+    FEATURE_WINDOW_ROPE = 1 << 8,        // windowed layers have a rope of their own
+    FEATURE_NORM_PLUS_ONE = 1 << 9,      // norms multiply by 1 + weight
+    FEATURE_POST_NORMS = 1 << 10,        // what attention and feed-forward give is normed before it is added
+    FEATURE_SCALED_EMBEDDINGS = 1 << 11, // embeddings are multiplied by the root of their size
+    FEATURE_SOFTCAPS = 1 << 12,          // attn_logit_softcapping and final_logit_softcapping count
+    FEATURE_QUERY_SCALAR = 1 << 13,      // query_pre_attn_scalar replaces head_dim in the scale of scores
+    FEATURE_PARTIAL_ROPE = 1 << 6,       // partial_rotary_factor counts
+    FEATURE_FUSED = 1 << 7,              // the file has one tensor for q, k, v and one for gate and up
 };
 
 // Of a layer.
@@ -32,8 +38,6 @@ enum layer_flag {
     LAYER_WINDOWED = 1 << 0, // attention sees the last `window` positions only
     LAYER_NOPE = 1 << 1,     // Q and K are not turned
 };
-
-enum activation { ACTIVATION_SILU };
 
 struct model_config {
     char architecture[64]; // "LlamaForCausalLM"
@@ -44,9 +48,11 @@ struct model_config {
     uint32_t window;    // positions that a windowed layer sees, its own among them; 0: no layer is windowed
     uint8_t layers[MODEL_LAYERS_MAX]; // LAYER_*, of the first n_layers
     float rms_eps;
-    enum activation activation;
-    float attn_scale; // of the scores
+    enum glu activation;
+    float attn_scale;                  // of the scores
+    float attn_softcap, logit_softcap; // 0: none
     struct rope_config rope;
+    struct rope_config window_rope; // of windowed layers, with FEATURE_WINDOW_ROPE
     enum dtype dtype;               // torch_dtype; the tensors' own types decide
     int32_t bos_id;                 // -1: none
     int32_t eos_ids[MODEL_EOS_MAX]; // config.json's and generation_config.json's, without repeats

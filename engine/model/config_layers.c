@@ -52,6 +52,9 @@ static int parse_window_rule(const struct config_reader *r, const struct family 
         }
         *ret_first = first < MODEL_LAYERS_MAX ? (uint32_t)first : MODEL_LAYERS_MAX;
     }
+    if (family->windowed == WINDOWED_PERIOD) {
+        return config_get_u32(r, "sliding_window_pattern", CONFIG_DIM_MAX, family->window_period, ret_period);
+    }
     return 0;
 }
 

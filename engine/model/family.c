@@ -7,6 +7,8 @@
 #include <math.h>
 
 #define ATTENTION_BIASES (FEATURE_QKV_BIAS | FEATURE_O_BIAS)
+#define GEMMA            (FEATURE_NORM_PLUS_ONE | FEATURE_SCALED_EMBEDDINGS)
+#define GEMMA2           (GEMMA | FEATURE_POST_NORMS | FEATURE_SOFTCAPS | FEATURE_QUERY_SCALAR)
 
 // Defaults are those of transformers' configuration classes.
 static const struct family families[] = {
@@ -86,6 +88,61 @@ static const struct family families[] = {
         .bos_default = 1,
         .eos_default = 32000,
     },
+    {
+        .architecture = "GemmaForCausalLM",
+        .model_type = "gemma",
+        .features = GEMMA,
+        .attention_bias = ATTENTION_BIASES,
+        .activation = GLU_GELU_TANH,
+        .gelu_name = "gelu", // what the first files say and do not mean
+        .is_tied = true,
+        .kv_heads_default = 16,
+        .head_dim_default = 256,
+        .eps_default = 1e-6,
+        .theta_default = 10000,
+        .bos_default = 2,
+        .eos_default = 1,
+    },
+    {
+        .architecture = "Gemma2ForCausalLM",
+        .model_type = "gemma2",
+        .features = GEMMA2,
+        .attention_bias = ATTENTION_BIASES,
+        .activation = GLU_GELU_TANH,
+        .activation_key = "hidden_activation",
+        .attn_softcap = 50,
+        .logit_softcap = 30,
+        .is_tied = true,
+        .window = WINDOW_BY_VALUE,
+        .windowed = WINDOWED_PERIOD,
+        .window_default = 4096,
+        .window_period = 2,
+        .kv_heads_default = 4,
+        .head_dim_default = 256,
+        .eps_default = 1e-6,
+        .theta_default = 10000,
+        .bos_default = 2,
+        .eos_default = 1,
+    },
+    {
+        .architecture = "Gemma3ForCausalLM",
+        .model_type = "gemma3_text",
+        .features = GEMMA2 | FEATURE_QK_NORM | FEATURE_WINDOW_ROPE,
+        .attention_bias = ATTENTION_BIASES,
+        .activation = GLU_GELU_TANH,
+        .activation_key = "hidden_activation",
+        .is_tied = true,
+        .window = WINDOW_BY_VALUE,
+        .windowed = WINDOWED_PERIOD,
+        .window_default = 4096,
+        .window_period = 6,
+        .kv_heads_default = 4,
+        .head_dim_default = 256,
+        .eps_default = 1e-6,
+        .theta_default = 1000000,
+        .bos_default = 2,
+        .eos_default = 1,
+    },
 };
 
 static const struct neutral_field {
@@ -98,14 +155,15 @@ static const struct neutral_field {
     { "partial_rotary_factor", 1, FEATURE_PARTIAL_ROPE },
     { "rotary_pct", 1, 0 },
     { "rope_interleaved", NAN, 0 },
-    { "attn_logit_softcapping", 0, 0 },
-    { "final_logit_softcapping", 0, 0 },
+    { "rope_local_base_freq", NAN, FEATURE_WINDOW_ROPE },
+    { "attn_logit_softcapping", 0, FEATURE_SOFTCAPS },
+    { "final_logit_softcapping", 0, FEATURE_SOFTCAPS },
     { "logit_scale", 1, 0 },
     { "logits_scaling", 1, 0 },
     { "embedding_multiplier", 1, 0 },
     { "residual_multiplier", 1, 0 },
     { "attention_multiplier", NAN, 0 },
-    { "query_pre_attn_scalar", NAN, 0 },
+    { "query_pre_attn_scalar", NAN, FEATURE_QUERY_SCALAR },
     { "use_bidirectional_attention", NAN, 0 },
     { "attention_chunk_size", 0, 0 },
     { "clip_qkv", NAN, 0 },

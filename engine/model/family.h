@@ -10,14 +10,18 @@
 enum window_rule { WINDOW_NEVER, WINDOW_BY_VALUE, WINDOW_BY_SWITCH };
 
 // Which layers the window limits where layer_types does not say: all; those from max_window_layers on; all but the last
-// of every `window_period`; those without rope.
+// of every `window_period` (sliding_window_pattern, where the file has it); those without rope.
 enum window_layers { WINDOWED_ALL, WINDOWED_LATE, WINDOWED_PERIOD, WINDOWED_NOPE };
 
 struct family {
     const char *architecture, *model_type;
-    uint32_t features;                 // FEATURE_*: what all its models have
-    uint32_t attention_bias, mlp_bias; // FEATURE_*: what these fields switch on
-    bool is_tied;                      // where tie_word_embeddings is absent
+    uint32_t features;                  // FEATURE_*: what all its models have
+    uint32_t attention_bias, mlp_bias;  // FEATURE_*: what these fields switch on
+    enum glu activation;                // where its field is absent
+    const char *activation_key;         // NULL: hidden_act
+    const char *gelu_name;              // one more name of the gelu by tanh, or NULL
+    double attn_softcap, logit_softcap; // where the fields are absent; 0: none
+    bool is_tied;                       // where tie_word_embeddings is absent
     enum window_rule window;
     enum window_layers windowed;
     uint32_t window_default; // where sliding_window is absent; 0: no window

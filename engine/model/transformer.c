@@ -1,16 +1,20 @@
 // The decoder step, a list of backend operations.
 //
-//   x = embed[token]
-//   per layer:  x += o(attention(rope(norm?(qkv(norm(x))))))  K and V of the new rows go into their pages
-//               x += down(silu(gate(norm(x))) * up(norm(x)))
-//   logits = lm_head(norm(x[wanted rows]))
+//   x = embed[token] * scale
+//   per layer:  x += norm?(o(attention(rope(norm?(qkv(norm(x)))))))  K and V of the new rows go into their pages
+//               x += norm?(down(act(gate(norm(x))) * up(norm(x))))
+//   logits = cap?(lm_head(norm(x[wanted rows])))
+//
+// What has a question mark, and which scales, windows and frequencies hold, is in the config (family.c).
 //
 // Every operation computes a row from that row alone (and the pages of its sequence), so the result of a row does not
 // depend on the batch around it (backend.h). Nothing is allocated here: buffers are sized in activations_init.
 #include "engine/model/transformer.h"
+#include "kernels/cpu/convert.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +25,7 @@ struct buffer {
     size_t n_rows, n_cols;
 };
 
-#define N_BUFFERS 9
+#define N_BUFFERS 10
 
 static void list_buffers(struct activations *act, const struct model_config *c, size_t n_rows, size_t n_logit_rows,
                          struct buffer ret[N_BUFFERS])
@@ -37,6 +41,7 @@ static void list_buffers(struct activations *act, const struct model_config *c, 
         { &act->last, n_logit_rows, c->n_embd },
         { &act->logits, n_logit_rows, c->n_vocab },
         { &act->inv_freq, 1, c->rope.n_dims / 2 },
+        { &act->window_inv_freq, 1, c->window_rope.n_dims / 2 },
     };
     memcpy(ret, list, sizeof(list));
 }
@@ -53,17 +58,30 @@ uint64_t activations_bytes(const struct model_config *config, size_t batch_rows_
     return bytes;
 }
 
-static int upload_frequencies(struct model *m, struct err *err)
+static int upload_frequencies(struct model *m, const struct rope_config *rope, float *dst, float *ret_attn_scale,
+                              struct err *err)
 {
-    size_t bytes = m->config.rope.n_dims / 2 * sizeof(float);
-    float *inv_freq = malloc(bytes);
+    size_t bytes = rope->n_dims / 2 * sizeof(float);
+    float *inv_freq = malloc(bytes + 1);
     if (!inv_freq) {
         return err_set(err, -ENOMEM, "no memory for rope frequencies");
     }
-    rope_frequencies(&m->config.rope, m->n_ctx ? m->n_ctx : m->config.n_ctx_max, inv_freq, &m->rope_attn_scale);
-    m->backend->ops->upload(m->backend, m->act.inv_freq, inv_freq, bytes);
+    rope_frequencies(rope, m->n_ctx ? m->n_ctx : m->config.n_ctx_max, inv_freq, ret_attn_scale);
+    m->backend->ops->upload(m->backend, dst, inv_freq, bytes);
     free(inv_freq);
     return 0;
+}
+
+// Rounded to the type of the weights: with it the model was trained.
+static float embed_scale(const struct model_config *c)
+{
+    float scale = sqrtf((float)c->n_embd);
+    switch (c->dtype) {
+    case DTYPE_F32: break;
+    case DTYPE_F16: return f32_from_f16(f16_from_f32(scale));
+    case DTYPE_BF16: return f32_from_bf16(bf16_from_f32(scale));
+    }
+    return scale;
 }
 
 int activations_init(struct model *m, struct err *err)
@@ -88,7 +106,13 @@ int activations_init(struct model *m, struct err *err)
                            m->config.n_vocab);
         }
     }
-    return upload_frequencies(m, err);
+    m->embed_scale = model_has(&m->config, FEATURE_SCALED_EMBEDDINGS) ? embed_scale(&m->config) : 1.0f;
+    int rc = upload_frequencies(m, &m->config.rope, m->act.inv_freq, &m->rope_attn_scale, err);
+    if (rc == 0 && model_has(&m->config, FEATURE_WINDOW_ROPE)) {
+        const struct rope_config *rope = &m->config.window_rope;
+        rc = upload_frequencies(m, rope, m->act.window_inv_freq, &m->window_rope_attn_scale, err);
+    }
+    return rc;
 }
 
 void activations_deinit(struct model *m)
@@ -105,11 +129,16 @@ void activations_deinit(struct model *m)
 
 // ---- step ----------------------------------------------------------------------------------------------------------
 
-static void norm(struct model *m, const float *x, const float *weight, float *y, size_t n_rows)
+// y (+)= norm(x)
+static void norm(struct model *m, const float *x, const float *weight, float *y, size_t n_rows, bool accumulate)
 {
-    const struct op_rms_norm op = {
-        .x = x, .weight = weight, .y = y, .n_rows = n_rows, .dim = m->config.n_embd, .eps = m->config.rms_eps
-    };
+    const struct op_rms_norm op = { .x = x,
+                                    .weight = weight,
+                                    .y = y,
+                                    .n_rows = n_rows,
+                                    .dim = m->config.n_embd,
+                                    .eps = m->config.rms_eps,
+                                    .accumulate = accumulate };
     m->backend->ops->rms_norm(m->backend, &op);
 }
 
@@ -152,10 +181,13 @@ static void attend(struct model *m, const struct step *step, size_t layer)
         norm_heads(m, w->q_norm, 0, c->n_heads, step->map.n_rows);
         norm_heads(m, w->k_norm, c->n_heads, c->n_kv_heads, step->map.n_rows);
     }
+    bool is_windowed = c->layers[layer] & LAYER_WINDOWED;
+    bool has_own_rope = is_windowed && model_has(c, FEATURE_WINDOW_ROPE);
+    size_t n_dims = has_own_rope ? c->window_rope.n_dims : c->rope.n_dims;
     const struct op_rope_kv rope = { .qkv = m->act.qkv,
-                                     .inv_freq = m->act.inv_freq,
-                                     .n_dims = c->layers[layer] & LAYER_NOPE ? 0 : c->rope.n_dims,
-                                     .attn_scale = m->rope_attn_scale,
+                                     .inv_freq = has_own_rope ? m->act.window_inv_freq : m->act.inv_freq,
+                                     .n_dims = c->layers[layer] & LAYER_NOPE ? 0 : n_dims,
+                                     .attn_scale = has_own_rope ? m->window_rope_attn_scale : m->rope_attn_scale,
                                      .n_heads = c->n_heads,
                                      .kv = &m->kv,
                                      .pool = step->kv_pool,
@@ -165,13 +197,27 @@ static void attend(struct model *m, const struct step *step, size_t layer)
     const struct op_attention attention = { .qkv = m->act.qkv,
                                             .out = m->act.attn,
                                             .scale = c->attn_scale,
-                                            .window = c->layers[layer] & LAYER_WINDOWED ? c->window : 0,
+                                            .softcap = c->attn_softcap,
+                                            .window = is_windowed ? c->window : 0,
                                             .n_heads = c->n_heads,
                                             .kv = &m->kv,
                                             .pool = step->kv_pool,
                                             .layer = layer,
                                             .map = &step->map };
     m->backend->ops->attention(m->backend, &attention);
+}
+
+// x += w y + bias, or with a norm: x += norm(w y + bias). `normed` is free by then.
+static void add_projection(struct model *m, const struct matrix *w, const float *bias, const float *post_norm,
+                           const float *y, size_t n_in, size_t n_rows)
+{
+    const struct activations *a = &m->act;
+    if (!post_norm) {
+        linear(m, w, bias, y, n_in, a->x, m->config.n_embd, n_rows, true);
+        return;
+    }
+    linear(m, w, bias, y, n_in, a->normed, m->config.n_embd, n_rows, false);
+    norm(m, a->normed, post_norm, a->x, n_rows, true);
 }
 
 static void run_layer(struct model *m, const struct step *step, size_t layer)
@@ -182,16 +228,16 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
     size_t n_rows = step->map.n_rows, n_q = (size_t)c->n_heads * c->head_dim;
     size_t n_qkv = n_q + 2 * (size_t)c->n_kv_heads * c->head_dim;
 
-    norm(m, a->x, w->attn_norm, a->normed, n_rows);
+    norm(m, a->x, w->attn_norm, a->normed, n_rows, false);
     linear(m, w->qkv, w->qkv_bias, a->normed, c->n_embd, a->qkv, n_qkv, n_rows, false);
     attend(m, step, layer);
-    linear(m, w->o, w->o_bias, a->attn, n_q, a->x, c->n_embd, n_rows, true);
+    add_projection(m, w->o, w->o_bias, w->attn_post_norm, a->attn, n_q, n_rows);
 
-    norm(m, a->x, w->mlp_norm, a->normed, n_rows);
+    norm(m, a->x, w->mlp_norm, a->normed, n_rows, false);
     linear(m, w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
-    const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff };
+    const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff, .kind = c->activation };
     m->backend->ops->glu(m->backend, &glu);
-    linear(m, w->down, w->down_bias, a->act, c->n_ff, a->x, c->n_embd, n_rows, true);
+    add_projection(m, w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
 }
 
 static const float *logits_of(struct model *m, const struct step *step)
@@ -201,8 +247,12 @@ static const float *logits_of(struct model *m, const struct step *step)
     size_t n = step->n_logit_rows, n_embd = m->config.n_embd, n_vocab = m->config.n_vocab;
     const struct op_gather gather = { .x = a->x, .rows = step->logit_rows, .y = a->last, .n_rows = n, .dim = n_embd };
     ops->gather(m->backend, &gather);
-    norm(m, a->last, m->weights.final_norm, a->last, n);
+    norm(m, a->last, m->weights.final_norm, a->last, n, false);
     linear(m, m->weights.lm_head, NULL, a->last, n_embd, a->logits, n_vocab, n, false);
+    if (m->config.logit_softcap > 0) {
+        const struct op_softcap softcap = { .x = a->logits, .n = n * n_vocab, .cap = m->config.logit_softcap };
+        ops->softcap(m->backend, &softcap);
+    }
     if (ops->has_host_memory) {
         ops->sync(m->backend);
         return a->logits;
@@ -219,7 +269,7 @@ const float *model_step(struct model *m, const struct step *step)
                                     .token_ids = step->token_ids,
                                     .y = m->act.x,
                                     .n_rows = step->map.n_rows,
-                                    .scale = 1.0f };
+                                    .scale = m->embed_scale };
     m->backend->ops->embed(m->backend, &embed);
     for (size_t layer = 0; layer < m->config.n_layers; layer++) {
         run_layer(m, step, layer);

@@ -7,15 +7,15 @@
 
 // Device memory, sized once for the largest step.
 struct activations {
-    float *x;        // [batch_rows_max][n_embd], the residual stream
-    float *normed;   // [batch_rows_max][n_embd]
-    float *qkv;      // [batch_rows_max][(n_heads + 2 * n_kv_heads) * head_dim]
-    float *attn;     // [batch_rows_max][n_heads * head_dim]
-    float *gate_up;  // [batch_rows_max][2 * n_ff]
-    float *act;      // [batch_rows_max][n_ff]
-    float *last;     // [logit_rows_max][n_embd], rows whose logits are wanted
-    float *logits;   // [logit_rows_max][n_vocab]
-    float *inv_freq; // [head_dim / 2]
+    float *x;                          // [batch_rows_max][n_embd], the residual stream
+    float *normed;                     // [batch_rows_max][n_embd]
+    float *qkv;                        // [batch_rows_max][(n_heads + 2 * n_kv_heads) * head_dim]
+    float *attn;                       // [batch_rows_max][n_heads * head_dim]
+    float *gate_up;                    // [batch_rows_max][2 * n_ff]
+    float *act;                        // [batch_rows_max][n_ff]
+    float *last;                       // [logit_rows_max][n_embd], rows whose logits are wanted
+    float *logits;                     // [logit_rows_max][n_vocab]
+    float *inv_freq, *window_inv_freq; // [n_dims / 2] of each rope
 };
 
 struct model {
@@ -25,7 +25,8 @@ struct model {
     struct weights weights;
     struct activations act;
     float *host_logits; // [logit_rows_max][n_vocab]; NULL where the host reads the device's
-    float rope_attn_scale;
+    float rope_attn_scale, window_rope_attn_scale;
+    float embed_scale;
     size_t batch_rows_max, logit_rows_max;
     uint32_t n_ctx; // 0: n_ctx_max
 };

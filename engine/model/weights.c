@@ -21,6 +21,7 @@ enum dim { DIM_0, DIM_1, DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_Q_KV, DIM_HEAD, D
 
 enum place_id {
     ATTN_NORM,
+    ATTN_POST_NORM,
     QKV,
     QKV_B,
     Q_NORM,
@@ -28,6 +29,7 @@ enum place_id {
     O,
     O_B,
     MLP_NORM,
+    MLP_POST_NORM,
     GATE_UP,
     GATE_UP_B,
     DOWN,
@@ -50,6 +52,8 @@ struct place {
 
 static const struct place places[N_PLACES] = {
     [ATTN_NORM] = { LAYER_VECTOR(attn_norm), DIM_1, DIM_EMBD, 0, 0 },
+    [ATTN_POST_NORM] = { LAYER_VECTOR(attn_post_norm), DIM_1, DIM_EMBD, FEATURE_POST_NORMS, 0 },
+    [MLP_POST_NORM] = { LAYER_VECTOR(mlp_post_norm), DIM_1, DIM_EMBD, FEATURE_POST_NORMS, 0 },
     [QKV] = { IN_LAYER(qkv), DIM_QKV, DIM_EMBD, 0, 0 },
     [QKV_B] = { LAYER_VECTOR(qkv_bias), DIM_1, DIM_QKV, FEATURE_QKV_BIAS, 0 },
     [Q_NORM] = { LAYER_VECTOR(q_norm), DIM_1, DIM_HEAD, FEATURE_QK_NORM, 0 },
@@ -86,7 +90,10 @@ static const struct part {
     { K_NORM, "model.layers.%u.self_attn.k_norm.weight", DIM_0, DIM_HEAD, 0, 0 },
     { O, "model.layers.%u.self_attn.o_proj.weight", DIM_0, DIM_EMBD, 0, 0 },
     { O_B, "model.layers.%u.self_attn.o_proj.bias", DIM_0, DIM_EMBD, 0, 0 },
-    { MLP_NORM, "model.layers.%u.post_attention_layernorm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { MLP_NORM, "model.layers.%u.post_attention_layernorm.weight", DIM_0, DIM_EMBD, 0, FEATURE_POST_NORMS },
+    { ATTN_POST_NORM, "model.layers.%u.post_attention_layernorm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { MLP_NORM, "model.layers.%u.pre_feedforward_layernorm.weight", DIM_0, DIM_EMBD, FEATURE_POST_NORMS, 0 },
+    { MLP_POST_NORM, "model.layers.%u.post_feedforward_layernorm.weight", DIM_0, DIM_EMBD, 0, 0 },
     { GATE_UP, "model.layers.%u.mlp.gate_proj.weight", DIM_0, DIM_FF, 0, FEATURE_FUSED },
     { GATE_UP, "model.layers.%u.mlp.up_proj.weight", DIM_FF, DIM_FF, 0, FEATURE_FUSED },
     { GATE_UP, "model.layers.%u.mlp.gate_up_proj.weight", DIM_0, DIM_2FF, FEATURE_FUSED, 0 },
@@ -369,6 +376,19 @@ static void convert_to_f32(enum dtype dtype, const void *src, float *dst, size_t
     }
 }
 
+static bool is_norm(enum place_id id)
+{
+    return id == ATTN_NORM || id == ATTN_POST_NORM || id == MLP_NORM || id == MLP_POST_NORM || id == Q_NORM ||
+           id == K_NORM || id == FINAL_NORM;
+}
+
+static void add_one(float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] += 1.0f;
+    }
+}
+
 static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
 {
     (void)err;
@@ -382,6 +402,9 @@ static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
     } else {
         size_t n = dim_of(l->config, part->n);
         convert_to_f32(run->tensor->dtype, run->data, l->vector, n);
+        if (is_norm(part->place) && model_has(l->config, FEATURE_NORM_PLUS_ONE)) {
+            add_one(l->vector, n);
+        }
         b->ops->upload(b, (float *)dst + at, l->vector, n * sizeof(float));
     }
     return 0;

@@ -11,12 +11,14 @@
 
 struct layer_weights {
     float *attn_norm;       // [n_embd]
+    float *attn_post_norm;  // [n_embd] or NULL
     struct matrix *qkv;     // [(n_heads + 2 * n_kv_heads) * head_dim][n_embd]: q, k, v
     float *qkv_bias;        // [(n_heads + 2 * n_kv_heads) * head_dim] or NULL
     float *q_norm, *k_norm; // [head_dim] or NULL
     struct matrix *o;       // [n_embd][n_heads * head_dim]
     float *o_bias;          // [n_embd] or NULL
     float *mlp_norm;        // [n_embd]
+    float *mlp_post_norm;   // [n_embd] or NULL
     struct matrix *gate_up; // [2 * n_ff][n_embd]: gate, up
     float *gate_up_bias;    // [2 * n_ff] or NULL
     struct matrix *down;    // [n_embd][n_ff]

@@ -26,6 +26,10 @@ const struct str fuzz_seeds[] = {
     STR("{\"model_type\":\"smollm3\"," SHAPE ",\"no_rope_layers\":[1,1,0,1,1],\"no_rope_layer_interval\":2,"
         "\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"full_attention\","
         "\"full_attention\"]}"),
+    STR("{\"model_type\":\"gemma3_text\"," SHAPE
+        ",\"hidden_activation\":\"gelu_pytorch_tanh\",\"sliding_window_pattern\":2,\"query_pre_attn_scalar\":20,"
+        "\"attn_logit_softcapping\":null,\"final_logit_softcapping\":30.0,\"rope_parameters\":{\"full_attention\":{"
+        "\"rope_type\":\"linear\",\"factor\":8},\"sliding_attention\":{\"rope_theta\":5000.0}}}"),
     STR("{\"model_type\":\"phi3\"," SHAPE
         ",\"partial_rotary_factor\":0.5,\"original_max_position_embeddings\":32,\"rope_scaling\":{\"type\":\"su\","
         "\"short_factor\":[1,2],\"long_factor\":[1.5,9]}}"),
@@ -61,6 +65,11 @@ static void check(const struct model_config *c)
     float inv_freq[2048], scale;
     rope_frequencies(&c->rope, c->n_ctx_max, inv_freq, &scale);
     assert(isfinite(scale));
+    assert(isfinite(c->attn_softcap) && c->attn_softcap >= 0 && isfinite(c->logit_softcap) && c->logit_softcap >= 0);
+    if (model_has(c, FEATURE_WINDOW_ROPE)) {
+        rope_frequencies(&c->window_rope, c->n_ctx_max, inv_freq, &scale);
+        assert(c->window_rope.n_dims <= c->head_dim && isfinite(scale) && isfinite(inv_freq[0]));
+    }
     for (uint32_t i = 0; i < c->rope.n_dims / 2; i++) {
         assert(isfinite(inv_freq[i]));
     }

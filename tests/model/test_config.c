@@ -20,6 +20,8 @@
     "\"torch_dtype\": \"bfloat16\", \"use_cache\": true, \"pretraining_tp\": 2, \"some_new_field\": {\"a\": [1]}"
 
 #define FAMILY(type, name) "\"model_type\": \"" type "\", \"architectures\": [\"" name "ForCausalLM\"]"
+#define GEMMA2             FAMILY("gemma2", "Gemma2")
+#define GEMMA3             FAMILY("gemma3_text", "Gemma3")
 #define MISTRAL            FAMILY("mistral", "Mistral")
 #define QWEN3              FAMILY("qwen3", "Qwen3")
 #define PHI3               FAMILY("phi3", "Phi3")
@@ -168,6 +170,9 @@ static void test_config_layers_follow_the_family_or_their_list(void **state)
         { QWEN3 ", \"use_sliding_window\": true, \"sliding_window\": 9, \"layer_types\": [\"sliding_attention\","
                 "\"full_attention\", \"full_attention\", \"sliding_attention\", \"full_attention\"]",
           "w..w.", 9 },
+        { GEMMA2, "w.w.w", 4096 },
+        { GEMMA3, "wwwww", 4096 },
+        { GEMMA3 ", \"sliding_window_pattern\": 2, \"sliding_window\": 3", "w.w.w", 3 },
         { SMOLLM3, "...n.", 0 },
         { SMOLLM3 ", \"no_rope_layers\": [0, 1, 1, 1, 0]", "n...n", 0 },
         { SMOLLM3 ", \"no_rope_layer_interval\": 2, \"use_sliding_window\": true, \"sliding_window\": 5", ".w.w.", 5 },
@@ -182,6 +187,27 @@ static void test_config_layers_follow_the_family_or_their_list(void **state)
         assert_string_equal(layers_of(&c, text), cases[i].layers);
         assert_int_equal(c.window, cases[i].window);
     }
+}
+
+static void test_config_gemma_scores_caps_and_ropes(void **state)
+{
+    (void)state;
+    struct model_config c;
+    assert_int_equal(parse(GEMMA2 ", \"hidden_act\": \"relu\"", &c), 0); // hidden_activation counts
+    assert_true(c.attn_softcap == 50 && c.logit_softcap == 30 && c.attn_scale == 1 / 16.0f);
+    assert_true(c.activation == GLU_GELU_TANH && c.head_dim == 256 && model_has(&c, FEATURE_TIED | FEATURE_POST_NORMS));
+    assert_int_equal(parse(GEMMA2 ", \"attn_logit_softcapping\": null, \"query_pre_attn_scalar\": 4", &c), 0);
+    assert_true(c.attn_softcap == 0 && c.logit_softcap == 30 && c.attn_scale == 0.5f);
+    assert_int_equal(parse(GEMMA3, &c), 0);
+    assert_true(c.rope.theta == 1000000 && c.window_rope.theta == 10000 && c.logit_softcap == 0);
+    assert_int_equal(parse(GEMMA3 ", \"rope_theta\": 7, \"rope_local_base_freq\": 8,"
+                                  "\"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4}",
+                           &c),
+                     0);
+    assert_true(c.rope.theta == 7 && c.rope.scaling == ROPE_SCALING_LINEAR && c.rope.factor == 4);
+    assert_true(c.window_rope.theta == 8 && c.window_rope.scaling == ROPE_SCALING_NONE);
+    assert_int_equal(parse(FAMILY("gemma", "Gemma") ", \"hidden_act\": \"gelu\"", &c), 0);
+    assert_true(c.activation == GLU_GELU_TANH && c.attn_softcap == 0 && !model_has(&c, FEATURE_POST_NORMS));
 }
 
 static void test_config_bad_field_is_named(void **state)
@@ -233,6 +259,11 @@ static void test_config_bad_field_is_named(void **state)
         { "\"rope_scaling\": {\"rope_type\": \"longrope\"}", -EINVAL, "rope_scaling: short_factor is missing" },
         { PHI3 ", \"rope_scaling\": {\"type\": \"su\", \"short_factor\": [1, 1], \"long_factor\": [1]}", -EINVAL,
           "short_factor must be a list of 4 numbers" },
+        { GEMMA2 ", \"attn_logit_softcapping\": -1", -EINVAL, "attn_logit_softcapping must be a number from 1e-15" },
+        { GEMMA2 ", \"rope_local_base_freq\": 10000", -EOPNOTSUPP, "rope_local_base_freq (10000)" },
+        { GEMMA3 ", \"use_bidirectional_attention\": true", -EOPNOTSUPP, "use_bidirectional_attention (true)" },
+        { GEMMA3 ", \"hidden_activation\": \"gelu\"", -EOPNOTSUPP, "hidden_activation \"gelu\"" },
+        { "\"final_logit_softcapping\": 30", -EOPNOTSUPP, "final_logit_softcapping (30)" },
         { PHI3 ", \"partial_rotary_factor\": 0.4", -EINVAL, "partial_rotary_factor must be a part of the head" },
         { "\"rope_scaling\": {\"type\": \"linear\"}", -EINVAL, "rope_scaling: factor is missing" },
         { "\"rope_scaling\": 4", -EINVAL, "rope_scaling must be an object" },
@@ -314,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_config_rope_scaling_in_both_spellings),
         cmocka_unit_test(test_config_window_that_never_limits_is_accepted),
         cmocka_unit_test(test_config_layers_follow_the_family_or_their_list),
+        cmocka_unit_test(test_config_gemma_scores_caps_and_ropes),
         cmocka_unit_test(test_config_bad_field_is_named),
         cmocka_unit_test(test_config_text_that_is_no_object_is_refused),
         cmocka_unit_test(test_config_rope_frequencies_equal_transformers),

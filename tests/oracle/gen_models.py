@@ -18,7 +18,17 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config, SmolLM3Config
+from transformers import (
+    Gemma2Config,
+    Gemma3TextConfig,
+    GemmaConfig,
+    LlamaConfig,
+    MistralConfig,
+    Phi3Config,
+    Qwen2Config,
+    Qwen3Config,
+    SmolLM3Config,
+)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 SHAPE = dict(
@@ -66,6 +76,27 @@ LONGROPE = dict(
     short_factor=[1.0, 1.1, 1.2, 1.4, 1.6, 1.9],
     long_factor=[1.0, 1.5, 2.5, 4.0, 9.0, 20.0],
 )
+GEMMA2 = dict(
+    SMALL,
+    sliding_window=21,
+    query_pre_attn_scalar=20,
+    attn_logit_softcapping=2.0,
+    final_logit_softcapping=4.0,
+    pad_token_id=0,
+    tie_word_embeddings=True,
+)
+GEMMA3 = dict(
+    GEMMA2,
+    num_hidden_layers=5,
+    attn_logit_softcapping=None,
+    final_logit_softcapping=None,
+    sliding_window_pattern=3,
+    rope_parameters=dict(
+        full_attention=dict(rope_type="linear", rope_theta=50000.0, factor=4.0),
+        sliding_attention=dict(rope_type="default", rope_theta=3000.0),
+    ),
+)
+
 # transformers takes the short factors while a sequence is within its original context, the engine by what it serves.
 PHI3_LONGROPE = dict(
     SMALL,
@@ -131,6 +162,10 @@ CASES = {
         dict(LONG, old_config=True),
     ),
     "phi3-longrope": (Phi3Config, PHI3_LONGROPE, torch.float32, dict(prompt_lens=[40, 75], greedy=12)),
+    "gemma": (GemmaConfig, dict(SMALL, pad_token_id=0, tie_word_embeddings=True), torch.float32, LONG),
+    "gemma2": (Gemma2Config, GEMMA2, torch.float32, LONG),
+    "gemma3": (Gemma3TextConfig, GEMMA3, torch.float32, LONG),
+    "gemma3-old-config": (Gemma3TextConfig, GEMMA3, torch.float32, dict(LONG, old_config=True)),
     "phi3-longrope-short": (Phi3Config, PHI3_LONGROPE, torch.float32, dict(prompt_lens=[1, 20], greedy=12)),
 }
 
@@ -153,12 +188,12 @@ ROPE_CASES = [
 ]
 
 
-def randomize(model, seed):
+def randomize(model, seed, norm_center):
     generator = torch.Generator().manual_seed(seed)
     for name, p in sorted(model.named_parameters()):
         noise = torch.randn(p.shape, generator=generator, dtype=torch.float32)
         if name.endswith("norm.weight"):
-            value = 1 + 0.2 * noise
+            value = norm_center + 0.2 * noise
         elif p.dim() == 1:
             value = 0.3 * noise
         elif "embed_tokens" in name:
@@ -172,6 +207,10 @@ def rewrite_as_old_config(path):
     """The spelling of transformers 4: rope_theta beside rope_scaling, torch_dtype."""
     config = json.loads(path.read_text())
     rope = config.pop("rope_parameters")
+    if "sliding_attention" in rope:
+        config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        config["sliding_window_pattern"] = config.pop("layer_types").index("full_attention") + 1
+        rope = rope["full_attention"]
     config["rope_theta"] = rope.pop("rope_theta")
     config["rope_scaling"] = None if rope["rope_type"] == "default" else {"type": rope.pop("rope_type"), **rope}
     config["torch_dtype"] = config.pop("dtype")
@@ -182,7 +221,7 @@ def make_case(out, name, config_class, changes, dtype, options):
     config = config_class(**copy.deepcopy({**SHAPE, **changes}))
     config.dtype = dtype
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").to(torch.float32)
-    randomize(model, seed=sum(name.encode()))
+    randomize(model, seed=sum(name.encode()), norm_center=0 if config.model_type.startswith("gemma") else 1)
     path = out / name
     model.to(dtype).save_pretrained(path, max_shard_size=options.get("max_shard_size", "1GB"))
 

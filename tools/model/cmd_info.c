@@ -14,7 +14,7 @@ struct dtype_total {
     uint64_t n_tensors, bytes;
 };
 
-#define N_FEATURES 6
+#define N_FEATURES 11
 #define DTYPES_MAX 32 // more than the format has
 
 struct info {
@@ -48,13 +48,22 @@ static int list_features(const struct model_config *c, const char *ret[N_FEATURE
         uint32_t feature;
         const char *words;
     } names[N_FEATURES] = {
-        { FEATURE_QKV_BIAS, "bias of q, k, v" },        { FEATURE_O_BIAS, "bias of o" },
-        { FEATURE_MLP_BIAS, "bias of feed-forward" },   { FEATURE_QK_NORM, "norms of q and k" },
-        { FEATURE_NOPE_LAYERS, "layers without rope" }, { FEATURE_FUSED, "fused tensors" },
+        { FEATURE_QKV_BIAS, "bias of q, k, v" },
+        { FEATURE_O_BIAS, "bias of o" },
+        { FEATURE_MLP_BIAS, "bias of feed-forward" },
+        { FEATURE_QK_NORM, "norms of q and k" },
+        { FEATURE_NOPE_LAYERS, "layers without rope" },
+        { FEATURE_FUSED, "fused tensors" },
+        { FEATURE_WINDOW_ROPE, "rope of their own in windowed layers" },
+        { FEATURE_NORM_PLUS_ONE, "norms by 1 + weight" },
+        { FEATURE_POST_NORMS, "norms behind attention and feed-forward" },
+        { FEATURE_SCALED_EMBEDDINGS, "scaled embeddings" },
+        { FEATURE_SOFTCAPS, "soft caps" },
     };
     int n = 0;
     for (size_t i = 0; i < N_FEATURES; i++) {
-        if (model_has(c, names[i].feature)) {
+        bool is_idle = names[i].feature == FEATURE_SOFTCAPS && c->attn_softcap == 0 && c->logit_softcap == 0;
+        if (model_has(c, names[i].feature) && !is_idle) {
             ret[n++] = names[i].words;
         }
     }
