@@ -4,6 +4,7 @@
 // the threads. Close is the reverse; a half-opened engine is closed the same way.
 #include "engine/serve/engine.h"
 
+#include "engine/base/loop.h"
 #include "engine/model/host_memory.h"
 #include "engine/serve/error.h"
 #include "engine/serve/slice.h"
@@ -133,6 +134,17 @@ static void make_fingerprint(struct tokfs_engine *e, const struct tokfs_engine_o
     snprintf(e->fingerprint, sizeof(e->fingerprint), "fp_%08x", hash);
 }
 
+static const float *run_model(void *ctx, const struct step *step)
+{
+    return model_step(ctx, step);
+}
+
+static uint64_t machine_clock(void *ctx)
+{
+    (void)ctx;
+    return clock_monotonic_ns();
+}
+
 static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     const struct model_config *config = model_get_config(e->model);
@@ -147,7 +159,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
     }
     const struct runner_options runner_options = {
         .backend = e->backend,
-        .model = e->model,
+        .drive = { run_model, machine_clock, e->model, config->n_vocab, model_get_kv_layout(e->model)->page_bytes },
         .tok = e->tok,
         .end_ids = e->end_ids,
         .n_end_ids = e->n_end_ids,

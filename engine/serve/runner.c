@@ -8,7 +8,6 @@
 
 #include "engine/serve/runner_plan.h"
 
-#include "engine/base/loop.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -47,22 +46,20 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
     *runner = (struct runner){
         .env = { options->tok, options->end_ids, options->n_end_ids, &runner->radix, options->page_tokens,
                  options->n_ctx },
-        .model = options->model,
+        .drive = options->drive,
         .ring = options->ring,
-        .n_vocab = model_get_config(options->model)->n_vocab,
         .batch_tokens = options->batch_tokens,
         .n_slots = options->n_slots,
         .has_prefix_cache = !options->no_prefix_cache,
     };
     runner->waiting_last = &runner->waiting_first;
-    const struct kv_layout *kv = model_get_kv_layout(options->model);
-    int rc = page_pool_init(&runner->pool, options->backend, kv->page_bytes, options->n_pages, err);
+    int rc = page_pool_init(&runner->pool, options->backend, options->drive.page_bytes, options->n_pages, err);
     rc = rc == 0 ? radix_init(&runner->radix, &runner->pool, options->page_tokens, err) : rc;
     if (rc < 0) {
         runner_deinit(runner);
         return rc;
     }
-    if (sampler_init(&runner->sampler, runner->n_vocab) < 0 || allocate(runner) < 0) {
+    if (sampler_init(&runner->sampler, runner->drive.n_vocab) < 0 || allocate(runner) < 0) {
         runner_deinit(runner);
         return err_set(err, -ENOMEM, "out of memory for %u sequences of %u tokens", options->n_slots, options->n_ctx);
     }
@@ -95,6 +92,11 @@ void runner_deinit(struct runner *runner)
 bool runner_is_idle(const struct runner *runner)
 {
     return runner->n_active == 0 && runner->n_waiting == 0;
+}
+
+static uint64_t read_clock(const struct runner *r)
+{
+    return r->drive.now_ns(r->drive.ctx);
 }
 
 // ---- waiting ------------------------------------------------------------------------------------------------------
@@ -172,7 +174,7 @@ static bool cancel_waiting(struct runner *r, struct choice *choice)
     remove_waiting(r, choice);
     choice->finish_reason = "cancel";
     choice->usage.prompt_tokens = choice->n_prompt;
-    choice->usage.queue_ns = clock_monotonic_ns() - choice->completion->accepted_ns;
+    choice->usage.queue_ns = read_clock(r) - choice->completion->accepted_ns;
     *slot = (struct event_slot){ .choice = choice, .kind = EVENT_SLOT_FINISHED, .token_id = -1 };
     count_end(r, choice->completion);
     return true;
@@ -256,7 +258,7 @@ static void sample_one(struct runner *r, struct sequence *seq, const float *logi
     if (seq->completion->has_logprobs) {
         seq->n_probs = sampler_logprobs(&r->sampler, logits, token_id, seq->completion->n_top_logprobs, seq->probs);
     }
-    sequence_append(seq, token_id, clock_monotonic_ns());
+    sequence_append(seq, token_id, read_clock(r));
     r->stats.completion_tokens++;
 }
 
@@ -279,7 +281,7 @@ static void take_results(struct runner *r, const float *logits, void (*publish)(
             n_sampled++;
         }
         if (is_complete) {
-            logits += r->n_vocab;
+            logits += r->drive.n_vocab;
         }
         if (seq->state != SEQUENCE_ENDING) {
             sequence_cache_blocks(seq);
@@ -294,7 +296,7 @@ static void take_results(struct runner *r, const float *logits, void (*publish)(
 
 bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
 {
-    uint64_t begin_ns = clock_monotonic_ns();
+    uint64_t begin_ns = read_clock(runner);
     flush_active(runner);
     runner_plan(runner, begin_ns);
     if (runner->plan.n_items == 0 && runner->plan.n_preempted == 0) {
@@ -308,14 +310,14 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
         publish(ctx);
     }
     struct step step = build_step(runner);
-    uint64_t model_begin_ns = clock_monotonic_ns();
-    const float *logits = model_step(runner->model, &step);
-    uint64_t model_end_ns = clock_monotonic_ns();
+    uint64_t model_begin_ns = read_clock(runner);
+    const float *logits = runner->drive.step(runner->drive.ctx, &step);
+    uint64_t model_end_ns = read_clock(runner);
     charge_tenants(runner, model_end_ns);
     take_results(runner, logits, publish, ctx);
     flush_active(runner);
     runner->stats.n_steps++;
     runner->stats.model_ns += model_end_ns - model_begin_ns;
-    runner->stats.step_ns += clock_monotonic_ns() - begin_ns;
+    runner->stats.step_ns += read_clock(runner) - begin_ns;
     return true;
 }

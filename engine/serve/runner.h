@@ -10,9 +10,18 @@
 #include "engine/serve/scheduler.h"
 #include "engine/serve/sequence.h"
 
+// What computes a step, and the clock it is measured with: the engine's are its model's and the machine's, a simulator
+// has its own.
+struct runner_drive {
+    const float *(*step)(void *ctx, const struct step *step); // as model_step
+    uint64_t (*now_ns)(void *ctx);
+    void *ctx;
+    size_t n_vocab, page_bytes;
+};
+
 struct runner_options {
-    struct backend *backend;
-    struct model *model;
+    struct backend *backend; // of the pages
+    struct runner_drive drive;
     const struct tokenizer *tok;
     const int32_t *end_ids; // borrowed
     size_t n_end_ids;
@@ -25,13 +34,13 @@ struct runner_options {
 
 struct runner {
     struct sequence_env env;
-    struct model *model;
+    struct runner_drive drive;
     struct event_ring *ring;
     struct page_pool pool;
     struct radix radix;
     bool has_prefix_cache;
     struct sampler sampler;
-    size_t n_vocab, batch_tokens;
+    size_t batch_tokens;
 
     struct sequence *slots;   // [n_slots]
     struct sequence **active; // [n_slots], the first n_active: by priority, then in order of admission

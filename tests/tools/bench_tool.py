@@ -2,8 +2,10 @@
 Usage: bench_tool.py TOKFS_BENCH"""
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import unittest
 
 TOOL = sys.argv.pop(1)
@@ -36,8 +38,80 @@ class BenchTool(unittest.TestCase):
         self.assert_keys(f, "itl_ms_p50 itl_ms_p99 itl_ms_max itl_p99_over_p50 itl_ms_quiet_p50 itl_ms_quiet_p99 "
                             "prefill_tokens_per_s loaded_times sequences prompt_tokens")
 
+    SCHEDULE = ("ttft_ms_p50 ttft_ms_p90 ttft_ms_p99 itl_ms_p50 itl_ms_p90 itl_ms_p99 requests_per_s answer_tokens_per_s "
+                "prompt_tokens_per_s hit_rate fairness preemptions evicted_pages queued_max requests tenants steps simulated_s")
+
+    def schedule(self, *args):
+        f = self.figures("schedule", *args)
+        self.assert_keys(f, self.SCHEDULE + " policy_us_per_step")
+        return {key: f[key] for key in self.SCHEDULE.split()}  # the last is real time
+
+    def replay(self, *lines, args=()):
+        with tempfile.TemporaryDirectory() as dir:
+            path = os.path.join(dir, "trace")
+            with open(path, "w") as f:
+                f.write("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+            return run("schedule", "--trace", path, "--json", *args) if isinstance(lines[0], str) \
+                else self.schedule("--trace", path, *args)
+
+    def test_schedule_is_the_same_in_every_run(self):
+        args = ["--requests", "300", "--rate", "1000", "--seed", "5"]
+        f = self.schedule(*args)
+        self.assertEqual(f, self.schedule(*args))
+        self.assertEqual((f["requests"], f["tenants"]), (300, 4))
+        self.assertGreater(f["queued_max"], 100)
+        self.assertGreater(f["fairness"], 0.9)
+        self.assertNotEqual(f, self.schedule(*args[:-1], "6"))
+
+    def test_schedule_preempts_in_a_small_pool_and_ends(self):
+        f = self.schedule("--requests", "100", "--rate", "1000", "--pages", "256", "--ctx", "1024", "--tokens", "300")
+        self.assertGreater(f["preemptions"], 0)
+        self.assertGreater(f["evicted_pages"], 0)
+
+    def test_schedule_step_costs_what_the_model_of_it_says(self):
+        f = self.replay({"arrival_s": 2, "prompt_tokens": 100, "answer_tokens": 3},
+                        args=["--step-us", "1000", "--row-us", "10", "--context-us", "1"])
+        self.assertAlmostEqual(f["ttft_ms_p50"], 1 + 1 + 5.05)  # 100 rows that see 1 to 100 positions
+        self.assertAlmostEqual(f["itl_ms_p50"], 1 + 0.01 + 0.101)  # nearest rank: the first of two
+        self.assertEqual(f["steps"], 3)
+
+    def test_schedule_second_turn_finds_the_first(self):
+        turn = {"tenant": 7, "prefix": "system", "prefix_tokens": 50, "session": "a", "answer_tokens": 10}
+        f = self.replay({**turn, "arrival_s": 0, "prompt_tokens": 80}, {**turn, "arrival_s": 9, "prompt_tokens": 100},
+                        {**turn, "arrival_s": 18, "prompt_tokens": 100, "session": "b"})
+        self.assertAlmostEqual(f["hit_rate"], (89 + 50) / 280)  # the last token of an answer is never computed
+        f = self.replay({"arrival_s": 0, "prompt": list(range(64)), "answer_tokens": 1},
+                        {"arrival_s": 1, "prompt": list(range(32)) + [99] * 32, "answer_tokens": 0})
+        self.assertAlmostEqual(f["hit_rate"], 32 / 128)
+
+    def test_schedule_urgent_ones_come_first(self):
+        one = {"arrival_s": 0, "prompt_tokens": 400, "answer_tokens": 1}
+        args = ["--sequences", "1", "--step-us", "1000", "--row-us", "0", "--context-us", "0"]
+        lines = [{**one, "priority": 0 if i else -1} for i in range(4)]
+        self.assertEqual(self.replay(*lines, args=args)["ttft_ms_p99"], 4)
+
+    def test_schedule_refuses_by_line_and_field(self):
+        good = '{"arrival_s":0,"prompt_tokens":5,"answer_tokens":1}'
+        for line, message in (
+            ('{"prompt_tokens":5,"answer_tokens":1}', "arrival_s is not a number"),
+            ('{"arrival_s":0,"prompt_tokens":5}', "answer_tokens is missing"),
+            ('{"arrival_s":0,"answer_tokens":5}', "prompt or prompt_tokens has to be there"),
+            ('{"arrival_s":0,"prompt_tokens":5,"answer_tokens":9999}', "answer_tokens is not a whole number from 0 to 4096"),
+            ('{"arrival_s":0,"prompt_tokens":4000,"answer_tokens":97}', "prompt and answer do not fit in the context"),
+            ('{"arrival_s":0,"prompt_tokens":5,"answer_tokens":1,"prefix":1}', "prefix and prefix_tokens go together"),
+            ('{"arrival_s":0,"prompt":[1,-1],"answer_tokens":1}', "prompt has something that is not an id"),
+            ('{"arrival_s":0,"prompt_tokens":5,"answer_tokens":1,"user":1}', "unknown field user"),
+            ("nonsense", ""),
+        ):
+            got = self.replay(good, line)
+            self.assertEqual(got.returncode, 1, line)
+            self.assertIn(f"line 2: {message}", got.stderr)
+            self.assertEqual(got.stderr.count("\n"), 1)
+        self.assertEqual(self.replay(good, "").returncode, 0)
+
     def test_errors_are_one_line(self):
-        for args in (["mixed", "--tokens", "2"], ["chat", "--batch", "0"], ["nothing"]):
+        for args in (["mixed", "--tokens", "2"], ["chat", "--batch", "0"], ["nothing"], ["schedule", "--rate", "0"],
+                     ["schedule", "--trace", "/nonexistent"], ["schedule", "--pages", "3"], ["schedule", "--batch", "8"]):
             got = run(*args)
             self.assertNotEqual(got.returncode, 0)
             self.assertEqual(got.stderr.count("\n"), 1, got.stderr)

@@ -16,11 +16,20 @@ struct bench_options {
     unsigned n_threads;   // 0: one per processor
     unsigned n_sequences; // decode: together; mount: streaming sessions
     unsigned prompt_tokens;
-    unsigned max_tokens;   // per sequence
-    unsigned n_rounds;     // measured rounds, the bandwidth measured between them; figures are medians
-    double seconds;        // mount: duration of the requests/s part
-    unsigned n_clients;    // mount: concurrent clients of the requests/s part
-    unsigned batch_tokens; // most rows of a step; 0: the engine's default
+    unsigned max_tokens;                // per sequence
+    unsigned n_rounds;                  // measured rounds, the bandwidth measured between them; figures are medians
+    double seconds;                     // mount: duration of the requests/s part
+    unsigned n_clients;                 // mount: concurrent clients of the requests/s part
+    unsigned batch_tokens;              // most rows of a step; 0: the engine's default
+    const char *trace;                  // schedule: a file of JSON lines; NULL: a made-up one, of
+    unsigned n_requests;                // so many,
+    unsigned n_tenants;                 // from so many users,
+    double rate;                        // so many per second,
+    unsigned seed;                      // and this one seed
+    unsigned n_ctx;                     // schedule: longest sequence
+    unsigned n_pages;                   // schedule: pages of 16 tokens
+    double step_us, row_us, context_us; // schedule: what a step takes, each of its rows, each position a row sees
+    bool no_prefix_cache;               // schedule
     bool json;
 };
 
@@ -62,6 +71,7 @@ int bench_tokenize(const struct bench_options *options, struct bench_report *rep
 int bench_render(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mount(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_chat(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_schedule(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mixed(const struct bench_options *options, struct bench_report *report, struct err *err);
 
 #endif

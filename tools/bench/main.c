@@ -53,6 +53,21 @@ static const struct workload workloads[] = {
       "time between tokens of running answers while long prompts arrive",
       { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 8, .prompt_tokens = 1536, .max_tokens = 256 },
       bench_mixed },
+    { "schedule",
+      "a trace of requests through the engine's policy, with a cost model of steps in place of a model",
+      { .n_sequences = 64,
+        .prompt_tokens = 256,
+        .max_tokens = 64,
+        .n_requests = 1000,
+        .n_tenants = 4,
+        .rate = 15,
+        .seed = 1,
+        .n_ctx = 4096,
+        .n_pages = 8192,
+        .step_us = 300,
+        .row_us = 150,
+        .context_us = 0.05 },
+      bench_schedule },
 };
 #define N_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
@@ -70,13 +85,23 @@ static void print_help(FILE *out)
             "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
             "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
             "  --threads N       compute threads (default: one per processor)\n"
-            "  --sequences N     decode, mixed: sequences together; mount: streaming sessions; chat: users\n"
+            "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
             "  --batch N         most tokens of one step (default: the engine's)\n"
             "  --prompt N        prompt tokens\n"
             "  --tokens N        tokens per answer\n"
             "  --rounds N        measured rounds; figures are medians\n"
             "  --clients N       mount: concurrent clients of the requests/s part\n"
             "  --seconds S       mount: duration of the requests/s part\n"
+            "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
+            "  --requests N      schedule: so many requests\n"
+            "  --tenants N       schedule: from so many users\n"
+            "  --rate R          schedule: so many arriving per second\n"
+            "  --seed N          schedule: another made-up trace\n"
+            "  --ctx N           schedule: longest sequence\n"
+            "  --pages N         schedule: pages of 16 tokens for K and V\n"
+            "  --step-us T, --row-us T, --context-us T\n"
+            "                    schedule: time of a step, of each row, of each position that a row attends to\n"
+            "  --no-prefix-cache schedule: compute every prompt anew\n"
             "  --json            one JSON object on standard output\n"
             "  --help, --version\n");
 }
@@ -89,9 +114,11 @@ enum {
     OPT_DTYPE,
     OPT_ISA,
     OPT_JSON,
-    OPT_SECONDS,
     OPT_TEXT,
-    OPT_COUNT
+    OPT_TRACE,
+    OPT_NO_PREFIX_CACHE,
+    OPT_NUMBER,
+    OPT_COUNT = OPT_NUMBER + 64
 };
 
 // Options whose value is a count: --name N into a member of struct bench_options.
@@ -107,8 +134,42 @@ static const struct count_option {
     { "rounds", offsetof(struct bench_options, n_rounds), 64 },
     { "batch", offsetof(struct bench_options, batch_tokens), 65536 },
     { "clients", offsetof(struct bench_options, n_clients), 10000 },
+    { "requests", offsetof(struct bench_options, n_requests), 10000000 },
+    { "tenants", offsetof(struct bench_options, n_tenants), 10000 },
+    { "seed", offsetof(struct bench_options, seed), 1000000000 },
+    { "ctx", offsetof(struct bench_options, n_ctx), 1000000 },
+    { "pages", offsetof(struct bench_options, n_pages), 100000000 },
 };
 #define N_COUNTS (sizeof(counts) / sizeof(counts[0]))
+
+// Options whose value is a number above 0 (or from it, where `or_zero`).
+static const struct number_option {
+    const char *name;
+    size_t member;
+    double max;
+    bool or_zero;
+} numbers[] = {
+    { "seconds", offsetof(struct bench_options, seconds), 3600, false },
+    { "rate", offsetof(struct bench_options, rate), 1e6, false },
+    { "step-us", offsetof(struct bench_options, step_us), 1e9, false },
+    { "row-us", offsetof(struct bench_options, row_us), 1e9, true },
+    { "context-us", offsetof(struct bench_options, context_us), 1e9, true },
+};
+#define N_NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
+
+static int set_number(struct bench_options *options, const struct number_option *number, const char *text)
+{
+    double value;
+
+    if (str_parse_double(str_from(text), &value) < 0 || value < 0 || (value == 0 && !number->or_zero) ||
+        value > number->max) {
+        fprintf(stderr, "tokfs-bench: --%s %s: not a number %s 0, up to %g\n", number->name, text,
+                number->or_zero ? "from" : "above", number->max);
+        return -EINVAL;
+    }
+    *(double *)(void *)((char *)options + number->member) = value;
+    return 0;
+}
 
 static int set_count(struct bench_options *options, const struct count_option *count, const char *text)
 {
@@ -127,6 +188,9 @@ static int set_option(struct bench_options *options, int opt, const char *text)
     if (opt >= OPT_COUNT) {
         return set_count(options, &counts[opt - OPT_COUNT], text);
     }
+    if (opt >= OPT_NUMBER) {
+        return set_number(options, &numbers[opt - OPT_NUMBER], text);
+    }
     switch (opt) {
     case OPT_MODEL: options->model = text; return 0;
     case OPT_TEXT: options->text = text; return 0;
@@ -134,13 +198,8 @@ static int set_option(struct bench_options *options, int opt, const char *text)
     case OPT_DTYPE: options->dtype = text; return 0;
     case OPT_ISA: options->isa = text; return 0;
     case OPT_JSON: options->json = true; return 0;
-    case OPT_SECONDS:
-        if (str_parse_double(str_from(text), &options->seconds) < 0 || options->seconds <= 0 ||
-            options->seconds > 3600) {
-            fprintf(stderr, "tokfs-bench: --seconds %s: not a number above 0, up to 3600\n", text);
-            return -EINVAL;
-        }
-        return 0;
+    case OPT_TRACE: options->trace = text; return 0;
+    case OPT_NO_PREFIX_CACHE: options->no_prefix_cache = true; return 0;
     default: return -EINVAL; // getopt has said why
     }
 }
@@ -148,18 +207,22 @@ static int set_option(struct bench_options *options, int opt, const char *text)
 // 0 go on, 1 done (help, version), -EINVAL said on stderr.
 static int parse_options(int argc, char **argv, struct bench_options *options)
 {
-    enum { N_OTHERS = 9 }; // besides the counts
-    struct option longopts[N_OTHERS + N_COUNTS + 1] = {
+    enum { N_OTHERS = 10 }; // besides the counts and numbers
+    struct option longopts[N_OTHERS + N_COUNTS + N_NUMBERS + 1] = {
         { "help", no_argument, NULL, OPT_HELP },         { "version", no_argument, NULL, OPT_VERSION },
         { "model", required_argument, NULL, OPT_MODEL }, { "shape", required_argument, NULL, OPT_SHAPE },
         { "dtype", required_argument, NULL, OPT_DTYPE }, { "isa", required_argument, NULL, OPT_ISA },
-        { "json", no_argument, NULL, OPT_JSON },         { "seconds", required_argument, NULL, OPT_SECONDS },
-        { "text", required_argument, NULL, OPT_TEXT },
+        { "json", no_argument, NULL, OPT_JSON },         { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
+        { "text", required_argument, NULL, OPT_TEXT },   { "trace", required_argument, NULL, OPT_TRACE },
     };
     int opt;
 
     for (size_t i = 0; i < N_COUNTS; i++) {
         longopts[N_OTHERS + i] = (struct option){ counts[i].name, required_argument, NULL, OPT_COUNT + (int)i };
+    }
+    for (size_t i = 0; i < N_NUMBERS; i++) {
+        longopts[N_OTHERS + N_COUNTS + i] =
+            (struct option){ numbers[i].name, required_argument, NULL, OPT_NUMBER + (int)i };
     }
     while ((opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
         if (opt == OPT_HELP) {
