@@ -45,6 +45,8 @@ VALUE(pages, f->engine.n_pages)
 VALUE(pages_free, f->engine.n_pages_free)
 VALUE(pages_cached, f->engine.n_pages_cached)
 VALUE(evicted, f->engine.n_evicted)
+VALUE(guessed, f->engine.n_guessed)
+VALUE(guessed_right, f->engine.n_guessed_right)
 VALUE(sessions, f->n_sessions)
 VALUE(open_files, f->n_files)
 VALUE(parked, f->n_parked)
@@ -62,6 +64,10 @@ static const struct metric metrics[] = {
       "prefix_cache_hits_total" },
     { "completion_tokens_total", "Tokens sampled.", COUNTER, completion_tokens, "generation_tokens_total" },
     { "preemptions_total", "Running sequences that gave their pages up.", COUNTER, preempted, "num_preemptions_total" },
+    { "guessed_tokens_total", "Tokens guessed from what was said before.", COUNTER, guessed,
+      "spec_decode_num_draft_tokens_total" },
+    { "guessed_right_tokens_total", "Of them, those that were right.", COUNTER, guessed_right,
+      "spec_decode_num_accepted_tokens_total" },
     { "steps_total", "Forward passes.", COUNTER, steps, NULL },
     { "kv_pages", "Pages of K and V memory.", GAUGE, pages, NULL },
     { "kv_pages_free", "Of them, those that no sequence holds.", GAUGE, pages_free, NULL },

@@ -18,6 +18,7 @@ const char options_help[] =
     "  --max-sequences N   answers computed at the same time (default 64)\n"
     "  --max-sessions N    conversations kept; the least recently used idle one gives way (default 10000)\n"
     "  --no-prefix-cache   compute every prompt anew\n"
+    "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
     "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=..., and those of mount(8) except ro\n"
@@ -35,7 +36,8 @@ enum {
     OPT_MAX_SESSIONS,
     OPT_SERVED_NAME,
     OPT_DEVICE,
-    OPT_NO_PREFIX_CACHE
+    OPT_NO_PREFIX_CACHE,
+    OPT_NO_SPECULATION
 };
 
 static const struct option long_options[] = {
@@ -47,6 +49,7 @@ static const struct option long_options[] = {
     { "served-name", required_argument, NULL, OPT_SERVED_NAME },
     { "device", required_argument, NULL, OPT_DEVICE },
     { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
+    { "no-speculation", no_argument, NULL, OPT_NO_SPECULATION },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -171,6 +174,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_SERVED_NAME: r = parse_served_name(options, value, err); break;
     case OPT_DEVICE: r = parse_device(options, value, err); break;
     case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
+    case OPT_NO_SPECULATION: options->engine.no_speculation = true; break;
     case 'o': r = parse_mount_options(options, value, err); break;
     case 'f': options->foreground = true; break;
     case 'h': options->show_help = true; break;

@@ -85,7 +85,7 @@ static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options 
         .dir = options->model,
         .backend = e->backend,
         .batch_rows_max = e->sizes.batch_tokens,
-        .logit_rows_max = e->sizes.n_slots,
+        .logit_rows_max = e->sizes.n_slots + DRAFT_ROWS_MAX,
         .n_ctx = (uint32_t)options->n_ctx,
         .page_tokens = e->sizes.page_tokens,
         .progress = options->progress,
@@ -170,6 +170,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
         .page_tokens = e->sizes.page_tokens,
         .batch_tokens = e->sizes.batch_tokens,
         .no_prefix_cache = options->no_prefix_cache,
+        .no_speculation = options->no_speculation,
     };
     rc = runner_init(&e->runner, &runner_options, err);
     e->has_runner = rc == 0;

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PUBLISH_ROWS 8 // sampled rows per wake of the caller
 
@@ -27,7 +28,7 @@ static int allocate(struct runner *r)
     r->token_ids = calloc(r->batch_tokens, sizeof(*r->token_ids));
     r->tenants = calloc(r->n_slots, sizeof(*r->tenants));
     r->match_pages = calloc(r->env.n_ctx / r->env.page_tokens + 1, sizeof(*r->match_pages));
-    r->logit_rows = calloc(r->n_slots, sizeof(*r->logit_rows));
+    r->logit_rows = calloc(r->n_slots + DRAFT_ROWS_MAX, sizeof(*r->logit_rows));
     bool is_done = r->slots && r->active && r->idle && r->sched_active && r->sched_waiting && r->plan.items &&
                    r->plan.preempted && r->batch && r->token_ids && r->logit_rows && r->match_pages && r->tenants;
     for (uint32_t i = 0; i < r->n_slots && is_done; i++) {
@@ -51,6 +52,7 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
         .batch_tokens = options->batch_tokens,
         .n_slots = options->n_slots,
         .has_prefix_cache = !options->no_prefix_cache,
+        .has_speculation = !options->no_speculation,
     };
     runner->waiting_last = &runner->waiting_first;
     int rc = page_pool_init(&runner->pool, options->backend, options->drive.page_bytes, options->n_pages, err);
@@ -219,8 +221,14 @@ static void flush_active(struct runner *r)
 
 // ---- the step -----------------------------------------------------------------------------------------------------
 
-// Lays the items' tokens out as rows; the rows whose logits are wanted are those that complete a sequence's known
-// tokens.
+// Whether the item's rows reach the sequence's last known token, so that the next one can be sampled.
+static bool is_completing(const struct sched_item *item, const struct sequence *seq)
+{
+    return seq->n_computed + item->n_tokens - item->n_draft == seq->n_tokens;
+}
+
+// Lays the items' tokens out as rows. Logits are wanted of the rows that complete a sequence's known tokens, and of
+// those of the guesses after them.
 static struct step build_step(struct runner *r)
 {
     size_t n_rows = 0, n_logits = 0;
@@ -228,11 +236,13 @@ static struct step build_step(struct runner *r)
         const struct sched_item *item = &r->plan.items[i];
         const struct sequence *seq = r->active[item->idx];
         r->batch[i] = (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages };
-        for (uint32_t t = 0; t < item->n_tokens; t++) {
+        for (uint32_t t = 0; t < item->n_tokens - item->n_draft; t++) {
             r->token_ids[n_rows++] = seq->tokens[seq->n_computed + t];
         }
-        if (seq->n_computed + item->n_tokens == seq->n_tokens) {
-            r->logit_rows[n_logits++] = (uint32_t)n_rows - 1;
+        memcpy(&r->token_ids[n_rows], seq->draft, item->n_draft * sizeof(*seq->draft));
+        n_rows += item->n_draft;
+        for (uint32_t k = item->n_draft + 1; k > 0 && is_completing(item, seq); k--) {
+            r->logit_rows[n_logits++] = (uint32_t)n_rows - k;
         }
     }
     return (struct step){
@@ -270,19 +280,38 @@ static void charge_tenants(struct runner *r, uint64_t now_ns)
     }
 }
 
+// Each guess that is the token sampled has its K and V already, and its row gives the next one.
+static void take_draft(struct runner *r, struct sequence *seq, uint32_t n_draft, const float *logits)
+{
+    uint32_t n_right = 0;
+    while (n_right < n_draft && seq->state == SEQUENCE_DECODE && seq->token_id == seq->draft[n_right]) {
+        sequence_flush(seq, r->ring);
+        if (sequence_is_blocked(seq) || !sequence_advance(seq, 1)) {
+            break;
+        }
+        n_right++;
+        sample_one(r, seq, logits + n_right * r->drive.n_vocab);
+    }
+    draft_adapt(&seq->draft_state, n_draft, n_right);
+    r->stats.n_guessed += n_draft;
+    r->stats.n_guessed_right += n_right;
+}
+
 static void take_results(struct runner *r, const float *logits, void (*publish)(void *ctx), void *ctx)
 {
     size_t n_sampled = 0;
     for (size_t i = 0; i < r->plan.n_items; i++) {
-        struct sequence *seq = r->active[r->plan.items[i].idx];
-        bool is_complete = seq->n_computed + r->plan.items[i].n_tokens == seq->n_tokens;
-        if (sequence_advance(seq, r->plan.items[i].n_tokens)) {
+        const struct sched_item *item = &r->plan.items[i];
+        struct sequence *seq = r->active[item->idx];
+        size_t n_logits = is_completing(item, seq) ? 1 + item->n_draft : 0;
+        if (sequence_advance(seq, item->n_tokens - item->n_draft)) {
             sample_one(r, seq, logits);
+            if (item->n_draft > 0) {
+                take_draft(r, seq, item->n_draft, logits);
+            }
             n_sampled++;
         }
-        if (is_complete) {
-            logits += r->drive.n_vocab;
-        }
+        logits += n_logits * r->drive.n_vocab;
         if (seq->state != SEQUENCE_ENDING) {
             sequence_cache_blocks(seq);
             sequence_flush(seq, r->ring); // the end of a sequence is flush_active's

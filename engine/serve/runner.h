@@ -30,6 +30,7 @@ struct runner_options {
     uint32_t n_ctx, n_pages, page_tokens;
     size_t batch_tokens; // >= n_slots
     bool no_prefix_cache;
+    bool no_speculation;
 };
 
 struct runner {
@@ -38,7 +39,7 @@ struct runner {
     struct event_ring *ring;
     struct page_pool pool;
     struct radix radix;
-    bool has_prefix_cache;
+    bool has_prefix_cache, has_speculation;
     struct sampler sampler;
     size_t batch_tokens;
 
@@ -59,7 +60,7 @@ struct runner {
     struct sched_plan plan;     // [n_slots]
     struct batch_seq *batch;    // [n_slots]
     int32_t *token_ids;         // [batch_tokens]
-    uint32_t *logit_rows;       // [n_slots]
+    uint32_t *logit_rows;       // [n_slots + DRAFT_ROWS_MAX]
 
     // Since open; the gauges are kept by whoever publishes them.
     struct tokfs_engine_stats stats;

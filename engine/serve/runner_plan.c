@@ -38,6 +38,7 @@ static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bo
     struct sched_seq view = { .n_tokens = seq->n_tokens,
                               .n_computed = seq->n_computed,
                               .n_pages = seq->n_pages,
+                              .n_draft = seq->n_draft,
                               .is_blocked = sequence_is_blocked(seq) };
     if (seq->n_pages == 0 && !view.is_blocked) {
         look_up(r, root, seq->tokens, &view);
@@ -46,6 +47,30 @@ static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bo
     }
     view.n_own = is_short_of_pages ? sequence_n_own_pages(seq) : 0;
     return view;
+}
+
+// Guesses for those that decode, as far as the step stays short of DRAFT_ROWS_MAX rows.
+static void guess(struct runner *r)
+{
+    size_t n_decoding = 0;
+    for (uint32_t i = 0; i < r->n_active; i++) {
+        r->active[i]->n_draft = 0;
+        n_decoding += r->active[i]->state == SEQUENCE_DECODE;
+    }
+    if (!r->has_speculation || n_decoding == 0 || n_decoding != r->n_active || r->n_waiting > 0) {
+        return;
+    }
+    size_t n_most = n_decoding < DRAFT_ROWS_MAX ? DRAFT_ROWS_MAX / n_decoding - 1 : 0;
+    for (uint32_t i = 0; i < r->n_active && n_most > 0; i++) {
+        struct sequence *seq = r->active[i];
+        if (sequence_is_blocked(seq)) {
+            continue;
+        }
+        uint32_t n = draft_length(&seq->draft_state);
+        uint32_t n_room = seq->choice->n_tokens_max - seq->n_tokens - 1; // the one after the guesses is sampled too
+        n = n < n_most ? n : (uint32_t)n_most;
+        seq->n_draft = draft_find(seq->tokens, seq->n_tokens, n < n_room ? n : n_room, seq->draft);
+    }
 }
 
 // Running sequences give way from the end of the list: the least urgent, then the youngest.
@@ -120,6 +145,7 @@ static size_t view_waiting(struct runner *r, uint64_t now_ns)
 void runner_plan(struct runner *r, uint64_t now_ns)
 {
     order_active(r);
+    guess(r);
     uint32_t n_pages_free = r->pool.n_free + r->pool.n_cached;
     for (uint32_t i = 0; i < r->n_active; i++) {
         r->sched_active[i] = view_of(r, r->active[i], n_pages_free < r->n_active);

@@ -63,6 +63,15 @@ static bool preempt_youngest(struct planning *p, size_t keep)
     return false;
 }
 
+// Guesses take rows and pages that nobody else could want in this step.
+static uint32_t draft_that_fits(const struct planning *p, size_t idx, const struct sched_seq *seq)
+{
+    size_t n_others = p->n_resident - idx - 1;
+    bool has_rows = p->n_rows_left > n_others + seq->n_draft;
+    bool has_pages = p->n_pages_free > p->n_resident + seq->n_draft / p->in->page_tokens + 1;
+    return has_rows && has_pages && p->in->n_waiting == 0 ? seq->n_draft : 0;
+}
+
 static void plan_decodes(struct planning *p)
 {
     for (size_t i = 0; i < p->n_resident && p->n_rows_left > 0; i++) {
@@ -75,7 +84,14 @@ static void plan_decodes(struct planning *p)
         while (n_pages - seq->n_pages > p->n_pages_free && preempt_youngest(p, i + 1)) {
         }
         if (n_pages - seq->n_pages <= p->n_pages_free) {
-            add_item(p, &(struct sched_item){ (uint32_t)i, 1, 0, n_pages }, seq, 0);
+            uint32_t n_draft = draft_that_fits(p, i, seq);
+            uint32_t n_draft_pages = pages_for(p, seq->n_tokens + n_draft);
+            add_item(p,
+                     &(struct sched_item){ .idx = (uint32_t)i,
+                                           .n_tokens = 1 + n_draft,
+                                           .n_draft = n_draft,
+                                           .n_pages = n_draft_pages > n_pages ? n_draft_pages : n_pages },
+                     seq, 0);
         } else if (p->plan->n_preempted == 0) {
             preempt_youngest(p, i); // itself
         } // else those preempted shared their pages with each other, and these are free in the next step
@@ -93,7 +109,10 @@ static void plan_prefills(struct planning *p)
         const struct sched_seq *seq = &p->in->active[i];
         if (seq->n_pages > 0 && !seq->is_blocked && n_todo(seq) > 1) {
             assert(seq->n_pages >= pages_for(p, seq->n_tokens));
-            add_item(p, &(struct sched_item){ (uint32_t)i, chunk(p, n_todo(seq)), 0, seq->n_pages }, seq, 0);
+            add_item(
+                p,
+                &(struct sched_item){ .idx = (uint32_t)i, .n_tokens = chunk(p, n_todo(seq)), .n_pages = seq->n_pages },
+                seq, 0);
         }
     }
 }
@@ -123,7 +142,12 @@ static bool begin(struct planning *p, size_t idx, const struct sched_seq *seq, s
     if (n_new + n_unheld > p->n_pages_free) {
         return false;
     }
-    const struct sched_item item = { (uint32_t)idx, chunk(p, seq->n_tokens - n_cached), n_cached, n_pages };
+    const struct sched_item item = {
+        .idx = (uint32_t)idx,
+        .n_tokens = chunk(p, seq->n_tokens - n_cached),
+        .n_cached = n_cached,
+        .n_pages = n_pages,
+    };
     add_item(p, &item, seq, n_unheld);
     *n_holding += 1;
     return true;

@@ -15,6 +15,7 @@ struct sched_seq {
     uint32_t n_computed; // of them, whose K and V are in pages
     uint32_t n_pages;    // held; 0 for one that was preempted or never ran
     uint32_t n_own;      // of them, those that nobody else holds: what its preemption sets free at least
+    uint32_t n_draft;    // guessed tokens after them, to be checked if that costs nobody anything
     bool is_blocked;     // its last output has not been taken over by the event queue: it keeps its pages and waits
     struct sched_cached {
         uint32_t n_tokens;   // of a sequence without pages, that the prefix cache has now; fewer than all
@@ -38,7 +39,8 @@ struct sched_input {
 
 struct sched_item {
     uint32_t idx;      // into active; n_active + i for waiting[i]
-    uint32_t n_tokens; // rows of this step
+    uint32_t n_tokens; // rows of this step, the guessed ones included
+    uint32_t n_draft;  // guessed
     uint32_t n_cached; // tokens to take from the prefix cache first
     uint32_t n_pages;  // that it must hold when the step begins
 };

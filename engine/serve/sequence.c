@@ -91,6 +91,8 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->completion = completion;
     memcpy(seq->tokens, choice->prompt, choice->n_prompt * sizeof(*seq->tokens));
     seq->n_tokens = choice->n_prompt;
+    draft_init(&seq->draft_state);
+    seq->n_draft = 0;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
     restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);

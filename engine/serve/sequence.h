@@ -7,6 +7,7 @@
 
 #include "engine/cache/radix.h"
 #include "engine/serve/completion.h"
+#include "engine/serve/draft.h"
 #include "engine/serve/event_ring.h"
 #include "engine/text/answer_parser.h"
 #include "engine/text/detokenizer.h"
@@ -33,7 +34,10 @@ struct sequence {
     uint32_t n_computed;                 // of them, whose K and V are in pages
     uint32_t *pages;                     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
     uint32_t n_pages;
-    uint32_t copied_page;  // held until its copy is made: the cached tokens end within it; or none
+    uint32_t copied_page; // held until its copy is made: the cached tokens end within it; or none
+    struct draft_state draft_state;
+    int32_t draft[DRAFT_MAX]; // guessed for the step that is planned
+    uint32_t n_draft;
     uint32_t n_inserted;   // tokens that are in the prefix cache on its behalf
     uint32_t cache_cursor; // where they end there; 0: at the root
 

@@ -40,10 +40,11 @@ struct tokfs_engine_options {
     unsigned n_threads;      // compute threads; 0: one per processor
     size_t n_ctx;            // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
     uint64_t kv_bytes; // memory for K and V; 0: a quarter of the machine's free memory, at most what max_sequences need
-    unsigned max_sequences;                                                 // running together; 0: 64
-    unsigned max_queued;                                                    // accepted and waiting; 0: 10000
-    size_t batch_tokens;                                                    // token budget of one step; 0: 512
-    bool no_prefix_cache;                                                   // compute every prompt anew
+    unsigned max_sequences; // running together; 0: 64
+    unsigned max_queued;    // accepted and waiting; 0: 10000
+    size_t batch_tokens;    // token budget of one step; 0: 512
+    bool no_prefix_cache;   // compute every prompt anew
+    bool no_speculation;    // one token per sequence and step, no guesses
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load, on the calling thread
     void *progress_ctx;
 };
@@ -86,10 +87,11 @@ TOKFS_API const struct tokfs_model_file *tokfs_engine_model_files(const struct t
 struct tokfs_engine_stats {
     uint64_t n_requests, n_finished, n_cancelled, n_failed;
     uint64_t prompt_tokens, cached_tokens, completion_tokens; // cached: of the prompts, taken from the prefix cache
-    uint64_t n_preempted;      // running sequences that gave their pages up and were computed again later
-    uint64_t n_steps, step_ns; // forward passes, and the time from planning to publishing of them all
-    uint64_t model_ns;         // of step_ns, inside the forward passes
-    uint64_t n_evicted;        // pages of the prefix cache given up for others
+    uint64_t n_preempted;                // running sequences that gave their pages up and were computed again later
+    uint64_t n_steps, step_ns;           // forward passes, and the time from planning to publishing of them all
+    uint64_t model_ns;                   // of step_ns, inside the forward passes
+    uint64_t n_guessed, n_guessed_right; // tokens of speculation
+    uint64_t n_evicted;                  // pages of the prefix cache given up for others
     uint32_t n_running, n_queued;
     uint32_t n_pages, n_pages_free; // free ones include the cached
     uint32_t n_pages_cached;        // that only the prefix cache uses: given up when a sequence needs them

@@ -111,8 +111,8 @@ static void test_prefix_cache_in_flight_duplicates_compute_once(void **state)
 
 static struct answer *run_alone(const struct request *requests)
 {
-    struct tokfs_engine *engine =
-        engine_test_open((struct tokfs_engine_options){ .model = model_dir, .no_prefix_cache = true });
+    struct tokfs_engine *engine = engine_test_open(
+        (struct tokfs_engine_options){ .model = model_dir, .no_prefix_cache = true, .no_speculation = true });
     struct answer *answers = answers_new(N_REQUESTS);
     for (uint32_t i = 0; i < N_REQUESTS; i++) {
         submit(engine, &requests[i], &answers[i]);

@@ -35,6 +35,8 @@ int engine_run_open(const struct bench_options *options, size_t n_sequences, siz
         .n_threads = options->n_threads,
         .n_ctx = options->prompt_tokens + max_tokens + CTX_TOKENS_SPARE,
         .max_sequences = (unsigned)n_sequences,
+        .no_prefix_cache = true, // what is measured is computing: each round anew, each token by a step
+        .no_speculation = true,
     };
     rc = rc == 0 ? bench_engine_open(&engine_options, &run->engine, err) : rc;
     if (rc < 0) {

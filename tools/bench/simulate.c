@@ -286,6 +286,7 @@ static int simulator_open(struct simulator *s, struct backend *backend, struct e
         .page_tokens = PAGE_TOKENS,
         .batch_tokens = n_batch,
         .no_prefix_cache = o->no_prefix_cache,
+        .no_speculation = true, // what is said means nothing here
     };
     rc = runner_init(&s->runner, &runner_options, err);
     s->has_runner = rc == 0;
