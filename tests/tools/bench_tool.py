@@ -38,6 +38,16 @@ class BenchTool(unittest.TestCase):
         self.assert_keys(f, "itl_ms_p50 itl_ms_p99 itl_ms_max itl_p99_over_p50 itl_ms_quiet_p50 itl_ms_quiet_p99 "
                             "prefill_tokens_per_s loaded_times sequences prompt_tokens")
 
+    def test_cache(self):
+        f = self.figures("cache", *TINY, "--sequences", "20", "--ctx", "700", "--prompt", "20", "--tokens", "2", "--rounds", "1",
+                         "--clients", "2")
+        self.assert_keys(f, "match_ns_per_1000_tokens match_ns_per_1000_tokens_p99 insert_ns_per_1000_tokens evict_ns_per_page "
+                            "cached_sequences cached_sequence_tokens unshared_cost outside_share_on outside_share_off requests")
+
+    def test_decode(self):
+        f = self.figures("decode", *TINY, "--sequences", "2", "--tokens", "8", "--rounds", "1")
+        self.assert_keys(f, "decode_tokens_per_s read_bandwidth_bytes_per_s bandwidth_share weight_bytes sequences outside_share")
+
     SCHEDULE = ("ttft_ms_p50 ttft_ms_p90 ttft_ms_p99 itl_ms_p50 itl_ms_p90 itl_ms_p99 requests_per_s answer_tokens_per_s "
                 "prompt_tokens_per_s hit_rate fairness preemptions evicted_pages queued_max requests tenants steps simulated_s")
 

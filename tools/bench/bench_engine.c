@@ -70,6 +70,7 @@ int bench_decode(const struct bench_options *options, struct bench_report *repor
 {
     struct engine_run run;
     struct rounds rounds;
+    struct tokfs_engine_stats stats;
 
     if (options->max_tokens < 2) {
         return err_set(err, -EINVAL, "--tokens %u: decode needs at least 2", options->max_tokens);
@@ -95,6 +96,9 @@ int bench_decode(const struct bench_options *options, struct bench_report *repor
                          "of the read bandwidth");
         bench_report_add(report, "weight_bytes", (double)run.info.weight_bytes, "bytes per step");
         bench_report_add(report, "sequences", options->n_sequences, "together");
+        tokfs_engine_get_stats(run.engine, &stats);
+        bench_report_add(report, "outside_share", 1 - (double)stats.model_ns / (double)stats.step_ns,
+                         "of the steps' time outside the model");
     }
     engine_run_close(&run);
     return rc;

@@ -53,6 +53,17 @@ static const struct workload workloads[] = {
       "time between tokens of running answers while long prompts arrive",
       { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 8, .prompt_tokens = 1536, .max_tokens = 256 },
       bench_mixed },
+    { "cache",
+      "what the prefix cache costs: a match, an insertion, an eviction; steps where nothing is ever shared",
+      { .shape = "llama-15m",
+        .dtype = "bf16",
+        .n_sequences = 10000,
+        .n_ctx = 4000,
+        .prompt_tokens = 128,
+        .max_tokens = 32,
+        .n_rounds = 8,
+        .n_clients = 16 },
+      bench_cache },
     { "schedule",
       "a trace of requests through the engine's policy, with a cost model of steps in place of a model",
       { .n_sequences = 64,
@@ -90,14 +101,14 @@ static void print_help(FILE *out)
             "  --prompt N        prompt tokens\n"
             "  --tokens N        tokens per answer\n"
             "  --rounds N        measured rounds; figures are medians\n"
-            "  --clients N       mount: concurrent clients of the requests/s part\n"
+            "  --clients N       mount: concurrent clients of the requests/s part; cache: requests together\n"
             "  --seconds S       mount: duration of the requests/s part\n"
             "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
             "  --requests N      schedule: so many requests\n"
             "  --tenants N       schedule: from so many users\n"
             "  --rate R          schedule: so many arriving per second\n"
             "  --seed N          schedule: another made-up trace\n"
-            "  --ctx N           schedule: longest sequence\n"
+            "  --ctx N           schedule: longest sequence; cache: tokens of a cached one\n"
             "  --pages N         schedule: pages of 16 tokens for K and V\n"
             "  --step-us T, --row-us T, --context-us T\n"
             "                    schedule: time of a step, of each row, of each position that a row attends to\n"
