@@ -71,6 +71,13 @@ uint32_t radix_child(const struct radix *r, uint32_t node, int32_t token)
     return r->edges[edge_slot(r, r->nodes[node].family, token)].node;
 }
 
+void radix_prefetch(const struct radix *r, uint32_t node, int32_t next_token)
+{
+    __builtin_prefetch(&r->edges[edge_home(r, r->nodes[node].family, next_token)]);
+    __builtin_prefetch(pages_of(r, node));
+    __builtin_prefetch(pages_of(r, node) + 16); // a line's worth on
+}
+
 // Linear probing without tombstones: whoever stands behind the hole and could stand in it moves there.
 static void remove_edge(struct radix *r, uint32_t family, int32_t token)
 {
