@@ -146,6 +146,25 @@ struct op_gather {
     size_t n_rows, dim;
 };
 
+// The n_used experts of each row, those of its largest logits in falling order (of equal ones the one of lower index
+// first), and their weights: e^logit over the sum of those of the chosen (is_normalized) or of all.
+struct op_route {
+    const float *logits; // [n_rows][n_experts]
+    uint32_t *experts;   // [n_rows][n_used] host memory, written when the call returns
+    float *weights;      // [n_rows][n_used] likewise
+    size_t n_rows, n_experts, n_used;
+    bool is_normalized;
+};
+
+// y[r][:] += sum_k weights[r][k] * x[rows[r][k]][:], summed in the order of k
+struct op_combine {
+    const float *x;       // [..][dim]
+    const uint32_t *rows; // [n_rows][n_used] host memory, read before the call returns
+    const float *weights; // [n_rows][n_used] likewise
+    float *y;             // [n_rows][dim]
+    size_t n_rows, n_used, dim;
+};
+
 struct backend_ops {
     const char *name;                   // "cpu", "cuda"
     bool has_host_memory;               // the host may read and write what `alloc` gave, after `sync`
@@ -177,6 +196,8 @@ struct backend_ops {
     void (*glu)(struct backend *b, const struct op_glu *op);
     void (*softcap)(struct backend *b, const struct op_softcap *op);
     void (*gather)(struct backend *b, const struct op_gather *op);
+    void (*route)(struct backend *b, const struct op_route *op);
+    void (*combine)(struct backend *b, const struct op_combine *op);
     void (*sync)(struct backend *b);
 };
 

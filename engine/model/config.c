@@ -92,6 +92,29 @@ static int parse_features(const struct config_reader *r, const struct family *fa
     return 0;
 }
 
+static int parse_experts(const struct config_reader *r, const struct family *family, struct model_config *c)
+{
+    if (!(family->features & FEATURE_EXPERTS)) {
+        return 0;
+    }
+    const char *key = config_get(r->object, "num_experts") ? "num_experts" : "num_local_experts";
+    uint32_t n_used_max = MODEL_EXPERTS_MAX, n_ff = family->n_ff_expert_default;
+    int rc;
+    if ((rc = config_get_u32(r, key, MODEL_EXPERTS_MAX, family->n_experts_default, &c->n_experts)) < 0 ||
+        (rc = config_get_u32(r, "num_experts_per_tok", n_used_max, family->n_experts_used_default,
+                             &c->n_experts_used)) < 0 ||
+        (rc = parse_switch(r, "norm_topk_prob", false, n_ff > 0 ? FEATURE_NORMED_TOPK : 0, c)) < 0) {
+        return rc;
+    }
+    if (c->n_experts_used > c->n_experts) {
+        return err_set_param(r->err, -EINVAL, "num_experts_per_tok",
+                             "%s: num_experts_per_tok %" PRIu32 " is above %s %" PRIu32, r->file, c->n_experts_used,
+                             key, c->n_experts);
+    }
+    c->n_ff_expert = c->n_ff;
+    return n_ff > 0 ? config_get_u32(r, "moe_intermediate_size", CONFIG_DIM_MAX, n_ff, &c->n_ff_expert) : 0;
+}
+
 // A cap that is absent has the family's value, one that is null is none.
 static int parse_softcap(const struct config_reader *r, const char *key, double fallback, float *ret)
 {
@@ -273,8 +296,8 @@ static int parse_config(const struct config_reader *r, struct model_config *c)
     copy_text(c->model_type, sizeof(c->model_type), str_from(family->model_type));
     if ((rc = family_check_fields(r, family)) < 0 || (rc = parse_activation(r, family, c)) < 0 ||
         (rc = parse_shape(r, family, c)) < 0 || (rc = config_layers_parse(r, family, c)) < 0 ||
-        (rc = parse_features(r, family, c)) < 0 || (rc = parse_scores(r, family, c)) < 0 ||
-        (rc = parse_dtype(r, c)) < 0 || (rc = parse_ropes(r, family, c)) < 0) {
+        (rc = parse_features(r, family, c)) < 0 || (rc = parse_experts(r, family, c)) < 0 ||
+        (rc = parse_scores(r, family, c)) < 0 || (rc = parse_dtype(r, c)) < 0 || (rc = parse_ropes(r, family, c)) < 0) {
         return rc;
     }
     return parse_special_tokens(r, family, c);
@@ -311,11 +334,15 @@ uint64_t model_config_n_params(const struct model_config *c)
     uint64_t n_q = (uint64_t)c->n_heads * c->head_dim, n_kv = (uint64_t)c->n_kv_heads * c->head_dim;
     uint64_t attention = (uint64_t)c->n_embd * (n_q + 2 * n_kv) + n_q * c->n_embd;
     uint64_t mlp = 3 * (uint64_t)c->n_embd * c->n_ff;
+    uint64_t experts = c->n_experts * (3 * (uint64_t)c->n_embd * c->n_ff_expert + c->n_embd), feed_forward = 0;
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        feed_forward += c->layers[i] & LAYER_EXPERTS ? experts : mlp;
+    }
     uint64_t biases = (model_has(c, FEATURE_QKV_BIAS) ? n_q + 2 * n_kv : 0) +
                       (model_has(c, FEATURE_O_BIAS) ? c->n_embd : 0) +
                       (model_has(c, FEATURE_MLP_BIAS) ? 2 * (uint64_t)c->n_ff + c->n_embd : 0);
     uint64_t embeddings = (uint64_t)c->n_vocab * c->n_embd * (model_has(c, FEATURE_TIED) ? 1 : 2);
     uint64_t qk_norms = model_has(c, FEATURE_QK_NORM) ? 2 * (uint64_t)c->head_dim : 0;
     uint64_t norms = (model_has(c, FEATURE_POST_NORMS) ? 4 : 2) * (uint64_t)c->n_embd;
-    return c->n_layers * (attention + mlp + biases + qk_norms + norms) + c->n_embd + embeddings;
+    return feed_forward + c->n_layers * (attention + biases + qk_norms + norms) + c->n_embd + embeddings;
 }

@@ -12,8 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MODEL_EOS_MAX    16
-#define MODEL_LAYERS_MAX 1024
+#define MODEL_EOS_MAX     16
+#define MODEL_LAYERS_MAX  1024
+#define MODEL_EXPERTS_MAX 1024
 
 // What a decoder has, or how its tensors lie in the file.
 enum model_feature {
@@ -29,6 +30,9 @@ enum model_feature {
     FEATURE_SCALED_EMBEDDINGS = 1 << 11, // embeddings are multiplied by the root of their size
     FEATURE_SOFTCAPS = 1 << 12,          // attn_logit_softcapping and final_logit_softcapping count
     FEATURE_QUERY_SCALAR = 1 << 13,      // query_pre_attn_scalar replaces head_dim in the scale of scores
+    FEATURE_EXPERTS = 1 << 14,           // feed-forwards of some layers are mixtures of experts
+    FEATURE_NORMED_TOPK = 1 << 15,       // weights of the experts that a token uses sum to 1
+    FEATURE_BLOCK_SPARSE = 1 << 16,      // the file calls them block_sparse_moe
     FEATURE_PARTIAL_ROPE = 1 << 6,       // partial_rotary_factor counts
     FEATURE_FUSED = 1 << 7,              // the file has one tensor for q, k, v and one for gate and up
 };
@@ -36,6 +40,7 @@ enum model_feature {
 // Of a layer.
 enum layer_flag {
     LAYER_WINDOWED = 1 << 0, // attention sees the last `window` positions only
+    LAYER_EXPERTS = 1 << 2,  // its feed-forward is a mixture
     LAYER_NOPE = 1 << 1,     // Q and K are not turned
 };
 
@@ -44,8 +49,9 @@ struct model_config {
     char model_type[32];   // "llama"
     uint32_t features;     // FEATURE_*
     uint32_t n_vocab, n_embd, n_ff, n_layers, n_heads, n_kv_heads, head_dim;
-    uint32_t n_ctx_max; // max_position_embeddings
-    uint32_t window;    // positions that a windowed layer sees, its own among them; 0: no layer is windowed
+    uint32_t n_experts, n_experts_used, n_ff_expert; // 0: no layer has experts
+    uint32_t n_ctx_max;                              // max_position_embeddings
+    uint32_t window; // positions that a windowed layer sees, its own among them; 0: no layer is windowed
     uint8_t layers[MODEL_LAYERS_MAX]; // LAYER_*, of the first n_layers
     float rms_eps;
     enum glu activation;

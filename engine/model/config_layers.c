@@ -1,5 +1,5 @@
-// Which layers have a window, and which turn their queries and keys: from lists in the file where it has them, else
-// from the family's rule.
+// Which layers have a window, which turn their queries and keys, and which have experts: from lists in the file where
+// it has them, else from the family's rule.
 //
 // A window as long as the context limits nothing; the layers keep their flag (they may have a rope of their own).
 #include "engine/model/config_layers.h"
@@ -157,8 +157,37 @@ static int parse_nope(const struct config_reader *r, struct model_config *c)
     return 0;
 }
 
+// ---- experts -------------------------------------------------------------------------------------------------------
+
+// Every decoder_sparse_step-th layer, without those that mlp_only_layers names.
+static int parse_expert_layers(const struct config_reader *r, struct model_config *c)
+{
+    uint32_t step;
+    int rc = config_get_u32(r, "decoder_sparse_step", CONFIG_DIM_MAX, 1, &step);
+    for (uint32_t i = 0; rc == 0 && i < c->n_layers; i++) {
+        c->layers[i] |= (i + 1) % step == 0 ? LAYER_EXPERTS : 0;
+    }
+    const char *key = "mlp_only_layers";
+    const struct json *list = config_get(r->object, key);
+    if (rc == 0 && list && (list->type != JSON_ARRAY || list->n_children > MODEL_LAYERS_MAX)) {
+        return config_wrong_value(r, key, list, "a list of layers");
+    }
+    for (size_t i = 0; rc == 0 && list && i < list->n_children; i++) {
+        const struct json *v = json_at(list, i);
+        int64_t layer;
+        if (v->type != JSON_NUMBER || json_get_i64(v, &layer) < 0 || layer < 0 || layer >= c->n_layers) {
+            return config_wrong_value(r, key, v, "a list of layers");
+        }
+        c->layers[layer] &= (uint8_t)~LAYER_EXPERTS;
+    }
+    return rc;
+}
+
 int config_layers_parse(const struct config_reader *r, const struct family *family, struct model_config *ret)
 {
     int rc = family->features & FEATURE_NOPE_LAYERS ? parse_nope(r, ret) : 0;
+    if (rc == 0 && family->features & FEATURE_EXPERTS) {
+        rc = parse_expert_layers(r, ret);
+    }
     return rc < 0 ? rc : parse_windows(r, family, ret);
 }

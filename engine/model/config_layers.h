@@ -1,4 +1,4 @@
-// What the layers of a model differ in: a window, rotation.
+// What the layers of a model differ in: a window, rotation, experts.
 #ifndef TOKFS_MODEL_CONFIG_LAYERS_H
 #define TOKFS_MODEL_CONFIG_LAYERS_H
 

@@ -31,6 +31,9 @@ struct family {
     uint32_t head_dim_default;        // where head_dim is absent; 0: hidden_size / num_attention_heads
     double eps_default;               // where rms_norm_eps is absent
     double theta_default;             // where rope_theta is absent
+    uint32_t n_experts_default;       // where num_experts (num_local_experts) is absent
+    uint32_t n_experts_used_default;  // where num_experts_per_tok is absent
+    uint32_t n_ff_expert_default;     // where moe_intermediate_size is absent; 0: intermediate_size, always
     int32_t bos_default, eos_default; // where the fields are absent; -1: none
 };
 

@@ -3,6 +3,7 @@
 //   x = embed[token] * scale
 //   per layer:  x += norm?(o(attention(rope(norm?(qkv(norm(x)))))))  K and V of the new rows go into their pages
 //               x += norm?(down(act(gate(norm(x))) * up(norm(x))))
+//               or, with experts: x += sum of what the experts of each row give (experts.c)
 //   logits = cap?(lm_head(norm(x[wanted rows])))
 //
 // What has a question mark, and which scales, windows and frequencies hold, is in the config (family.c).
@@ -25,19 +26,22 @@ struct buffer {
     size_t n_rows, n_cols;
 };
 
-#define N_BUFFERS 10
+#define N_BUFFERS 12
 
 static void list_buffers(struct activations *act, const struct model_config *c, size_t n_rows, size_t n_logit_rows,
                          struct buffer ret[N_BUFFERS])
 {
     size_t n_q = (size_t)c->n_heads * c->head_dim, n_kv = (size_t)c->n_kv_heads * c->head_dim;
+    size_t n_ff_slots = (size_t)c->n_experts_used * c->n_ff_expert, n_ff = c->n_ff > n_ff_slots ? c->n_ff : n_ff_slots;
     const struct buffer list[N_BUFFERS] = {
         { &act->x, n_rows, c->n_embd },
         { &act->normed, n_rows, c->n_embd },
         { &act->qkv, n_rows, n_q + 2 * n_kv },
         { &act->attn, n_rows, n_q },
-        { &act->gate_up, n_rows, 2 * (size_t)c->n_ff },
-        { &act->act, n_rows, c->n_ff },
+        { &act->gate_up, n_rows, 2 * n_ff },
+        { &act->act, n_rows, n_ff },
+        { &act->routes, n_rows, c->n_experts },
+        { &act->slots, n_rows, (size_t)c->n_experts_used * c->n_embd },
         { &act->last, n_logit_rows, c->n_embd },
         { &act->logits, n_logit_rows, c->n_vocab },
         { &act->inv_freq, 1, c->rope.n_dims / 2 },
@@ -107,7 +111,11 @@ int activations_init(struct model *m, struct err *err)
         }
     }
     m->embed_scale = model_has(&m->config, FEATURE_SCALED_EMBEDDINGS) ? embed_scale(&m->config) : 1.0f;
-    int rc = upload_frequencies(m, &m->config.rope, m->act.inv_freq, &m->rope_attn_scale, err);
+    int rc = experts_init(m, err);
+    if (rc < 0) {
+        return rc;
+    }
+    rc = upload_frequencies(m, &m->config.rope, m->act.inv_freq, &m->rope_attn_scale, err);
     if (rc == 0 && model_has(&m->config, FEATURE_WINDOW_ROPE)) {
         const struct rope_config *rope = &m->config.window_rope;
         rc = upload_frequencies(m, rope, m->act.window_inv_freq, &m->window_rope_attn_scale, err);
@@ -125,6 +133,7 @@ void activations_deinit(struct model *m)
         }
     }
     free(m->host_logits);
+    experts_deinit(m);
 }
 
 // ---- step ----------------------------------------------------------------------------------------------------------
@@ -142,9 +151,8 @@ static void norm(struct model *m, const float *x, const float *weight, float *y,
     m->backend->ops->rms_norm(m->backend, &op);
 }
 
-// y [n_rows][n_out] (+)= x [n_rows][n_in] w^T + bias; rows are dense
-static void linear(struct model *m, const struct matrix *w, const float *bias, const float *x, size_t n_in, float *y,
-                   size_t n_out, size_t n_rows, bool accumulate)
+void model_linear(struct model *m, const struct matrix *w, const float *bias, const float *x, size_t n_in, float *y,
+                  size_t n_out, size_t n_rows, bool accumulate)
 {
     const struct op_linear op = { .w = w,
                                   .bias = bias,
@@ -213,10 +221,10 @@ static void add_projection(struct model *m, const struct matrix *w, const float 
 {
     const struct activations *a = &m->act;
     if (!post_norm) {
-        linear(m, w, bias, y, n_in, a->x, m->config.n_embd, n_rows, true);
+        model_linear(m, w, bias, y, n_in, a->x, m->config.n_embd, n_rows, true);
         return;
     }
-    linear(m, w, bias, y, n_in, a->normed, m->config.n_embd, n_rows, false);
+    model_linear(m, w, bias, y, n_in, a->normed, m->config.n_embd, n_rows, false);
     norm(m, a->normed, post_norm, a->x, n_rows, true);
 }
 
@@ -229,12 +237,16 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
     size_t n_qkv = n_q + 2 * (size_t)c->n_kv_heads * c->head_dim;
 
     norm(m, a->x, w->attn_norm, a->normed, n_rows, false);
-    linear(m, w->qkv, w->qkv_bias, a->normed, c->n_embd, a->qkv, n_qkv, n_rows, false);
+    model_linear(m, w->qkv, w->qkv_bias, a->normed, c->n_embd, a->qkv, n_qkv, n_rows, false);
     attend(m, step, layer);
     add_projection(m, w->o, w->o_bias, w->attn_post_norm, a->attn, n_q, n_rows);
 
     norm(m, a->x, w->mlp_norm, a->normed, n_rows, false);
-    linear(m, w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
+    if (c->layers[layer] & LAYER_EXPERTS) {
+        experts_run(m, layer, n_rows);
+        return;
+    }
+    model_linear(m, w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
     const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff, .kind = c->activation };
     m->backend->ops->glu(m->backend, &glu);
     add_projection(m, w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
@@ -248,7 +260,7 @@ static const float *logits_of(struct model *m, const struct step *step)
     const struct op_gather gather = { .x = a->x, .rows = step->logit_rows, .y = a->last, .n_rows = n, .dim = n_embd };
     ops->gather(m->backend, &gather);
     norm(m, a->last, m->weights.final_norm, a->last, n, false);
-    linear(m, m->weights.lm_head, NULL, a->last, n_embd, a->logits, n_vocab, n, false);
+    model_linear(m, m->weights.lm_head, NULL, a->last, n_embd, a->logits, n_vocab, n, false);
     if (m->config.logit_softcap > 0) {
         const struct op_softcap softcap = { .x = a->logits, .n = n * n_vocab, .cap = m->config.logit_softcap };
         ops->softcap(m->backend, &softcap);

@@ -2,6 +2,7 @@
 #ifndef TOKFS_MODEL_TRANSFORMER_H
 #define TOKFS_MODEL_TRANSFORMER_H
 
+#include "engine/model/experts.h"
 #include "engine/model/model.h"
 #include "engine/model/weights.h"
 
@@ -11,8 +12,10 @@ struct activations {
     float *normed;                     // [batch_rows_max][n_embd]
     float *qkv;                        // [batch_rows_max][(n_heads + 2 * n_kv_heads) * head_dim]
     float *attn;                       // [batch_rows_max][n_heads * head_dim]
-    float *gate_up;                    // [batch_rows_max][2 * n_ff]
-    float *act;                        // [batch_rows_max][n_ff]
+    float *gate_up;                    // [batch_rows_max][2 * n_ff], or of each slot (experts.h) [2 * n_ff_expert]
+    float *act;                        // half as much
+    float *routes;                     // [batch_rows_max][n_experts]
+    float *slots;                      // [batch_rows_max * n_experts_used][n_embd]
     float *last;                       // [logit_rows_max][n_embd], rows whose logits are wanted
     float *logits;                     // [logit_rows_max][n_vocab]
     float *inv_freq, *window_inv_freq; // [n_dims / 2] of each rope
@@ -24,6 +27,7 @@ struct model {
     struct kv_layout kv;
     struct weights weights;
     struct activations act;
+    struct expert_plan plan;
     float *host_logits; // [logit_rows_max][n_vocab]; NULL where the host reads the device's
     float rope_attn_scale, window_rope_attn_scale;
     float embed_scale;
@@ -34,5 +38,8 @@ struct model {
 uint64_t activations_bytes(const struct model_config *config, size_t batch_rows_max, size_t logit_rows_max);
 int activations_init(struct model *model, struct err *err); // -ENOMEM: err has the arithmetic
 void activations_deinit(struct model *model);
+// y [n_rows][n_out] (+)= x [n_rows][n_in] w^T + bias; rows are dense
+void model_linear(struct model *model, const struct matrix *w, const float *bias, const float *x, size_t n_in, float *y,
+                  size_t n_out, size_t n_rows, bool accumulate);
 
 #endif

@@ -17,7 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum dim { DIM_0, DIM_1, DIM_EMBD, DIM_Q, DIM_KV, DIM_QKV, DIM_Q_KV, DIM_HEAD, DIM_FF, DIM_2FF, DIM_VOCAB };
+enum dim {
+    DIM_0,
+    DIM_1,
+    DIM_EMBD,
+    DIM_Q,
+    DIM_KV,
+    DIM_QKV,
+    DIM_Q_KV,
+    DIM_HEAD,
+    DIM_FF,
+    DIM_2FF,
+    DIM_EXPERTS,
+    DIM_FFE,
+    DIM_2FFE,
+    DIM_VOCAB
+};
 
 enum place_id {
     ATTN_NORM,
@@ -34,21 +49,31 @@ enum place_id {
     GATE_UP_B,
     DOWN,
     DOWN_B,
+    ROUTER,
+    EXPERT_GATE_UP,
+    EXPERT_DOWN,
     EMBED,
     FINAL_NORM,
     LM_HEAD,
     N_PLACES
 };
 
+// How many of a place there are: one, one in every layer, in those without or with experts, one per expert.
+enum scope { MODEL, LAYER, DENSE_LAYER, EXPERT_LAYER, EXPERT };
+
 struct place {
-    bool is_per_layer, is_matrix;
-    size_t offset; // of the pointer in struct layer_weights or struct weights
+    enum scope scope;
+    bool is_matrix;
+    size_t offset; // of the pointer in struct weights, layer_weights or expert_weights
     enum dim n_out, n_in;
     uint32_t needs, excludes; // FEATURE_*
 };
 
-#define IN_LAYER(member)     true, true, offsetof(struct layer_weights, member)
-#define LAYER_VECTOR(member) true, false, offsetof(struct layer_weights, member)
+#define IN_LAYER(member)     LAYER, true, offsetof(struct layer_weights, member)
+#define LAYER_VECTOR(member) LAYER, false, offsetof(struct layer_weights, member)
+#define IN_DENSE(member)     DENSE_LAYER, true, offsetof(struct layer_weights, member)
+#define DENSE_VECTOR(member) DENSE_LAYER, false, offsetof(struct layer_weights, member)
+#define IN_EXPERT(member)    EXPERT, true, offsetof(struct expert_weights, member)
 
 static const struct place places[N_PLACES] = {
     [ATTN_NORM] = { LAYER_VECTOR(attn_norm), DIM_1, DIM_EMBD, 0, 0 },
@@ -61,19 +86,22 @@ static const struct place places[N_PLACES] = {
     [O] = { IN_LAYER(o), DIM_EMBD, DIM_Q, 0, 0 },
     [O_B] = { LAYER_VECTOR(o_bias), DIM_1, DIM_EMBD, FEATURE_O_BIAS, 0 },
     [MLP_NORM] = { LAYER_VECTOR(mlp_norm), DIM_1, DIM_EMBD, 0, 0 },
-    [GATE_UP] = { IN_LAYER(gate_up), DIM_2FF, DIM_EMBD, 0, 0 },
-    [GATE_UP_B] = { LAYER_VECTOR(gate_up_bias), DIM_1, DIM_2FF, FEATURE_MLP_BIAS, 0 },
-    [DOWN] = { IN_LAYER(down), DIM_EMBD, DIM_FF, 0, 0 },
-    [DOWN_B] = { LAYER_VECTOR(down_bias), DIM_1, DIM_EMBD, FEATURE_MLP_BIAS, 0 },
-    [EMBED] = { false, true, offsetof(struct weights, embed), DIM_VOCAB, DIM_EMBD, 0, 0 },
-    [FINAL_NORM] = { false, false, offsetof(struct weights, final_norm), DIM_1, DIM_EMBD, 0, 0 },
-    [LM_HEAD] = { false, true, offsetof(struct weights, lm_head), DIM_VOCAB, DIM_EMBD, 0, FEATURE_TIED },
+    [GATE_UP] = { IN_DENSE(gate_up), DIM_2FF, DIM_EMBD, 0, 0 },
+    [GATE_UP_B] = { DENSE_VECTOR(gate_up_bias), DIM_1, DIM_2FF, FEATURE_MLP_BIAS, 0 },
+    [DOWN] = { IN_DENSE(down), DIM_EMBD, DIM_FF, 0, 0 },
+    [DOWN_B] = { DENSE_VECTOR(down_bias), DIM_1, DIM_EMBD, FEATURE_MLP_BIAS, 0 },
+    [ROUTER] = { EXPERT_LAYER, true, offsetof(struct layer_weights, router), DIM_EXPERTS, DIM_EMBD, 0, 0 },
+    [EXPERT_GATE_UP] = { IN_EXPERT(gate_up), DIM_2FFE, DIM_EMBD, 0, 0 },
+    [EXPERT_DOWN] = { IN_EXPERT(down), DIM_EMBD, DIM_FFE, 0, 0 },
+    [EMBED] = { MODEL, true, offsetof(struct weights, embed), DIM_VOCAB, DIM_EMBD, 0, 0 },
+    [FINAL_NORM] = { MODEL, false, offsetof(struct weights, final_norm), DIM_1, DIM_EMBD, 0, 0 },
+    [LM_HEAD] = { MODEL, true, offsetof(struct weights, lm_head), DIM_VOCAB, DIM_EMBD, 0, FEATURE_TIED },
 };
 
 // `at`: first row (of a matrix) or element (of a vector) of the place that the tensor fills; `n`: how many.
 static const struct part {
     enum place_id place;
-    char name[64]; // %u: layer
+    char name[80]; // %u: layer, expert
     enum dim at, n;
     uint32_t needs, excludes; // FEATURE_*
 } parts[] = {
@@ -101,6 +129,16 @@ static const struct part {
     { GATE_UP_B, "model.layers.%u.mlp.up_proj.bias", DIM_FF, DIM_FF, 0, 0 },
     { DOWN, "model.layers.%u.mlp.down_proj.weight", DIM_0, DIM_EMBD, 0, 0 },
     { DOWN_B, "model.layers.%u.mlp.down_proj.bias", DIM_0, DIM_EMBD, 0, 0 },
+    { ROUTER, "model.layers.%u.mlp.gate.weight", DIM_0, DIM_EXPERTS, 0, FEATURE_BLOCK_SPARSE },
+    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.%u.gate_proj.weight", DIM_0, DIM_FFE, 0, FEATURE_BLOCK_SPARSE },
+    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.%u.up_proj.weight", DIM_FFE, DIM_FFE, 0, FEATURE_BLOCK_SPARSE },
+    { EXPERT_DOWN, "model.layers.%u.mlp.experts.%u.down_proj.weight", DIM_0, DIM_EMBD, 0, FEATURE_BLOCK_SPARSE },
+    { ROUTER, "model.layers.%u.block_sparse_moe.gate.weight", DIM_0, DIM_EXPERTS, FEATURE_BLOCK_SPARSE, 0 },
+    { EXPERT_GATE_UP, "model.layers.%u.block_sparse_moe.experts.%u.w1.weight", DIM_0, DIM_FFE, FEATURE_BLOCK_SPARSE,
+      0 },
+    { EXPERT_GATE_UP, "model.layers.%u.block_sparse_moe.experts.%u.w3.weight", DIM_FFE, DIM_FFE, FEATURE_BLOCK_SPARSE,
+      0 },
+    { EXPERT_DOWN, "model.layers.%u.block_sparse_moe.experts.%u.w2.weight", DIM_0, DIM_EMBD, FEATURE_BLOCK_SPARSE, 0 },
     { FINAL_NORM, "model.norm.weight", DIM_0, DIM_EMBD, 0, 0 },
     { LM_HEAD, "lm_head.weight", DIM_0, DIM_VOCAB, 0, 0 },
 };
@@ -120,6 +158,9 @@ static size_t dim_of(const struct model_config *c, enum dim dim)
     case DIM_HEAD: return c->head_dim;
     case DIM_FF: return c->n_ff;
     case DIM_2FF: return 2 * (size_t)c->n_ff;
+    case DIM_EXPERTS: return c->n_experts;
+    case DIM_FFE: return c->n_ff_expert;
+    case DIM_2FFE: return 2 * (size_t)c->n_ff_expert;
     case DIM_VOCAB: return c->n_vocab;
     }
     abort();
@@ -135,53 +176,99 @@ static bool has_part(const struct model_config *c, const struct part *part)
     return has_place(c, part->place) && model_has(c, part->needs) && !(c->features & part->excludes);
 }
 
+// One of the things that a place stands for.
+struct unit {
+    uint32_t layer, expert;
+};
+
+static uint32_t n_units(const struct model_config *c, enum place_id id)
+{
+    switch (places[id].scope) {
+    case MODEL: return 1;
+    case EXPERT: return c->n_layers * c->n_experts;
+    default: return c->n_layers;
+    }
+}
+
+static struct unit unit_at(const struct model_config *c, enum place_id id, uint32_t idx)
+{
+    if (places[id].scope == EXPERT) {
+        return (struct unit){ idx / c->n_experts, idx % c->n_experts };
+    }
+    return (struct unit){ idx, 0 };
+}
+
+static bool has_unit(const struct model_config *c, enum place_id id, struct unit unit)
+{
+    bool has_experts = c->layers[unit.layer] & LAYER_EXPERTS;
+    switch (places[id].scope) {
+    case DENSE_LAYER: return !has_experts;
+    case EXPERT_LAYER:
+    case EXPERT: return has_experts;
+    default: return true;
+    }
+}
+
 // ---- list ----------------------------------------------------------------------------------------------------------
 
-static int list_part(const struct model_config *c, const struct part *part, uint32_t layer,
+static int list_part(const struct model_config *c, const struct part *part, struct unit unit,
                      int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
 {
     const struct place *place = &places[part->place];
-    if (!has_part(c, part)) {
+    if (!has_part(c, part) || !has_unit(c, part->place, unit)) {
         return 0;
     }
     struct weight_spec spec = { .n_dims = place->is_matrix ? 2 : 1 };
-    snprintf(spec.name, sizeof(spec.name), part->name, layer);
+    snprintf(spec.name, sizeof(spec.name), part->name, unit.layer, unit.expert);
     spec.shape[0] = dim_of(c, part->n);
     spec.shape[1] = place->is_matrix ? dim_of(c, place->n_in) : 1;
     return fn(ctx, &spec);
 }
 
-int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
+static int list_layer(const struct model_config *c, uint32_t layer, size_t first, size_t end,
+                      int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
 {
-    size_t first = 0; // parts[first .. end) repeat in every layer
-    while (!places[parts[first].place].is_per_layer) {
-        first++;
-    }
-    size_t end = first;
-    while (places[parts[end].place].is_per_layer) {
-        end++;
-    }
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < first; i++) {
-        rc = list_part(config, &parts[i], 0, fn, ctx);
-    }
-    for (uint32_t layer = 0; rc == 0 && layer < config->n_layers; layer++) {
-        for (size_t i = first; rc == 0 && i < end; i++) {
-            rc = list_part(config, &parts[i], layer, fn, ctx);
+    for (size_t i = first; rc == 0 && i < end; i++) {
+        uint32_t n = places[parts[i].place].scope == EXPERT ? c->n_experts : 1;
+        for (uint32_t expert = 0; rc == 0 && expert < n; expert++) {
+            rc = list_part(c, &parts[i], (struct unit){ layer, expert }, fn, ctx);
         }
-    }
-    for (size_t i = end; rc == 0 && i < N_PARTS; i++) {
-        rc = list_part(config, &parts[i], 0, fn, ctx);
     }
     return rc;
 }
 
+int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
+{
+    size_t first = 0; // parts[first .. end) repeat in every layer
+    while (places[parts[first].place].scope == MODEL) {
+        first++;
+    }
+    size_t end = first;
+    while (places[parts[end].place].scope != MODEL) {
+        end++;
+    }
+    int rc = list_layer(config, 0, 0, first, fn, ctx);
+    for (uint32_t layer = 0; rc == 0 && layer < config->n_layers; layer++) {
+        rc = list_layer(config, layer, first, end, fn, ctx);
+    }
+    return rc == 0 ? list_layer(config, 0, end, N_PARTS, fn, ctx) : rc;
+}
+
 // ---- binding -------------------------------------------------------------------------------------------------------
 
-// A tensor's user_idx: which part of which layer it is.
-static uint32_t pack_use(size_t part_idx, uint32_t layer)
+// A tensor's user_idx: which part of which unit it is.
+static uint32_t pack_use(const struct model_config *c, size_t part_idx, struct unit unit)
 {
-    return layer * (uint32_t)N_PARTS + (uint32_t)part_idx;
+    uint32_t n_experts = c->n_experts > 0 ? c->n_experts : 1;
+    return (unit.layer * n_experts + unit.expert) * (uint32_t)N_PARTS + (uint32_t)part_idx;
+}
+
+static const struct part *unpack_use(const struct model_config *c, uint32_t use, struct unit *ret)
+{
+    uint32_t n_experts = c->n_experts > 0 ? c->n_experts : 1, at = use / (uint32_t)N_PARTS;
+    *ret = (struct unit){ at / n_experts, at % n_experts };
+    return &parts[use % N_PARTS];
 }
 
 static int check_shape(const struct safetensors *st, const struct tensor_info *t, const struct model_config *c,
@@ -205,11 +292,11 @@ static int check_shape(const struct safetensors *st, const struct tensor_info *t
     return 0;
 }
 
-static int bind_part(struct safetensors *st, const struct model_config *c, size_t part_idx, uint32_t layer,
+static int bind_part(struct safetensors *st, const struct model_config *c, size_t part_idx, struct unit unit,
                      struct tensor_info **ret, struct err *err)
 {
     char name[128];
-    snprintf(name, sizeof(name), parts[part_idx].name, layer);
+    snprintf(name, sizeof(name), parts[part_idx].name, unit.layer, unit.expert);
     struct tensor_info *t = safetensors_find(st, str_from(name));
     if (!t) {
         return err_set(err, -EINVAL, "tensor \"%s\" is missing", name);
@@ -221,7 +308,7 @@ static int bind_part(struct safetensors *st, const struct model_config *c, size_
     int rc = check_shape(st, t, c, &parts[part_idx], err);
     if (rc == 0) {
         t->is_used = true;
-        t->user_idx = pack_use(part_idx, layer);
+        t->user_idx = pack_use(c, part_idx, unit);
         *ret = t;
     }
     return rc;
@@ -239,7 +326,7 @@ static int check_same_dtype(const struct safetensors *st, const struct tensor_in
                    STR_ARG(str_take(first->name, 70)), dtype_name(first->dtype));
 }
 
-static int bind_place(struct safetensors *st, const struct model_config *c, enum place_id id, uint32_t layer,
+static int bind_place(struct safetensors *st, const struct model_config *c, enum place_id id, struct unit unit,
                       enum dtype *ret_dtype, struct err *err)
 {
     const struct tensor_info *first = NULL;
@@ -248,7 +335,7 @@ static int bind_place(struct safetensors *st, const struct model_config *c, enum
             continue;
         }
         struct tensor_info *t = NULL;
-        int rc = bind_part(st, c, i, layer, &t, err);
+        int rc = bind_part(st, c, i, unit, &t, err);
         if (rc == 0 && first && places[id].is_matrix) {
             rc = check_same_dtype(st, first, t, err);
         }
@@ -292,9 +379,12 @@ int weights_bind(struct safetensors *st, const struct model_config *c, enum dtyp
 {
     enum dtype dtype = DTYPE_F32, ignored;
     for (int id = 0; id < N_PLACES; id++) {
-        uint32_t n = places[id].is_per_layer ? c->n_layers : 1;
-        for (uint32_t layer = 0; has_place(c, id) && layer < n; layer++) {
-            int rc = bind_place(st, c, id, layer, id == QKV && layer == 0 ? &dtype : &ignored, err);
+        for (uint32_t i = 0; has_place(c, id) && i < n_units(c, id); i++) {
+            struct unit unit = unit_at(c, id, i);
+            int rc = 0;
+            if (has_unit(c, id, unit)) {
+                rc = bind_place(st, c, id, unit, id == QKV && i == 0 ? &dtype : &ignored, err);
+            }
             if (rc < 0) {
                 return rc;
             }
@@ -323,20 +413,27 @@ struct loader {
     void *progress_ctx;
 };
 
-static void **place_pointer(struct weights *w, enum place_id id, uint32_t layer)
+static void **place_pointer(struct weights *w, enum place_id id, struct unit unit)
 {
-    char *base = places[id].is_per_layer ? (char *)&w->layers[layer] : (char *)w;
+    char *base = (char *)w;
+    if (places[id].scope == EXPERT) {
+        base = (char *)&w->layers[unit.layer].experts[unit.expert];
+    } else if (places[id].scope != MODEL) {
+        base = (char *)&w->layers[unit.layer];
+    }
     return (void **)(base + places[id].offset);
 }
 
-static int make_place(struct loader *l, enum place_id id, uint32_t layer, enum dtype dtype)
+static int make_place(struct loader *l, enum place_id id, struct unit unit, enum dtype dtype)
 {
     struct backend *b = l->w->backend;
-    size_t n_out = dim_of(l->config, places[id].n_out), n_in = dim_of(l->config, places[id].n_in);
-    void **p = place_pointer(l->w, id, layer);
+    const struct model_config *c = l->config;
+    size_t n_out = dim_of(c, places[id].n_out), n_in = dim_of(c, places[id].n_in);
+    void **p = place_pointer(l->w, id, unit);
     if (places[id].is_matrix) {
         struct matrix *m = b->ops->matrix_new(b, dtype, n_out, n_in);
-        l->w->bytes_per_step += m && id != EMBED ? b->ops->matrix_bytes(m) : 0;
+        uint64_t bytes = m && id != EMBED ? b->ops->matrix_bytes(m) : 0;
+        l->w->bytes_per_step += places[id].scope == EXPERT ? bytes * c->n_experts_used / c->n_experts : bytes;
         *p = m;
     } else {
         *p = b->ops->alloc(b, n_in * sizeof(float));
@@ -350,12 +447,12 @@ static int make_places(struct loader *l, struct safetensors *st, struct err *err
 {
     for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
         const struct tensor_info *t = safetensors_tensor(st, i);
-        const struct part *part = &parts[t->user_idx % N_PARTS];
-        uint32_t layer = t->user_idx / (uint32_t)N_PARTS;
-        if (!t->is_used || *place_pointer(l->w, part->place, layer)) {
+        struct unit unit;
+        const struct part *part = unpack_use(l->config, t->user_idx, &unit);
+        if (!t->is_used || *place_pointer(l->w, part->place, unit)) {
             continue;
         }
-        int rc = make_place(l, part->place, layer, t->dtype);
+        int rc = make_place(l, part->place, unit, t->dtype);
         if (rc < 0) {
             return err_set(err, rc, "no memory for \"%.*s\" (%.1f MiB of weights are loaded)",
                            STR_ARG(str_take(t->name, 100)), (double)l->w->bytes_per_step / 0x1p20);
@@ -394,8 +491,9 @@ static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
     (void)err;
     struct loader *l = ctx;
     struct backend *b = l->w->backend;
-    const struct part *part = &parts[run->tensor->user_idx % N_PARTS];
-    void *dst = *place_pointer(l->w, part->place, run->tensor->user_idx / (uint32_t)N_PARTS);
+    struct unit unit;
+    const struct part *part = unpack_use(l->config, run->tensor->user_idx, &unit);
+    void *dst = *place_pointer(l->w, part->place, unit);
     size_t at = dim_of(l->config, part->at);
     if (places[part->place].is_matrix) {
         b->ops->matrix_fill(b, dst, at + run->row, run->n_rows, run->data);
@@ -426,21 +524,36 @@ static size_t longest_vector(const struct model_config *c)
     return n;
 }
 
+static int make_layers(struct weights *w, const struct model_config *c)
+{
+    w->n_layers = c->n_layers;
+    w->n_experts = c->n_experts;
+    w->layers = calloc(c->n_layers, sizeof(*w->layers));
+    for (uint32_t i = 0; w->layers && i < c->n_layers; i++) {
+        if (c->layers[i] & LAYER_EXPERTS) {
+            w->layers[i].experts = calloc(c->n_experts, sizeof(*w->layers[i].experts));
+            if (!w->layers[i].experts) {
+                return -ENOMEM;
+            }
+        }
+    }
+    return w->layers ? 0 : -ENOMEM;
+}
+
 int weights_load(struct weights *w, struct safetensors *st, const struct model_config *config, struct backend *backend,
                  void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
                  struct err *err)
 {
     memset(w, 0, sizeof(*w));
     w->backend = backend;
-    w->n_layers = config->n_layers;
     struct loader l = { .w = w, .config = config, .progress = progress, .progress_ctx = progress_ctx };
-    w->layers = calloc(config->n_layers, sizeof(*w->layers));
+    int rc = make_layers(w, config);
     l.vector = malloc(longest_vector(config) * sizeof(float));
-    if (!w->layers || !l.vector) {
+    if (rc < 0 || !l.vector) {
         free(l.vector);
         return err_set(err, -ENOMEM, "no memory for %" PRIu32 " layers", config->n_layers);
     }
-    int rc = make_places(&l, st, err);
+    rc = make_places(&l, st, err);
     if (rc == 0 && model_has(config, FEATURE_TIED)) {
         w->lm_head = w->embed;
         w->bytes_per_step += backend->ops->matrix_bytes(w->embed);
@@ -453,21 +566,35 @@ int weights_load(struct weights *w, struct safetensors *st, const struct model_c
     return rc;
 }
 
+static void free_place(struct weights *w, enum place_id id, uint32_t layer)
+{
+    uint32_t n = 1;
+    if (places[id].scope == EXPERT) {
+        n = w->layers[layer].experts ? w->n_experts : 0;
+    }
+    for (uint32_t expert = 0; expert < n; expert++) {
+        void *p = *place_pointer(w, id, (struct unit){ layer, expert });
+        if (p && places[id].is_matrix) {
+            w->backend->ops->matrix_free(w->backend, p);
+        } else if (p) {
+            w->backend->ops->free(w->backend, p);
+        }
+    }
+}
+
 void weights_deinit(struct weights *w)
 {
     if (w->lm_head == w->embed) {
         w->lm_head = NULL;
     }
     for (int id = 0; w->layers && id < N_PLACES; id++) {
-        uint32_t n = places[id].is_per_layer ? w->n_layers : 1;
+        uint32_t n = places[id].scope == MODEL ? 1 : w->n_layers;
         for (uint32_t layer = 0; layer < n; layer++) {
-            void *p = *place_pointer(w, id, layer);
-            if (p && places[id].is_matrix) {
-                w->backend->ops->matrix_free(w->backend, p);
-            } else if (p) {
-                w->backend->ops->free(w->backend, p);
-            }
+            free_place(w, id, layer);
         }
+    }
+    for (uint32_t layer = 0; w->layers && layer < w->n_layers; layer++) {
+        free(w->layers[layer].experts);
     }
     free(w->layers);
     memset(w, 0, sizeof(*w));

@@ -9,31 +9,39 @@
 #include "engine/model/safetensors.h"
 #include "kernels/backend.h"
 
+struct expert_weights {
+    struct matrix *gate_up; // [2 * n_ff_expert][n_embd]: gate, up
+    struct matrix *down;    // [n_embd][n_ff_expert]
+};
+
 struct layer_weights {
-    float *attn_norm;       // [n_embd]
-    float *attn_post_norm;  // [n_embd] or NULL
-    struct matrix *qkv;     // [(n_heads + 2 * n_kv_heads) * head_dim][n_embd]: q, k, v
-    float *qkv_bias;        // [(n_heads + 2 * n_kv_heads) * head_dim] or NULL
-    float *q_norm, *k_norm; // [head_dim] or NULL
-    struct matrix *o;       // [n_embd][n_heads * head_dim]
-    float *o_bias;          // [n_embd] or NULL
-    float *mlp_norm;        // [n_embd]
-    float *mlp_post_norm;   // [n_embd] or NULL
-    struct matrix *gate_up; // [2 * n_ff][n_embd]: gate, up
-    float *gate_up_bias;    // [2 * n_ff] or NULL
-    struct matrix *down;    // [n_embd][n_ff]
-    float *down_bias;       // [n_embd] or NULL
+    float *attn_norm;               // [n_embd]
+    float *attn_post_norm;          // [n_embd] or NULL
+    struct matrix *qkv;             // [(n_heads + 2 * n_kv_heads) * head_dim][n_embd]: q, k, v
+    float *qkv_bias;                // [(n_heads + 2 * n_kv_heads) * head_dim] or NULL
+    float *q_norm, *k_norm;         // [head_dim] or NULL
+    struct matrix *o;               // [n_embd][n_heads * head_dim]
+    float *o_bias;                  // [n_embd] or NULL
+    float *mlp_norm;                // [n_embd]
+    float *mlp_post_norm;           // [n_embd] or NULL
+    struct matrix *gate_up;         // [2 * n_ff][n_embd]: gate, up
+    float *gate_up_bias;            // [2 * n_ff] or NULL
+    struct matrix *down;            // [n_embd][n_ff]
+    struct matrix *router;          // [n_experts][n_embd]; layers with experts have it and not gate_up and down
+    struct expert_weights *experts; // [n_experts] or NULL
+    float *down_bias;               // [n_embd] or NULL
 };
 
 struct weights {
     struct backend *backend;
-    uint32_t n_layers;
+    uint32_t n_layers, n_experts;
     struct layer_weights *layers; // [n_layers]
     struct matrix *embed;         // [n_vocab][n_embd]
     struct matrix *lm_head;       // [n_vocab][n_embd]; the same matrix as `embed` when they are tied
     float *final_norm;            // [n_embd]
     enum dtype dtype;             // of the projections
-    uint64_t bytes_per_step;      // read by one forward pass that wants logits, rows of `embed` apart
+    uint64_t bytes_per_step; // read by one forward pass that wants logits, rows of `embed` apart, and of experts the
+                             // share of one token
 };
 
 // A tensor that a checkpoint of `config` has.

@@ -76,6 +76,8 @@ static const struct backend_ops cpu_ops = {
     .glu = cpu_glu,
     .softcap = cpu_softcap,
     .gather = cpu_gather,
+    .route = cpu_route,
+    .combine = cpu_combine,
     .sync = cpu_sync,
 };
 

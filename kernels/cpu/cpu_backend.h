@@ -32,13 +32,15 @@ struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out,
 void cpu_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows);
 void cpu_matrix_free(struct backend *b, struct matrix *m);
 size_t cpu_matrix_bytes(const struct matrix *m);
-// linear.c, embed.c, elementwise.c, rope_kv.c, attention.c
+// linear.c, embed.c, elementwise.c, experts.c, rope_kv.c, attention.c
 void cpu_linear(struct backend *b, const struct op_linear *op);
 void cpu_embed(struct backend *b, const struct op_embed *op);
 void cpu_rms_norm(struct backend *b, const struct op_rms_norm *op);
 void cpu_glu(struct backend *b, const struct op_glu *op);
 void cpu_softcap(struct backend *b, const struct op_softcap *op);
 void cpu_gather(struct backend *b, const struct op_gather *op);
+void cpu_route(struct backend *b, const struct op_route *op);
+void cpu_combine(struct backend *b, const struct op_combine *op);
 void cpu_rope_kv(struct backend *b, const struct op_rope_kv *op);
 void cpu_attention(struct backend *b, const struct op_attention *op);
 

@@ -42,6 +42,24 @@ static void softcap(float *x, float cap, size_t n)
     }
 }
 
+// Sums of weighted rows; the first product is rounded, each later one is one fused multiply-add.
+static void combine_rows(const struct op_combine *op, size_t row_begin, size_t row_end)
+{
+    for (size_t row = row_begin; row < row_end; row++) {
+        const uint32_t *rows = op->rows + row * op->n_used;
+        const float *weights = op->weights + row * op->n_used;
+        float *y = op->y + row * op->dim;
+        for (size_t i = 0; i < op->dim; i += 16) {
+            size_t n = op->dim - i;
+            vf sum = vf_mul(vf_load_n(op->x + rows[0] * op->dim + i, n), vf_set1(weights[0]));
+            for (size_t k = 1; k < op->n_used; k++) {
+                sum = vf_fma(vf_load_n(op->x + rows[k] * op->dim + i, n), vf_set1(weights[k]), sum);
+            }
+            vf_store_n(y + i, vf_add(vf_load_n(y + i, n), sum), n);
+        }
+    }
+}
+
 // (a, b) -> (a cos - b sin, b cos + a sin); products rounded before they are added, as Hugging Face does.
 static void rope(float *head, const float *cosines, const float *sines, size_t half_dim)
 {

@@ -85,6 +85,7 @@ struct cpu_kernels {
     void (*linear_tiles)(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together);
     void (*rms_norm)(const struct op_rms_norm *op, size_t row_begin, size_t row_end);
     void (*glu)(enum glu kind, const float *gate, const float *up, float *y, size_t n);
+    void (*combine)(const struct op_combine *op, size_t row_begin, size_t row_end);
     void (*softcap)(float *x, float cap, size_t n);
     void (*rope)(float *head, const float *cosines, const float *sines, size_t half_dim); // [2][half_dim] in place
     void (*store)(enum dtype dtype, void *dst, const float *src, size_t n);               // f32 -> dtype

@@ -30,6 +30,11 @@ const struct str fuzz_seeds[] = {
         ",\"hidden_activation\":\"gelu_pytorch_tanh\",\"sliding_window_pattern\":2,\"query_pre_attn_scalar\":20,"
         "\"attn_logit_softcapping\":null,\"final_logit_softcapping\":30.0,\"rope_parameters\":{\"full_attention\":{"
         "\"rope_type\":\"linear\",\"factor\":8},\"sliding_attention\":{\"rope_theta\":5000.0}}}"),
+    STR("{\"model_type\":\"qwen3_moe\"," SHAPE
+        ",\"num_experts\":8,\"num_experts_per_tok\":2,\"moe_intermediate_size\":12,\"norm_topk_prob\":true,"
+        "\"decoder_sparse_step\":2,\"mlp_only_layers\":[3]}"),
+    STR("{\"model_type\":\"mixtral\"," SHAPE
+        ",\"num_local_experts\":8,\"num_experts_per_tok\":2,\"sliding_window\":3}"),
     STR("{\"model_type\":\"phi3\"," SHAPE
         ",\"partial_rotary_factor\":0.5,\"original_max_position_embeddings\":32,\"rope_scaling\":{\"type\":\"su\","
         "\"short_factor\":[1,2],\"long_factor\":[1.5,9]}}"),
@@ -55,8 +60,10 @@ static void check(const struct model_config *c)
     assert(c->n_layers <= MODEL_LAYERS_MAX);
     for (uint32_t i = 0; i < c->n_layers; i++) {
         assert(!(c->layers[i] & LAYER_WINDOWED) || c->window > 0);
+        assert(!(c->layers[i] & LAYER_EXPERTS) || (c->n_experts > 0 && c->n_ff_expert > 0));
     }
     assert(c->rope.n_dims % 2 == 0 && c->rope.n_dims <= c->head_dim && isfinite(c->attn_scale));
+    assert(c->n_experts_used <= c->n_experts && c->n_experts <= MODEL_EXPERTS_MAX);
     assert(c->n_eos <= MODEL_EOS_MAX && c->bos_id < (int64_t)c->n_vocab);
     for (uint32_t i = 0; i < c->n_eos; i++) {
         assert(c->eos_ids[i] >= 0 && (uint32_t)c->eos_ids[i] < c->n_vocab);

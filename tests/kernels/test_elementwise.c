@@ -205,6 +205,74 @@ static void test_softcap_any_length_equals_double_and_all_isas_agree(void **stat
     }
 }
 
+static void test_route_and_combine_equal_double_and_all_isas_agree(void **state)
+{
+    const struct test_backends *all = *state;
+    uint64_t rng = 16;
+    enum { N_ROWS = 37, N_EXPERTS = 11, N_USED = 3, DIM = 100 };
+    float *logits = random_floats(&rng, N_ROWS * N_EXPERTS), *x = random_floats(&rng, N_ROWS * N_USED * DIM);
+    float *y = random_floats(&rng, N_ROWS * DIM), want[N_ROWS * DIM], got[N_ROWS * DIM], weights[N_ROWS * N_USED];
+    uint32_t experts[N_ROWS * N_USED], rows[N_ROWS * N_USED];
+    logits[2] = logits[7] = 5; // a tie
+    for (size_t i = 0; i < N_ROWS * N_USED; i++) {
+        rows[i] = (uint32_t)rng_below(&rng, N_ROWS * N_USED);
+    }
+    for (size_t i = 0; i < 2 * all->n; i++) {
+        struct backend *b = all->b[i / 2];
+        const struct op_route route = { .logits = logits,
+                                        .experts = experts,
+                                        .weights = weights,
+                                        .n_rows = N_ROWS,
+                                        .n_experts = N_EXPERTS,
+                                        .n_used = N_USED,
+                                        .is_normalized = i % 2 == 0 };
+        b->ops->route(b, &route);
+        assert_int_equal(experts[0], 2);
+        assert_int_equal(experts[1], 7);
+        for (size_t r = 0; r < N_ROWS; r++) {
+            double sum = 0, chosen = 0;
+            for (size_t e = 0; e < N_EXPERTS; e++) {
+                bool is_chosen = false;
+                for (size_t k = 0; k < N_USED; k++) {
+                    is_chosen = is_chosen || experts[r * N_USED + k] == e;
+                }
+                sum += exp((double)logits[r * N_EXPERTS + e]);
+                chosen += is_chosen ? exp((double)logits[r * N_EXPERTS + e]) : 0;
+                assert_true(is_chosen ||
+                            logits[r * N_EXPERTS + e] <= logits[r * N_EXPERTS + experts[r * N_USED + N_USED - 1]]);
+            }
+            for (size_t k = 0; k < N_USED; k++) {
+                double exact = exp((double)logits[r * N_EXPERTS + experts[r * N_USED + k]]) / (i % 2 ? sum : chosen);
+                assert_near(weights[r * N_USED + k], exact, 1e-7);
+            }
+        }
+        struct op_combine combine = { .x = x,
+                                      .rows = rows,
+                                      .weights = weights,
+                                      .y = i < 2 ? want : got,
+                                      .n_rows = N_ROWS,
+                                      .n_used = N_USED,
+                                      .dim = DIM };
+        memcpy(combine.y, y, sizeof(want));
+        b->ops->combine(b, &combine);
+        for (size_t r = 0; i == 0 && r < N_ROWS; r++) {
+            for (size_t d = 0; d < DIM; d++) {
+                double exact = (double)y[r * DIM + d];
+                for (size_t k = 0; k < N_USED; k++) {
+                    exact += (double)weights[r * N_USED + k] * (double)x[rows[r * N_USED + k] * DIM + d];
+                }
+                assert_near(want[r * DIM + d], exact, 1e-6);
+            }
+        }
+        if (i % 2 == 1) { // `want` is of the second kind of weights now
+            assert_same_bits(combine.y, want, N_ROWS * DIM, b);
+        }
+    }
+    free(logits);
+    free(x);
+    free(y);
+}
+
 static void test_gather_rows_are_copied(void **state)
 {
     const struct test_backends *all = *state;
@@ -278,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_glu_any_shape_equals_double_and_all_isas_agree),
         cmocka_unit_test(test_glu_extreme_gates_stay_finite_or_become_nan),
         cmocka_unit_test(test_softcap_any_length_equals_double_and_all_isas_agree),
+        cmocka_unit_test(test_route_and_combine_equal_double_and_all_isas_agree),
         cmocka_unit_test(test_gather_rows_are_copied),
         cmocka_unit_test(test_convert_every_half_survives_a_round_trip),
         cmocka_unit_test(test_convert_rounds_to_nearest_even),

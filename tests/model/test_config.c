@@ -22,6 +22,8 @@
 #define FAMILY(type, name) "\"model_type\": \"" type "\", \"architectures\": [\"" name "ForCausalLM\"]"
 #define GEMMA2             FAMILY("gemma2", "Gemma2")
 #define GEMMA3             FAMILY("gemma3_text", "Gemma3")
+#define MIXTRAL            FAMILY("mixtral", "Mixtral")
+#define QWEN3_MOE          FAMILY("qwen3_moe", "Qwen3Moe")
 #define MISTRAL            FAMILY("mistral", "Mistral")
 #define QWEN3              FAMILY("qwen3", "Qwen3")
 #define PHI3               FAMILY("phi3", "Phi3")
@@ -144,11 +146,14 @@ static void test_config_window_that_never_limits_is_accepted(void **state)
     }
 }
 
-// "w" for each windowed layer, "n" for one that does not turn, "." for others.
+// "x" for each layer with experts, "w" for one that is windowed, "n" for one that does not turn, "." for others.
 static const char *layers_of(const struct model_config *c, char text[MODEL_LAYERS_MAX + 1])
 {
     for (uint32_t i = 0; i < c->n_layers; i++) {
-        text[i] = c->layers[i] & LAYER_WINDOWED ? 'w' : c->layers[i] & LAYER_NOPE ? 'n' : '.';
+        text[i] = c->layers[i] & LAYER_EXPERTS    ? 'x'
+                  : c->layers[i] & LAYER_WINDOWED ? 'w'
+                  : c->layers[i] & LAYER_NOPE     ? 'n'
+                                                  : '.';
     }
     text[c->n_layers] = 0;
     return text;
@@ -173,6 +178,9 @@ static void test_config_layers_follow_the_family_or_their_list(void **state)
         { GEMMA2, "w.w.w", 4096 },
         { GEMMA3, "wwwww", 4096 },
         { GEMMA3 ", \"sliding_window_pattern\": 2, \"sliding_window\": 3", "w.w.w", 3 },
+        { MIXTRAL, "xxxxx", 0 },
+        { QWEN3_MOE, "xxxxx", 0 },
+        { QWEN3_MOE ", \"decoder_sparse_step\": 2, \"mlp_only_layers\": [3, 0]", ".x...", 0 },
         { SMOLLM3, "...n.", 0 },
         { SMOLLM3 ", \"no_rope_layers\": [0, 1, 1, 1, 0]", "n...n", 0 },
         { SMOLLM3 ", \"no_rope_layer_interval\": 2, \"use_sliding_window\": true, \"sliding_window\": 5", ".w.w.", 5 },
@@ -208,6 +216,23 @@ static void test_config_gemma_scores_caps_and_ropes(void **state)
     assert_true(c.window_rope.theta == 8 && c.window_rope.scaling == ROPE_SCALING_NONE);
     assert_int_equal(parse(FAMILY("gemma", "Gemma") ", \"hidden_act\": \"gelu\"", &c), 0);
     assert_true(c.activation == GLU_GELU_TANH && c.attn_softcap == 0 && !model_has(&c, FEATURE_POST_NORMS));
+}
+
+static void test_config_experts_of_both_families(void **state)
+{
+    (void)state;
+    struct model_config c;
+    assert_int_equal(parse(MIXTRAL, &c), 0);
+    assert_true(c.n_experts == 8 && c.n_experts_used == 2 && c.n_ff_expert == 172);
+    assert_true(model_has(&c, FEATURE_NORMED_TOPK | FEATURE_BLOCK_SPARSE));
+    // embeddings, 5 x (qkv, o, 8 experts, router, 2 norms), norm
+    uint64_t experts = 8 * 3 * 64 * 172 + 8 * 64;
+    assert_int_equal(model_config_n_params(&c), 2 * 512 * 64 + 5 * (64 * 128 + 64 * 64 + experts + 2 * 64) + 64);
+    assert_int_equal(parse(QWEN3_MOE ", \"num_experts\": 16, \"moe_intermediate_size\": 32", &c), 0);
+    assert_true(c.n_experts == 16 && c.n_experts_used == 8 && c.n_ff_expert == 32 && c.n_ff == 172);
+    assert_false(model_has(&c, FEATURE_NORMED_TOPK));
+    assert_int_equal(parse(QWEN3_MOE ", \"norm_topk_prob\": true, \"num_local_experts\": 9", &c), 0);
+    assert_true(c.n_experts == 9 && model_has(&c, FEATURE_NORMED_TOPK));
 }
 
 static void test_config_bad_field_is_named(void **state)
@@ -264,6 +289,9 @@ static void test_config_bad_field_is_named(void **state)
         { GEMMA3 ", \"use_bidirectional_attention\": true", -EOPNOTSUPP, "use_bidirectional_attention (true)" },
         { GEMMA3 ", \"hidden_activation\": \"gelu\"", -EOPNOTSUPP, "hidden_activation \"gelu\"" },
         { "\"final_logit_softcapping\": 30", -EOPNOTSUPP, "final_logit_softcapping (30)" },
+        { QWEN3_MOE ", \"mlp_only_layers\": [5]", -EINVAL, "mlp_only_layers must be a list of layers, not number 5" },
+        { MIXTRAL ", \"num_experts_per_tok\": 9", -EINVAL, "num_experts_per_tok 9 is above num_local_experts 8" },
+        { MIXTRAL ", \"num_local_experts\": 5000", -EINVAL, "num_local_experts must be a whole number from 1 to 1024" },
         { PHI3 ", \"partial_rotary_factor\": 0.4", -EINVAL, "partial_rotary_factor must be a part of the head" },
         { "\"rope_scaling\": {\"type\": \"linear\"}", -EINVAL, "rope_scaling: factor is missing" },
         { "\"rope_scaling\": 4", -EINVAL, "rope_scaling must be an object" },
@@ -346,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_config_window_that_never_limits_is_accepted),
         cmocka_unit_test(test_config_layers_follow_the_family_or_their_list),
         cmocka_unit_test(test_config_gemma_scores_caps_and_ropes),
+        cmocka_unit_test(test_config_experts_of_both_families),
         cmocka_unit_test(test_config_bad_field_is_named),
         cmocka_unit_test(test_config_text_that_is_no_object_is_refused),
         cmocka_unit_test(test_config_rope_frequencies_equal_transformers),

@@ -24,9 +24,11 @@ from transformers import (
     GemmaConfig,
     LlamaConfig,
     MistralConfig,
+    MixtralConfig,
     Phi3Config,
     Qwen2Config,
     Qwen3Config,
+    Qwen3MoeConfig,
     SmolLM3Config,
 )
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -162,6 +164,24 @@ CASES = {
         dict(LONG, old_config=True),
     ),
     "phi3-longrope": (Phi3Config, PHI3_LONGROPE, torch.float32, dict(prompt_lens=[40, 75], greedy=12)),
+    "mixtral": (
+        MixtralConfig,
+        dict(SMALL, num_hidden_layers=3, num_local_experts=4, sliding_window=30),
+        torch.float32,
+        LONG,
+    ),
+    "qwen3-moe": (
+        Qwen3MoeConfig,
+        dict(SMALL, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=8, mlp_only_layers=[1], norm_topk_prob=True),
+        torch.float32,
+        LONG,
+    ),
+    "qwen3-moe-sparse": (
+        Qwen3MoeConfig,
+        dict(SMALL, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=12, decoder_sparse_step=2),
+        torch.float32,
+        LONG,
+    ),
     "gemma": (GemmaConfig, dict(SMALL, pad_token_id=0, tie_word_embeddings=True), torch.float32, LONG),
     "gemma2": (Gemma2Config, GEMMA2, torch.float32, LONG),
     "gemma3": (Gemma3TextConfig, GEMMA3, torch.float32, LONG),

@@ -95,6 +95,10 @@ static void print_config(const struct model_config *c)
            c->n_kv_heads);
     printf("%-14s%" PRIu32 "%s\n", "vocabulary", c->n_vocab, model_has(c, FEATURE_TIED) ? ", embeddings tied" : "");
     printf("%-14s%" PRIu32 " tokens\n", "context", c->n_ctx_max);
+    if (c->n_experts > 0) {
+        printf("%-14s%" PRIu32 " of %" PRIu32 " in %" PRIu32 " of %" PRIu32 " layers, feed-forward %" PRIu32 "\n",
+               "experts", c->n_experts_used, c->n_experts, count_layers(c, LAYER_EXPERTS), c->n_layers, c->n_ff_expert);
+    }
     if (count_layers(c, LAYER_WINDOWED) > 0) {
         printf("%-14s%" PRIu32 " tokens in %" PRIu32 " of %" PRIu32 " layers\n", "window", c->window,
                count_layers(c, LAYER_WINDOWED), c->n_layers);
@@ -181,6 +185,9 @@ static void write_config(struct json_writer *w, const struct model_config *c)
     member_u64(w, "layers", c->n_layers);
     member_u64(w, "hidden_size", c->n_embd);
     member_u64(w, "intermediate_size", c->n_ff);
+    member_u64(w, "experts", c->n_experts);
+    member_u64(w, "experts_per_token", c->n_experts_used);
+    member_u64(w, "expert_intermediate_size", c->n_ff_expert);
     member_u64(w, "heads", c->n_heads);
     member_u64(w, "kv_heads", c->n_kv_heads);
     member_u64(w, "head_dim", c->head_dim);
