@@ -3,7 +3,8 @@
 //   1. Decodes. Each sequence with one token to run gets its row. When it needs a page and none is free, the youngest
 //      sequence that holds pages gives all of its own back (preemption) and is computed again later: invariant 1 of the
 //      design makes the second computation bit-identical, and what was sampled stays, so that no reader notices.
-//   2. Prefill chunks of admitted sequences, oldest first, in what the decodes left of batch_tokens.
+//   2. Prefill chunks of admitted sequences, oldest first, in what the decodes left of batch_tokens; beside decodes, of
+//      prefill_tokens: a long prompt makes the next token of every answer wait for its chunk, and for no more.
 //   3. Preempted sequences return, oldest first, when pages for all their known tokens are free.
 //   4. Waiting sequences are admitted in order of arrival, never past one that does not fit; but one whose next block
 //      is being computed by a running prefill stands back until it can be taken from the cache.
@@ -209,6 +210,9 @@ void scheduler_plan(const struct sched_input *input, struct sched_plan *plan)
         .n_resident = input->n_active,
     };
     plan_decodes(&p);
+    if (plan->n_items > 0 && p.n_rows_left > input->prefill_tokens) {
+        p.n_rows_left = input->prefill_tokens;
+    }
     plan_prefills(&p);
     if (plan->n_preempted == 0) {
         plan_beginnings(&p);

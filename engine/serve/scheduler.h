@@ -34,7 +34,8 @@ struct sched_input {
     size_t n_slots_free;
     uint32_t n_pages_free; // free, or to be had from the prefix cache
     uint32_t page_tokens;
-    size_t batch_tokens; // rows of one step
+    size_t batch_tokens;   // rows of one step
+    size_t prefill_tokens; // of them, the most that prompts take in a step in which answers go on; not 0
 };
 
 struct sched_item {

@@ -25,6 +25,7 @@ static struct fixture *fixture(void)
         .n_pages_free = 100,
         .page_tokens = 16,
         .batch_tokens = 64,
+        .prefill_tokens = 64,
     };
     f.plan = (struct sched_plan){ .items = f.items, .preempted = f.preempted };
     return &f;
@@ -69,6 +70,29 @@ static void test_scheduler_decodes_come_before_prefill(void **state)
     expect_item(f, 0, 1, 1, 2);
     expect_item(f, 1, 2, 1, 2);
     expect_item(f, 2, 0, 62, 13); // what is left of the budget
+}
+
+static void test_scheduler_prompts_beside_answers_take_prefill_tokens(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture();
+    f->in.prefill_tokens = 20;
+    add_active(f, 30, 15, 2);
+    add_active(f, 21, 20, 2);
+    add_active(f, 17, 16, 2);
+    add_waiting(f, 40);
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_items, 4);
+    expect_item(f, 2, 0, 15, 2);
+    expect_item(f, 3, 3, 5, 3); // the prompts share them
+    f = fixture();
+    f->in.prefill_tokens = 20;
+    add_active(f, 200, 0, 13); // no answer waits for it
+    add_active(f, 21, 20, 2);
+    f->active[1].is_blocked = true;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_items, 1);
+    expect_item(f, 0, 0, 64, 13);
 }
 
 static void test_scheduler_admits_in_order_under_the_budget(void **state)
@@ -328,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scheduler_nothing_plans_nothing),
         cmocka_unit_test(test_scheduler_decodes_come_before_prefill),
+        cmocka_unit_test(test_scheduler_prompts_beside_answers_take_prefill_tokens),
         cmocka_unit_test(test_scheduler_admits_in_order_under_the_budget),
         cmocka_unit_test(test_scheduler_nobody_overtakes_one_that_does_not_fit),
         cmocka_unit_test(test_scheduler_admission_leaves_room_to_grow),
