@@ -164,13 +164,20 @@ struct attention_span {
     size_t first, n; // [first, n)
 };
 
-// Lanes below `first` are not seen. Only where a window begins inside a tile.
-VEC void attention_mask_first(vf (*s)[2], size_t n_r, size_t first)
+// What most models and tiles do without, kept out of the way of the loops: soft caps, after which the scale is 1; and
+// the positions before a window that begins inside the tile.
+static __attribute__((noinline)) void attention_cap_and_mask(const struct op_attention *op, vf (*s)[2], size_t n_r,
+                                                             size_t first)
 {
     for (size_t r = 0; r < n_r; r++) {
         _Alignas(64) float lanes[ATTENTION_TILE];
-        vf_store(lanes, s[r][0]);
-        vf_store(lanes + 16, s[r][1]);
+        for (size_t i = 0; i < 2; i++) {
+            vf capped = s[r][i];
+            if (op->softcap > 0) {
+                capped = vf_softcap(vf_mul(capped, vf_set1(op->scale)), op->softcap);
+            }
+            vf_store(lanes + 16 * i, capped);
+        }
         for (size_t j = 0; j < first; j++) {
             lanes[j] = -INFINITY;
         }
@@ -179,33 +186,24 @@ VEC void attention_mask_first(vf (*s)[2], size_t n_r, size_t first)
     }
 }
 
-// Dot products -> scores of the positions that are seen, the others -infinity.
-VEC void attention_scale(const struct op_attention *op, vf (*s)[2], size_t n_r, struct attention_span span)
-{
-    VEC_UNROLL(8)
-    for (size_t r = 0; r < n_r; r++) {
-        s[r][0] = vf_mul(s[r][0], vf_set1(op->scale));
-        s[r][1] = vf_mul(s[r][1], vf_set1(op->scale));
-        if (op->softcap > 0) {
-            s[r][0] = vf_softcap(s[r][0], op->softcap);
-            s[r][1] = vf_softcap(s[r][1], op->softcap);
-        }
-        s[r][0] = vf_keep(s[r][0], span.n, -INFINITY);
-        s[r][1] = vf_keep(s[r][1], span.n < 16 ? 0 : span.n - 16, -INFINITY);
-    }
-    if (span.first > 0) {
-        attention_mask_first(s, n_r, span.first);
-    }
-}
-
-// Scores -> weights; updates each row's max and sum; alpha of up to 16 rows at
+// Dot products -> weights of the positions that are seen; updates each row's max and sum; alpha of up to 16 rows at
 // once.
-VEC void attention_softmax(vf (*s)[2], size_t n_r, float *max, float (*sum)[16], float (*weights)[ATTENTION_TILE],
-                           float *alpha)
+VEC void attention_softmax(const struct op_attention *op, vf (*s)[2], size_t n_r, struct attention_span span,
+                           float *max, float (*sum)[16], float (*weights)[ATTENTION_TILE], float *alpha)
 {
+    float scale = op->scale;
+    if (op->softcap > 0 || span.first > 0) {
+        vf copy[VEC_ATTENTION_ROWS][2]; // s itself can stay in registers
+        memcpy(copy, s, n_r * sizeof(*s));
+        attention_cap_and_mask(op, copy, n_r, span.first);
+        memcpy(s, copy, n_r * sizeof(*s));
+        scale = op->softcap > 0 ? 1.0f : scale;
+    }
     float fall[16] = { 0 }; // old max - new max
     VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
+        s[r][0] = vf_keep(vf_mul(s[r][0], vf_set1(scale)), span.n, -INFINITY);
+        s[r][1] = vf_keep(vf_mul(s[r][1], vf_set1(scale)), span.n < 16 ? 0 : span.n - 16, -INFINITY);
         float tile_max = vf_reduce_max(vf_max(s[r][0], s[r][1]));
         float new_max = max[r] > tile_max ? max[r] : tile_max;
         fall[r] = max[r] - new_max;
@@ -263,8 +261,7 @@ VEC void attention_rows(const struct attention_part *part, const struct attentio
     float alpha[16];
     _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
     attention_scores(view, q + row, n_r, scratch, s);
-    attention_scale(part->op, s, n_r, span);
-    attention_softmax(s, n_r, scratch->max + row, scratch->sum + row, weights, alpha);
+    attention_softmax(part->op, s, n_r, span, scratch->max + row, scratch->sum + row, weights, alpha);
     float *acc = scratch->acc + row * view->n_vecs * 16;
     size_t vec = 0;
     for (; vec + 4 <= view->n_vecs; vec += 4) {
