@@ -6,9 +6,32 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
 // ---- arrays -------------------------------------------------------------------------------------------------------
+
+// Zeroed memory that is there when it is touched, and no earlier: most nodes of a large pool are never used, and the
+// kernel need not promise memory for all of them. Large pages, because a match reads in places far from each other.
+static void *reserve(size_t n, size_t item_size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, item_size, &bytes)) {
+        return NULL;
+    }
+    void *mem = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mem == MAP_FAILED) {
+        return NULL;
+    }
+    madvise(mem, bytes, MADV_HUGEPAGE); // where the kernel has none, it works without
+    return mem;
+}
+
+static void release(void *mem, size_t n, size_t item_size)
+{
+    if (mem) {
+        munmap(mem, n * item_size);
+    }
+}
 
 int radix_nodes_init(struct radix *radix)
 {
@@ -18,14 +41,13 @@ int radix_nodes_init(struct radix *radix)
         n_edges *= 2;
     }
     radix->edge_mask = (uint32_t)(n_edges - 1);
-    // calloc: memory of nodes that are never used is never touched, hence never there.
-    radix->nodes = calloc(n, sizeof(*radix->nodes));
-    radix->tokens = calloc(n * run_tokens(radix), sizeof(*radix->tokens));
-    radix->pages = calloc(n * radix->run_pages, sizeof(*radix->pages));
-    radix->hashes = calloc(n * radix->run_pages, sizeof(*radix->hashes));
-    radix->free_nodes = calloc(n, sizeof(*radix->free_nodes));
-    radix->owners = calloc(n, sizeof(*radix->owners));
-    radix->edges = calloc(n_edges, sizeof(*radix->edges));
+    radix->nodes = reserve(n, sizeof(*radix->nodes));
+    radix->tokens = reserve(n * run_tokens(radix), sizeof(*radix->tokens));
+    radix->pages = reserve(n * radix->run_pages, sizeof(*radix->pages));
+    radix->hashes = reserve(n * radix->run_pages, sizeof(*radix->hashes));
+    radix->free_nodes = reserve(n, sizeof(*radix->free_nodes));
+    radix->owners = reserve(n, sizeof(*radix->owners));
+    radix->edges = reserve(n_edges, sizeof(*radix->edges));
     if (!radix->nodes || !radix->tokens || !radix->pages || !radix->hashes || !radix->free_nodes || !radix->owners ||
         !radix->edges) {
         return -ENOMEM;
@@ -39,13 +61,14 @@ int radix_nodes_init(struct radix *radix)
 
 void radix_nodes_deinit(struct radix *radix)
 {
-    free(radix->nodes);
-    free(radix->tokens);
-    free(radix->pages);
-    free(radix->hashes);
-    free(radix->free_nodes);
-    free(radix->owners);
-    free(radix->edges);
+    size_t n = (size_t)radix->n_nodes_max + 1;
+    release(radix->nodes, n, sizeof(*radix->nodes));
+    release(radix->tokens, n * run_tokens(radix), sizeof(*radix->tokens));
+    release(radix->pages, n * radix->run_pages, sizeof(*radix->pages));
+    release(radix->hashes, n * radix->run_pages, sizeof(*radix->hashes));
+    release(radix->free_nodes, n, sizeof(*radix->free_nodes));
+    release(radix->owners, n, sizeof(*radix->owners));
+    release(radix->edges, (size_t)radix->edge_mask + 1, sizeof(*radix->edges));
 }
 
 // ---- edges --------------------------------------------------------------------------------------------------------
