@@ -80,6 +80,19 @@ static uint32_t common_prefix(const int32_t *a, const int32_t *b, uint32_t n)
     return i;
 }
 
+// A whole node with its part of a path that is longer: the next node's memory is on its way meanwhile.
+static uint32_t compare_and_go_on(const struct radix *r, uint32_t node, const int32_t *path)
+{
+    uint32_t n = r->nodes[node].n_tokens, half = n / 2;
+    radix_prefetch_edge(r, node, path[n]);
+    uint32_t n_same = common_prefix(tokens_of(r, node), path, half);
+    if (n_same < half) {
+        return n_same;
+    }
+    radix_prefetch_child(r, node, path[n]);
+    return half + common_prefix(tokens_of(r, node) + half, path + half, n - half);
+}
+
 // One node down the path of `tokens`: false at its end. `at` is a node that has been compared whole.
 static bool descend(const struct radix *r, const int32_t *tokens, uint32_t n_tokens, struct place *at)
 {
@@ -92,10 +105,9 @@ static bool descend(const struct radix *r, const int32_t *tokens, uint32_t n_tok
     }
     const struct radix_node *c = &r->nodes[child];
     uint32_t n = n_tokens - c->begin < c->n_tokens ? n_tokens - c->begin : c->n_tokens;
-    if (n_tokens - c->begin > n) {
-        radix_prefetch(r, child, tokens[c->begin + n]);
-    }
-    *at = (struct place){ child, c->begin + common_prefix(tokens_of(r, child), tokens + c->begin, n) };
+    uint32_t n_same = n_tokens - c->begin > n ? compare_and_go_on(r, child, tokens + c->begin)
+                                              : common_prefix(tokens_of(r, child), tokens + c->begin, n);
+    *at = (struct place){ child, c->begin + n_same };
     return true;
 }
 

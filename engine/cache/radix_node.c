@@ -94,11 +94,20 @@ uint32_t radix_child(const struct radix *r, uint32_t node, int32_t token)
     return r->edges[edge_slot(r, r->nodes[node].family, token)].node;
 }
 
-void radix_prefetch(const struct radix *r, uint32_t node, int32_t next_token)
+void radix_prefetch_edge(const struct radix *r, uint32_t node, int32_t next_token)
 {
     __builtin_prefetch(&r->edges[edge_home(r, r->nodes[node].family, next_token)]);
     __builtin_prefetch(pages_of(r, node));
     __builtin_prefetch(pages_of(r, node) + 16); // a line's worth on
+}
+
+void radix_prefetch_child(const struct radix *r, uint32_t node, int32_t next_token)
+{
+    uint32_t child = radix_child(r, node, next_token);
+    __builtin_prefetch(&r->nodes[child]);
+    for (uint32_t line = 0; line < 4; line++) { // the processor sees by then that more is coming
+        __builtin_prefetch(tokens_of(r, child) + line * 16);
+    }
 }
 
 // Linear probing without tombstones: whoever stands behind the hole and could stand in it moves there.

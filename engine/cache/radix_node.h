@@ -80,9 +80,10 @@ void radix_nodes_deinit(struct radix *radix);
 uint32_t radix_node_new(struct radix *radix, uint32_t begin); // not linked, without tokens; 0: none is left
 void radix_node_free(struct radix *radix, uint32_t node);
 uint32_t radix_child(const struct radix *radix, uint32_t node, int32_t token); // 0: none
-// Has the memory on its way that a match of `node` reads, and that the search for its child `next_token` will: a tree
-// of any size lies outside the processor's caches, and the comparison of a node takes as long as the way.
-void radix_prefetch(const struct radix *radix, uint32_t node, int32_t next_token);
+// Memory on its way while a node is compared, since a tree of any size lies outside the processor's caches: first what
+// the search for its child `next_token` reads, and the node's pages; later what a match of that child does.
+void radix_prefetch_edge(const struct radix *radix, uint32_t node, int32_t next_token);
+void radix_prefetch_child(const struct radix *radix, uint32_t node, int32_t next_token);
 // The child's first token must be there.
 void radix_link(struct radix *radix, uint32_t parent, uint32_t child);
 void radix_unlink(struct radix *radix, uint32_t parent, uint32_t child);
