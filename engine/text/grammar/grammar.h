@@ -1,0 +1,40 @@
+// What an answer may be: a JSON document of a schema, any JSON object, or the text of a regular expression.
+//
+// A grammar is immutable and may be used by any number of automata (automaton.h), each on its own thread.
+//
+// JSON Schema as it is understood here. Every accepted document satisfies the schema; of the documents that do, these
+// are accepted:
+//   - an object's members stand in the order of "properties", those that are not required may be left out; other
+//   members
+//     come after them. Without "additionalProperties", an object with "properties" has no others (but required ones),
+//     and one without may have any. Names are written without needless escapes where some name is declared.
+//   - oneOf is taken as anyOf. That is more than it says where alternatives overlap.
+//   - without "type", keywords of one type imply it. Whole numbers have neither fraction nor exponent, exponents two
+//     digits at most. Numbers with bounds have no exponent.
+//   - strings are any JSON strings; where "pattern" or "format" rules them, characters have one spelling only.
+//   - white space: none, one space, or a line feed with up to 32 spaces or 16 tabs, behind { [ , : and before } ]. None
+//     around the document.
+// Whatever cannot be expressed is refused, with its keyword and its place.
+#ifndef TOKFS_TEXT_GRAMMAR_GRAMMAR_H
+#define TOKFS_TEXT_GRAMMAR_GRAMMAR_H
+
+#include "engine/text/grammar/nfa.h"
+
+#define GRAMMAR_SOURCE_BYTES_MAX ((size_t)1 << 20)
+
+enum grammar_flags {
+    GRAMMAR_COMPACT = 1 << 0, // no white space outside of strings
+    GRAMMAR_STRICT = 1 << 1,  // refuse schemas that OpenAI's strict mode does: all is required, nothing additional
+};
+
+struct grammar;
+
+// -EINVAL (not a schema, or one that nothing satisfies), -EOPNOTSUPP (a keyword or construct that is not supported),
+// -E2BIG, -ENOMEM. err->param names the place, beginning with `where`.
+int grammar_from_schema(struct str schema, unsigned flags, const char *where, struct grammar **ret, struct err *err);
+int grammar_from_any_object(unsigned flags, struct grammar **ret, struct err *err);
+int grammar_from_regex(struct str pattern, const char *where, struct grammar **ret, struct err *err); // all of the text
+void grammar_free(struct grammar *grammar);
+const struct nfa *grammar_nfa(const struct grammar *grammar);
+
+#endif

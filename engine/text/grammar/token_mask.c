@@ -1,0 +1,125 @@
+// A mask is a walk over the trie with the automaton, which leaves a subtree where the automaton dies.
+//
+// Inside strings nothing dies and the walk would be the whole vocabulary. There the state knows how many plain
+// characters may follow at the least; the tokens of so many are set together, and subtrees of nothing else are left
+// out.
+#include "engine/text/grammar/token_mask.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct kept {
+    uint32_t state; // AUTOMATON_DEAD: unused
+    uint64_t used;  // when last
+};
+
+struct token_masks {
+    struct automaton *a;
+    const struct token_trie *trie;
+    uint32_t generation;
+    uint64_t n_calls;
+    size_t n_kept;
+    struct kept *kept; // [n_kept]
+    uint64_t *bits;    // [n_kept][trie->n_words]
+    uint32_t *path;    // [trie->depth_max + 1] states by depth
+};
+
+int token_masks_new(struct automaton *a, const struct token_trie *trie, size_t n_kept_max, struct token_masks **ret)
+{
+    assert(n_kept_max > 0);
+    struct token_masks *masks = calloc(1, sizeof(*masks));
+    if (!masks) {
+        return -ENOMEM;
+    }
+    *masks = (struct token_masks){ .a = a, .trie = trie, .n_kept = n_kept_max };
+    masks->kept = calloc(n_kept_max, sizeof(*masks->kept));
+    masks->bits = calloc(n_kept_max * (trie->n_words + 1), sizeof(uint64_t));
+    masks->path = calloc(trie->depth_max + 1u, sizeof(uint32_t));
+    if (!masks->kept || !masks->bits || !masks->path) {
+        token_masks_free(masks);
+        return -ENOMEM;
+    }
+    *ret = masks;
+    return 0;
+}
+
+void token_masks_free(struct token_masks *masks)
+{
+    if (masks) {
+        free(masks->kept);
+        free(masks->bits);
+        free(masks->path);
+        free(masks);
+    }
+}
+
+// The tokens of the nodes from..to - 1.
+static void set_tokens(const struct token_trie *trie, uint32_t from, uint32_t to, uint64_t *bits)
+{
+    for (uint32_t i = trie->nodes[from].first_token; i < trie->nodes[to].first_token; i++) {
+        bits[trie->tokens[i] / 64] |= UINT64_C(1) << trie->tokens[i] % 64;
+    }
+}
+
+// The state after the node's byte. When states are forgotten those on the path are held.
+static uint32_t next_state(struct token_masks *masks, const struct token_trie_node *node)
+{
+    uint8_t class = automaton_nfa(masks->a)->class_of[node->byte];
+    uint32_t next = automaton_next(masks->a, masks->path[node->depth - 1], class);
+    if (next == AUTOMATON_FULL) {
+        automaton_collect(masks->a, masks->path, node->depth);
+        next = automaton_next(masks->a, masks->path[node->depth - 1], class);
+    }
+    return next == AUTOMATON_FULL ? AUTOMATON_DEAD : next;
+}
+
+static void walk(struct token_masks *masks, uint64_t *bits)
+{
+    const struct token_trie *trie = masks->trie;
+    uint8_t plain = automaton_plain(masks->a, masks->path[0]);
+    memcpy(bits, trie->plain_masks + plain * trie->n_words, trie->n_words * sizeof(uint64_t));
+    for (uint32_t i = 0; i < trie->n_nodes;) {
+        const struct token_trie_node *node = &trie->nodes[i];
+        uint32_t state = node->plain <= plain ? AUTOMATON_DEAD : next_state(masks, node);
+        if (state == AUTOMATON_DEAD) {
+            i = node->skip;
+            continue;
+        }
+        // What is plain as a whole has no more such characters left than that.
+        uint32_t end = node->plain <= automaton_plain(masks->a, state) ? node->skip : i + 1;
+        masks->path[node->depth] = state;
+        set_tokens(trie, i, end, bits);
+        i = end;
+    }
+}
+
+static size_t oldest(const struct token_masks *masks)
+{
+    size_t found = 0;
+    for (size_t i = 1; i < masks->n_kept; i++) {
+        found = masks->kept[i].used < masks->kept[found].used ? i : found;
+    }
+    return found;
+}
+
+const uint64_t *token_masks_get(struct token_masks *masks, const struct automaton_cursor *cursor)
+{
+    size_t at = 0, n_words = masks->trie->n_words;
+    if (masks->generation != automaton_generation(masks->a)) {
+        memset(masks->kept, 0, masks->n_kept * sizeof(*masks->kept));
+        masks->generation = automaton_generation(masks->a);
+    }
+    masks->n_calls++;
+    while (at < masks->n_kept && (cursor->state == AUTOMATON_DEAD || masks->kept[at].state != cursor->state)) {
+        at++;
+    }
+    if (at == masks->n_kept) {
+        at = oldest(masks);
+        masks->path[0] = cursor->state;
+        walk(masks, masks->bits + at * n_words);
+    }
+    // Should the walk have forgotten states, the next call drops all masks, this one too.
+    masks->kept[at] = (struct kept){ cursor->state, masks->n_calls };
+    return masks->bits + at * n_words;
+}

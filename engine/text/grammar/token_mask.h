@@ -1,0 +1,18 @@
+// The tokens that a grammar allows next, as bits; kept for each state.
+#ifndef TOKFS_TEXT_GRAMMAR_TOKEN_MASK_H
+#define TOKFS_TEXT_GRAMMAR_TOKEN_MASK_H
+
+#include "engine/text/grammar/automaton.h"
+#include "engine/text/grammar/token_trie.h"
+
+// Masks of one automaton over one vocabulary; same thread. Both must outlive it.
+struct token_masks;
+
+int token_masks_new(struct automaton *a, const struct token_trie *trie, size_t n_kept_max, struct token_masks **ret);
+void token_masks_free(struct token_masks *masks);
+// [trie->n_words] bits, valid until the next call. Every allowed token can be followed by some end of the text. An end
+// token is allowed where automaton_may_end says so; it has no bit here. Does not allocate. May replace the cursor's
+// state by an equal one (automaton_collect).
+const uint64_t *token_masks_get(struct token_masks *masks, const struct automaton_cursor *cursor);
+
+#endif

@@ -1,0 +1,38 @@
+// The vocabulary as a trie of bytes, made once for a tokenizer; immutable.
+//
+// Special tokens are not part of it: no grammar allows them.
+#ifndef TOKFS_TEXT_GRAMMAR_TOKEN_TRIE_H
+#define TOKFS_TEXT_GRAMMAR_TOKEN_TRIE_H
+
+#include "engine/base/str.h"
+#include "engine/text/grammar/nfa.h"
+
+struct tokenizer;
+
+// Nodes in preorder: the subtree of node i is i..skip - 1.
+struct token_trie_node {
+    uint32_t skip;
+    uint32_t first_token; // its tokens are tokens[first_token] up to the next node's
+    uint16_t depth;       // bytes, from 1
+    uint8_t byte;
+    uint8_t plain; // all tokens of the subtree are of so many plain characters (nfa_node.plain) or fewer; 255: not all
+};
+
+struct token_trie {
+    struct token_trie_node *nodes; // [n_nodes + 1], the last one closes the token list
+    uint32_t n_nodes;
+    uint32_t *tokens; // [n_tokens] ids in the order of their bytes
+    uint32_t n_tokens;
+    size_t n_vocab, n_words; // of a mask: 64 tokens each
+    uint64_t *plain_masks;   // [NFA_PLAIN_MAX + 1][n_words] tokens of so many plain characters or fewer
+    uint16_t depth_max;
+};
+
+#define TOKEN_TRIE_DEPTH_MAX 512 // longer tokens are left out
+
+// From the bytes of tokens; an empty one is left out. 0 or -ENOMEM.
+int token_trie_init(struct token_trie *trie, const struct str *tokens, size_t n_vocab);
+int token_trie_init_from_tokenizer(struct token_trie *trie, const struct tokenizer *tok);
+void token_trie_deinit(struct token_trie *trie);
+
+#endif
