@@ -84,7 +84,7 @@ static int parse_features(const struct config_reader *r, const struct family *fa
     c->features = family->features;
     if ((rc = config_get_positive(r, "rms_norm_eps", family->eps_default, &eps)) < 0 ||
         (rc = parse_switch(r, "tie_word_embeddings", family->is_tied, FEATURE_TIED, c)) < 0 ||
-        (rc = parse_switch(r, "attention_bias", false, family->attention_bias, c)) < 0 ||
+        (rc = parse_switch(r, "attention_bias", family->has_attention_bias, family->attention_bias, c)) < 0 ||
         (rc = parse_switch(r, "mlp_bias", false, family->mlp_bias, c)) < 0) {
         return rc;
     }
@@ -166,6 +166,18 @@ static int parse_activation(const struct config_reader *r, const struct family *
                          STR_ARG(config_clip(v)));
 }
 
+// Files of a family with a quantized type must say so.
+static int check_quantization(const struct config_reader *r, const struct family *family)
+{
+    const char *key = "quantization_config";
+    const struct json *v = config_get(r->object, key), *method = v ? config_get(v, "quant_method") : NULL;
+    if (!family->quantization || (method && str_eq(method->text, str_from(family->quantization)))) {
+        return 0;
+    }
+    return err_set_param(r->err, -EOPNOTSUPP, key, "%s: %s: quant_method \"%.*s\" is not supported, %s is", r->file,
+                         key, STR_ARG(method ? config_clip(method) : STR("none")), family->quantization);
+}
+
 static int parse_dtype(const struct config_reader *r, struct model_config *c)
 {
     static const struct {
@@ -194,6 +206,10 @@ static int parse_dtype(const struct config_reader *r, struct model_config *c)
 
 static int parse_ropes(const struct config_reader *r, const struct family *family, struct model_config *c)
 {
+    bool has_scaling = config_get(r->object, "rope_scaling") || config_get(r->object, "rope_parameters");
+    if (family->needs_rope_scaling && !has_scaling) {
+        return err_set_param(r->err, -EINVAL, "rope_scaling", "%s: rope_scaling is missing", r->file);
+    }
     const struct rope_source source = { .theta_key = "rope_theta",
                                         .takes_scaling = true,
                                         .may_be_partial = family->features & FEATURE_PARTIAL_ROPE,
@@ -297,7 +313,8 @@ static int parse_config(const struct config_reader *r, struct model_config *c)
     if ((rc = family_check_fields(r, family)) < 0 || (rc = parse_activation(r, family, c)) < 0 ||
         (rc = parse_shape(r, family, c)) < 0 || (rc = config_layers_parse(r, family, c)) < 0 ||
         (rc = parse_features(r, family, c)) < 0 || (rc = parse_experts(r, family, c)) < 0 ||
-        (rc = parse_scores(r, family, c)) < 0 || (rc = parse_dtype(r, c)) < 0 || (rc = parse_ropes(r, family, c)) < 0) {
+        (rc = check_quantization(r, family)) < 0 || (rc = parse_scores(r, family, c)) < 0 ||
+        (rc = parse_dtype(r, c)) < 0 || (rc = parse_ropes(r, family, c)) < 0) {
         return rc;
     }
     return parse_special_tokens(r, family, c);
@@ -335,6 +352,7 @@ uint64_t model_config_n_params(const struct model_config *c)
     uint64_t attention = (uint64_t)c->n_embd * (n_q + 2 * n_kv) + n_q * c->n_embd;
     uint64_t mlp = 3 * (uint64_t)c->n_embd * c->n_ff;
     uint64_t experts = c->n_experts * (3 * (uint64_t)c->n_embd * c->n_ff_expert + c->n_embd), feed_forward = 0;
+    experts += model_has(c, FEATURE_EXPERT_BIAS) ? c->n_experts * (2 * (uint64_t)c->n_ff_expert + c->n_embd + 1) : 0;
     for (uint32_t i = 0; i < c->n_layers; i++) {
         feed_forward += c->layers[i] & LAYER_EXPERTS ? experts : mlp;
     }
@@ -343,6 +361,7 @@ uint64_t model_config_n_params(const struct model_config *c)
                       (model_has(c, FEATURE_MLP_BIAS) ? 2 * (uint64_t)c->n_ff + c->n_embd : 0);
     uint64_t embeddings = (uint64_t)c->n_vocab * c->n_embd * (model_has(c, FEATURE_TIED) ? 1 : 2);
     uint64_t qk_norms = model_has(c, FEATURE_QK_NORM) ? 2 * (uint64_t)c->head_dim : 0;
-    uint64_t norms = (model_has(c, FEATURE_POST_NORMS) ? 4 : 2) * (uint64_t)c->n_embd;
+    uint64_t sinks = model_has(c, FEATURE_SINKS) ? c->n_heads : 0;
+    uint64_t norms = sinks + (model_has(c, FEATURE_POST_NORMS) ? 4 : 2) * (uint64_t)c->n_embd;
     return feed_forward + c->n_layers * (attention + biases + qk_norms + norms) + c->n_embd + embeddings;
 }

@@ -33,6 +33,9 @@ enum model_feature {
     FEATURE_EXPERTS = 1 << 14,           // feed-forwards of some layers are mixtures of experts
     FEATURE_NORMED_TOPK = 1 << 15,       // weights of the experts that a token uses sum to 1
     FEATURE_BLOCK_SPARSE = 1 << 16,      // the file calls them block_sparse_moe
+    FEATURE_SINKS = 1 << 17,             // attention may go to nothing: a score per head that takes part in the sum
+    FEATURE_EXPERT_BIAS = 1 << 18,       // router and experts have biases
+    FEATURE_MXFP4 = 1 << 19,             // experts are stacked, of type MXFP4, gate and up row by row
     FEATURE_PARTIAL_ROPE = 1 << 6,       // partial_rotary_factor counts
     FEATURE_FUSED = 1 << 7,              // the file has one tensor for q, k, v and one for gate and up
 };

@@ -93,6 +93,29 @@ static const struct family families[] = {
         .eos_default = 2,
     },
     {
+        .architecture = "GptOssForCausalLM",
+        .model_type = "gpt_oss",
+        .features = FEATURE_EXPERTS | FEATURE_NORMED_TOPK | FEATURE_SINKS | FEATURE_EXPERT_BIAS | FEATURE_MXFP4,
+        .attention_bias = ATTENTION_BIASES,
+        .has_attention_bias = true,
+        .quantization = "mxfp4",
+        .activation = GLU_SILU_CLAMPED,
+        .activation_key = "", // hidden_act says silu and is not asked
+        .window = WINDOW_BY_VALUE,
+        .windowed = WINDOWED_PERIOD,
+        .window_default = 128,
+        .window_period = 2,
+        .kv_heads_default = 8,
+        .head_dim_default = 64,
+        .eps_default = 1e-5,
+        .needs_rope_scaling = true,
+        .theta_default = 150000,
+        .n_experts_default = 128,
+        .n_experts_used_default = 4,
+        .bos_default = -1,
+        .eos_default = -1,
+    },
+    {
         .architecture = "SmolLM3ForCausalLM",
         .model_type = "smollm3",
         .features = FEATURE_NOPE_LAYERS,
@@ -179,9 +202,11 @@ static const struct neutral_field {
     double neutral;       // a number that changes nothing; NAN: only null and false do
     uint32_t honoured_by; // families with one of these features read it
 } neutral_fields[] = {
-    { "quantization_config", NAN, 0 },
+    { "quantization_config", NAN, FEATURE_MXFP4 },
     { "compression_config", NAN, 0 },
     { "partial_rotary_factor", 1, FEATURE_PARTIAL_ROPE },
+    { "swiglu_alpha", 1.702, 0 },
+    { "swiglu_limit", 7, 0 },
     { "rotary_pct", 1, 0 },
     { "rope_interleaved", NAN, 0 },
     { "rope_local_base_freq", NAN, FEATURE_WINDOW_ROPE },

@@ -21,6 +21,8 @@ struct family {
     const char *activation_key;         // NULL: hidden_act
     const char *gelu_name;              // one more name of the gelu by tanh, or NULL
     double attn_softcap, logit_softcap; // where the fields are absent; 0: none
+    bool has_attention_bias;            // where attention_bias is absent
+    const char *quantization;           // the quant_method that the files have; NULL: none is taken
     bool is_tied;                       // where tie_word_embeddings is absent
     enum window_rule window;
     enum window_layers windowed;
@@ -30,6 +32,7 @@ struct family {
     uint32_t kv_heads_default;        // where num_key_value_heads is absent; 0: as many as attention heads
     uint32_t head_dim_default;        // where head_dim is absent; 0: hidden_size / num_attention_heads
     double eps_default;               // where rms_norm_eps is absent
+    bool needs_rope_scaling;          // a file without it is not taken
     double theta_default;             // where rope_theta is absent
     uint32_t n_experts_default;       // where num_experts (num_local_experts) is absent
     uint32_t n_experts_used_default;  // where num_experts_per_tok is absent

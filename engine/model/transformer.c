@@ -206,6 +206,7 @@ static void attend(struct model *m, const struct step *step, size_t layer)
                                             .out = m->act.attn,
                                             .scale = c->attn_scale,
                                             .softcap = c->attn_softcap,
+                                            .sinks = w->sinks,
                                             .window = is_windowed ? c->window : 0,
                                             .n_heads = c->n_heads,
                                             .kv = &m->kv,

@@ -5,9 +5,10 @@
 // rows.
 //
 // Matrices keep the type of the file and are filled run by run as the file is read, so that no second copy of the
-// weights exists. Vectors (norms, biases) become f32. Everything is checked (weights_bind) before the first byte is
-// loaded.
+// weights exists; experts of MXFP4 become bf16, for which their scales are read first. Vectors (norms, biases) become
+// f32. Everything is checked (weights_bind) before the first byte is loaded.
 #include "engine/model/weights.h"
+#include "engine/model/mxfp4.h"
 #include "kernels/cpu/convert.h"
 #include <assert.h>
 #include <errno.h>
@@ -28,6 +29,7 @@ enum dim {
     DIM_HEAD,
     DIM_FF,
     DIM_2FF,
+    DIM_HEADS,
     DIM_EXPERTS,
     DIM_FFE,
     DIM_2FFE,
@@ -52,6 +54,10 @@ enum place_id {
     ROUTER,
     EXPERT_GATE_UP,
     EXPERT_DOWN,
+    EXPERT_GATE_UP_B,
+    EXPERT_DOWN_B,
+    ROUTER_B,
+    SINKS,
     EMBED,
     FINAL_NORM,
     LM_HEAD,
@@ -69,11 +75,12 @@ struct place {
     uint32_t needs, excludes; // FEATURE_*
 };
 
-#define IN_LAYER(member)     LAYER, true, offsetof(struct layer_weights, member)
-#define LAYER_VECTOR(member) LAYER, false, offsetof(struct layer_weights, member)
-#define IN_DENSE(member)     DENSE_LAYER, true, offsetof(struct layer_weights, member)
-#define DENSE_VECTOR(member) DENSE_LAYER, false, offsetof(struct layer_weights, member)
-#define IN_EXPERT(member)    EXPERT, true, offsetof(struct expert_weights, member)
+#define IN_LAYER(member)      LAYER, true, offsetof(struct layer_weights, member)
+#define LAYER_VECTOR(member)  LAYER, false, offsetof(struct layer_weights, member)
+#define IN_DENSE(member)      DENSE_LAYER, true, offsetof(struct layer_weights, member)
+#define DENSE_VECTOR(member)  DENSE_LAYER, false, offsetof(struct layer_weights, member)
+#define EXPERT_VECTOR(member) EXPERT, false, offsetof(struct expert_weights, member)
+#define IN_EXPERT(member)     EXPERT, true, offsetof(struct expert_weights, member)
 
 static const struct place places[N_PLACES] = {
     [ATTN_NORM] = { LAYER_VECTOR(attn_norm), DIM_1, DIM_EMBD, 0, 0 },
@@ -93,17 +100,28 @@ static const struct place places[N_PLACES] = {
     [ROUTER] = { EXPERT_LAYER, true, offsetof(struct layer_weights, router), DIM_EXPERTS, DIM_EMBD, 0, 0 },
     [EXPERT_GATE_UP] = { IN_EXPERT(gate_up), DIM_2FFE, DIM_EMBD, 0, 0 },
     [EXPERT_DOWN] = { IN_EXPERT(down), DIM_EMBD, DIM_FFE, 0, 0 },
+    [EXPERT_GATE_UP_B] = { EXPERT_VECTOR(gate_up_bias), DIM_1, DIM_2FFE, FEATURE_EXPERT_BIAS, 0 },
+    [EXPERT_DOWN_B] = { EXPERT_VECTOR(down_bias), DIM_1, DIM_EMBD, FEATURE_EXPERT_BIAS, 0 },
+    [ROUTER_B] = { EXPERT_LAYER, false, offsetof(struct layer_weights, router_bias), DIM_1, DIM_EXPERTS,
+                   FEATURE_EXPERT_BIAS, 0 },
+    [SINKS] = { LAYER_VECTOR(sinks), DIM_1, DIM_HEADS, FEATURE_SINKS, 0 },
     [EMBED] = { MODEL, true, offsetof(struct weights, embed), DIM_VOCAB, DIM_EMBD, 0, 0 },
     [FINAL_NORM] = { MODEL, false, offsetof(struct weights, final_norm), DIM_1, DIM_EMBD, 0, 0 },
     [LM_HEAD] = { MODEL, true, offsetof(struct weights, lm_head), DIM_VOCAB, DIM_EMBD, 0, FEATURE_TIED },
 };
 
 // `at`: first row (of a matrix) or element (of a vector) of the place that the tensor fills; `n`: how many.
+// How a tensor holds its part: as it is; or one tensor for all experts of a layer, [n_experts] of the part: plain, or
+// groups or scales of MXFP4.
+enum packing { PLAIN, STACKED, STACKED_GROUPS, STACKED_SCALES };
+
 static const struct part {
     enum place_id place;
     char name[80]; // %u: layer, expert
     enum dim at, n;
     uint32_t needs, excludes; // FEATURE_*
+    enum packing packing;
+    bool is_interleaved; // rows 2i and 2i + 1 are row i of either half
 } parts[] = {
     { EMBED, "model.embed_tokens.weight", DIM_0, DIM_VOCAB, 0, 0 },
     { ATTN_NORM, "model.layers.%u.input_layernorm.weight", DIM_0, DIM_EMBD, 0, 0 },
@@ -129,16 +147,31 @@ static const struct part {
     { GATE_UP_B, "model.layers.%u.mlp.up_proj.bias", DIM_FF, DIM_FF, 0, 0 },
     { DOWN, "model.layers.%u.mlp.down_proj.weight", DIM_0, DIM_EMBD, 0, 0 },
     { DOWN_B, "model.layers.%u.mlp.down_proj.bias", DIM_0, DIM_EMBD, 0, 0 },
-    { ROUTER, "model.layers.%u.mlp.gate.weight", DIM_0, DIM_EXPERTS, 0, FEATURE_BLOCK_SPARSE },
-    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.%u.gate_proj.weight", DIM_0, DIM_FFE, 0, FEATURE_BLOCK_SPARSE },
-    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.%u.up_proj.weight", DIM_FFE, DIM_FFE, 0, FEATURE_BLOCK_SPARSE },
-    { EXPERT_DOWN, "model.layers.%u.mlp.experts.%u.down_proj.weight", DIM_0, DIM_EMBD, 0, FEATURE_BLOCK_SPARSE },
+    { ROUTER, "model.layers.%u.mlp.gate.weight", DIM_0, DIM_EXPERTS, 0, FEATURE_BLOCK_SPARSE | FEATURE_MXFP4 },
+    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.%u.gate_proj.weight", DIM_0, DIM_FFE, 0,
+      FEATURE_BLOCK_SPARSE | FEATURE_MXFP4 },
+    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.%u.up_proj.weight", DIM_FFE, DIM_FFE, 0,
+      FEATURE_BLOCK_SPARSE | FEATURE_MXFP4 },
+    { EXPERT_DOWN, "model.layers.%u.mlp.experts.%u.down_proj.weight", DIM_0, DIM_EMBD, 0,
+      FEATURE_BLOCK_SPARSE | FEATURE_MXFP4 },
     { ROUTER, "model.layers.%u.block_sparse_moe.gate.weight", DIM_0, DIM_EXPERTS, FEATURE_BLOCK_SPARSE, 0 },
     { EXPERT_GATE_UP, "model.layers.%u.block_sparse_moe.experts.%u.w1.weight", DIM_0, DIM_FFE, FEATURE_BLOCK_SPARSE,
       0 },
     { EXPERT_GATE_UP, "model.layers.%u.block_sparse_moe.experts.%u.w3.weight", DIM_FFE, DIM_FFE, FEATURE_BLOCK_SPARSE,
       0 },
     { EXPERT_DOWN, "model.layers.%u.block_sparse_moe.experts.%u.w2.weight", DIM_0, DIM_EMBD, FEATURE_BLOCK_SPARSE, 0 },
+    { SINKS, "model.layers.%u.self_attn.sinks", DIM_0, DIM_HEADS, 0, 0 },
+    { ROUTER, "model.layers.%u.mlp.router.weight", DIM_0, DIM_EXPERTS, FEATURE_MXFP4, 0 },
+    { ROUTER_B, "model.layers.%u.mlp.router.bias", DIM_0, DIM_EXPERTS, 0, 0 },
+    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.gate_up_proj_blocks", DIM_0, DIM_2FFE, FEATURE_MXFP4, 0,
+      STACKED_GROUPS, true },
+    { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.gate_up_proj_scales", DIM_0, DIM_2FFE, FEATURE_MXFP4, 0,
+      STACKED_SCALES },
+    { EXPERT_GATE_UP_B, "model.layers.%u.mlp.experts.gate_up_proj_bias", DIM_0, DIM_2FFE, FEATURE_MXFP4, 0, STACKED,
+      true },
+    { EXPERT_DOWN, "model.layers.%u.mlp.experts.down_proj_blocks", DIM_0, DIM_EMBD, FEATURE_MXFP4, 0, STACKED_GROUPS },
+    { EXPERT_DOWN, "model.layers.%u.mlp.experts.down_proj_scales", DIM_0, DIM_EMBD, FEATURE_MXFP4, 0, STACKED_SCALES },
+    { EXPERT_DOWN_B, "model.layers.%u.mlp.experts.down_proj_bias", DIM_0, DIM_EMBD, FEATURE_MXFP4, 0, STACKED },
     { FINAL_NORM, "model.norm.weight", DIM_0, DIM_EMBD, 0, 0 },
     { LM_HEAD, "lm_head.weight", DIM_0, DIM_VOCAB, 0, 0 },
 };
@@ -158,6 +191,7 @@ static size_t dim_of(const struct model_config *c, enum dim dim)
     case DIM_HEAD: return c->head_dim;
     case DIM_FF: return c->n_ff;
     case DIM_2FF: return 2 * (size_t)c->n_ff;
+    case DIM_HEADS: return c->n_heads;
     case DIM_EXPERTS: return c->n_experts;
     case DIM_FFE: return c->n_ff_expert;
     case DIM_2FFE: return 2 * (size_t)c->n_ff_expert;
@@ -218,6 +252,7 @@ static int list_part(const struct model_config *c, const struct part *part, stru
     if (!has_part(c, part) || !has_unit(c, part->place, unit)) {
         return 0;
     }
+    assert(part->packing == PLAIN); // nobody lists packed tensors yet
     struct weight_spec spec = { .n_dims = place->is_matrix ? 2 : 1 };
     snprintf(spec.name, sizeof(spec.name), part->name, unit.layer, unit.expert);
     spec.shape[0] = dim_of(c, part->n);
@@ -292,6 +327,24 @@ static int check_shape(const struct safetensors *st, const struct tensor_info *t
     return 0;
 }
 
+// [n_experts][n], [n_experts][n][n_groups][16] or [n_experts][n][n_groups]
+static int check_stacked(const struct safetensors *st, const struct tensor_info *t, const struct model_config *c,
+                         const struct part *part, struct err *err)
+{
+    uint64_t n = dim_of(c, part->n), n_in = dim_of(c, places[part->place].n_in);
+    uint64_t want[4] = { c->n_experts, n, n_in / MXFP4_GROUP, MXFP4_GROUP_BYTES };
+    uint32_t n_dims = part->packing == STACKED ? 2 : part->packing == STACKED_SCALES ? 3 : 4;
+    bool is_packed = part->packing != STACKED, fits = t->n_dims == n_dims && (!is_packed || n_in % MXFP4_GROUP == 0);
+    for (uint32_t i = 0; fits && i < n_dims; i++) {
+        fits = t->shape[i] == want[i];
+    }
+    if (!fits) {
+        return err_set(err, -EINVAL, "%s: tensor \"%.*s\" has another shape than config.json asks for",
+                       safetensors_file_name(st, t->file_idx), STR_ARG(str_take(t->name, 80)));
+    }
+    return 0;
+}
+
 static int bind_part(struct safetensors *st, const struct model_config *c, size_t part_idx, struct unit unit,
                      struct tensor_info **ret, struct err *err)
 {
@@ -301,11 +354,13 @@ static int bind_part(struct safetensors *st, const struct model_config *c, size_
     if (!t) {
         return err_set(err, -EINVAL, "tensor \"%s\" is missing", name);
     }
-    if (!t->is_loadable) {
+    bool is_packed = parts[part_idx].packing == STACKED_GROUPS || parts[part_idx].packing == STACKED_SCALES;
+    if (is_packed ? !str_eq(t->dtype_name, STR("U8")) : !t->is_loadable) {
         return err_set(err, -EOPNOTSUPP, "%s: tensor \"%s\" has dtype %.*s, which is not supported",
                        safetensors_file_name(st, t->file_idx), name, STR_ARG(t->dtype_name));
     }
-    int rc = check_shape(st, t, c, &parts[part_idx], err);
+    const struct part *part = &parts[part_idx];
+    int rc = part->packing == PLAIN ? check_shape(st, t, c, part, err) : check_stacked(st, t, c, part, err);
     if (rc == 0) {
         t->is_used = true;
         t->user_idx = pack_use(c, part_idx, unit);
@@ -331,7 +386,8 @@ static int bind_place(struct safetensors *st, const struct model_config *c, enum
 {
     const struct tensor_info *first = NULL;
     for (size_t i = 0; i < N_PARTS; i++) {
-        if (parts[i].place != id || !has_part(c, &parts[i])) {
+        bool is_other = parts[i].packing != PLAIN && unit.expert > 0; // one tensor for all experts
+        if (parts[i].place != id || !has_part(c, &parts[i]) || is_other) {
             continue;
         }
         struct tensor_info *t = NULL;
@@ -344,7 +400,7 @@ static int bind_place(struct safetensors *st, const struct model_config *c, enum
         }
         first = first ? first : t;
     }
-    *ret_dtype = first->dtype;
+    *ret_dtype = first ? first->dtype : *ret_dtype;
     return 0;
 }
 
@@ -377,7 +433,7 @@ static int refuse_unused(struct safetensors *st, const struct model_config *c, s
 int weights_bind(struct safetensors *st, const struct model_config *c, enum dtype *ret_dtype, uint64_t *ret_bytes,
                  struct err *err)
 {
-    enum dtype dtype = DTYPE_F32, ignored;
+    enum dtype dtype = DTYPE_F32, ignored = DTYPE_F32;
     for (int id = 0; id < N_PLACES; id++) {
         for (uint32_t i = 0; has_place(c, id) && i < n_units(c, id); i++) {
             struct unit unit = unit_at(c, id, i);
@@ -393,7 +449,9 @@ int weights_bind(struct safetensors *st, const struct model_config *c, enum dtyp
     uint64_t bytes = 0;
     for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
         const struct tensor_info *t = safetensors_tensor(st, i);
-        bytes += t->is_used ? t->bytes : 0;
+        struct unit unit;
+        bool is_expanded = t->is_used && unpack_use(c, t->user_idx, &unit)->packing == STACKED_GROUPS;
+        bytes += t->is_used ? (is_expanded ? 4 : 1) * t->bytes : 0;
     }
     int rc = refuse_unused(st, c, err);
     if (rc == 0) {
@@ -405,10 +463,14 @@ int weights_bind(struct safetensors *st, const struct model_config *c, enum dtyp
 
 // ---- loading -------------------------------------------------------------------------------------------------------
 
+#define EXPAND_ROWS 32
+
 struct loader {
     struct weights *w;
     const struct model_config *config;
-    float *vector; // [longest vector], a vector as f32 on the host
+    float *vector;    // [longest vector], a vector as f32 on the host
+    uint8_t **scales; // [n_layers][2], of gate_up and down: [n_experts][n][n_groups]; NULL where nothing is packed
+    uint16_t *rows;   // [EXPAND_ROWS][longest row], of expanded matrices
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total);
     void *progress_ctx;
 };
@@ -443,6 +505,15 @@ static int make_place(struct loader *l, enum place_id id, struct unit unit, enum
 }
 
 // Makes each place when its first bound tensor names its type.
+static int make_stack(struct loader *l, const struct tensor_info *t, const struct part *part, struct unit unit)
+{
+    int rc = 0;
+    for (unit.expert = 0; rc == 0 && unit.expert < l->config->n_experts; unit.expert++) {
+        rc = make_place(l, part->place, unit, part->packing == STACKED ? t->dtype : DTYPE_BF16);
+    }
+    return rc;
+}
+
 static int make_places(struct loader *l, struct safetensors *st, struct err *err)
 {
     for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
@@ -452,7 +523,7 @@ static int make_places(struct loader *l, struct safetensors *st, struct err *err
         if (!t->is_used || *place_pointer(l->w, part->place, unit)) {
             continue;
         }
-        int rc = make_place(l, part->place, unit, t->dtype);
+        int rc = part->packing == PLAIN ? make_place(l, part->place, unit, t->dtype) : make_stack(l, t, part, unit);
         if (rc < 0) {
             return err_set(err, rc, "no memory for \"%.*s\" (%.1f MiB of weights are loaded)",
                            STR_ARG(str_take(t->name, 100)), (double)l->w->bytes_per_step / 0x1p20);
@@ -486,6 +557,52 @@ static void add_one(float *x, size_t n)
     }
 }
 
+// Rows of an expert's matrix, from groups of MXFP4; interleaved ones go to their halves.
+static void expand_expert(struct loader *l, const struct part *part, struct unit unit, const uint8_t *groups)
+{
+    struct backend *b = l->w->backend;
+    size_t n = dim_of(l->config, part->n), n_in = dim_of(l->config, places[part->place].n_in);
+    size_t n_groups = n_in / MXFP4_GROUP, step = part->is_interleaved ? 2 : 1, n_half = n / step;
+    const uint8_t *scales = l->scales[2 * unit.layer + (part->place == EXPERT_DOWN)] + unit.expert * n * n_groups;
+    struct matrix *m = *place_pointer(l->w, part->place, unit);
+    for (size_t i = 0; i < n; i += EXPAND_ROWS) {
+        size_t n_rows = 0;
+        for (; n_rows < EXPAND_ROWS && i + n_rows < n; n_rows++) {
+            size_t to = i + n_rows, from = to % n_half * step + to / n_half;
+            mxfp4_expand(groups + from * n_groups * MXFP4_GROUP_BYTES, scales + from * n_groups, n_groups,
+                         l->rows + n_rows * n_in);
+        }
+        b->ops->matrix_fill(b, m, i, n_rows, l->rows);
+    }
+}
+
+static void load_stacked_vector(struct loader *l, const struct part *part, struct unit unit, enum dtype dtype,
+                                const char *src)
+{
+    size_t n = dim_of(l->config, part->n), step = part->is_interleaved ? 2 : 1, n_half = n / step;
+    for (size_t i = 0; i < n; i++) {
+        convert_to_f32(dtype, src + (i % n_half * step + i / n_half) * dtype_bytes(dtype), &l->vector[i], 1);
+    }
+    l->w->backend->ops->upload(l->w->backend, *place_pointer(l->w, part->place, unit), l->vector, n * sizeof(float));
+}
+
+// Some experts of a layer.
+static void load_stack(struct loader *l, const struct part *part, struct unit unit, const struct tensor_run *run)
+{
+    size_t bytes = run->tensor->bytes / l->config->n_experts;
+    for (uint64_t i = 0; i < run->n_rows; i++) {
+        const char *src = (const char *)run->data + i * bytes;
+        unit.expert = (uint32_t)(run->row + i);
+        if (part->packing == STACKED) {
+            load_stacked_vector(l, part, unit, run->tensor->dtype, src);
+        } else if (part->packing == STACKED_GROUPS) {
+            expand_expert(l, part, unit, (const uint8_t *)src);
+        } else {
+            memcpy(l->scales[2 * unit.layer + (part->place == EXPERT_DOWN)] + unit.expert * bytes, src, bytes);
+        }
+    }
+}
+
 static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
 {
     (void)err;
@@ -493,6 +610,10 @@ static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
     struct backend *b = l->w->backend;
     struct unit unit;
     const struct part *part = unpack_use(l->config, run->tensor->user_idx, &unit);
+    if (part->packing != PLAIN) {
+        load_stack(l, part, unit, run);
+        return 0;
+    }
     void *dst = *place_pointer(l->w, part->place, unit);
     size_t at = dim_of(l->config, part->at);
     if (places[part->place].is_matrix) {
@@ -540,6 +661,59 @@ static int make_layers(struct weights *w, const struct model_config *c)
     return w->layers ? 0 : -ENOMEM;
 }
 
+static int make_scales(struct loader *l, struct safetensors *st)
+{
+    const struct model_config *c = l->config;
+    size_t n_in = c->n_embd > c->n_ff_expert ? c->n_embd : c->n_ff_expert;
+    l->scales = calloc(2 * (size_t)c->n_layers, sizeof(*l->scales));
+    l->rows = malloc(EXPAND_ROWS * n_in * sizeof(*l->rows));
+    bool is_complete = l->scales && l->rows;
+    for (size_t i = 0; is_complete && i < safetensors_n_tensors(st); i++) {
+        const struct tensor_info *t = safetensors_tensor(st, i);
+        struct unit unit;
+        const struct part *part = unpack_use(c, t->user_idx, &unit);
+        if (t->is_used && part->packing == STACKED_SCALES) {
+            uint8_t **scales = &l->scales[2 * unit.layer + (part->place == EXPERT_DOWN)];
+            *scales = malloc(t->bytes);
+            is_complete = *scales != NULL;
+        }
+    }
+    return is_complete ? 0 : -ENOMEM;
+}
+
+// One pass over the tensors that are scales, or over all others. Files have the scales behind what they scale.
+static int read_pass(struct loader *l, struct safetensors *st, bool of_scales, struct err *err)
+{
+    size_t n = safetensors_n_tensors(st);
+    bool *was_used = malloc(n * sizeof(*was_used) + 1);
+    if (!was_used) {
+        return err_set(err, -ENOMEM, "no memory for %zu tensors", n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct tensor_info *t = safetensors_tensor(st, i);
+        struct unit unit;
+        was_used[i] = t->is_used;
+        t->is_used = t->is_used && (unpack_use(l->config, t->user_idx, &unit)->packing == STACKED_SCALES) == of_scales;
+    }
+    const struct tensor_read read = { load_run, l->progress && !of_scales ? report_progress : NULL, l };
+    int rc = safetensors_read_all(st, &read, err);
+    for (size_t i = 0; i < n; i++) {
+        safetensors_tensor(st, i)->is_used = was_used[i];
+    }
+    free(was_used);
+    return rc;
+}
+
+static void loader_deinit(struct loader *l)
+{
+    for (uint32_t i = 0; l->scales && i < 2 * l->config->n_layers; i++) {
+        free(l->scales[i]);
+    }
+    free(l->scales);
+    free(l->rows);
+    free(l->vector);
+}
+
 int weights_load(struct weights *w, struct safetensors *st, const struct model_config *config, struct backend *backend,
                  void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
                  struct err *err)
@@ -549,8 +723,11 @@ int weights_load(struct weights *w, struct safetensors *st, const struct model_c
     struct loader l = { .w = w, .config = config, .progress = progress, .progress_ctx = progress_ctx };
     int rc = make_layers(w, config);
     l.vector = malloc(longest_vector(config) * sizeof(float));
+    if (rc == 0 && model_has(config, FEATURE_MXFP4)) {
+        rc = make_scales(&l, st);
+    }
     if (rc < 0 || !l.vector) {
-        free(l.vector);
+        loader_deinit(&l);
         return err_set(err, -ENOMEM, "no memory for %" PRIu32 " layers", config->n_layers);
     }
     rc = make_places(&l, st, err);
@@ -558,11 +735,13 @@ int weights_load(struct weights *w, struct safetensors *st, const struct model_c
         w->lm_head = w->embed;
         w->bytes_per_step += backend->ops->matrix_bytes(w->embed);
     }
-    if (rc == 0) {
-        const struct tensor_read read = { load_run, progress ? report_progress : NULL, &l };
-        rc = safetensors_read_all(st, &read, err);
+    if (rc == 0 && model_has(config, FEATURE_MXFP4)) {
+        rc = read_pass(&l, st, true, err);
     }
-    free(l.vector);
+    if (rc == 0) {
+        rc = read_pass(&l, st, false, err);
+    }
+    loader_deinit(&l);
     return rc;
 }
 

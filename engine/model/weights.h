@@ -12,6 +12,8 @@
 struct expert_weights {
     struct matrix *gate_up; // [2 * n_ff_expert][n_embd]: gate, up
     struct matrix *down;    // [n_embd][n_ff_expert]
+    float *gate_up_bias;    // [2 * n_ff_expert] or NULL
+    float *down_bias;       // [n_embd] or NULL
 };
 
 struct layer_weights {
@@ -28,6 +30,8 @@ struct layer_weights {
     float *gate_up_bias;            // [2 * n_ff] or NULL
     struct matrix *down;            // [n_embd][n_ff]
     struct matrix *router;          // [n_experts][n_embd]; layers with experts have it and not gate_up and down
+    float *router_bias;             // [n_experts] or NULL
+    float *sinks;                   // [n_heads] or NULL
     struct expert_weights *experts; // [n_experts] or NULL
     float *down_bias;               // [n_embd] or NULL
 };

@@ -35,6 +35,10 @@ const struct str fuzz_seeds[] = {
         "\"decoder_sparse_step\":2,\"mlp_only_layers\":[3]}"),
     STR("{\"model_type\":\"mixtral\"," SHAPE
         ",\"num_local_experts\":8,\"num_experts_per_tok\":2,\"sliding_window\":3}"),
+    STR("{\"model_type\":\"gpt_oss\"," SHAPE
+        ",\"head_dim\":8,\"num_local_experts\":8,\"num_experts_per_tok\":2,\"sliding_window\":3,\"swiglu_limit\":7.0,"
+        "\"quantization_config\":{\"quant_method\":\"mxfp4\"},\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":32.0,"
+        "\"truncate\":false,\"original_max_position_embeddings\":64}}"),
     STR("{\"model_type\":\"phi3\"," SHAPE
         ",\"partial_rotary_factor\":0.5,\"original_max_position_embeddings\":32,\"rope_scaling\":{\"type\":\"su\","
         "\"short_factor\":[1,2],\"long_factor\":[1.5,9]}}"),

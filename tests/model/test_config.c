@@ -24,6 +24,7 @@
 #define GEMMA3             FAMILY("gemma3_text", "Gemma3")
 #define MIXTRAL            FAMILY("mixtral", "Mixtral")
 #define QWEN3_MOE          FAMILY("qwen3_moe", "Qwen3Moe")
+#define GPT_OSS            FAMILY("gpt_oss", "GptOss") ", \"quantization_config\": {\"quant_method\": \"mxfp4\"}"
 #define MISTRAL            FAMILY("mistral", "Mistral")
 #define QWEN3              FAMILY("qwen3", "Qwen3")
 #define PHI3               FAMILY("phi3", "Phi3")
@@ -181,6 +182,9 @@ static void test_config_layers_follow_the_family_or_their_list(void **state)
         { MIXTRAL, "xxxxx", 0 },
         { QWEN3_MOE, "xxxxx", 0 },
         { QWEN3_MOE ", \"decoder_sparse_step\": 2, \"mlp_only_layers\": [3, 0]", ".x...", 0 },
+        { GPT_OSS
+          ", \"rope_scaling\": {\"type\": \"default\"}, \"num_experts_per_tok\": 1, \"mlp_only_layers\": [0,1,2,3,4]",
+          "w.w.w", 128 },
         { SMOLLM3, "...n.", 0 },
         { SMOLLM3 ", \"no_rope_layers\": [0, 1, 1, 1, 0]", "n...n", 0 },
         { SMOLLM3 ", \"no_rope_layer_interval\": 2, \"use_sliding_window\": true, \"sliding_window\": 5", ".w.w.", 5 },
@@ -292,6 +296,10 @@ static void test_config_bad_field_is_named(void **state)
         { QWEN3_MOE ", \"mlp_only_layers\": [5]", -EINVAL, "mlp_only_layers must be a list of layers, not number 5" },
         { MIXTRAL ", \"num_experts_per_tok\": 9", -EINVAL, "num_experts_per_tok 9 is above num_local_experts 8" },
         { MIXTRAL ", \"num_local_experts\": 5000", -EINVAL, "num_local_experts must be a whole number from 1 to 1024" },
+        { FAMILY("gpt_oss", "GptOss"), -EOPNOTSUPP, "quant_method \"none\" is not supported, mxfp4 is" },
+        { GPT_OSS ", \"quantization_config\": {\"quant_method\": \"gptq\"}", -EOPNOTSUPP, "quant_method \"gptq\"" },
+        { GPT_OSS, -EINVAL, "rope_scaling is missing" },
+        { GPT_OSS ", \"swiglu_limit\": 6", -EOPNOTSUPP, "swiglu_limit (6)" },
         { PHI3 ", \"partial_rotary_factor\": 0.4", -EINVAL, "partial_rotary_factor must be a part of the head" },
         { "\"rope_scaling\": {\"type\": \"linear\"}", -EINVAL, "rope_scaling: factor is missing" },
         { "\"rope_scaling\": 4", -EINVAL, "rope_scaling must be an object" },

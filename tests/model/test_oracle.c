@@ -52,6 +52,7 @@ static const struct fixture fixtures[] = {
     { "mixtral", F32_TOLERANCE, true, 0 },
     { "qwen3-moe", F32_TOLERANCE, true, 0 },
     { "qwen3-moe-sparse", F32_TOLERANCE, false, 0 },
+    { "gpt-oss", F32_TOLERANCE, true, 0 },
     { "gemma", F32_TOLERANCE, false, 0 },
     { "gemma2", F32_TOLERANCE, true, 0 },
     { "gemma3", F32_TOLERANCE, true, 0 },

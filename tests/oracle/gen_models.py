@@ -22,6 +22,7 @@ from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
     GemmaConfig,
+    GptOssConfig,
     LlamaConfig,
     MistralConfig,
     MixtralConfig,
@@ -31,6 +32,7 @@ from transformers import (
     Qwen3MoeConfig,
     SmolLM3Config,
 )
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 SHAPE = dict(
@@ -182,6 +184,21 @@ CASES = {
         torch.float32,
         LONG,
     ),
+    "gpt-oss": (
+        GptOssConfig,
+        dict(
+            SMALL,
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_local_experts=3,
+            num_experts_per_tok=2,
+            sliding_window=20,
+            rope_parameters=dict(YARN_ROPE, beta_fast=32.0, beta_slow=1.0, truncate=False),
+        ),
+        torch.float32,
+        dict(LONG, mxfp4=True),
+    ),
     "gemma": (GemmaConfig, dict(SMALL, pad_token_id=0, tie_word_embeddings=True), torch.float32, LONG),
     "gemma2": (Gemma2Config, GEMMA2, torch.float32, LONG),
     "gemma3": (Gemma3TextConfig, GEMMA3, torch.float32, LONG),
@@ -237,16 +254,38 @@ def rewrite_as_old_config(path):
     path.write_text(json.dumps(config, indent=2) + "\n")
 
 
+def save_mxfp4(model, path, seed):
+    """Experts of random groups and scales, which the model gets expanded; everything else as it is."""
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {k: v.contiguous() for k, v in model.state_dict().items()}
+    for name in [k for k in tensors if k.endswith(("gate_up_proj", "down_proj"))]:
+        n_experts, n_in, n_out = tensors.pop(name).shape
+        blocks = torch.randint(0, 256, (n_experts, n_out, n_in // 32, 16), generator=generator, dtype=torch.uint8)
+        scales = torch.randint(122, 126, (n_experts, n_out, n_in // 32), generator=generator, dtype=torch.uint8)
+        tensors |= {name + "_blocks": blocks, name + "_scales": scales}
+        model.get_parameter(name).data.copy_(convert_moe_packed_tensors(blocks, scales, dtype=torch.float32))
+    config = model.config.to_diff_dict() | {"quantization_config": {"quant_method": "mxfp4"}}
+    config["architectures"] = ["GptOssForCausalLM"]
+    path.mkdir()
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    (path / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n")
+    return model
+
+
 def make_case(out, name, config_class, changes, dtype, options):
     config = config_class(**copy.deepcopy({**SHAPE, **changes}))
     config.dtype = dtype
     model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").to(torch.float32)
     randomize(model, seed=sum(name.encode()), norm_center=0 if config.model_type.startswith("gemma") else 1)
     path = out / name
-    model.to(dtype).save_pretrained(path, max_shard_size=options.get("max_shard_size", "1GB"))
+    if options.get("mxfp4"):
+        reference = save_mxfp4(model, path, seed=2).eval()
+    else:
+        model.to(dtype).save_pretrained(path, max_shard_size=options.get("max_shard_size", "1GB"))
 
     # Read as f32, not widened after: rope frequencies must not pass through the small type.
-    reference = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
+    if not options.get("mxfp4"):
+        reference = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
     generator = torch.Generator().manual_seed(1)
     prompts = [
         torch.randint(0, config.vocab_size, (n,), generator=generator).tolist()

@@ -14,7 +14,7 @@ struct dtype_total {
     uint64_t n_tensors, bytes;
 };
 
-#define N_FEATURES 11
+#define N_FEATURES 14
 #define DTYPES_MAX 32 // more than the format has
 
 struct info {
@@ -58,6 +58,9 @@ static int list_features(const struct model_config *c, const char *ret[N_FEATURE
         { FEATURE_NORM_PLUS_ONE, "norms by 1 + weight" },
         { FEATURE_POST_NORMS, "norms behind attention and feed-forward" },
         { FEATURE_SCALED_EMBEDDINGS, "scaled embeddings" },
+        { FEATURE_SINKS, "attention sinks" },
+        { FEATURE_EXPERT_BIAS, "bias of experts" },
+        { FEATURE_MXFP4, "experts of MXFP4, as bf16 in memory" },
         { FEATURE_SOFTCAPS, "soft caps" },
     };
     int n = 0;
