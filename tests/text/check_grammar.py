@@ -378,7 +378,21 @@ def check_fixed():
     assert accepts(r'{"\u0041\ud83d\ude00":1e5}') and not accepts(r'{"\ud83d":1}') and not accepts('{"a":01}')
 
 
+def check_extremes():
+    """Deep recursion ends where it can still be closed; sets of thousands of nodes and loops of nothing do no harm."""
+    nodes = {"a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/b"}}, "required": ["b"]},
+             "b": {"type": "object", "properties": {"c": {"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}]}}, "required": ["c"]}}
+    assert schema_compile({"$defs": nodes, "$ref": "#/$defs/a"}) == "ok"
+    deep = [accepts('{"b":{"c":' * n + "null" + "}}" * n) for n in range(1, 60)]
+    assert deep[:40] == [True] * 40 and not deep[-1] and sorted(deep, reverse=True) == deep, deep
+    for pattern in ("(|a){10000}", "((a*)*)*b", "(((x{0}){10000}){10000}){10000}", "[ab]*a[ab]{1000}", "(.*é.{0,300}){2}"):
+        assert ask("R " + pattern.encode().hex()) == "ok", pattern
+        ask("W 3")
+    assert "too large" in ask("R " + "((a{0,100}){0,100}){0,100}".encode().hex())
+
+
 check_fixed()
+check_extremes()
 check_patterns()
 check_schema(TREE)
 for _ in range(ROUNDS):

@@ -179,6 +179,11 @@ static void answer(struct machine *m, char *line)
     line[strcspn(line, "\n")] = '\0';
     unsigned long number = line[0] == 'S' || line[0] == 'W' ? strtoul(line + 1, &end, 10) : 0;
     end += *end == ' ';
+    if (!m->a && (line[0] == 'W' || line[0] == 'F')) { // the last grammar was refused
+        printf("-\n");
+        fflush(stdout);
+        return;
+    }
     switch (line[0]) {
     case 'S':
     case 'R': compile(m, line[0], (unsigned)number, from_hex(end)); break;

@@ -6,12 +6,12 @@
 
 #define N_STATES     4096
 #define N_SETS       4096
-#define N_STACKS     16384
-#define N_THREADS    32768  // of all states
-#define N_MEMBERS    262144 // of all sets
-#define THREADS_MAX  128    // of one state
-#define SET_SIZE_MAX 8192
-#define N_BUCKETS    8192 // a power of two, for each of the three tables
+#define N_STACKS     65536
+#define N_THREADS    65536   // of all states
+#define N_MEMBERS    1048576 // of all sets
+#define THREADS_MAX  128     // of one state
+#define SET_SIZE_MAX 2048    // so that all states along a token fit, whatever else is held
+#define N_BUCKETS    8192    // a power of two, for each of the three tables
 #define UNKNOWN      UINT32_MAX
 #define NONE         UINT32_MAX
 

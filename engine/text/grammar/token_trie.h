@@ -28,7 +28,7 @@ struct token_trie {
     uint16_t depth_max;
 };
 
-#define TOKEN_TRIE_DEPTH_MAX 512 // longer tokens are left out
+#define TOKEN_TRIE_DEPTH_MAX 256 // longer tokens are left out
 
 // From the bytes of tokens; an empty one is left out. 0 or -ENOMEM.
 int token_trie_init(struct token_trie *trie, const struct str *tokens, size_t n_vocab);
