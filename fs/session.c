@@ -214,6 +214,7 @@ int session_submit_text(struct session *session, struct str text)
     if (r < 0) {
         return r;
     }
+    session->error = (struct tokfs_error){ 0 };
     session->adopts_settings = false;
     r = conversation_input_set_text(&session->input, text);
     r = r < 0 ? session_fail(session, r, "out of memory") : submit(session, &turn);

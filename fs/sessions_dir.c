@@ -16,6 +16,7 @@ struct creation {
     struct body body;
     struct session *session; // shared: the latest one made; NULL: none
     bool is_waiting;         // for the engine's word
+    bool is_blank;           // only white space was written as yet
     struct strbuf reply;     // lines: its name, and those before it that were not read
     size_t n_read;
 };
@@ -106,6 +107,7 @@ static int new_write(struct file *file, struct str bytes)
     if (reason.code) {
         user_errors_set(&file->mount->errors, file->uid, &reason);
     }
+    creation->is_blank = r == BODY_MORE && creation->body.kind == BODY_EMPTY && !creation->session;
     return r;
 }
 
@@ -141,10 +143,11 @@ static int new_flush(struct file *file)
 {
     struct creation *creation = file->state;
     struct tokfs_error reason = { 0 };
-    if (creation->body.failed || creation->body.kind == BODY_EMPTY) {
+    if (creation->body.failed || (creation->body.kind == BODY_EMPTY && !creation->is_blank)) {
         return 0;
     }
-    int r = body_check_end(&creation->body, &reason);
+    int r = creation->is_blank ? reason_set(&reason, -EINVAL, NULL, "nothing but white space was written")
+                               : body_check_end(&creation->body, &reason);
     if (r < 0) {
         user_errors_set(&file->mount->errors, file->uid, &reason);
     }

@@ -230,8 +230,8 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
     if (rc == 0) {
         rc = chat_template_render(tmpl, &input, out, err);
         if (rc == -EINVAL && err->param[0] == '\0') { // it raised an exception, or expects another form
-            snprintf(err->param, sizeof(err->param), "messages");
-            err_prefix(err, "the chat template refuses the messages");
+            snprintf(err->param, sizeof(err->param), "%s", own ? "chat_template" : "messages");
+            err_prefix(err, own ? "chat_template" : "the chat template refuses the messages");
         }
     }
     arena_deinit(&arena);

@@ -186,4 +186,27 @@ def test_text_refused_because_busy_is_refused_to_its_end():
         assert m.read(name + "/text")
 
 
+def test_error_is_empty_once_a_text_is_taken():
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        with raises(errno.EINVAL):
+            m.write(name + "/input", '{"role":"user","content":"hi","frob":1}')
+        assert m.read(name + "/error")
+        m.write(name + "/input", "count 100\n")
+        assert m.read(name + "/error") == b""
+
+
+def test_blank_creation_is_told():
+    with Mount() as m:
+        with raises(errno.EINVAL):
+            m.write("sessions/new", "{}")
+        before = m.read("sessions/error")
+        subprocess.run(["sh", "-c", 'echo > "$1"', "sh", m.at("sessions/new")])
+        assert b"white space" in m.read("sessions/error") != before
+        with raises(errno.EINVAL):
+            m.write("sessions/new", "{}")
+        subprocess.run(["sh", "-c", ': > "$1"', "sh", m.at("sessions/new")])
+        assert m.read("sessions/error") == before  # nothing was written
+
+
 run_tests([value for name, value in list(globals().items()) if name.startswith("test_")])
