@@ -88,6 +88,11 @@ static void test_chat_template_hostile_sources_hit_a_bound(void **state)
         "[ns.l] }}{{ ns.l | tojson }}",
         "{% set ns = namespace(g=[1]) %}{% for a in range(99999) %}{% set ns.g = ns.g | map('string') %}{% endfor %}{{ "
         "ns.g | list }}",
+        "{% set ns = namespace() %}{% set ns.n = ns %}{{ ns }}", // the one value that may contain itself
+        "{% set ns = namespace() %}{% set ns.n = [{'a': (ns,)}] %}{{ ns.n }}",
+        "{% set ns = namespace() %}{% set ns.n = {'a': ns}.items() %}{{ '%s' % ns.n }}",
+        "{% set ns = namespace() %}{% set ns.n = ns %}{{ ns | string | length }}",
+        "{% set ns = namespace() %}{% set ns.n = ns %}{{ ns | tojson }}",
         "{{ '%99999999s' % 1 }}",
         "{{ 'x' * 999999999999 }}",
         "{{ [1] * 99999999 }}",

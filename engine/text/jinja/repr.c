@@ -202,11 +202,6 @@ static void out_range(struct rt *rt, const struct range *range)
 static void out_object(struct rt *rt, struct value v)
 {
     switch ((enum value_type)v.type) {
-    case V_NAMESPACE:
-        rt_out(rt, STR("<Namespace "));
-        out_dict(rt, v.ns->attrs, 0);
-        rt_out(rt, STR(">"));
-        break;
     case V_MACRO:
         rt_out(rt, STR("<Macro "));
         if (v.macro->def->name.len > 0) {
@@ -246,6 +241,11 @@ void out_repr(struct rt *rt, struct value v, unsigned depth)
     case V_TUPLE: out_items(rt, v, depth); break;
     case V_DICT: out_dict(rt, v.dict, depth); break;
     case V_VIEW: out_view(rt, v, depth); break;
+    case V_NAMESPACE: // the one value that may contain itself
+        rt_out(rt, STR("<Namespace "));
+        out_dict(rt, v.ns->attrs, depth);
+        rt_out(rt, STR(">"));
+        break;
     default: out_value(rt, v); break;
     }
 }
@@ -266,6 +266,7 @@ void out_value(struct rt *rt, struct value v)
     case V_LIST:
     case V_TUPLE:
     case V_DICT:
+    case V_NAMESPACE:
     case V_VIEW: out_repr(rt, v, 0); break;
     case V_RANGE: out_range(rt, v.range); break;
     default: out_object(rt, v); break;
