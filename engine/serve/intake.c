@@ -55,19 +55,19 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
 {
     struct chat_request request;
     int rc = chat_request_parse(arena, (struct str){ c->body, c->body_len }, &intake->format->sampling, &request, err);
-    rc = rc == 0 ? text_task_check_model(intake->served_name, request.model, err) : rc;
-    if (rc == 0 && completion_keep_sampling(c, &request.sampling, request.cache_salt) < 0) {
+    rc = rc == 0 ? text_task_check_model(intake->served_name, request.common.model, err) : rc;
+    if (rc == 0 && completion_keep_sampling(c, &request.sampling, request.common.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
     rc = rc == 0 ? tokenize(intake, c, &request, err) : rc;
     if (rc == 0) {
-        c->stream = request.stream;
-        c->include_usage = request.include_usage;
-        c->timings_per_token = request.timings_per_token;
+        c->stream = request.common.stream;
+        c->include_usage = request.common.include_usage;
+        c->timings_per_token = request.common.timings_per_token;
         c->n_choices = (uint32_t)request.n;
         c->has_logprobs = request.logprobs;
         c->n_top_logprobs = (uint32_t)request.top_logprobs;
-        c->priority = request.priority;
+        c->priority = request.common.priority;
     }
     return rc;
 }

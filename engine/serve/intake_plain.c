@@ -48,15 +48,15 @@ static int add_prompts(const struct intake *intake, struct tokfs_completion *c,
     const struct json *prompt = NULL;
     int rc = 0;
     strbuf_init(&c->echo, 0);
-    c->prompts = calloc(request->n_prompts, sizeof(*c->prompts));
+    c->prompts = calloc(request->prompts.n, sizeof(*c->prompts));
     if (!c->prompts) {
         return err_set(err, -ENOMEM, "out of memory for a request");
     }
-    for (size_t i = 0; i < request->n_prompts && rc == 0; i++) {
-        prompt = completion_request_next(request, prompt);
+    for (size_t i = 0; i < request->prompts.n && rc == 0; i++) {
+        prompt = prompts_next(&request->prompts, prompt);
         rc = add_prompt(intake, request, prompt, &ids, &c->echo, &c->prompts[i], err);
     }
-    c->n_prompts = (uint32_t)request->n_prompts;
+    c->n_prompts = (uint32_t)request->prompts.n;
     c->prompt = ids.ids;
     c->n_prompt = (uint32_t)ids.len;
     return rc;
@@ -68,19 +68,19 @@ int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *c
     struct completion_request request;
     int rc = completion_request_parse(arena, (struct str){ completion->body, completion->body_len },
                                       &intake->format->sampling, &request, err);
-    rc = rc == 0 ? text_task_check_model(intake->served_name, request.model, err) : rc;
-    if (rc == 0 && completion_keep_sampling(completion, &request.sampling, request.cache_salt) < 0) {
+    rc = rc == 0 ? text_task_check_model(intake->served_name, request.common.model, err) : rc;
+    if (rc == 0 && completion_keep_sampling(completion, &request.sampling, request.common.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
     rc = rc == 0 ? add_prompts(intake, completion, &request, err) : rc;
     if (rc == 0) {
-        completion->stream = request.stream;
-        completion->include_usage = request.include_usage;
-        completion->timings_per_token = request.timings_per_token;
+        completion->stream = request.common.stream;
+        completion->include_usage = request.common.include_usage;
+        completion->timings_per_token = request.common.timings_per_token;
         completion->n_choices = (uint32_t)request.n;
         completion->has_logprobs = request.logprobs;
         completion->n_top_logprobs = (uint32_t)request.top_logprobs;
-        completion->priority = request.priority;
+        completion->priority = request.common.priority;
     }
     return rc;
 }

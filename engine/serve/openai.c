@@ -31,8 +31,8 @@ int tokfs_request_check(const char *json, size_t len, struct tokfs_request_info 
     arena_init(&arena, 0);
     int r = chat_request_parse(&arena, (struct str){ json, len }, NULL, &request, &err);
     if (r == 0) {
-        *ret = (struct tokfs_request_info){ .stream = request.stream,
-                                            .include_usage = request.include_usage,
+        *ret = (struct tokfs_request_info){ .stream = request.common.stream,
+                                            .include_usage = request.common.include_usage,
                                             .n = (unsigned)request.n };
     } else {
         error_export(error, &err);

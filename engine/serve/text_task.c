@@ -316,7 +316,7 @@ static int render_chat(const struct text_task_env *env, struct arena *arena, str
     struct strbuf text;
     strbuf_init(&text, 0);
     int rc = chat_request_parse(arena, body, &env->format->sampling, &request, err);
-    rc = rc == 0 ? text_task_check_model(env->served_name, request.model, err) : rc;
+    rc = rc == 0 ? text_task_check_model(env->served_name, request.common.model, err) : rc;
     rc = rc == 0 ? chat_format_render(env->format, &request, &text, err) : rc;
     if (rc == 0) {
         struct json_writer w;

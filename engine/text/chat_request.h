@@ -10,31 +10,23 @@
 #include "engine/base/err.h"
 #include "engine/base/json.h"
 #include "engine/text/chat_template.h"
-#include "engine/text/sampling_params.h"
+#include "engine/text/request_fields.h"
 #include "engine/text/tokenizer.h"
 
-#define CHOICES_MAX          128 // n
-#define TOP_LOGPROBS_MAX     20
-#define CACHE_SALT_BYTES_MAX 1024
-
 struct chat_request {
-    struct str model;                   // empty: the served one
+    struct request_common common;
     const struct json *messages;        // validated array, content in a form that templates expect
     const struct json *tools;           // array or NULL
     const struct json *documents;       // array or NULL
     const struct json *template_kwargs; // object or NULL
     bool tool_choice_none;              // tools are not shown to the template
     bool parallel_tool_calls;           // false: at most one call
-    bool stream, include_usage;
-    bool timings_per_token; // llama-server's extension: chunks tell when their token was sampled
     bool add_generation_prompt, continue_final_message;
     bool add_special_tokens;  // the tokenizer adds its own (a beginning of text) to what the template wrote
     struct str chat_template; // instead of the model's; empty: the model's
     int64_t n;                // choices, 1 to CHOICES_MAX
     bool logprobs;
-    int64_t top_logprobs;  // beside the sampled token's own, 0 to TOP_LOGPROBS_MAX
-    int64_t priority;      // lower comes earlier, as vLLM counts
-    struct str cache_salt; // only requests with the same one may share what was computed; empty: none
+    int64_t top_logprobs; // beside the sampled token's own, 0 to TOP_LOGPROBS_MAX
     struct sampling_params sampling;
 };
 

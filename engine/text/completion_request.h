@@ -4,29 +4,24 @@
 #ifndef TOKFS_TEXT_COMPLETION_REQUEST_H
 #define TOKFS_TEXT_COMPLETION_REQUEST_H
 
-#include "engine/text/sampling_params.h"
+#include "engine/text/prompts.h"
+#include "engine/text/request_fields.h"
 
 #define COMPLETION_CHOICES_MAX 512 // prompts times n
 
 struct completion_request {
-    struct str model;           // empty: the served one
-    const struct json *prompts; // a string, or an array of strings, of ids, or of arrays of ids
-    size_t n_prompts;
-    bool stream, include_usage, timings_per_token;
+    struct request_common common;
+    struct prompts prompts;
     bool echo;               // answers begin with their prompt
     bool add_special_tokens; // to prompts that are text
     bool logprobs;
-    int64_t top_logprobs; // beside the sampled token's own
-    int64_t n;            // choices for each prompt
-    int64_t priority;
-    struct str cache_salt;
+    int64_t top_logprobs;            // beside the sampled token's own
+    int64_t n;                       // choices for each prompt
     struct sampling_params sampling; // max_tokens is 16 unless given, as OpenAI has it
 };
 
 // Everything in *ret lives in the arena or borrows from `body`.
 int completion_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
                              struct completion_request *ret, struct err *err);
-// The prompts in order: a string or an array of ids each (from 0 to INT32_MAX). Starts with `before` NULL.
-const struct json *completion_request_next(const struct completion_request *request, const struct json *before);
 
 #endif

@@ -254,21 +254,21 @@ static void check_plain(struct tokfs_completion *c)
     arena_init(&arena, 0);
     c->is_checked = true;
     int r = completion_request_parse(&arena, (struct str){ c->body, c->body_len }, NULL, &request, &err);
-    r = r == 0 ? text_task_check_model(c->engine->name, request.model, &err) : r;
+    r = r == 0 ? text_task_check_model(c->engine->name, request.common.model, &err) : r;
     if (r < 0) {
         error_export(&error, &err);
         push_failure(c, &error);
     } else {
-        const struct json *prompt = completion_request_next(&request, NULL);
+        const struct json *prompt = prompts_next(&request.prompts, NULL);
         struct str text = prompt->type == JSON_STRING ? prompt->text : STR("ids");
         make_answer(c, text);
         strbuf_append(&c->echo, request.echo ? text : STR(""));
         c->max_tokens = request.sampling.max_tokens;
-        c->stream = request.stream;
-        c->include_usage = request.include_usage;
-        c->usage.prompt_tokens = request.n_prompts;
+        c->stream = request.common.stream;
+        c->include_usage = request.common.include_usage;
+        c->usage.prompt_tokens = request.prompts.n;
         answer_parser_begin(&c->parser, NULL, &c->parts);
-        accept(c, (unsigned)((size_t)request.n * request.n_prompts), request.logprobs, (size_t)request.top_logprobs);
+        accept(c, (unsigned)((size_t)request.n * request.prompts.n), request.logprobs, (size_t)request.top_logprobs);
     }
     arena_deinit(&arena);
 }
@@ -281,8 +281,8 @@ static void check(struct tokfs_completion *c)
     struct arena arena;
     arena_init(&arena, 0);
     int r = chat_request_parse(&arena, (struct str){ c->body, c->body_len }, NULL, &request, &err);
-    if (r == 0 && request.model.len > 0 && !str_eq(request.model, str_from(c->engine->name))) {
-        r = err_set_param(&err, -ENOENT, "model", "there is no model \"%.*s\"", STR_ARG(request.model));
+    if (r == 0 && request.common.model.len > 0 && !str_eq(request.common.model, str_from(c->engine->name))) {
+        r = err_set_param(&err, -ENOENT, "model", "there is no model \"%.*s\"", STR_ARG(request.common.model));
     }
     if (r == 0 && c->body_len > 100000) {
         r = err_set_param(&err, -E2BIG, "messages", "the prompt exceeds the context");
@@ -297,8 +297,8 @@ static void check(struct tokfs_completion *c)
         make_answer(c, content && content->type == JSON_STRING ? content->text : STR(""));
         c->max_tokens = request.sampling.max_tokens;
         set_up_parser(c, &request);
-        c->stream = request.stream;
-        c->include_usage = request.include_usage;
+        c->stream = request.common.stream;
+        c->include_usage = request.common.include_usage;
         c->usage.prompt_tokens = request.messages->n_children;
         accept(c, (unsigned)request.n, request.logprobs, (size_t)request.top_logprobs);
     }

@@ -46,9 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     arena_init(&arena, 64 << 20);
     if (checked(completion_request_parse(&arena, body, NULL, &completion, &err), &err) == 0) {
         const struct json *prompt = NULL;
-        assert(completion.n >= 1 && completion.n_prompts * (size_t)completion.n <= COMPLETION_CHOICES_MAX);
-        for (size_t i = 0; i < completion.n_prompts; i++) {
-            prompt = completion_request_next(&completion, prompt);
+        assert(completion.n >= 1 && completion.prompts.n * (size_t)completion.n <= COMPLETION_CHOICES_MAX);
+        for (size_t i = 0; i < completion.prompts.n; i++) {
+            prompt = prompts_next(&completion.prompts, prompt);
             assert(prompt->type == JSON_STRING || prompt->type == JSON_ARRAY);
         }
     }

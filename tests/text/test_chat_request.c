@@ -21,9 +21,9 @@ static void test_chat_request_plain_body_gets_defaults(void **state)
     (void)state;
     assert_int_equal(parse("{" HI "}", &request, &arena, &err), 0);
     assert_int_equal(request.messages->n_children, 1);
-    assert_int_equal(request.model.len, 0);
+    assert_int_equal(request.common.model.len, 0);
     assert_true(request.add_generation_prompt);
-    assert_false(request.stream || request.continue_final_message || request.tool_choice_none ||
+    assert_false(request.common.stream || request.continue_final_message || request.tool_choice_none ||
                  request.sampling.has_seed);
     assert_null(request.tools);
     assert_true(request.sampling.temperature == 1 && request.sampling.top_p == 1 && request.sampling.min_p == 0);
@@ -49,7 +49,7 @@ static void test_chat_request_fields_are_taken(void **state)
         "\"chat_template_kwargs\":{\"enable_thinking\":false},\"documents\":[{\"title\":\"t\"}]}",
         &request, &arena, &err);
     assert_int_equal(rc, 0);
-    assert_true(str_eq(request.model, STR("m")) && request.stream && request.include_usage && request.tool_choice_none);
+    assert_true(str_eq(request.common.model, STR("m")) && request.common.stream && request.common.include_usage && request.tool_choice_none);
     assert_true(request.sampling.temperature == 0.25); // the last of two
     assert_true(request.sampling.top_p == 0.9 && request.sampling.min_p == 0.1 && request.sampling.ignore_eos);
     assert_int_equal(request.sampling.top_k, 5);
@@ -78,8 +78,8 @@ static void test_chat_request_extensions_are_taken(void **state)
                    &request, &arena, &err);
     assert_int_equal(rc, 0);
     const struct sampling_params *s = &request.sampling;
-    assert_true(request.n == 3 && request.logprobs && request.top_logprobs == 20 && request.priority == -4);
-    assert_true(str_eq(request.cache_salt, STR("s")) && str_eq(request.chat_template, STR("x")));
+    assert_true(request.n == 3 && request.logprobs && request.top_logprobs == 20 && request.common.priority == -4);
+    assert_true(str_eq(request.common.cache_salt, STR("s")) && str_eq(request.chat_template, STR("x")));
     assert_true(request.add_special_tokens && s->include_stop && s->shows_special && s->max_tokens == 5);
     assert_int_equal(s->n_bias, 2);
     assert_true(s->bias[0].id == 7 && s->bias[0].bias == 2.5f && s->bias[1].id == 9 && s->bias[1].bias < -1e30f);

@@ -29,10 +29,10 @@ static void test_completion_request_prompt_has_four_forms(void **state)
         struct err err;
         arena_init(&arena, 0);
         assert_int_equal(parse(cases[i].body, &arena, &request, &err), 0);
-        assert_int_equal(request.n_prompts, cases[i].n);
-        const struct json *first = completion_request_next(&request, NULL), *last = first;
-        for (size_t k = 1; k < request.n_prompts; k++) {
-            last = completion_request_next(&request, last);
+        assert_int_equal(request.prompts.n, cases[i].n);
+        const struct json *first = prompts_next(&request.prompts, NULL), *last = first;
+        for (size_t k = 1; k < request.prompts.n; k++) {
+            last = prompts_next(&request.prompts, last);
         }
         assert_true(str_eq(first->text, str_from(cases[i].first)));
         assert_true(str_eq(last->text, str_from(cases[i].last)));
@@ -50,7 +50,7 @@ static void test_completion_request_defaults_are_openais(void **state)
     assert_int_equal(parse("{\"prompt\":\"\",\"max_tokens\":null}", &arena, &request, &err), 0);
     assert_int_equal(request.sampling.max_tokens, 16);
     assert_true(request.sampling.temperature == 1 && request.n == 1 && request.add_special_tokens);
-    assert_false(request.logprobs || request.echo || request.stream);
+    assert_false(request.logprobs || request.echo || request.common.stream);
     assert_int_equal(parse("{\"prompt\":\"\",\"max_tokens\":0,\"logprobs\":0,\"suffix\":\"\",\"n\":3,\"best_of\":3,"
                            "\"top_k\":5,\"stop\":\"x\",\"user\":\"u\"}",
                            &arena, &request, &err),

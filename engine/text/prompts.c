@@ -1,0 +1,87 @@
+// The first element of an array says what it is an array of; the others must be the same.
+#include "engine/text/prompts.h"
+
+#include <errno.h>
+
+static int check_id(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    char got[48];
+    int64_t id;
+
+    if (value->type == JSON_NUMBER && json_get_i64(value, &id) == 0 && id >= 0 && id <= INT32_MAX) {
+        return 0;
+    }
+    if (value->type != JSON_NUMBER) {
+        return field_type_error(ctx->err, path, "an integer", value);
+    }
+    field_quote(value->text, got);
+    return err_set_param(ctx->err, -EINVAL, path, "Invalid '%s': %s is not a token id.", path, got);
+}
+
+static int check_ids(struct field_ctx *ctx, const struct json *ids, const char *path)
+{
+    const struct json *item = json_first(ids);
+
+    for (size_t i = 0; i < ids->n_children; i++, item = json_next(item)) {
+        char item_path[FIELD_PATH_MAX];
+        int r;
+
+        field_path(item_path, "%s[%zu]", path, i);
+        r = check_id(ctx, item, item_path);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int check_list(struct field_ctx *ctx, unsigned forms, const struct json *prompts, const char *path)
+{
+    const struct json *item = json_first(prompts);
+    bool is_texts = forms == PROMPT_TEXTS || (item->type == JSON_STRING && (forms & PROMPT_TEXTS) != 0);
+
+    for (size_t i = 0; i < prompts->n_children; i++, item = json_next(item)) {
+        char item_path[FIELD_PATH_MAX];
+        int r;
+
+        field_path(item_path, "%s[%zu]", path, i);
+        r = field_check_type(ctx->err, item, is_texts ? T_STRING : T_ARRAY, item_path);
+        if (r == 0 && !is_texts) {
+            r = check_ids(ctx, item, item_path);
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+int prompts_take(struct field_ctx *ctx, unsigned forms, const struct json *value, const char *path, struct prompts *ret)
+{
+    bool is_list = value->type == JSON_ARRAY;
+
+    if (is_list && value->n_children == 0) {
+        return err_set_param(ctx->err, -EINVAL, path,
+                             "Invalid '%s': empty array. Expected an array with minimum length 1.", path);
+    }
+    *ret = (struct prompts){ value, 1 };
+    if (is_list && (forms & PROMPT_IDS) != 0 && json_first(value)->type == JSON_NUMBER) {
+        return check_ids(ctx, value, path);
+    }
+    if (is_list) {
+        ret->n = value->n_children;
+        return check_list(ctx, forms, value, path);
+    }
+    return 0;
+}
+
+const struct json *prompts_next(const struct prompts *prompts, const struct json *before)
+{
+    const struct json *value = prompts->value;
+    bool is_one = value->type == JSON_STRING || json_first(value)->type == JSON_NUMBER;
+
+    if (before == NULL) {
+        return is_one ? value : json_first(value);
+    }
+    return json_next(before);
+}
