@@ -1,5 +1,6 @@
 // Parsing only: nothing is opened or looked up here.
 #include "fs/options.h"
+#include "engine/base/option.h"
 #include "engine/base/utf8.h"
 #include <errno.h>
 #include <getopt.h>
@@ -21,7 +22,7 @@ const char options_help[] =
     "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
-    "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=..., and those of mount(8) except ro\n"
+    "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=NAME, noexec, nosuid, nodev, sync, dirsync\n"
     "  -f                  stay in the foreground\n"
     "  -h, --help          show this and exit\n"
     "  -V, --version       show the version and exit\n"
@@ -54,41 +55,6 @@ static const struct option long_options[] = {
     { "version", no_argument, NULL, 'V' },
     { 0 },
 };
-
-// An empty value would leave a hole in the message.
-static const char *shown(const char *value)
-{
-    return value[0] ? value : "''";
-}
-
-static int parse_count(const char *name, const char *value, int64_t max, int64_t *ret, struct err *err)
-{
-    int64_t n;
-    if (str_parse_i64(str_from(value), &n) < 0 || n < 1 || n > max) {
-        return err_set(err, -EINVAL, "--%s %s: a whole number from 1 to %lld is needed", name, shown(value),
-                       (long long)max);
-    }
-    *ret = n;
-    return 0;
-}
-
-static int parse_kv_mem(struct options *options, const char *value, struct err *err)
-{
-    if (str_parse_bytes(str_from(value), &options->engine.kv_bytes) < 0 || options->engine.kv_bytes == 0) {
-        return err_set(err, -EINVAL, "--kv-mem %s: a size like 512M or 4G is needed", shown(value));
-    }
-    return 0;
-}
-
-static int parse_device(struct options *options, const char *value, struct err *err)
-{
-    struct str name = str_from(value);
-    if (!str_eq(name, STR("auto")) && !str_eq(name, STR("cpu")) && !str_eq(name, STR("cuda"))) {
-        return err_set(err, -EINVAL, "--device %s: auto, cpu or cuda is needed", shown(value));
-    }
-    options->engine.device = value;
-    return 0;
-}
 
 // It is a line of `v1/models`, of status files and of answers.
 static int parse_served_name(struct options *options, const char *value, struct err *err)
@@ -155,24 +121,27 @@ static int take_option(struct options *options, int opt, const char *value, stru
     int r = 0;
     switch (opt) {
     case OPT_CTX:
-        r = parse_count("ctx", value, 1 << 24, &n, err);
+        r = option_whole("ctx", value, 1, 1 << 24, &n, err);
         options->engine.n_ctx = (size_t)n;
         break;
-    case OPT_KV_MEM: r = parse_kv_mem(options, value, err); break;
+    case OPT_KV_MEM: r = option_bytes("kv-mem", value, &options->engine.kv_bytes, err); break;
     case OPT_THREADS:
-        r = parse_count("threads", value, 256, &n, err);
+        r = option_whole("threads", value, 1, 256, &n, err);
         options->engine.n_threads = (unsigned)n;
         break;
     case OPT_MAX_SEQUENCES:
-        r = parse_count("max-sequences", value, 4096, &n, err);
+        r = option_whole("max-sequences", value, 1, 4096, &n, err);
         options->engine.max_sequences = (unsigned)n;
         break;
     case OPT_MAX_SESSIONS:
-        r = parse_count("max-sessions", value, 10000000, &n, err);
+        r = option_whole("max-sessions", value, 1, 10000000, &n, err);
         options->max_sessions = (uint32_t)n;
         break;
     case OPT_SERVED_NAME: r = parse_served_name(options, value, err); break;
-    case OPT_DEVICE: r = parse_device(options, value, err); break;
+    case OPT_DEVICE:
+        r = option_choice("device", value, option_devices, NULL, err);
+        options->engine.device = value;
+        break;
     case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
     case OPT_NO_SPECULATION: options->engine.no_speculation = true; break;
     case 'o': r = parse_mount_options(options, value, err); break;
@@ -210,7 +179,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
             r = err_set(err, -EINVAL, "MODEL and MOUNTPOINT are needed; tokfs --help tells more");
         } else if (argc - optind > 2) {
             r = err_set(err, -EINVAL, "nothing may follow MODEL and MOUNTPOINT: %s is too much",
-                        shown(argv[optind + 2]));
+                        option_shown(argv[optind + 2]));
         } else if (!argv[optind][0] || !argv[optind + 1][0]) {
             r = err_set(err, -EINVAL, "%s is empty", argv[optind][0] ? "MOUNTPOINT" : "MODEL");
         } else {

@@ -141,21 +141,29 @@ static int convert_scalar(struct arena *arena, struct str text, struct json *val
     return decode_string(arena, str_take(str_skip(text, 1), text.len - 2), &value->text);
 }
 
+// The scan, which may be fed in pieces, counts bytes ("byte 20: ..."); who has all of the text is told line and column.
+static void name_place(struct str text, size_t pos, struct err *err)
+{
+    char msg[sizeof(err->msg)];
+    unsigned line = 1, column = 1;
+    for (size_t i = 0; i < pos; i++) {
+        bool is_newline = text.ptr[i] == '\n';
+        line += is_newline;
+        column = is_newline ? 1 : column + ((text.ptr[i] & 0xc0) != 0x80);
+    }
+    const char *reason = strstr(err->msg, ": ");
+    memcpy(msg, err->msg, sizeof(msg));
+    err_set(err, err->code, "line %u, column %u%s", line, column, reason ? msg + (reason - err->msg) : "");
+}
+
 static int check_text(struct str text, struct json_scan *scan, struct err *err)
 {
     json_scan_init(scan);
     int rc = json_scan_feed(scan, text, err);
     rc = rc < 0 ? rc : json_scan_end(scan, err);
-    if (rc == 0) {
-        return 0;
+    if (rc < 0 && err) {
+        name_place(text, scan->n_bytes, err);
     }
-    unsigned line = 1, column = 1;
-    for (size_t i = 0; i < scan->n_bytes; i++) {
-        bool is_newline = text.ptr[i] == '\n';
-        line += is_newline;
-        column = is_newline ? 1 : column + ((text.ptr[i] & 0xc0) != 0x80);
-    }
-    err_prefix(err, "line %u, column %u", line, column);
     return rc;
 }
 

@@ -188,7 +188,7 @@ int chat_format_answer(const struct chat_format *format, const struct chat_reque
                        const struct tokenizer *tok, struct answer_style *ret, struct err *err)
 {
     *ret = takes_tool_template(format, request) ? format->tool_answer : format->answer;
-    if (request->chat_template.len == 0) {
+    if (!request->chat_template.ptr) {
         return 0;
     }
     *ret = (struct answer_style){ .format = answer_format_detect(request->chat_template) };
@@ -202,7 +202,7 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
     const struct chat_template *tmpl = takes_tool_template(format, request) ? format->tool_tmpl : format->tmpl;
     struct chat_form form = takes_tool_template(format, request) ? format->tool_answer.form : format->answer.form;
     struct chat_template *own = NULL;
-    if (request->chat_template.len > 0) {
+    if (request->chat_template.ptr) {
         int rc = chat_template_compile(request->chat_template, &own, err);
         if (rc < 0) {
             snprintf(err->param, sizeof(err->param), "chat_template");

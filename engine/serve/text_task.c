@@ -15,7 +15,7 @@
 
 int text_task_check_model(const char *served_name, struct str model, struct err *err)
 {
-    if (model.len == 0 || str_eq(model, str_from(served_name))) {
+    if (!model.ptr || str_eq(model, str_from(served_name))) {
         return 0;
     }
     return err_set_param(err, -ENOENT, "model", "model '%.*s' is not served here; '%s' is",

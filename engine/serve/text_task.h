@@ -20,6 +20,6 @@ struct text_task_env {
 int text_task_run(const struct text_task_env *env, enum tokfs_text_kind kind, struct str body, struct strbuf *out,
                   struct err *err);
 
-int text_task_check_model(const char *served_name, struct str model, struct err *err); // empty: the served one
+int text_task_check_model(const char *served_name, struct str model, struct err *err); // ptr NULL: the served one
 
 #endif

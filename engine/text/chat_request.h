@@ -23,7 +23,7 @@ struct chat_request {
     bool parallel_tool_calls;           // false: at most one call
     bool add_generation_prompt, continue_final_message;
     bool add_special_tokens;  // the tokenizer adds its own (a beginning of text) to what the template wrote
-    struct str chat_template; // instead of the model's; empty: the model's
+    struct str chat_template; // instead of the model's, also when it is empty; ptr NULL: the model's
     int64_t n;                // choices, 1 to CHOICES_MAX
     bool logprobs;
     int64_t top_logprobs; // beside the sampled token's own, 0 to TOP_LOGPROBS_MAX

@@ -18,7 +18,7 @@ struct template_options {
 };
 
 struct tokenize_request {
-    struct str model; // empty: the served one
+    struct str model; // ptr NULL: the served one
     struct str text;
     const struct json *messages; // rendered to get the text; NULL: `text` it is
     struct template_options options;

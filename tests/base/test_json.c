@@ -114,13 +114,13 @@ static void test_json_parse_error_names_line_and_column(void **state)
     const struct json *v = NULL;
     struct err err = { 0 };
     assert_int_equal(json_parse(&arena, STR("{\n \"\xc3\xa9\": [1,\n  \"\xc3\xa9\" 2]}"), &v, &err), -EINVAL);
-    assert_string_equal(err.msg, "line 3, column 7: byte 20: expected ',' or ']', found '2'");
+    assert_string_equal(err.msg, "line 3, column 7: expected ',' or ']', found '2'");
     assert_int_equal(json_parse(&arena, STR("{\"a\":\n"), &v, &err), -EINVAL);
-    assert_string_equal(err.msg, "line 2, column 1: byte 6: the text ends inside an object");
+    assert_string_equal(err.msg, "line 2, column 1: the text ends inside an object");
     assert_int_equal(json_parse(&arena, STR(""), &v, &err), -EINVAL);
     assert_int_equal(json_parse(&arena, (struct str){ NULL, 0 }, &v, NULL), -EINVAL);
     assert_int_equal(json_parse(&arena, STR("[\"\\ud800\"]"), &v, &err), -EINVAL);
-    assert_non_null(strstr(err.msg, "byte 8: unpaired surrogate"));
+    assert_non_null(strstr(err.msg, "unpaired surrogate"));
     assert_null(v);
 }
 

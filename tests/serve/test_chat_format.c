@@ -67,6 +67,7 @@ static void test_chat_format_developer_is_system_where_it_is_not_known(void **st
     expect_rendering(&format, "{" TWO ",\"continue_final_message\":true}", "system:be terse;user:hi");
     expect_rendering(&format, "{" TWO ",\"chat_template\":\"{# developer #}" ROLES "\"}",
                      "developer:be terse;user:hi;");
+    expect_rendering(&format, "{" TWO ",\"chat_template\":\"\"}", ""); // an empty template is one, as in transformers
     chat_format_deinit(&format);
     assert_int_equal(load(NULL, "{% if messages[0].role == 'developer' %}D{% endif %}", &format, &err), 0);
     expect_rendering(&format, "{" TWO "}", "D");

@@ -90,6 +90,8 @@ static void test_text_task_tokenize_renders_messages_as_the_template_says(void *
            "{\"messages\":[],\"chat_template\":\"{{ a }}{{ tools | length }}\",\"chat_template_kwargs\":{\"a\":\"z\"},"
            "\"tools\":[{}],\"add_special_tokens\":true}",
            "{\"count\":3,\"max_model_len\":100,\"tokens\":[256,122,49],\"token_strs\":null}");
+    expect(kind, "{\"messages\":[{\"role\":\"u\",\"content\":\"x\"}],\"chat_template\":\"\"}",
+           "{\"count\":0,\"max_model_len\":100,\"tokens\":[],\"token_strs\":null}");
 }
 
 static void test_text_task_detokenize_gives_the_text_under_both_names(void **state)
@@ -123,6 +125,7 @@ static void test_text_task_refusals_name_the_field(void **state)
         { TOKFS_TEXT_TOKENIZE, "{\"prompt\":1}", -EINVAL, "prompt", "expected a string" },
         { TOKFS_TEXT_TOKENIZE, "{\"prompt\":\"a\",\"content\":\"a\"}", -EINVAL, "prompt", "exclude" },
         { TOKFS_TEXT_TOKENIZE, "{\"prompt\":\"a\",\"model\":\"other\"}", -ENOENT, "model", "not served" },
+        { TOKFS_TEXT_TOKENIZE, "{\"prompt\":\"a\",\"model\":\"\"}", -ENOENT, "model", "model '' is not served" },
         { TOKFS_TEXT_TOKENIZE, "{\"prompt\":\"a\",\"nonsense\":1}", -EINVAL, "nonsense", "Unrecognized" },
         { TOKFS_TEXT_TOKENIZE, "{\"messages\":[1]}", -EINVAL, "messages[0]", "expected an object" },
         { TOKFS_TEXT_TOKENIZE, "{\"messages\":[],\"chat_template\":\"{% if\"}", -EINVAL, "chat_template", "line 1" },

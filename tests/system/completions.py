@@ -152,6 +152,7 @@ def test_refusals_are_objects():
         ({"prompt": "a", "messages": []}, errno.EINVAL, "messages"),
         ({"prompt": "a", "temperature": 3}, errno.EINVAL, "temperature"),
         ({"prompt": "a", "model": "no-such"}, errno.ENOENT, "model"),
+        ({"prompt": "a", "model": ""}, errno.ENOENT, "model"),
     ]
     if not IS_NULL:
         cases += [

@@ -26,6 +26,10 @@ refused "a role that does not exist" "$inval" "messages[0].role" '{"messages":[{
 refused "temperature as text" "$inval" "temperature" "{$user,\"temperature\":\"warm\"}"
 refused "temperature below 0" "$inval" "temperature" "{$user,\"temperature\":-1}"
 refused "unknown model" 'No such file or directory' "model" "{$user,\"model\":\"no-such-model\"}"
+if [ "$TOKFS_MODEL" != null ]; then
+    refused "empty model" 'No such file or directory' "model" "{$user,\"model\":\"\"}"
+    refused "empty template" "$inval" "the prompt has no tokens" "{$user,\"chat_template\":\"\"}"
+fi
 refused "invalid UTF-8" "$inval" "UTF-8" "$(printf '{"messages":[{"role":"user","content":"\377"}]}')"
 BODY="{$user,\"frobnicate\":1}" bash -c 'echo "$BODY" > sessions/new' 2>"$T/err" && fail "unknown field: echo did not fail"
 grep -q frobnicate sessions/error || fail "unknown field: the reason is '$(cat sessions/error)'"

@@ -127,6 +127,19 @@ class BenchTool(unittest.TestCase):
             self.assertNotEqual(got.returncode, 0)
             self.assertEqual(got.stderr.count("\n"), 1, got.stderr)
 
+    def test_bad_values_of_options_are_usage_errors(self):
+        for option, value in (("shape", "huge"), ("dtype", "f8"), ("isa", "mmx"), ("threads", "x"), ("rounds", "0"), ("seconds", "-1"),
+                              ("rate", "")):
+            got = run("decode", "--" + option, value)
+            self.assertEqual((got.returncode, got.stderr.count("\n")), (2, 1), got.stderr)
+            self.assertTrue(got.stderr.startswith(f"tokfs-bench: --{option} {value or chr(39) * 2}: "), got.stderr)
+        got = run("decode", "--nonsense")
+        self.assertEqual((got.returncode, got.stderr), (2, "tokfs-bench: unrecognized option '--nonsense'\n"))
+
+    def test_a_model_that_cannot_be_made_is_told_in_one_line(self):
+        got = subprocess.run([TOOL, "tokenize", "--shape", "tiny"], capture_output=True, text=True, env={**os.environ, "TMPDIR": "/nonexistent"})
+        self.assertEqual((got.returncode, got.stderr.count("\n")), (1, 1), got.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

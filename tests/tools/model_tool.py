@@ -126,10 +126,10 @@ class ModelTool(unittest.TestCase):
         self.assertLess(abs(math.sqrt(sum(v * v for v in values) / len(values)) * 8 - 1), 0.05)
 
     def test_random_refuses_by_option_and_value(self):
-        self.assert_fails(run("random", "--shape", "huge", self.dir), "--shape must be", '"huge"')
-        self.assert_fails(run("random", "--shape", "tiny", "--dtype", "f8", self.dir), "--dtype must be", '"f8"')
-        self.assert_fails(run("random", "--shape", "tiny", "--seed", "x", self.dir), "--seed must be", '"x"')
-        self.assert_fails(run("random", "--shape", "tiny", "--shard-max", "0", self.dir), "--shard-max must be")
+        self.assert_fails(run("random", "--shape", "huge", self.dir), "--shape huge: llama-1b, ", code=2)
+        self.assert_fails(run("random", "--shape", "tiny", "--dtype", "f8", self.dir), "--dtype f8: f32, f16 or bf16 is needed", code=2)
+        self.assert_fails(run("random", "--shape", "tiny", "--seed", "x", self.dir), "--seed x: a whole number", code=2)
+        self.assert_fails(run("random", "--shape", "tiny", "--shard-max", "0", self.dir), "--shard-max 0: a size", code=2)
         self.assert_fails(run("random", self.dir), "usage: tokfs-model random", code=2)
         self.assert_fails(run("random", "--shape", "tiny", "/no/such/parent/x"), "/no/such/parent/x: No such file")
         self.assertFalse(os.path.exists(self.dir))
@@ -252,8 +252,40 @@ class ModelTool(unittest.TestCase):
             self.assertTrue(error["error"]["message"])
             self.assertEqual(len(answer["output_ids"]), 1)
         self.assertEqual(answers[4]["error"]["param"], "input_ids")
-        self.assert_fails(run("generate", "--kv-mem", "lots", self.dir), "--kv-mem", '"lots"')
-        self.assert_fails(run("generate", "--ctx", "9999", self.dir), "9999", "2048")
+        self.assert_fails(run("generate", "--ctx", "9999", self.dir), "--ctx: ", "9999", "2048")
+
+    def test_bad_values_of_options_are_usage_errors(self):
+        for command, option, value in (("generate", "kv-mem", "lots"), ("generate", "isa", "mmx"), ("generate", "device", "tpu"),
+                                       ("generate", "ctx", "0"), ("generate", "max-sequences", ""), ("logits", "backend", "tpu"),
+                                       ("logits", "isa", "mmx"), ("logits", "chunk", "1.5"), ("render", "now", "noon")):
+            shown = f"tokfs-model {command}: --{option} {value or chr(39) * 2}: "
+            self.assert_fails(run(command, "--" + option, value, self.dir), shown, " needed", code=2)
+        for command in "info", "random", "logits", "generate", "tokenize", "detokenize", "render":
+            self.assert_fails(run(command), f"usage: tokfs-model {command} ", code=2)
+            self.assert_fails(run(command, "--nonsense", self.dir), f"tokfs-model {command}: ", "--nonsense", code=2)
+
+    def test_detokenize_names_an_unknown_id(self):
+        self.make()
+        result = run("detokenize", self.dir, stdin="[1]\n[2,1000,3]\n[1]\n")
+        self.assert_fails(result, "line 2: element 1: the tokenizer has no token 1000")
+        self.assertEqual(result.stdout.count("\n"), 1)
+
+    def test_render_answers_every_line_and_fails_for_a_template_that_does_not_compile(self):
+        path = os.path.join(self.tmp.name, "t.jinja")
+        with open(path, "w") as f:
+            f.write("{{ 1 // x }}")
+        result = run("render", path, stdin='{"x":0}\n{"x":\n{"x":1}\n')
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([a["ok"] for a in answers], [False, False, True])
+        self.assertEqual(answers[1]["error"], "the context: line 1, column 6: the text ends inside an object")
+        with open(path, "w") as f:
+            f.write("{% if %}")
+        result = run("render", path, stdin="{}\n{}\n")
+        self.assert_fails(result, f"tokfs-model render: {path}: line 1, column 7: ")
+        answers = [json.loads(line) for line in result.stdout.splitlines()]
+        self.assertEqual([a["ok"] for a in answers], [False, False])
+        self.assertTrue(answers[0]["error"].startswith("line 1, column 7: "))
 
     def test_generate_answers_a_line_before_the_next_is_written(self):
         self.make()

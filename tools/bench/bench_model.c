@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,24 +35,49 @@ void bench_program_path(const char *name, char *ret, size_t size)
     snprintf(ret, size, "%s", name);
 }
 
+// Starts it with standard error going to a file: 0 or a positive errno, as posix_spawn.
+static int start_program(char *const argv[], int stderr_fd, pid_t *ret)
+{
+    posix_spawn_file_actions_t actions;
+    int rc = posix_spawn_file_actions_init(&actions);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = posix_spawn_file_actions_adddup2(&actions, stderr_fd, STDERR_FILENO);
+    rc = rc ? rc : posix_spawnp(ret, argv[0], &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return rc;
+}
+
+// The one line that the program said, or how it ended.
+static int tell_failure(const char *program, int stderr_fd, int status, struct err *err)
+{
+    char line[200];
+    ssize_t n = pread(stderr_fd, line, sizeof(line), 0);
+    struct str said = str_trim((struct str){ line, n > 0 ? (size_t)n : 0 });
+    if (said.len > 0) {
+        return err_set(err, -EIO, "%.*s", STR_ARG(said));
+    }
+    return err_set(err, -EIO, "%s: failed (wait status %d)", program, status);
+}
+
 static int run_program(char *const argv[], struct err *err)
 {
     pid_t pid;
-    int status;
-    int rc = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
-
+    int status, messages = memfd_create("stderr", MFD_CLOEXEC);
+    if (messages < 0) {
+        return err_set(err, -errno, "memfd_create: %s", strerror(errno));
+    }
+    int rc = start_program(argv, messages, &pid);
     if (rc != 0) {
+        close(messages);
         return err_set(err, -rc, "%s: cannot be started: %s", argv[0], strerror(rc));
     }
-    while (waitpid(pid, &status, 0) < 0) {
-        if (errno != EINTR) {
-            return err_set(err, -errno, "%s: waitpid: %s", argv[0], strerror(errno));
-        }
+    while (waitpid(pid, &status, 0) < 0) { // EINTR
     }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        return err_set(err, -EIO, "%s: failed (wait status %d)", argv[0], status);
-    }
-    return 0;
+    rc = WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : tell_failure(argv[0], messages, status, err);
+    close(messages);
+    return rc;
 }
 
 int bench_model_prepare(const struct bench_options *options, struct bench_model *ret, struct err *err)

@@ -1,6 +1,7 @@
 // tokfs-bench: one program, one workload per run, figures as a table or as one JSON object.
-#include "engine/base/str.h"
+#include "engine/base/option.h"
 #include "tools/bench/bench.h"
+#include "tools/model/random_shapes.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -88,33 +89,32 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < N_WORKLOADS; i++) {
         fprintf(out, "  %-9s %s\n", workloads[i].name, workloads[i].help);
     }
-    fprintf(out,
-            "\nOptions:\n"
-            "  --model DIR       Hugging Face directory to run on\n"
-            "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
-            "  --shape NAME      or a random model of this shape: llama-15m (default), llama-1b, qwen-0.5b, llama-8b\n"
-            "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
-            "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
-            "  --threads N       compute threads (default: one per processor)\n"
-            "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
-            "  --batch N         most tokens of one step (default: the engine's)\n"
-            "  --prompt N        prompt tokens\n"
-            "  --tokens N        tokens per answer\n"
-            "  --rounds N        measured rounds; figures are medians\n"
-            "  --clients N       mount: concurrent clients of the requests/s part; cache: requests together\n"
-            "  --seconds S       mount: duration of the requests/s part\n"
-            "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
-            "  --requests N      schedule: so many requests\n"
-            "  --tenants N       schedule: from so many users\n"
-            "  --rate R          schedule: so many arriving per second\n"
-            "  --seed N          schedule: another made-up trace\n"
-            "  --ctx N           schedule: longest sequence; cache: tokens of a cached one\n"
-            "  --pages N         schedule: pages of 16 tokens for K and V\n"
-            "  --step-us T, --row-us T, --context-us T\n"
-            "                    schedule: time of a step, of each row, of each position that a row attends to\n"
-            "  --no-prefix-cache schedule: compute every prompt anew\n"
-            "  --json            one JSON object on standard output\n"
-            "  --help, --version\n");
+    fprintf(out, "\nOptions:\n"
+                 "  --model DIR       Hugging Face directory to run on\n"
+                 "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
+                 "  --shape NAME      or a random model of this shape: llama-15m (default) ...\n"
+                 "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
+                 "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
+                 "  --threads N       compute threads (default: one per processor)\n"
+                 "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
+                 "  --batch N         most tokens of one step (default: the engine's)\n"
+                 "  --prompt N        prompt tokens\n"
+                 "  --tokens N        tokens per answer\n"
+                 "  --rounds N        measured rounds; figures are medians\n"
+                 "  --clients N       mount: concurrent clients of the requests/s part; cache: requests together\n"
+                 "  --seconds S       mount: duration of the requests/s part\n"
+                 "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
+                 "  --requests N      schedule: so many requests\n"
+                 "  --tenants N       schedule: from so many users\n"
+                 "  --rate R          schedule: so many arriving per second\n"
+                 "  --seed N          schedule: another made-up trace\n"
+                 "  --ctx N           schedule: longest sequence; cache: tokens of a cached one\n"
+                 "  --pages N         schedule: pages of 16 tokens for K and V\n"
+                 "  --step-us T, --row-us T, --context-us T\n"
+                 "                    schedule: time of a step, of each row, of each position that a row attends to\n"
+                 "  --no-prefix-cache schedule: compute every prompt anew\n"
+                 "  --json            one JSON object on standard output\n"
+                 "  --help, --version\n");
 }
 
 enum {
@@ -168,46 +168,33 @@ static const struct number_option {
 };
 #define N_NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
-static int set_number(struct bench_options *options, const struct number_option *number, const char *text)
-{
-    double value;
-
-    if (str_parse_double(str_from(text), &value) < 0 || value < 0 || (value == 0 && !number->or_zero) ||
-        value > number->max) {
-        fprintf(stderr, "tokfs-bench: --%s %s: not a number %s 0, up to %g\n", number->name, text,
-                number->or_zero ? "from" : "above", number->max);
-        return -EINVAL;
-    }
-    *(double *)(void *)((char *)options + number->member) = value;
-    return 0;
-}
-
-static int set_count(struct bench_options *options, const struct count_option *count, const char *text)
+static int set_count(struct bench_options *options, const struct count_option *count, const char *text, struct err *err)
 {
     int64_t value;
-
-    if (str_parse_i64(str_from(text), &value) < 0 || value < 1 || value > count->max) {
-        fprintf(stderr, "tokfs-bench: --%s %s: not a number from 1 to %u\n", count->name, text, count->max);
-        return -EINVAL;
+    int rc = option_whole(count->name, text, 1, count->max, &value, err);
+    if (rc == 0) {
+        *(unsigned *)(void *)((char *)options + count->member) = (unsigned)value;
     }
-    *(unsigned *)((char *)options + count->member) = (unsigned)value;
-    return 0;
+    return rc;
 }
 
-static int set_option(struct bench_options *options, int opt, const char *text)
+static int set_option(struct bench_options *options, int opt, const char *text, struct err *err)
 {
     if (opt >= OPT_COUNT) {
-        return set_count(options, &counts[opt - OPT_COUNT], text);
+        return set_count(options, &counts[opt - OPT_COUNT], text, err);
     }
     if (opt >= OPT_NUMBER) {
-        return set_number(options, &numbers[opt - OPT_NUMBER], text);
+        const struct number_option *number = &numbers[opt - OPT_NUMBER];
+        double *member = (double *)(void *)((char *)options + number->member);
+        return option_real(number->name, text, number->or_zero, number->max, member, err);
     }
+    const struct random_shape *shape;
     switch (opt) {
     case OPT_MODEL: options->model = text; return 0;
     case OPT_TEXT: options->text = text; return 0;
-    case OPT_SHAPE: options->shape = text; return 0;
-    case OPT_DTYPE: options->dtype = text; return 0;
-    case OPT_ISA: options->isa = text; return 0;
+    case OPT_SHAPE: options->shape = text; return random_shape_find(text, &shape, err);
+    case OPT_DTYPE: options->dtype = text; return option_choice("dtype", text, random_dtype_names, NULL, err);
+    case OPT_ISA: options->isa = text; return option_choice("isa", text, option_isas, NULL, err);
     case OPT_JSON: options->json = true; return 0;
     case OPT_TRACE: options->trace = text; return 0;
     case OPT_NO_PREFIX_CACHE: options->no_prefix_cache = true; return 0;
@@ -235,6 +222,7 @@ static int parse_options(int argc, char **argv, struct bench_options *options)
         longopts[N_OTHERS + N_COUNTS + i] =
             (struct option){ numbers[i].name, required_argument, NULL, OPT_NUMBER + (int)i };
     }
+    argv[0] = (char *)"tokfs-bench"; // getopt begins its messages with it
     while ((opt = getopt_long(argc, argv, "", longopts, NULL)) != -1) {
         if (opt == OPT_HELP) {
             print_help(stdout);
@@ -244,7 +232,11 @@ static int parse_options(int argc, char **argv, struct bench_options *options)
             puts("tokfs-bench " TOKFS_VERSION);
             return 1;
         }
-        if (set_option(options, opt, optarg) < 0) {
+        struct err err = { 0 };
+        if (set_option(options, opt, optarg, &err) < 0) {
+            if (err.msg[0]) {
+                fprintf(stderr, "tokfs-bench: %s\n", err.msg);
+            }
             return -EINVAL;
         }
     }

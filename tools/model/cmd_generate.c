@@ -450,6 +450,20 @@ static int generate(struct generation *g)
 
 // ---- command ------------------------------------------------------------------------------------------------------
 
+// The engine's words name no option.
+static const char *option_of(const struct tokfs_error *error)
+{
+    static const char *const options[][2] = { { "n_ctx", "--ctx: " },
+                                              { "kv_bytes", "--kv-mem: " },
+                                              { "max_sequences", "--max-sequences: " } };
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+        if (strcmp(error->param, options[i][0]) == 0) {
+            return options[i][1];
+        }
+    }
+    return "";
+}
+
 static int run_engine(const struct command *command, const struct tokfs_engine_options *options)
 {
     struct tokfs_error error;
@@ -461,7 +475,7 @@ static int run_engine(const struct command *command, const struct tokfs_engine_o
     strbuf_init(&g->input, LINE_BYTES_MAX);
     int status = 0;
     if (tokfs_engine_open(options, &g->engine, &error) < 0) {
-        status = command_fail(command, "%s", error.msg);
+        status = command_fail(command, "%s%s", option_of(&error), error.msg);
     } else {
         tokfs_engine_get_info(g->engine, &g->info);
         status = generate(g);
@@ -486,25 +500,28 @@ static int run(const struct command *command, int argc, char **argv)
     };
     struct tokfs_engine_options engine = { .max_queued = RUNNING_MAX };
     int64_t n_threads = 0, n_ctx = 0, n_sequences = 0;
-    int status = 0;
-    for (int opt; status == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    struct err err = { 0 };
+    int rc = 0;
+    for (int opt; rc == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (opt) {
-        case 'd': engine.device = optarg; break;
-        case 'i': engine.isa = optarg; break;
-        case 't': status = command_parse_number(command, "--threads", optarg, 1, 4096, &n_threads); break;
-        case 'x': status = command_parse_number(command, "--ctx", optarg, 2, INT32_MAX, &n_ctx); break;
-        case 'm': status = command_parse_number(command, "--max-sequences", optarg, 1, 4096, &n_sequences); break;
-        case 'k':
-            if (str_parse_bytes(str_from(optarg), &engine.kv_bytes) < 0 || engine.kv_bytes == 0) {
-                status = command_fail(command, "--kv-mem must be bytes, as in 512M, not \"%s\"", optarg);
-            }
+        case 'd':
+            rc = option_choice("device", optarg, option_devices, NULL, &err);
+            engine.device = optarg;
             break;
+        case 'i':
+            rc = option_choice("isa", optarg, option_isas, NULL, &err);
+            engine.isa = optarg;
+            break;
+        case 't': rc = option_whole("threads", optarg, 1, 4096, &n_threads, &err); break;
+        case 'x': rc = option_whole("ctx", optarg, 2, INT32_MAX, &n_ctx, &err); break;
+        case 'm': rc = option_whole("max-sequences", optarg, 1, 4096, &n_sequences, &err); break;
+        case 'k': rc = option_bytes("kv-mem", optarg, &engine.kv_bytes, &err); break;
         case 'h': return command_help(command);
         default: return 2;
         }
     }
-    if (status) {
-        return status;
+    if (rc < 0) {
+        return command_misuse(command, &err);
     }
     if (argc - optind != 1) {
         return command_usage(command);

@@ -207,28 +207,34 @@ static int run(const struct command *command, int argc, char **argv)
     struct runner r = { .command = command, .backend_name = "auto", .chunk = 64 };
     r.backend_options.deterministic = true;
     int64_t n_threads = 0;
-    int status = 0;
-    for (int opt; status == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    struct err err = { 0 };
+    int rc = 0;
+    for (int opt; rc == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (opt) {
-        case 'b': r.backend_name = optarg; break;
-        case 'i': r.backend_options.isa = optarg; break;
-        case 't': status = command_parse_number(command, "--threads", optarg, 1, 4096, &n_threads); break;
-        case 'c': status = command_parse_number(command, "--chunk", optarg, 1, 65536, &r.chunk); break;
-        case 'x': status = command_parse_number(command, "--ctx", optarg, 1, INT32_MAX, &r.n_ctx); break;
+        case 'b':
+            rc = option_choice("backend", optarg, option_devices, NULL, &err);
+            r.backend_name = optarg;
+            break;
+        case 'i':
+            rc = option_choice("isa", optarg, option_isas, NULL, &err);
+            r.backend_options.isa = optarg;
+            break;
+        case 't': rc = option_whole("threads", optarg, 1, 4096, &n_threads, &err); break;
+        case 'c': rc = option_whole("chunk", optarg, 1, 65536, &r.chunk, &err); break;
+        case 'x': rc = option_whole("ctx", optarg, 1, INT32_MAX, &r.n_ctx, &err); break;
         case 'h': return command_help(command);
         default: return 2;
         }
     }
-    if (status) {
-        return status;
+    if (rc < 0) {
+        return command_misuse(command, &err);
     }
     if (argc - optind != 1) {
         return command_usage(command);
     }
     r.dir = argv[optind];
     r.backend_options.n_threads = (unsigned)n_threads;
-    struct err err = { 0 };
-    status = runner_open(&r, &err) < 0 ? command_fail(command, "%s", err.msg) : run_lines(&r);
+    int status = runner_open(&r, &err) < 0 ? command_fail(command, "%s", err.msg) : run_lines(&r);
     runner_close(&r);
     return status ? status : command_finish(command);
 }

@@ -4,35 +4,13 @@
 // directory that was not finished is not taken for a model.
 #include "engine/base/json.h"
 #include "tools/model/command.h"
+#include "tools/model/random_shapes.h"
 #include "tools/model/random_tokenizer.h"
 #include "tools/model/random_weights.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-
-struct shape {
-    const char *name;
-    const char *architecture, *model_type;
-    uint32_t n_vocab, n_embd, n_ff, n_layers, n_heads, n_kv_heads, head_dim, n_ctx_max;
-    bool tie_embeddings;
-    double rms_eps, rope_theta;
-    double llama3_factor; // of its rope scaling; 0: none
-};
-
-static const struct shape shapes[] = {
-    // Llama-3.2-1B, Llama-3.1-8B, Qwen2.5-0.5B, Qwen3-0.6B, Gemma-2-2B, stories15M (with a longer context), and one
-    // for tests
-    { "llama-1b", "LlamaForCausalLM", "llama", 128256, 2048, 8192, 16, 32, 8, 64, 131072, true, 1e-5, 500000, 32 },
-    { "llama-8b", "LlamaForCausalLM", "llama", 128256, 4096, 14336, 32, 32, 8, 128, 131072, false, 1e-5, 500000, 8 },
-    { "qwen-0.5b", "Qwen2ForCausalLM", "qwen2", 151936, 896, 4864, 24, 14, 2, 64, 32768, true, 1e-6, 1000000, 0 },
-    { "qwen3-0.6b", "Qwen3ForCausalLM", "qwen3", 151936, 1024, 3072, 28, 16, 8, 128, 40960, true, 1e-6, 1000000, 0 },
-    { "gemma2-2b", "Gemma2ForCausalLM", "gemma2", 256000, 2304, 9216, 26, 8, 4, 256, 8192, true, 1e-6, 10000, 0 },
-    { "llama-15m", "LlamaForCausalLM", "llama", 32000, 288, 768, 6, 6, 6, 48, 2048, true, 1e-5, 10000, 0 },
-    { "tiny", "LlamaForCausalLM", "llama", 1000, 64, 160, 2, 4, 2, 16, 2048, true, 1e-5, 10000, 0 },
-};
-#define N_SHAPES   (sizeof(shapes) / sizeof(*shapes))
-#define SHAPE_LIST "llama-1b, llama-8b, qwen-0.5b, qwen3-0.6b, gemma2-2b, llama-15m or tiny"
 
 static const char *const torch_names[] = {
     [DTYPE_F32] = "float32", [DTYPE_F16] = "float16", [DTYPE_BF16] = "bfloat16"
@@ -52,7 +30,7 @@ static void member_text(struct json_writer *w, const char *key, const char *v)
     json_write_cstr(w, v);
 }
 
-static void write_rope(struct json_writer *w, const struct shape *s)
+static void write_rope(struct json_writer *w, const struct random_shape *s)
 {
     json_write_key(w, "rope_theta");
     json_write_double(w, s->rope_theta);
@@ -73,7 +51,7 @@ static void write_rope(struct json_writer *w, const struct shape *s)
     json_write_object_end(w);
 }
 
-static void write_config(struct json_writer *w, const struct shape *s, enum dtype dtype)
+static void write_config(struct json_writer *w, const struct random_shape *s, enum dtype dtype)
 {
     json_write_object_begin(w);
     json_write_key(w, "architectures");
@@ -103,7 +81,7 @@ static void write_config(struct json_writer *w, const struct shape *s, enum dtyp
     strbuf_append_byte(w->out, '\n');
 }
 
-static void write_generation_config(struct json_writer *w, const struct shape *s)
+static void write_generation_config(struct json_writer *w, const struct random_shape *s)
 {
     struct special_tokens special = random_tokenizer_specials(s->n_vocab);
     json_write_object_begin(w);
@@ -120,7 +98,7 @@ static void write_generation_config(struct json_writer *w, const struct shape *s
 // ---- command -------------------------------------------------------------------------------------------------------
 
 struct request {
-    const struct shape *shape;
+    const struct random_shape *shape;
     enum dtype dtype;
     uint64_t seed, shard_bytes_max;
     const char *dir;
@@ -166,27 +144,6 @@ static int make(const struct request *r, struct err *err)
     return rc;
 }
 
-static const struct shape *find_shape(const char *name)
-{
-    for (size_t i = 0; i < N_SHAPES; i++) {
-        if (strcmp(name, shapes[i].name) == 0) {
-            return &shapes[i];
-        }
-    }
-    return NULL;
-}
-
-static int parse_dtype(const struct command *command, const char *name, enum dtype *ret)
-{
-    for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
-        if (strcmp(name, dtype_name(dtype)) == 0) {
-            *ret = dtype;
-            return 0;
-        }
-    }
-    return command_fail(command, "--dtype must be bf16, f16 or f32, not \"%s\"", name);
-}
-
 static int run(const struct command *command, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -195,34 +152,27 @@ static int run(const struct command *command, int argc, char **argv)
         { "help", no_argument, NULL, 'h' },        { 0 }
     };
     struct request r = { .dtype = DTYPE_BF16, .shard_bytes_max = RANDOM_SHARD_BYTES_MAX };
+    struct err err = { 0 };
     int64_t seed = 0;
-    int status = 0;
-    for (int opt; status == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
+    int rc = 0;
+    for (int opt; rc == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (opt) {
-        case 's':
-            r.shape = find_shape(optarg);
-            status = r.shape ? 0 : command_fail(command, "--shape must be " SHAPE_LIST ", not \"%s\"", optarg);
-            break;
-        case 'd': status = parse_dtype(command, optarg, &r.dtype); break;
-        case 'r': status = command_parse_number(command, "--seed", optarg, 0, INT64_MAX, &seed); break;
-        case 'm':
-            if (str_parse_bytes(str_from(optarg), &r.shard_bytes_max) < 0 || r.shard_bytes_max == 0) {
-                status = command_fail(command, "--shard-max must be a size such as 2G, not \"%s\"", optarg);
-            }
-            break;
+        case 's': rc = random_shape_find(optarg, &r.shape, &err); break;
+        case 'd': rc = option_choice("dtype", optarg, random_dtype_names, &r.dtype, &err); break;
+        case 'r': rc = option_whole("seed", optarg, 0, INT64_MAX, &seed, &err); break;
+        case 'm': rc = option_bytes("shard-max", optarg, &r.shard_bytes_max, &err); break;
         case 'h': return command_help(command);
         default: return 2;
         }
     }
-    if (status) {
-        return status;
+    if (rc < 0) {
+        return command_misuse(command, &err);
     }
     if (argc - optind != 1 || !r.shape) {
         return command_usage(command);
     }
     r.seed = (uint64_t)seed;
     r.dir = argv[optind];
-    struct err err = { 0 };
     return make(&r, &err) < 0 ? command_fail(command, "%s", err.msg) : 0;
 }
 
@@ -230,7 +180,7 @@ const struct command command_random = {
     .name = "random",
     .synopsis = "--shape NAME [--dtype bf16|f16|f32] [--seed N] [--shard-max SIZE] DIR",
     .summary = "makes a model with random weights and a working tokenizer",
-    .options = "  --shape NAME      " SHAPE_LIST "\n"
+    .options = "  --shape NAME      " RANDOM_SHAPE_LIST "\n"
                "  --dtype TYPE      of the weights: bf16 (default), f16, f32\n"
                "  --seed N          another seed, other weights (default 0)\n"
                "  --shard-max SIZE  of one weight file (default 5000000000); more files and an index above it\n",

@@ -1,7 +1,8 @@
 // tokfs-model render: a chat template applied to contexts, so that anyone can compare it with another implementation.
 //
 // JSON lines in, one context object each; JSON lines out: {"ok":true,"output":...} or {"ok":false,"error":...}. A
-// template that does not compile answers every line with its error.
+// template that does not compile answers every line with its error, and is a failure of the command itself: it is told
+// on standard error too, and the exit status is 1.
 #include "engine/base/gguf.h"
 #include "engine/base/json.h"
 #include "engine/text/chat_template.h"
@@ -119,7 +120,9 @@ static void answer(const struct render *render, struct str line, struct arena *a
     strbuf_reset(out);
     arena_reset(arena);
     int rc = render->tmpl ? json_parse(arena, line, &context, &err) : err.code;
-    if (rc == 0) {
+    if (rc < 0 && render->tmpl) {
+        err_prefix(&err, "the context");
+    } else if (rc == 0) {
         time_t now = render->has_now ? render->now : time(NULL);
         rc = chat_template_render_context(render->tmpl, context, now, rendered, &err);
     }
@@ -133,7 +136,7 @@ static void answer(const struct render *render, struct str line, struct arena *a
     strbuf_append_byte(out, '\n');
 }
 
-static int answer_lines(const struct render *render)
+static void answer_lines(const struct render *render)
 {
     struct strbuf rendered, out;
     struct arena arena;
@@ -156,11 +159,10 @@ static int answer_lines(const struct render *render)
     arena_deinit(&arena);
     strbuf_deinit(&rendered);
     strbuf_deinit(&out);
-    return 0;
 }
 
 // Seconds since 1970, or "2025-07-10 12:34:56" in local time.
-static int parse_now(const struct command *command, const char *text, struct render *render)
+static int parse_now(const char *text, struct render *render, struct err *err)
 {
     struct tm tm = { .tm_isdst = -1 };
     int64_t seconds;
@@ -171,7 +173,8 @@ static int parse_now(const struct command *command, const char *text, struct ren
         return 0;
     }
     if (str_parse_i64(str_from(text), &seconds) < 0) {
-        return command_fail(command, "--now: \"%s\" is neither seconds since 1970 nor \"YYYY-MM-DD HH:MM:SS\"", text);
+        return err_set(err, -EINVAL, "--now %s: seconds since 1970 or \"YYYY-MM-DD HH:MM:SS\" is needed",
+                       option_shown(text));
     }
     render->now = (time_t)seconds;
     return 0;
@@ -185,16 +188,16 @@ static int run(const struct command *command, int argc, char **argv)
     struct render render = { 0 };
     struct arena arena;
     struct err err = { 0 };
-    int option, status = 0;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
+    int option, status = 0, rc = 0;
+    while (rc == 0 && (option = getopt_long(argc, argv, "h", options, NULL)) >= 0) {
         switch (option) {
-        case 'n': status = parse_now(command, optarg, &render); break;
+        case 'n': rc = parse_now(optarg, &render, &err); break;
         case 'h': return command_help(command);
-        default: return command_usage(command);
+        default: return 2;
         }
-        if (status != 0) {
-            return status;
-        }
+    }
+    if (rc < 0) {
+        return command_misuse(command, &err);
     }
     if (optind + 1 != argc) {
         return command_usage(command);
@@ -204,7 +207,12 @@ static int run(const struct command *command, int argc, char **argv)
         status = command_fail(command, "%s", err.msg);
     }
     arena_deinit(&arena);
-    status = status == 0 ? answer_lines(&render) : status;
+    if (status == 0 && !render.tmpl) {
+        status = command_fail(command, "%s: %s", argv[optind], render.compile_err.msg);
+    }
+    if (render.tmpl || render.compile_err.code) {
+        answer_lines(&render);
+    }
     chat_template_free(render.tmpl);
     return status != 0 ? status : command_finish(command);
 }

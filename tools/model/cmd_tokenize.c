@@ -52,6 +52,9 @@ static int detokenize_line(struct convert *c, const struct json *value, struct j
             return err_set(err, -EINVAL, "element %" PRIu32 " (%.*s) is not a token id", i,
                            STR_ARG(str_take(item->text, 40)));
         }
+        if (!tokenizer_token_text(c->tok, (int32_t)id).ptr) {
+            return err_set(err, -EINVAL, "element %" PRIu32 ": the tokenizer has no token %" PRId64, i, id);
+        }
         if (token_ids_append(&c->ids, (int32_t)id) < 0) {
             return err_set(err, -ENOMEM, "no memory for %" PRIu32 " ids", value->n_children);
         }

@@ -20,6 +20,12 @@ int command_fail(const struct command *command, const char *fmt, ...)
     return 1;
 }
 
+int command_misuse(const struct command *command, const struct err *err)
+{
+    command_fail(command, "%s", err->msg);
+    return 2;
+}
+
 int command_usage(const struct command *command)
 {
     fprintf(stderr, "usage: tokfs-model %s %s\n", command->name, command->synopsis);
@@ -31,16 +37,6 @@ int command_help(const struct command *command)
     printf("usage: tokfs-model %s %s\n\n%s\n\n%s", command->name, command->synopsis, command->summary,
            command->options);
     return command_finish(command);
-}
-
-int command_parse_number(const struct command *command, const char *option, const char *text, int64_t min, int64_t max,
-                         int64_t *ret)
-{
-    if (str_parse_i64(str_from(text), ret) < 0 || *ret < min || *ret > max) {
-        return command_fail(command, "%s must be a whole number from %" PRId64 " to %" PRId64 ", not \"%s\"", option,
-                            min, max, text);
-    }
-    return 0;
 }
 
 int command_finish(const struct command *command)

@@ -3,6 +3,7 @@
 #define TOKFS_TOOLS_MODEL_COMMAND_H
 
 #include "engine/base/err.h"
+#include "engine/base/option.h"
 #include "engine/base/str.h"
 #include <getopt.h>
 #include <stdint.h>
@@ -20,11 +21,9 @@ extern const struct command command_info, command_random, command_logits, comman
 
 // One line on stderr: "tokfs-model NAME: message". Returns the exit status 1.
 int command_fail(const struct command *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int command_usage(const struct command *command); // after getopt has said what is wrong: 2
-int command_help(const struct command *command);  // --help, on stdout: 0
-// A whole number in [min, max] of an option. 0, or 1 after saying what is wrong.
-int command_parse_number(const struct command *command, const char *option, const char *text, int64_t min, int64_t max,
-                         int64_t *ret);
+int command_misuse(const struct command *command, const struct err *err); // a bad value of an option: 2
+int command_usage(const struct command *command);                         // after getopt has said what is wrong: 2
+int command_help(const struct command *command);                          // --help, on stdout: 0
 // Flushes stdout; the exit status: 0, or 1 when not all of it could be written.
 int command_finish(const struct command *command);
 // Creates DIR/NAME with this text. 0 or -errno (-EEXIST: it is there already); a file that could not be finished is
