@@ -141,6 +141,27 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
     return rc;
 }
 
+int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t len, const struct tokfs_origin *origin,
+                           void *user, struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    struct tokfs_completion *c = NULL;
+    int32_t *ids = malloc(origin->n_ids > 0 ? origin->n_ids * sizeof(*ids) : 1);
+    int rc = ids ? new_with_body(engine, (struct str){ json, len }, user, &c, err)
+                 : refuse(err, -ENOMEM, "out of memory for a request");
+    if (rc < 0) {
+        free(ids);
+        return rc;
+    }
+    if (origin->n_ids > 0) {
+        memcpy(ids, origin->ids, origin->n_ids * sizeof(*ids));
+    }
+    c->has_origin = true;
+    c->origin = *origin;
+    c->origin.ids = ids;
+    send_to_text(engine, c, ret);
+    return 0;
+}
+
 int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                             struct tokfs_completion **ret, struct tokfs_error *err)
 {

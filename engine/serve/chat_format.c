@@ -224,6 +224,7 @@ int chat_format_render(const struct chat_format *format, const struct chat_reque
         .continue_final_message = request->continue_final_message,
     };
     chat_format_name_tokens(format, &input);
+    input.now = request->now != 0 ? request->now : input.now;
     struct arena arena;
     arena_init(&arena, 0);
     int rc = chat_form_apply(form, &arena, request->messages, &input.messages, err);

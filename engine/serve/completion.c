@@ -13,6 +13,7 @@ void completion_free(struct tokfs_completion *completion)
 {
     if (completion) {
         free(completion->body);
+        free((void *)(uintptr_t)completion->origin.ids);
         strbuf_deinit(&completion->result);
         strbuf_deinit(&completion->echo);
         free(completion->prompt);
@@ -86,6 +87,7 @@ int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uin
             .seed = completion->sampling.seed + i % n,
             .prompt = completion->prompt + place->first,
             .n_prompt = place->n,
+            .n_known = (uint32_t)completion->origin.n_ids,
             .n_tokens_max = limit_tokens(completion, place->n, n_ctx),
         };
     }

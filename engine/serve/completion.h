@@ -19,8 +19,9 @@ struct choice {
     struct choice *next, **link; // while it waits for its admission; *link is what points to it
     uint32_t index;              // constant, as is seed
     uint64_t seed;               // the request's plus the index among the choices of its prompt
-    const int32_t *prompt;       // [n_prompt] of the completion's; constant, as is n_tokens_max
+    const int32_t *prompt;       // [n_prompt + n_known] of the completion's; constant, as is n_tokens_max
     uint32_t n_prompt;
+    uint32_t n_known;          // sampled before: see tokfs_origin
     uint32_t n_tokens_max;     // prompt and answer: never more than the context
     struct tokfs_usage usage;  // its own
     const char *finish_reason; // NULL: it failed, completion->failure says why
@@ -42,6 +43,8 @@ struct tokfs_completion {
     char *body;     // JSON, until the text thread has read it; NULL: token ids
     size_t body_len;
     bool is_plain; // a body of v1/completions; otherwise of chat completions
+    bool has_origin;
+    struct tokfs_origin origin; // ids: [n_ids] its own
 
     bool is_text; // work on text alone: `text_kind` says which, and `result` is what comes of it
     enum tokfs_text_kind text_kind;
@@ -55,7 +58,7 @@ struct tokfs_completion {
     atomic_llong priority_set; // in place of the request's
 
     // Set by the text thread, constant after.
-    int32_t *prompt; // [n_prompt] of all prompts, one after the other
+    int32_t *prompt; // [n_prompt] of all prompts, one after the other; then the origin's ids
     uint32_t n_prompt;
     struct prompt_place *prompts; // [n_prompts]; NULL: all of `prompt` is one
     uint32_t n_prompts;

@@ -59,7 +59,13 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
     if (rc == 0 && completion_keep_sampling(c, &request.sampling, request.common.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
-    rc = rc == 0 ? tokenize(intake, c, &request, err) : rc;
+    if (rc == 0) {
+        request.now = c->origin.now;
+        rc = tokenize(intake, c, &request, err);
+    }
+    if (rc == 0 && c->has_origin && c->answer) {
+        c->answer->request.id_seed = c->origin.call_seed;
+    }
     if (rc == 0) {
         c->stream = request.common.stream;
         c->include_usage = request.common.include_usage;
@@ -204,9 +210,46 @@ static int check_ids(const struct intake *intake, const struct sampling_params *
     return rc;
 }
 
-static int draw_seed(struct sampling_params *params, struct err *err)
+// The tokens that were sampled before come after the prompt.
+static int add_known(const struct intake *intake, struct tokfs_completion *c, struct err *err)
 {
-    if (!params->has_seed && getrandom(&params->seed, sizeof(params->seed), 0) != (ssize_t)sizeof(params->seed)) {
+    const struct tokfs_origin *origin = &c->origin;
+    if (origin->n_ids == 0) {
+        return 0;
+    }
+    if (c->n_choices != 1 || origin->n_ids > intake->n_ctx - c->n_prompt) {
+        return err_set_param(err, -EINVAL, "origin", "%zu tokens cannot have been sampled of %u choices after %u",
+                             origin->n_ids, c->n_choices, c->n_prompt);
+    }
+    int32_t *tokens = reallocarray(c->prompt, c->n_prompt + origin->n_ids, sizeof(*tokens));
+    if (!tokens) {
+        return err_set(err, -ENOMEM, "out of memory for a request");
+    }
+    c->prompt = tokens;
+    memcpy(tokens + c->n_prompt, origin->ids, origin->n_ids * sizeof(*tokens));
+    int rc = 0;
+    for (size_t i = 0; i < origin->n_ids && rc == 0; i++) {
+        rc = check_id(intake, origin->ids[i], "origin", err);
+    }
+    return rc;
+}
+
+static int check_known(const struct tokfs_completion *c, struct err *err)
+{
+    const struct choice *choice = &c->choices[0];
+    if (choice->n_known <= choice->n_tokens_max - choice->n_prompt) {
+        return 0;
+    }
+    return err_set_param(err, -EINVAL, "origin", "%u tokens are more than the request asks for", choice->n_known);
+}
+
+static int draw_seed(struct tokfs_completion *c, struct err *err)
+{
+    struct sampling_params *params = &c->sampling;
+    if (!params->has_seed && c->has_origin) {
+        params->seed = c->origin.seed;
+    } else if (!params->has_seed &&
+               getrandom(&params->seed, sizeof(params->seed), 0) != (ssize_t)sizeof(params->seed)) {
         return err_set(err, -errno, "no random seed from the kernel");
     }
     params->has_seed = true;
@@ -237,11 +280,12 @@ static int prepare(const struct intake *intake, struct tokfs_completion *c, stru
     }
     rc = rc == 0 ? check_prompts(intake, c, err) : rc;
     rc = rc == 0 ? check_ids(intake, &c->sampling, err) : rc;
-    rc = rc == 0 ? draw_seed(&c->sampling, err) : rc;
+    rc = rc == 0 ? add_known(intake, c, err) : rc;
+    rc = rc == 0 ? draw_seed(c, err) : rc;
     if (rc == 0 && completion_make_choices(c, c->n_choices, intake->n_ctx) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
-    return rc;
+    return rc == 0 ? check_known(c, err) : rc;
 }
 
 void intake_prepare(const struct intake *intake, struct tokfs_completion *completion)

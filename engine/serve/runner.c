@@ -207,6 +207,7 @@ static void flush_active(struct runner *r)
     bool has_room = true;
     for (uint32_t i = 0; i < r->n_active; i++) {
         struct sequence *seq = r->active[i];
+        has_room = has_room && sequence_tell_known(seq, r->ring);
         struct tokfs_completion *ending = seq->state == SEQUENCE_ENDING ? seq->completion : NULL;
         has_room = has_room && sequence_flush(seq, r->ring);
         if (seq->state == SEQUENCE_EMPTY) {

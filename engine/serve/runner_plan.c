@@ -121,7 +121,7 @@ static void fill_window(struct runner *r, uint64_t now_ns)
         const struct choice *c = admission->candidates[i].ref;
         uint32_t root = c->completion->cache_root;
         admission->candidates[i].n_cached =
-            root != 0 ? radix_match(&r->radix, root, c->prompt, c->n_prompt - 1, NULL) : 0;
+            root != 0 ? radix_match(&r->radix, root, c->prompt, c->n_prompt + c->n_known - 1, NULL) : 0;
     }
     admission_order(admission);
     r->window_ns = now_ns;
@@ -139,7 +139,7 @@ static size_t view_waiting(struct runner *r, uint64_t now_ns)
     size_t n = r->admission.n < r->n_idle ? r->admission.n : r->n_idle;
     for (size_t i = 0; i < n; i++) {
         const struct choice *c = r->admission.candidates[i].ref;
-        r->sched_waiting[i] = (struct sched_seq){ .n_tokens = c->n_prompt };
+        r->sched_waiting[i] = (struct sched_seq){ .n_tokens = c->n_prompt + c->n_known };
         look_up(r, c->completion->cache_root, c->prompt, &r->sched_waiting[i]);
     }
     return n;
@@ -179,8 +179,9 @@ static void admit_planned(struct runner *r, uint64_t now_ns)
     for (size_t i = 0; i < r->plan.n_admitted; i++) {
         runner_admit(r, choices[i], now_ns);
         items[i].idx = r->n_active - 1;
-        choices[i]->usage.cached_tokens = items[i].n_cached;
-        r->stats.cached_tokens += items[i].n_cached;
+        uint32_t n_cached = items[i].n_cached < choices[i]->n_prompt ? items[i].n_cached : choices[i]->n_prompt;
+        choices[i]->usage.cached_tokens = n_cached; // of the prompt
+        r->stats.cached_tokens += n_cached;
     }
 }
 

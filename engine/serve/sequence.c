@@ -18,6 +18,7 @@
 //   end
 //      token's own text is not part of the answer.
 //   5. completion_tokens counts all sampled tokens, the end token included, as vLLM does.
+//   6. Tokens sampled before it began (n_untold) are told before anything is sampled; it may be computed meanwhile.
 #include "engine/serve/sequence.h"
 
 #include "engine/serve/stop.h"
@@ -84,13 +85,14 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
 {
     struct tokfs_completion *completion = choice->completion;
     assert(seq->state == SEQUENCE_EMPTY && seq->n_pages == 0);
-    assert(choice->n_prompt > 0 && choice->n_prompt <= choice->n_tokens_max);
+    assert(choice->n_prompt > 0 && choice->n_prompt + choice->n_known <= choice->n_tokens_max);
     assert(choice->n_tokens_max <= seq->env->n_ctx);
     seq->state = SEQUENCE_PREFILL;
     seq->choice = choice;
     seq->completion = completion;
-    memcpy(seq->tokens, choice->prompt, choice->n_prompt * sizeof(*seq->tokens));
-    seq->n_tokens = choice->n_prompt;
+    seq->n_tokens = choice->n_prompt + choice->n_known;
+    seq->n_untold = choice->n_known;
+    memcpy(seq->tokens, choice->prompt, seq->n_tokens * sizeof(*seq->tokens));
     draft_init(&seq->draft_state);
     seq->n_draft = 0;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
@@ -188,6 +190,10 @@ bool sequence_advance(struct sequence *seq, uint32_t n_rows)
     if (seq->n_computed < seq->n_tokens) {
         return false;
     }
+    if (seq->n_untold > 0) { // too early to sample: the last row is computed again
+        seq->n_computed--;
+        return false;
+    }
     if (seq->n_tokens == seq->choice->n_tokens_max) { // max_tokens 0: the prompt was all there was to do
         end_text(seq, "length");
         return false;
@@ -258,12 +264,11 @@ static bool append_text(struct sequence *seq, int32_t token_id, int *ret_rc)
     return false;
 }
 
-void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
+// A token of the answer, the next one: its text, and whether it is the last.
+static void take_token(struct sequence *seq, int32_t token_id, uint64_t now_ns)
 {
-    assert(seq->state == SEQUENCE_DECODE && seq->n_computed == seq->n_tokens);
-    assert(seq->n_tokens < seq->choice->n_tokens_max && !seq->owes_token);
     struct tokfs_completion *c = seq->completion;
-    seq->tokens[seq->n_tokens++] = token_id;
+    assert(!seq->owes_token);
     seq->token_id = token_id;
     seq->owes_token = true;
     seq->first_token_ns = seq->first_token_ns > 0 ? seq->first_token_ns : now_ns;
@@ -287,9 +292,17 @@ void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
         fail_text(seq, rc);
     } else if (seq->parser.is_done) {
         end_parts(seq, "stop"); // no more calls were allowed
-    } else if (seq->n_tokens == seq->choice->n_tokens_max) {
+    } else if (seq->choice->n_prompt + seq->choice->usage.completion_tokens == seq->choice->n_tokens_max) {
         end_text(seq, "length");
     }
+}
+
+void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
+{
+    assert(seq->state == SEQUENCE_DECODE && seq->n_computed == seq->n_tokens);
+    assert(seq->n_tokens < seq->choice->n_tokens_max && seq->n_untold == 0);
+    seq->tokens[seq->n_tokens++] = token_id;
+    take_token(seq, token_id, now_ns);
 }
 
 // ---- output -------------------------------------------------------------------------------------------------------
@@ -406,7 +419,19 @@ bool sequence_flush(struct sequence *seq, struct event_ring *ring)
     return flush_parts(seq, ring) && (seq->state != SEQUENCE_ENDING || flush_end(seq, ring));
 }
 
+bool sequence_tell_known(struct sequence *seq, struct event_ring *ring)
+{
+    while (seq->n_untold > 0 && seq->state != SEQUENCE_ENDING) {
+        if (!sequence_flush(seq, ring)) {
+            return false;
+        }
+        take_token(seq, seq->tokens[seq->n_tokens - seq->n_untold--], seq->started_ns);
+    }
+    return true;
+}
+
 bool sequence_is_blocked(const struct sequence *seq)
 {
-    return seq->owes_started || seq->owes_token || !answer_parts_is_empty(&seq->parts) || seq->state == SEQUENCE_ENDING;
+    return seq->n_untold > 0 || seq->owes_started || seq->owes_token || !answer_parts_is_empty(&seq->parts) ||
+           seq->state == SEQUENCE_ENDING;
 }

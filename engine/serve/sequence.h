@@ -31,6 +31,7 @@ struct sequence {
     struct tokfs_completion *completion; // the choice's
     int32_t *tokens;                     // [env->n_ctx] prompt, then sampled
     uint32_t n_tokens;                   // known
+    uint32_t n_untold;                   // the last of them: sampled before it began, and not told yet
     uint32_t n_computed;                 // of them, whose K and V are in pages
     uint32_t *pages;                     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
     uint32_t n_pages;
@@ -76,6 +77,9 @@ bool sequence_advance(struct sequence *seq, uint32_t n_rows);
 struct sampler_input sequence_sampler_input(const struct sequence *seq, const float *logits);
 // The sampled token: its text, stop strings, the end. -ENOMEM has ended the sequence as failed.
 void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns);
+// Tells the tokens that were sampled before it began, as far as the ring has room: true when all of them are told (or
+// have ended it). Until then it is not run on.
+bool sequence_tell_known(struct sequence *seq, struct event_ring *ring);
 // Ends it from outside: reason "cancel", or a failure (code != 0).
 void sequence_cancel(struct sequence *seq);
 void sequence_fail(struct sequence *seq, const struct err *err);

@@ -28,6 +28,7 @@ struct chat_request {
     bool logprobs;
     int64_t top_logprobs; // beside the sampled token's own, 0 to TOP_LOGPROBS_MAX
     struct sampling_params sampling;
+    int64_t now; // unix seconds, for templates; 0: the present. Not of the body: parsing leaves 0
 };
 
 // Parses and validates one body (UTF-8 JSON object). Everything in *ret lives in the arena or borrows from `body`.

@@ -115,6 +115,21 @@ TOKFS_API int tokfs_submit_completion(struct tokfs_engine *engine, const char *j
 // 0 otherwise. From ACCEPTED on, until it is freed.
 TOKFS_API const char *tokfs_completion_echo(const struct tokfs_completion *completion, unsigned index, size_t *ret_len);
 
+// What an answer depends on beside its request and the model, and how far it had come. The same request with the same
+// origin gets the same answer, so that one that was interrupted (by the end of the process, say) can be taken up again.
+struct tokfs_origin {
+    uint64_t seed;      // of sampling, where the request names none
+    uint64_t call_seed; // of the ids of tool calls
+    int64_t now;        // unix seconds: the present, as chat templates see it
+    const int32_t *ids; // [n_ids] the tokens sampled so far, copied
+    size_t n_ids;
+};
+// As tokfs_submit_chat, for a body with one choice. Events of the known tokens come again, as TOKEN events without
+// probs, and count as completion tokens; what follows is sampled.
+TOKFS_API int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t len,
+                                     const struct tokfs_origin *origin, void *user, struct tokfs_completion **ret,
+                                     struct tokfs_error *err);
+
 struct tokfs_logit_bias {
     int32_t id;
     float bias; // -100 to 100, or -INFINITY: never

@@ -36,7 +36,9 @@ struct tokfs_completion {
     void *user;
     char *body;
     size_t body_len;
-    bool is_text, is_plain;
+    bool is_text, is_plain, has_origin;
+    struct tokfs_origin origin;
+    size_t n_known; // of the origin's tokens, not told yet
     struct strbuf echo;
     enum tokfs_text_kind text_kind;
     struct strbuf result; // of work on text
@@ -223,7 +225,7 @@ static void set_up_parser(struct tokfs_completion *c, const struct chat_request 
     bool has_tools = request->tools && !request->tool_choice_none;
     c->request.format = answer_format_detect(has_tools ? STR("<tool_call></think>") : STR("</think>"));
     c->request.n_calls_max = request->parallel_tool_calls ? ANSWER_CALLS_MAX : 1;
-    c->request.id_seed = (uint64_t)(uintptr_t)c ^ c->submitted_ns;
+    c->request.id_seed = c->has_origin ? c->origin.call_seed : (uint64_t)(uintptr_t)c ^ c->submitted_ns;
     if (has_tools) {
         int r = json_parse(&c->arena, arena_copy(&c->arena, request->tools->text), &c->request.tools, NULL);
         assert(r == 0);
@@ -332,7 +334,8 @@ static void sample(struct tokfs_completion *c)
     q->event.token_id = (int32_t)c->usage.completion_tokens;
     q->event.sampled_ns = clock_monotonic_ns();
     q->event.probs = probs;
-    q->event.n_probs = c->n_probs;
+    q->event.n_probs = c->n_known > 0 ? 0 : c->n_probs;
+    c->n_known -= c->n_known > 0;
     take_part(c, q);
     push_parts(c);
     repeat_for_choices(c, mark);
@@ -389,6 +392,9 @@ static void step(struct tokfs_engine *engine)
         struct tokfs_completion *c = *at;
         if (!c->is_freed && engine->n < QUEUE_MAX) {
             step_one(c);
+        }
+        while (c->n_known > 0 && c->is_started && !c->is_ended && !c->is_freed && engine->n < QUEUE_MAX / 2) {
+            step_one(c); // what was sampled before is told at once
         }
         if (c->is_ended || c->is_freed) {
             *at = c->next;
@@ -522,7 +528,8 @@ void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engi
 }
 
 static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *json, size_t len, void *user,
-                                       const enum tokfs_text_kind *text_kind, bool is_plain)
+                                       const enum tokfs_text_kind *text_kind, bool is_plain,
+                                       const struct tokfs_origin *origin)
 {
     struct tokfs_completion *c = calloc(1, sizeof(*c));
     assert(c);
@@ -530,6 +537,9 @@ static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *
     c->is_text = text_kind != NULL;
     c->text_kind = text_kind ? *text_kind : TOKFS_TEXT_TOKENIZE;
     c->is_plain = is_plain;
+    c->has_origin = origin != NULL;
+    c->origin = origin ? *origin : (struct tokfs_origin){ 0 };
+    c->n_known = c->origin.n_ids;
     strbuf_init(&c->echo, 0);
     c->user = user;
     c->body = str_dup((struct str){ json, len });
@@ -556,7 +566,15 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, NULL, false);
+    *ret = submit(engine, json, len, user, NULL, false, NULL);
+    return 0;
+}
+
+int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t len, const struct tokfs_origin *origin,
+                           void *user, struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    (void)err;
+    *ret = submit(engine, json, len, user, NULL, false, origin);
     return 0;
 }
 
@@ -564,7 +582,7 @@ int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_
                             struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, NULL, true);
+    *ret = submit(engine, json, len, user, NULL, true, NULL);
     return 0;
 }
 
@@ -579,7 +597,7 @@ int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, co
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, &kind, false);
+    *ret = submit(engine, json, len, user, &kind, false, NULL);
     return 0;
 }
 
@@ -662,8 +680,8 @@ int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret)
 const char *tokfs_token_bytes(const struct tokfs_engine *engine, int32_t id, size_t *ret_len)
 {
     (void)engine;
-    *ret_len = id == 0;
-    return "?";
+    *ret_len = id == 0 || id == 1;
+    return id == 0 ? "\xc3" : "b"; // as in sample()
 }
 
 void tokfs_engine_passed_on(struct tokfs_engine *engine)
