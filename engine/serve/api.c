@@ -446,6 +446,7 @@ static bool tell_slot(struct tokfs_engine *e, const struct event_slot *slot, str
     switch ((enum event_slot_kind)slot->kind) {
     case EVENT_SLOT_STARTED:
         ret->kind = TOKFS_EVENT_STARTED;
+        ret->index = 0; // whichever of the choices began
         if (c->is_started) { // by another choice
             return false;
         }
