@@ -346,7 +346,10 @@ int conversation_add_tools(struct conversation *c, struct str tools)
 int conversation_adopt_settings(struct conversation *c, const struct conversation_input *input)
 {
     static const char *const not_kept[] = { "model", NULL };
-    int r = 0;
+    int r = input->fields.len > c->params.len_max ? -EFBIG : 0; // not to be read only to be found too long
+    if (r < 0) {
+        return r;
+    }
     if (input->tools.len > 0) {
         strbuf_reset(&c->tools);
         r = strbuf_append(&c->tools, strbuf_str(&input->tools));

@@ -45,7 +45,6 @@ int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, stru
     list_append(&mount->all_sessions, &session->all_link);
     channel_init(&session->channel, mount);
     conversation_init(&session->conversation, mount->limits.setting_bytes);
-    conversation_input_init(&session->input);
     set_up_nodes(session);
     stamp(session);
     mount->counts.n_sessions++;
@@ -72,7 +71,7 @@ void session_unref(struct session *session)
     list_remove(&session->all_link);
     channel_deinit(&session->channel);
     conversation_deinit(&session->conversation);
-    conversation_input_deinit(&session->input);
+    composition_unref(session->composition);
     turn_unref(session->last);
     session->mount->counts.n_sessions--;
     free(session->name);
@@ -122,10 +121,10 @@ static void append_turn(struct session *session, struct turn *turn)
     stamp(session);
 }
 
-static void drop_input(struct session *session)
+static void drop_composition(struct session *session)
 {
-    conversation_input_deinit(&session->input);
-    conversation_input_init(&session->input);
+    composition_unref(session->composition);
+    session->composition = NULL;
 }
 
 static void on_accepted(struct turn *turn, void *ctx)
@@ -136,7 +135,8 @@ static void on_accepted(struct turn *turn, void *ctx)
         append_turn(session, turn);
     }
     session->error = (struct tokfs_error){ 0 };
-    if (session->adopts_settings && conversation_adopt_settings(&session->conversation, &session->input) < 0) {
+    const struct conversation_input *input = composition_input(session->composition);
+    if (session->adopts_settings && conversation_adopt_settings(&session->conversation, input) < 0) {
         session_fail(session, -EFBIG, "the parameters and tools are too long to be kept for the next turns");
     }
 }
@@ -147,7 +147,8 @@ static int keep_turn(struct session *session, const struct turn *turn)
     strbuf_init(&message, 0);
     int r = turn_write_message(turn, &message);
     if (r == 0) {
-        r = conversation_extend(&session->conversation, &session->input, strbuf_str(&message));
+        const struct conversation_input *input = composition_input(session->composition);
+        r = conversation_extend(&session->conversation, input, strbuf_str(&message));
     }
     strbuf_deinit(&message);
     return r;
@@ -165,28 +166,30 @@ static void on_ended(struct turn *turn, void *ctx)
     if (is_kept && keep_turn(session, turn) < 0) {
         session_fail(session, -ENOMEM, "out of memory: the conversation lost its last turn");
     }
-    drop_input(session);
+    drop_composition(session);
     stamp(session);
 }
 
-static int submit(struct session *session, struct turn **ret)
+static int submit(struct session *session, struct str given, bool is_json, struct turn **ret)
 {
     struct turn_owner owner = { &session->channel, on_accepted, on_ended, session, session->uid };
-    struct strbuf body;
-    strbuf_init(&body, session->mount->limits.body_bytes); // what is kept is bounded by what can be asked
-    int r = conversation_build(&session->conversation, &session->input, &body);
-    if (r == -EFBIG) {
-        session_fail(session, r, "the conversation is longer than the limit of %zu bytes", body.len_max);
-    } else if (r < 0) {
-        session_fail(session, r, "out of memory");
-    } else {
-        r = turn_submit(session->mount, &turn_kind_chat, strbuf_str(&body), &owner, ret, &session->error);
-        if (r == 0 && session->has_priority) {
-            turn_set_priority(*ret, session->priority);
-        }
+    size_t bytes_max = session->mount->limits.body_bytes;
+    struct composition *composition;
+    if (composition_new(&session->conversation, given, is_json, bytes_max, &composition) < 0) {
+        return session_fail(session, -ENOMEM, "out of memory");
     }
-    strbuf_deinit(&body);
-    return r;
+    struct tokfs_chat_source source = composition_source(composition);
+    int r = turn_submit_chat_from(session->mount, &source, &owner, ret, &session->error);
+    if (r < 0) {
+        source.release(source.ctx);
+        composition_unref(composition);
+        return r;
+    }
+    session->composition = composition;
+    if (session->has_priority) {
+        turn_set_priority(*ret, session->priority);
+    }
+    return 0;
 }
 
 static int check_idle(struct session *session)
@@ -216,11 +219,9 @@ int session_submit_text(struct session *session, struct str text)
     }
     session->error = (struct tokfs_error){ 0 };
     session->adopts_settings = false;
-    r = conversation_input_set_text(&session->input, text);
-    r = r < 0 ? session_fail(session, r, "out of memory") : submit(session, &turn);
+    r = submit(session, text, false, &turn);
     if (r < 0) {
         struct tokfs_error reason = session->error;
-        drop_input(session);
         session_refuse(session, &reason);
         return r;
     }
@@ -237,16 +238,7 @@ int session_submit_json(struct session *session, struct str json, bool adopts_se
     }
     session->error = (struct tokfs_error){ 0 };
     session->adopts_settings = adopts_settings;
-    r = conversation_input_set_json(&session->input, json, &session->error);
-    if (r == 0) {
-        r = submit(session, &session->candidate);
-    } else if (!session->error.code) {
-        session_fail(session, r, "out of memory");
-    }
-    if (r < 0) {
-        drop_input(session);
-    }
-    return r;
+    return submit(session, json, true, &session->candidate);
 }
 
 int session_submit_result(struct session *session)
@@ -271,7 +263,7 @@ void session_abandon_candidate(struct session *session)
         session->candidate = NULL;
         turn_disown(turn);
         turn_unref(turn);
-        drop_input(session);
+        drop_composition(session);
         channel_mark(&session->channel);
     }
 }
@@ -304,7 +296,7 @@ int session_reset(struct session *session)
     struct conversation *c = &session->conversation;
     session_abandon_candidate(session);
     turn_disown(session->last);
-    drop_input(session);
+    drop_composition(session);
     strbuf_reset(&c->messages);
     c->n_messages = 0;
     session->error = (struct tokfs_error){ 0 };

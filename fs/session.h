@@ -10,6 +10,7 @@
 
 #include "fs/ancestry.h"
 #include "fs/channel.h"
+#include "fs/composition.h"
 #include "fs/conversation.h"
 #include "fs/node.h"
 #include "fs/turn.h"
@@ -35,7 +36,7 @@ struct session {
 
     struct channel channel;
     struct conversation conversation;
-    struct conversation_input input; // of the running turn
+    struct composition *composition; // of the running turn; NULL: none
     struct turn *last;               // shared
     struct turn *candidate;          // shared; NULL: none
     bool adopts_settings;            // the running turn's fields become the session's

@@ -45,33 +45,66 @@ int turn_new_failed(struct mount *mount, const struct tokfs_error *error, struct
     return 0;
 }
 
-int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str body, const struct turn_owner *owner,
-                struct turn **ret, struct tokfs_error *reason)
+// A turn that is ready to be submitted for its owner; NULL with the reason.
+static struct turn *prepare(struct mount *mount, const struct turn_kind *kind, const struct turn_owner *owner,
+                            struct tokfs_error *reason)
 {
+    const struct tokfs_tenant tenant = { .id = owner->uid, .may_hurry = owner->uid == mount->uid };
     if (mount_is_draining(mount)) {
-        return reason_set(reason, -ESHUTDOWN, NULL, "the mount is shutting down");
+        reason_set(reason, -ESHUTDOWN, NULL, "the mount is shutting down");
+        return NULL;
     }
     struct turn *turn = turn_new(mount, TURN_SUBMITTED);
     if (!turn) {
-        return reason_set(reason, -ENOMEM, NULL, "out of memory");
+        reason_set(reason, -ENOMEM, NULL, "out of memory");
+        return NULL;
     }
     turn->kind = kind;
     int r = random_id_write(kind->id_prefix, turn->id, sizeof(turn->id));
-    if (r == 0) {
-        r = kind->submit(mount->engine, body.ptr, body.len, turn, &turn->completion, reason);
-    } else {
+    if (r < 0) {
+        turn_unref(turn);
         reason_set(reason, r, NULL, "no random numbers");
+        return NULL;
     }
+    tokfs_set_tenant(mount->engine, &tenant);
+    return turn;
+}
+
+// r: of its submission to the engine.
+static int begin(struct turn *turn, int r, const struct turn_owner *owner, struct turn **ret)
+{
+    struct mount *mount = turn->mount;
     if (r < 0) {
         turn_unref(turn);
         return r;
     }
-    tokfs_set_tenant(turn->completion, owner->uid, owner->uid == mount->uid);
     turn->owner = *owner;
     list_append(&mount->running, &turn->link);
     mount->counts.n_running++;
     *ret = turn_ref(turn);
     return 0;
+}
+
+int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str body, const struct turn_owner *owner,
+                struct turn **ret, struct tokfs_error *reason)
+{
+    struct turn *turn = prepare(mount, kind, owner, reason);
+    if (!turn) {
+        return reason->code;
+    }
+    int r = kind->submit(mount->engine, body.ptr, body.len, turn, &turn->completion, reason);
+    return begin(turn, r, owner, ret);
+}
+
+int turn_submit_chat_from(struct mount *mount, const struct tokfs_chat_source *source, const struct turn_owner *owner,
+                          struct turn **ret, struct tokfs_error *reason)
+{
+    struct turn *turn = prepare(mount, &turn_kind_chat, owner, reason);
+    if (!turn) {
+        return reason->code;
+    }
+    int r = tokfs_submit_chat_source(mount->engine, source, NULL, turn, &turn->completion, reason);
+    return begin(turn, r, owner, ret);
 }
 
 struct turn *turn_ref(struct turn *turn)

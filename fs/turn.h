@@ -103,6 +103,9 @@ int turn_new_failed(struct mount *mount, const struct tokfs_error *error,
 // -EAGAIN, -ENOMEM, -ESHUTDOWN at once; anything else comes as an event.
 int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str body, const struct turn_owner *owner,
                 struct turn **ret, struct tokfs_error *reason);
+// The same for a chat whose body a text thread makes.
+int turn_submit_chat_from(struct mount *mount, const struct tokfs_chat_source *source, const struct turn_owner *owner,
+                          struct turn **ret, struct tokfs_error *reason);
 struct turn *turn_ref(struct turn *turn);
 void turn_unref(struct turn *turn);                     // NULL is accepted
 void turn_follow(struct turn *turn, struct turn *next); // takes a reference of next

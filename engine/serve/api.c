@@ -97,9 +97,17 @@ static int new_completion(struct tokfs_engine *e, size_t n_bytes, void *user, st
     c->engine = e;
     c->user = user;
     c->n_bytes = n_bytes;
+    c->tenant = e->tenant.id;
+    c->is_modest = !e->tenant.may_hurry;
+    c->cache_scope = e->tenant.cache_scope;
     c->submitted_ns = clock_monotonic_ns();
     *ret = c;
     return 0;
+}
+
+void tokfs_set_tenant(struct tokfs_engine *engine, const struct tokfs_tenant *tenant)
+{
+    engine->tenant = *tenant;
 }
 
 static void send_to_text(struct tokfs_engine *e, struct tokfs_completion *c, struct tokfs_completion **ret)
@@ -141,16 +149,11 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
     return rc;
 }
 
-int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t len, const struct tokfs_origin *origin,
-                           void *user, struct tokfs_completion **ret, struct tokfs_error *err)
+static int keep_origin(struct tokfs_completion *c, const struct tokfs_origin *origin)
 {
-    struct tokfs_completion *c = NULL;
     int32_t *ids = malloc(origin->n_ids > 0 ? origin->n_ids * sizeof(*ids) : 1);
-    int rc = ids ? new_with_body(engine, (struct str){ json, len }, user, &c, err)
-                 : refuse(err, -ENOMEM, "out of memory for a request");
-    if (rc < 0) {
-        free(ids);
-        return rc;
+    if (!ids) {
+        return -ENOMEM;
     }
     if (origin->n_ids > 0) {
         memcpy(ids, origin->ids, origin->n_ids * sizeof(*ids));
@@ -158,8 +161,39 @@ int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t
     c->has_origin = true;
     c->origin = *origin;
     c->origin.ids = ids;
-    send_to_text(engine, c, ret);
     return 0;
+}
+
+int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t len, const struct tokfs_origin *origin,
+                           void *user, struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    struct tokfs_completion *c = NULL;
+    int rc = new_with_body(engine, (struct str){ json, len }, user, &c, err);
+    if (rc == 0 && keep_origin(c, origin) < 0) {
+        completion_free(c);
+        rc = refuse(err, -ENOMEM, "out of memory for a request");
+    }
+    if (rc == 0) {
+        send_to_text(engine, c, ret);
+    }
+    return rc;
+}
+
+int tokfs_submit_chat_source(struct tokfs_engine *engine, const struct tokfs_chat_source *source,
+                             const struct tokfs_origin *origin, void *user, struct tokfs_completion **ret,
+                             struct tokfs_error *err)
+{
+    struct tokfs_completion *c = NULL;
+    int rc = new_completion(engine, source->n_bytes, user, &c, err);
+    if (rc == 0 && origin && keep_origin(c, origin) < 0) {
+        completion_free(c);
+        rc = refuse(err, -ENOMEM, "out of memory for a request");
+    }
+    if (rc == 0) {
+        c->source = *source;
+        send_to_text(engine, c, ret);
+    }
+    return rc;
 }
 
 int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_t len, void *user,
@@ -282,12 +316,6 @@ void tokfs_cancel(struct tokfs_completion *completion)
     atomic_store(&completion->cancel, true);
     atomic_store(&e->cancel_pending, true);
     wake_notify(&e->wake);
-}
-
-void tokfs_set_tenant(struct tokfs_completion *completion, uint32_t tenant, bool may_hurry)
-{
-    atomic_store(&completion->tenant, tenant);
-    atomic_store(&completion->is_modest, !may_hurry);
 }
 
 void tokfs_set_priority(struct tokfs_completion *completion, int64_t priority)
@@ -446,7 +474,7 @@ static bool tell_slot(struct tokfs_engine *e, const struct event_slot *slot, str
     switch ((enum event_slot_kind)slot->kind) {
     case EVENT_SLOT_STARTED:
         ret->kind = TOKFS_EVENT_STARTED;
-        ret->index = 0; // whichever of the choices began
+        ret->index = 0;      // whichever of the choices began
         if (c->is_started) { // by another choice
             return false;
         }

@@ -9,10 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+void completion_drop_body(struct tokfs_completion *completion)
+{
+    free(completion->body);
+    completion->body = NULL;
+    if (completion->source.make) {
+        completion->source.make = NULL;
+        completion->source.release(completion->source.ctx);
+    }
+}
+
 void completion_free(struct tokfs_completion *completion)
 {
     if (completion) {
-        free(completion->body);
+        completion_drop_body(completion);
         free((void *)(uintptr_t)completion->origin.ids);
         strbuf_deinit(&completion->result);
         strbuf_deinit(&completion->echo);
@@ -28,7 +38,8 @@ void completion_free(struct tokfs_completion *completion)
 // What is kept in one block: the biases, the stop ids, then texts.
 static size_t kept_bytes(const struct sampling_params *params, struct str cache_salt)
 {
-    size_t n = params->n_bias * sizeof(*params->bias) + params->n_stop_ids * sizeof(*params->stop_ids) + cache_salt.len;
+    size_t n = params->n_bias * sizeof(*params->bias) + params->n_stop_ids * sizeof(*params->stop_ids) +
+               sizeof(uint64_t) + cache_salt.len;
     for (size_t i = 0; i < params->n_stop; i++) {
         n += params->stop[i].len;
     }
@@ -60,7 +71,9 @@ int completion_keep_sampling(struct tokfs_completion *completion, const struct s
     for (size_t i = 0; i < params->n_stop; i++) {
         own->stop[i].ptr = keep(&at, params->stop[i].ptr, params->stop[i].len);
     }
-    completion->cache_salt = (struct str){ keep(&at, cache_salt.ptr, cache_salt.len), cache_salt.len };
+    size_t scope_len = completion->cache_scope ? sizeof(completion->cache_scope) : 0;
+    completion->cache_salt = (struct str){ keep(&at, &completion->cache_scope, scope_len), scope_len + cache_salt.len };
+    keep(&at, cache_salt.ptr, cache_salt.len);
     return 0;
 }
 
@@ -98,7 +111,7 @@ int64_t completion_priority(const struct tokfs_completion *completion)
 {
     int64_t priority =
         atomic_load(&completion->has_priority_set) ? atomic_load(&completion->priority_set) : completion->priority;
-    return priority < 0 && atomic_load(&completion->is_modest) ? 0 : priority;
+    return priority < 0 && completion->is_modest ? 0 : priority;
 }
 
 struct tokfs_usage completion_usage(const struct tokfs_completion *completion)

@@ -40,11 +40,16 @@ struct tokfs_completion {
     void *user;
     uint64_t submitted_ns;
     size_t n_bytes; // as submitted, charged while it waits
-    char *body;     // JSON, until the text thread has read it; NULL: token ids
+    char *body;     // JSON, until the text thread has read it; NULL: token ids, or not made yet
     size_t body_len;
-    bool is_plain; // a body of v1/completions; otherwise of chat completions
+    struct tokfs_chat_source source; // of the body, until it is made; make NULL: none
+    bool is_plain;                   // a body of v1/completions; otherwise of chat completions
     bool has_origin;
     struct tokfs_origin origin; // ids: [n_ids] its own
+
+    uint32_t tenant;
+    bool is_modest; // a priority below 0 counts as 0
+    uint64_t cache_scope;
 
     bool is_text; // work on text alone: `text_kind` says which, and `result` is what comes of it
     enum tokfs_text_kind text_kind;
@@ -52,8 +57,6 @@ struct tokfs_completion {
 
     // Set by the caller at any time, looked at by the owner.
     atomic_bool cancel;
-    atomic_uint tenant;
-    atomic_bool is_modest; // a priority below 0 counts as 0
     atomic_bool has_priority_set;
     atomic_llong priority_set; // in place of the request's
 
@@ -65,7 +68,7 @@ struct tokfs_completion {
     struct sampling_params sampling; // has_seed; what it points to lies in kept
     char *kept;
     int64_t priority;       // of the request
-    struct str cache_salt;  // in kept; empty: none
+    struct str cache_salt;  // in kept, after the scope if there is one; empty: none
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
     struct strbuf echo;          // texts of the prompts, if asked for
@@ -100,7 +103,8 @@ int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uin
 int64_t completion_priority(const struct tokfs_completion *completion); // as it counts now
 // Of all choices: tokens together, times from the first beginning to the last end.
 struct tokfs_usage completion_usage(const struct tokfs_completion *completion);
-void completion_free(struct tokfs_completion *completion); // its memory; NULL is accepted
+void completion_drop_body(struct tokfs_completion *completion); // it is not needed any more
+void completion_free(struct tokfs_completion *completion);      // its memory; NULL is accepted
 
 // A first-in first-out list of completions with any number of producers and consumers; linked through next[link], so
 // that it is never full and never allocates.

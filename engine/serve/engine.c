@@ -242,6 +242,7 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
         return error_export(err, &why);
     }
     e->created = time(NULL);
+    e->tenant.may_hurry = true;
     completion_queue_init(&e->work, LINK_WORK);
     completion_queue_init(&e->admission, LINK_WORK);
     completion_queue_init(&e->verdicts, LINK_VERDICT);

@@ -52,6 +52,7 @@ struct tokfs_engine {
     uint64_t n_texts; // done: work on text alone
 
     // Caller thread.
+    struct tokfs_tenant tenant;      // of the submissions to come
     size_t n_live;                   // completions whose memory is not free yet
     size_t waiting_bytes;            // charged by those that wait
     size_t n_waiting;                // of them, those neither started nor over, as far as events told

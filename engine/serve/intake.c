@@ -263,11 +263,22 @@ static int run_text(const struct intake *intake, struct tokfs_completion *c, str
     return text_task_run(&env, c->text_kind, (struct str){ c->body, c->body_len }, &c->result, err);
 }
 
+// The body of a request that came as a source of one.
+static int make_body(struct tokfs_completion *c, struct err *err)
+{
+    struct tokfs_error reason = { 0 };
+    int rc = c->source.make(c->source.ctx, &c->body, &c->body_len, &reason);
+    return rc < 0 ? err_set_param(err, rc, reason.param, "%s", reason.msg) : 0;
+}
+
 static int prepare(const struct intake *intake, struct tokfs_completion *c, struct err *err)
 {
-    int rc = 0;
     if (c->is_text) {
         return run_text(intake, c, err);
+    }
+    int rc = c->source.make ? make_body(c, err) : 0;
+    if (rc < 0) {
+        return rc;
     }
     if (c->body) {
         struct arena arena;
@@ -299,7 +310,6 @@ void intake_prepare(const struct intake *intake, struct tokfs_completion *comple
         rc = err_set(err, -ECANCELED, "cancelled");
     }
     assert((rc < 0) == (completion->refusal.code < 0));
-    free(completion->body);
-    completion->body = NULL;
+    completion_drop_body(completion);
     completion->accepted_ns = clock_monotonic_ns();
 }

@@ -277,7 +277,7 @@ static void charge_tenants(struct runner *r, uint64_t now_ns)
 {
     for (size_t i = 0; i < r->plan.n_items; i++) {
         const struct sched_item *item = &r->plan.items[i];
-        admission_charge(&r->served, atomic_load(&r->active[item->idx]->completion->tenant), item->n_tokens, now_ns);
+        admission_charge(&r->served, r->active[item->idx]->completion->tenant, item->n_tokens, now_ns);
     }
 }
 

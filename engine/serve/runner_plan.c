@@ -101,14 +101,14 @@ static void fill_window(struct runner *r, uint64_t now_ns)
 {
     struct admission *admission = &r->admission;
     for (uint32_t i = 0; i < r->n_active; i++) {
-        r->tenants[i] = atomic_load(&r->active[i]->completion->tenant);
+        r->tenants[i] = r->active[i]->completion->tenant;
     }
     admission_begin(admission, r->tenants, r->n_active);
     uint64_t arrival = 0;
     for (struct choice *choice = r->waiting_first; choice; choice = choice->next) {
         const struct tokfs_completion *c = choice->completion;
         uint64_t waited_ns = now_ns > c->accepted_ns ? now_ns - c->accepted_ns : 0;
-        uint32_t tenant = atomic_load(&c->tenant);
+        uint32_t tenant = c->tenant;
         admission_add(admission, &(struct admission_candidate){
                                      .ref = choice,
                                      .rank = admission_rank(completion_priority(c), waited_ns),

@@ -100,6 +100,16 @@ TOKFS_API void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct 
 
 // ---- requests ------------------------------------------------------------------------------------------------------
 
+// Whom requests are for. Tenants take turns in being admitted, however many requests one of them has waiting.
+struct tokfs_tenant {
+    uint32_t id;
+    bool may_hurry; // a priority below 0 counts
+    // Only requests of the same scope share what was computed for a prompt. All tenants have 0, or none has.
+    uint64_t cache_scope;
+};
+// For all submissions from now on; at first id 0, may_hurry, scope 0.
+TOKFS_API void tokfs_set_tenant(struct tokfs_engine *engine, const struct tokfs_tenant *tenant);
+
 // A chat-completions body (UTF-8 JSON). Only -ENOMEM, -EAGAIN (max_queued requests or 256 MiB of them are waiting) and
 // -EFBIG (64 MiB) are told at once; whether it is accepted is told by the first event: ACCEPTED, or FAILED with the
 // reason (-EINVAL bad JSON or value, -EOPNOTSUPP a field that cannot be honoured, -ENOENT another model, -E2BIG the
@@ -129,6 +139,21 @@ struct tokfs_origin {
 TOKFS_API int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t len,
                                      const struct tokfs_origin *origin, void *user, struct tokfs_completion **ret,
                                      struct tokfs_error *err);
+
+// The same for a body that is still to be made, where making it may take long: `make` runs on a text thread. origin
+// NULL: it begins here.
+struct tokfs_chat_source {
+    // The body, from malloc(3), which is the engine's then. 0, or -errno with the reason of the refusal.
+    int (*make)(void *ctx, char **ret_json, size_t *ret_len, struct tokfs_error *reason);
+    // Called once, on any thread: after `make`, or in its place when the request is cancelled before. Not when the
+    // submission itself fails.
+    void (*release)(void *ctx);
+    void *ctx;
+    size_t n_bytes; // what it counts for while it waits, as the length of a body does
+};
+TOKFS_API int tokfs_submit_chat_source(struct tokfs_engine *engine, const struct tokfs_chat_source *source,
+                                       const struct tokfs_origin *origin, void *user, struct tokfs_completion **ret,
+                                       struct tokfs_error *err);
 
 struct tokfs_logit_bias {
     int32_t id;
@@ -178,9 +203,6 @@ TOKFS_API int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kin
 // Stops it within a step. Its last event (FINISHED with reason "cancel", or FAILED if it was not accepted yet) still
 // comes.
 TOKFS_API void tokfs_cancel(struct tokfs_completion *completion);
-// Whom it is for: tenants take turns in being admitted, however many requests one of them has waiting. 0 at first.
-// may_hurry (true at first): a priority below 0 counts. Takes effect within a step.
-TOKFS_API void tokfs_set_tenant(struct tokfs_completion *completion, uint32_t tenant, bool may_hurry);
 // In place of the request's own priority: the lower goes first, 0 is usual. One that waits with a priority above 0
 // comes nearer to 0 by one every ten seconds. Takes effect within a step.
 TOKFS_API void tokfs_set_priority(struct tokfs_completion *completion, int64_t priority);

@@ -36,6 +36,7 @@ struct tokfs_completion {
     void *user;
     char *body;
     size_t body_len;
+    struct tokfs_chat_source source; // of the body; make NULL: none, or used
     bool is_text, is_plain, has_origin;
     struct tokfs_origin origin;
     size_t n_known; // of the origin's tokens, not told yet
@@ -275,12 +276,26 @@ static void check_plain(struct tokfs_completion *c)
     arena_deinit(&arena);
 }
 
+static void drop_source(struct tokfs_completion *c)
+{
+    if (c->source.make) {
+        c->source.make = NULL;
+        c->source.release(c->source.ctx);
+    }
+}
+
 static void check(struct tokfs_completion *c)
 {
     struct chat_request request;
     struct tokfs_error error = { 0 };
     struct err err = { 0 };
     struct arena arena;
+    c->is_checked = true;
+    if (c->source.make && c->source.make(c->source.ctx, &c->body, &c->body_len, &error) < 0) {
+        push_failure(c, &error);
+        return;
+    }
+    drop_source(c);
     arena_init(&arena, 0);
     int r = chat_request_parse(&arena, (struct str){ c->body, c->body_len }, NULL, &request, &err);
     if (r == 0 && request.common.model.len > 0 && !str_eq(request.common.model, str_from(c->engine->name))) {
@@ -289,7 +304,6 @@ static void check(struct tokfs_completion *c)
     if (r == 0 && c->body_len > 100000) {
         r = err_set_param(&err, -E2BIG, "messages", "the prompt exceeds the context");
     }
-    c->is_checked = true;
     if (r < 0) {
         error_export(&error, &err);
         push_failure(c, &error);
@@ -375,6 +389,7 @@ static void step_one(struct tokfs_completion *c)
 
 static void release(struct tokfs_completion *c)
 {
+    drop_source(c);
     free(c->body);
     free(c->answer);
     strbuf_deinit(&c->result);
@@ -527,9 +542,9 @@ void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engi
     pthread_mutex_unlock(&e->lock);
 }
 
-static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *json, size_t len, void *user,
-                                       const enum tokfs_text_kind *text_kind, bool is_plain,
-                                       const struct tokfs_origin *origin)
+static struct tokfs_completion *submit(struct tokfs_engine *engine, const struct tokfs_chat_source *source,
+                                       const char *json, size_t len, void *user, const enum tokfs_text_kind *text_kind,
+                                       bool is_plain, const struct tokfs_origin *origin)
 {
     struct tokfs_completion *c = calloc(1, sizeof(*c));
     assert(c);
@@ -542,8 +557,12 @@ static struct tokfs_completion *submit(struct tokfs_engine *engine, const char *
     c->n_known = c->origin.n_ids;
     strbuf_init(&c->echo, 0);
     c->user = user;
-    c->body = str_dup((struct str){ json, len });
-    c->body_len = len;
+    if (source) {
+        c->source = *source;
+    } else {
+        c->body = str_dup((struct str){ json, len });
+        c->body_len = len;
+    }
     arena_init(&c->arena, 0);
     int r = answer_parser_init(&c->parser, 0);
     assert(r == 0);
@@ -566,7 +585,7 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, NULL, false, NULL);
+    *ret = submit(engine, NULL, json, len, user, NULL, false, NULL);
     return 0;
 }
 
@@ -574,7 +593,16 @@ int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t
                            void *user, struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, NULL, false, origin);
+    *ret = submit(engine, NULL, json, len, user, NULL, false, origin);
+    return 0;
+}
+
+int tokfs_submit_chat_source(struct tokfs_engine *engine, const struct tokfs_chat_source *source,
+                             const struct tokfs_origin *origin, void *user, struct tokfs_completion **ret,
+                             struct tokfs_error *err)
+{
+    (void)err;
+    *ret = submit(engine, source, NULL, 0, user, NULL, false, origin);
     return 0;
 }
 
@@ -582,7 +610,7 @@ int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_
                             struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, NULL, true, NULL);
+    *ret = submit(engine, NULL, json, len, user, NULL, true, NULL);
     return 0;
 }
 
@@ -597,7 +625,7 @@ int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, co
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, json, len, user, &kind, false, NULL);
+    *ret = submit(engine, NULL, json, len, user, &kind, false, NULL);
     return 0;
 }
 
@@ -612,11 +640,10 @@ void tokfs_cancel(struct tokfs_completion *completion)
     pthread_mutex_unlock(&engine->lock);
 }
 
-void tokfs_set_tenant(struct tokfs_completion *completion, uint32_t tenant, bool may_hurry)
+void tokfs_set_tenant(struct tokfs_engine *engine, const struct tokfs_tenant *tenant)
 {
-    (void)completion;
+    (void)engine;
     (void)tenant;
-    (void)may_hurry;
 }
 
 void tokfs_set_priority(struct tokfs_completion *completion, int64_t priority)

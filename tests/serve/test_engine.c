@@ -439,8 +439,8 @@ static void test_engine_runs_by_priority_and_by_tenant(void **state)
         struct request r = request(2);
         r.sampling.max_tokens = i == 0 ? 600 : 3;
         r.sampling.ignore_eos = true;
+        tokfs_set_tenant(engine, &(struct tokfs_tenant){ .id = who[i].tenant, .may_hurry = who[i].may_hurry });
         submit(engine, &r, &a[i]);
-        tokfs_set_tenant(a[i].completion, who[i].tenant, who[i].may_hurry);
         tokfs_set_priority(a[i].completion, who[i].priority);
         while (i == 0 ? a[0].n_ids == 0 : !a[i].is_accepted) {
             engine_test_next(engine);

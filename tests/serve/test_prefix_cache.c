@@ -33,6 +33,27 @@ static void test_prefix_cache_second_time_computes_one_token(void **state)
     free(a);
 }
 
+// Tenants of different scopes cannot tell from what is cached whether the other asked the same.
+static void test_prefix_cache_scopes_share_nothing(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t id;
+        uint64_t scope;
+        bool is_known;
+    } turns[] = { { 1, 1, false }, { 2, 2, false }, { 1, 1, true }, { 2, 2, true }, { 3, 1, true }, { 3, 3, false } };
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+        struct answer *a = answers_new(1);
+        tokfs_set_tenant(engine, &(struct tokfs_tenant){ .id = turns[i].id, .cache_scope = turns[i].scope });
+        submit(engine, a);
+        engine_test_finish(engine, a, 1);
+        assert_int_equal(a->usage.cached_tokens, turns[i].is_known ? N_PROMPT - 1 : 0);
+        free(a);
+    }
+    tokfs_engine_close(engine);
+}
+
 static void test_prefix_cache_in_flight_duplicates_compute_once(void **state)
 {
     (void)state;
@@ -57,6 +78,7 @@ int main(int argc, char **argv)
     model_dir = engine_test_model(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prefix_cache_second_time_computes_one_token),
+        cmocka_unit_test(test_prefix_cache_scopes_share_nothing),
         cmocka_unit_test(test_prefix_cache_in_flight_duplicates_compute_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

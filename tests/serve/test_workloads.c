@@ -269,12 +269,13 @@ static void submit_one(struct workload *w, struct strbuf *body)
     workload_request_write(r, more, body);
     int rc;
     struct tokfs_error error;
+    const struct tokfs_tenant tenant = { .id = random_below(&w->rnd, 4), .may_hurry = random_one_in(&w->rnd, 2) };
+    tokfs_set_tenant(w->engine, &tenant);
     while ((rc = tokfs_submit_completion(w->engine, body->ptr, body->len, a, &a->completion, &error)) == -EAGAIN) {
         engine_test_next(w->engine); // the queue is full
     }
     assert_int_equal(rc, 0);
     w->n_submitted++;
-    tokfs_set_tenant(a->completion, random_below(&w->rnd, 4), random_one_in(&w->rnd, 2));
     if (random_one_in(&w->rnd, 10)) {
         tokfs_set_priority(a->completion, (int)random_below(&w->rnd, 7) - 3);
     }

@@ -1,0 +1,118 @@
+// Copies in, a body and an input out. Nothing here is touched by two threads at once: see the header.
+#include "fs/composition.h"
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+struct composition {
+    atomic_uint refs;
+    struct conversation base; // until the body is made
+    struct strbuf given;      // likewise
+    bool is_json;
+    size_t body_bytes_max;
+    struct conversation_input input;
+};
+
+static int copy_conversation(struct conversation *to, const struct conversation *from)
+{
+    int r = strbuf_append(&to->messages, strbuf_str(&from->messages));
+    r = r == 0 ? strbuf_append(&to->system, strbuf_str(&from->system)) : r;
+    r = r == 0 ? strbuf_append(&to->params, strbuf_str(&from->params)) : r;
+    r = r == 0 ? strbuf_append(&to->tools, strbuf_str(&from->tools)) : r;
+    to->n_messages = from->n_messages;
+    return r;
+}
+
+int composition_new(const struct conversation *base, struct str given, bool is_json, size_t body_bytes_max,
+                    struct composition **ret)
+{
+    struct composition *composition = calloc(1, sizeof(*composition));
+    if (!composition) {
+        return -ENOMEM;
+    }
+    atomic_init(&composition->refs, 1);
+    composition->is_json = is_json;
+    composition->body_bytes_max = body_bytes_max;
+    conversation_init(&composition->base, 0);
+    conversation_input_init(&composition->input);
+    strbuf_init(&composition->given, 0);
+    int r = copy_conversation(&composition->base, base);
+    r = r == 0 ? strbuf_append(&composition->given, given) : r;
+    if (r < 0) {
+        composition_unref(composition);
+        return r;
+    }
+    *ret = composition;
+    return 0;
+}
+
+static void drop_sources(struct composition *composition)
+{
+    conversation_deinit(&composition->base);
+    conversation_init(&composition->base, 0);
+    strbuf_deinit(&composition->given);
+    strbuf_init(&composition->given, 0);
+}
+
+void composition_unref(struct composition *composition)
+{
+    if (composition && atomic_fetch_sub(&composition->refs, 1) == 1) {
+        drop_sources(composition);
+        conversation_input_deinit(&composition->input);
+        free(composition);
+    }
+}
+
+// ---- on a text thread ----------------------------------------------------------------------------------------------
+
+static int take_given(struct composition *composition, struct tokfs_error *reason)
+{
+    struct str given = strbuf_str(&composition->given);
+    int r = composition->is_json ? conversation_input_set_json(&composition->input, given, reason)
+                                 : conversation_input_set_text(&composition->input, given);
+    return r < 0 && !reason->code ? reason_set(reason, r, NULL, "out of memory") : r;
+}
+
+static int make(void *ctx, char **ret_json, size_t *ret_len, struct tokfs_error *reason)
+{
+    struct composition *composition = ctx;
+    struct strbuf body;
+    strbuf_init(&body, composition->body_bytes_max); // what is kept is bounded by what can be asked
+    int r = take_given(composition, reason);
+    if (r == 0) {
+        r = conversation_build(&composition->base, &composition->input, &body);
+        if (r == -EFBIG) {
+            reason_set(reason, r, NULL, "the conversation is longer than the limit of %zu bytes", body.len_max);
+        } else if (r < 0) {
+            reason_set(reason, r, NULL, "out of memory");
+        }
+    }
+    drop_sources(composition);
+    if (r == 0) {
+        *ret_len = body.len;
+        *ret_json = strbuf_steal(&body);
+    }
+    strbuf_deinit(&body);
+    return r;
+}
+
+static void release(void *ctx)
+{
+    composition_unref(ctx);
+}
+
+// ---- on the loop thread --------------------------------------------------------------------------------------------
+
+struct tokfs_chat_source composition_source(struct composition *composition)
+{
+    const struct conversation *base = &composition->base;
+    size_t n_bytes =
+        composition->given.len + base->messages.len + base->system.len + base->params.len + base->tools.len;
+    atomic_fetch_add(&composition->refs, 1);
+    return (struct tokfs_chat_source){ .make = make, .release = release, .ctx = composition, .n_bytes = n_bytes };
+}
+
+const struct conversation_input *composition_input(const struct composition *composition)
+{
+    return &composition->input;
+}
