@@ -71,7 +71,7 @@ static enum chunk_phase settle(const struct chunk_cursor *cursor, const struct t
     if (phase == CHUNK_PIECES && cursor->piece_idx == turn->n_pieces && turn_is_ended(turn)) {
         phase = CHUNK_FINISH;
     }
-    if (phase == CHUNK_FINISH && turn->n > 1 && !has_failed(turn)) {
+    if (phase == CHUNK_FINISH && turn_has_ends(turn) && !has_failed(turn)) {
         phase = CHUNK_USAGE;
     }
     if (phase == CHUNK_USAGE && (cursor->form != CHUNKS_SSE || !turn->include_usage || has_failed(turn))) {
@@ -93,8 +93,33 @@ bool chunk_has_next(const struct chunk_cursor *cursor, const struct turn *turn)
     }
 }
 
+// All pieces of one choice that are there, up to its end: what was told is told again with each chunk, so that a chunk
+// for each piece would only be longer.
+static size_t run_length(const struct chunk_cursor *cursor, const struct turn *turn)
+{
+    const struct turn_piece *first = &turn->pieces[cursor->piece_idx], *end = turn->pieces + turn->n_pieces;
+    const struct turn_piece *at = first;
+    while (at + 1 < end && !at->is_end && at[1].index == first->index) {
+        at++;
+    }
+    return (size_t)(at - first) + 1;
+}
+
+static int emit_run(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
+{
+    size_t n = run_length(cursor, turn);
+    strbuf_append(out, cursor->form == CHUNKS_SSE ? STR("data: ") : STR(""));
+    int r = turn->kind->write_run(turn, cursor->piece_idx, n, out);
+    strbuf_append(out, cursor->form == CHUNKS_SSE ? STR("\n\n") : STR("\n"));
+    cursor->piece_idx += n;
+    return r < 0 ? r : out->error ? out->error : 1;
+}
+
 static int emit_piece(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
 {
+    if (turn->kind->write_run) {
+        return emit_run(cursor, turn, out);
+    }
     const struct turn_piece *piece = &turn->pieces[cursor->piece_idx];
     struct tokfs_piece said = turn_piece_at(turn, cursor->piece_idx);
     struct tokfs_chunk chunk = { .piece = &said, .sampled_ns = turn->timings_per_token ? piece->sampled_ns : 0 };

@@ -34,6 +34,9 @@ static const char readme[] =
     "    { cat request.json >&3; cat <&3; } 3<>v1/chat/completions\n"
     "    { echo '{\"prompt\": \"Once upon\"}' >&3; cat <&3; } 3<>v1/completions\n"
     "\n"
+    "Token ids in, token ids and log probabilities out:\n"
+    "    { echo '{\"input_ids\": [1, 2], \"return_logprob\": true}' >&3; cat <&3; } 3<>generate\n"
+    "\n"
     "What the model reads, without running it:\n"
     "    { echo '{\"content\": \"Hello\"}' >&3; cat <&3; } 3<>tokenize          # and detokenize\n"
     "    { echo '{\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]}' >&3; cat <&3; } 3<>apply-template\n"
@@ -123,6 +126,7 @@ static const struct node_type root_nodes[] = {
       .flush = ask_flush,
       .is_readable = ask_is_readable },
     { .name = "v1", .mode = S_IFDIR | 0555, .children = v1_nodes },
+    TRANSACTION_FILE("generate", &turn_kind_generate),
     TRANSACTION_FILE("tokenize", &turn_kind_tokenize),
     TRANSACTION_FILE("detokenize", &turn_kind_detokenize),
     TRANSACTION_FILE("apply-template", &turn_kind_apply_template),

@@ -122,7 +122,7 @@ void turn_unref(struct turn *turn)
         strbuf_deinit(&turn->text);
         strbuf_deinit(&turn->hidden);
         free(turn->pieces);
-        free(turn->n_chars);
+        turn_free_choices(turn);
         free(turn->probs);
         free(turn);
         turn = next;
@@ -213,7 +213,7 @@ static void fail_for_memory(struct turn *turn)
 static void on_accepted(struct turn *turn, const struct tokfs_event *event)
 {
     turn->n = event->n;
-    if (turn_add_echo(turn) < 0) {
+    if (turn_begin_choices(turn) < 0) {
         fail_for_memory(turn);
         return;
     }
@@ -222,6 +222,10 @@ static void on_accepted(struct turn *turn, const struct tokfs_event *event)
     turn->stream = event->stream;
     turn->include_usage = event->include_usage;
     turn->timings_per_token = event->timings_per_token;
+    turn->is_list = event->is_list;
+    turn->texts_in_logprobs = event->texts_in_logprobs;
+    turn->has_logprobs = event->logprobs;
+    turn->n_top_logprobs = event->top_logprobs;
     turn->usage.prompt_tokens = event->usage.prompt_tokens;
     if (turn->owner.accepted) {
         turn->owner.accepted(turn, turn->owner.ctx);
@@ -245,7 +249,11 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
         channel_mark(turn->owner.channel);
     }
     bool is_last = event->kind == TOKFS_EVENT_FINISHED && strcmp(event->finish_reason, "cancel") != 0;
-    bool is_end = turn->n > 1 && (event->kind == TOKFS_EVENT_CHOICE_FINISHED || event->kind == TOKFS_EVENT_FINISHED);
+    bool is_end = turn_has_ends(turn) && turn->choices &&
+                  (event->kind == TOKFS_EVENT_CHOICE_FINISHED || event->kind == TOKFS_EVENT_FINISHED);
+    if (event->kind == TOKFS_EVENT_TOKEN && turn->choices) {
+        turn->choices[event->index].usage.cached_tokens = event->choice_usage.cached_tokens;
+    }
     if (turn_add_text(turn, event) < 0 || (is_end && turn_end_choice(turn, event) < 0) ||
         (is_last && turn_end_text(turn) < 0)) {
         fail_for_memory(turn);

@@ -50,6 +50,19 @@ struct turn_piece {
     uint32_t n_probs;   // of its token
     size_t first_prob;  // in turn->probs
     size_t text_offset; // of its token, where that has probs: characters of the choice's tokens before it
+    int32_t token_id;   // -1: a further piece of the token before it
+    size_t nth, before; // among those of its choice, from 1; one more than the index of the one before it there
+};
+
+// One answer of a turn, beside its pieces.
+struct turn_choice {
+    size_t last;    // one more than the index of its last piece; 0: none
+    size_t n_chars; // of its tokens so far, where they have probs
+    size_t n_prompt;
+    struct tokfs_usage usage; // complete at its end
+    int32_t matched_id;       // what ended it, as in struct tokfs_event
+    struct str matched;       // a copy; ptr NULL: none
+    char *name;               // that the request gave to its prompt; NULL: none
 };
 
 // What is asked of the engine, and how it is answered.
@@ -62,9 +75,12 @@ struct turn_kind {
     int (*write_chunk)(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk, struct tokfs_buffer *ret);
     int (*write_answer)(const struct tokfs_answer_head *head, const struct tokfs_piece *pieces, size_t n_pieces,
                         const char *finish_reason, const struct tokfs_usage *usage, struct tokfs_buffer *ret);
+    // In place of the two before, for answers that are told by tokens, each choice ending in a piece: appends what the
+    // n pieces from `first` on, all of one choice, add.
+    int (*write_run)(const struct turn *turn, size_t first, size_t n, struct strbuf *out);
     bool has_roles; // its chunks begin with one for each choice that tells the role
 };
-extern const struct turn_kind turn_kind_chat, turn_kind_completion;
+extern const struct turn_kind turn_kind_chat, turn_kind_completion, turn_kind_generate;
 // Work on text: without tokens, accepted only once it is done. Its text is its response.
 extern const struct turn_kind turn_kind_tokenize, turn_kind_detokenize, turn_kind_apply_template;
 extern const struct turn_kind turn_kind_embeddings; // always refused
@@ -77,15 +93,16 @@ struct turn {
     struct turn *next; // shared; NULL: none yet
     uint64_t serial;   // grows along `next`
     enum turn_state state;
-    bool is_accepted, stream, include_usage, timings_per_token;
+    bool is_accepted, stream, include_usage, timings_per_token, is_list, texts_in_logprobs, has_logprobs;
+    unsigned n_top_logprobs;
     struct tokfs_completion *completion; // NULL once ended
     struct turn_owner owner;             // cleared by turn_disown
     struct strbuf text;                  // the answer so far, as readers of text see it
     struct strbuf hidden;                // what they do not see
     struct tokfs_logprob *probs;         // [n_probs] of all pieces
     size_t n_probs, probs_cap;
-    size_t *n_chars;           // [n] of the choices' tokens so far; NULL: none had probs
-    struct turn_piece *pieces; // [n_pieces]
+    struct turn_choice *choices; // [n], from ACCEPTED on
+    struct turn_piece *pieces;   // [n_pieces]
     size_t n_pieces, pieces_cap;
     unsigned n;       // choices; those after the first are in hidden
     size_t open_call; // one more than the index of the piece with which a call in hand began; 0: none
@@ -122,11 +139,13 @@ void turn_write_status(const struct turn *turn, struct strbuf *out); // one line
 void turn_write_usage(const struct turn *turn, struct strbuf *out);  // "name value" lines
 
 // turn_text.c
-int turn_add_echo(struct turn *turn);                                    // of the prompts, if asked for. 0 or -ENOMEM
+void turn_free_choices(struct turn *turn);
+int turn_begin_choices(struct turn *turn); // with the echo of their prompts, if asked for. 0 or -ENOMEM
 int turn_add_text(struct turn *turn, const struct tokfs_event *event);   // 0 or -ENOMEM
 int turn_end_choice(struct turn *turn, const struct tokfs_event *event); // of several. 0 or -ENOMEM
 int turn_end_text(struct turn *turn);                                    // no more comes. 0 or -ENOMEM
 struct tokfs_answer_head turn_head(const struct turn *turn);
+bool turn_has_ends(const struct turn *turn); // its choices end with a piece that holds their finish reason
 struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx);
 int turn_write_response(struct turn *turn, struct strbuf *out); // all choices in the form of its kind, and a line end
 // The message that it leaves in the conversation. Without calls whose arguments are no JSON object, which templates

@@ -1,4 +1,5 @@
 // What can be asked of the engine, one row each.
+#include "fs/generate.h"
 #include "fs/turn.h"
 #include "fs/user_errors.h"
 #include <errno.h>
@@ -18,6 +19,13 @@ const struct turn_kind turn_kind_completion = {
     .write_response = turn_write_response,
     .write_chunk = tokfs_write_text_chunk,
     .write_answer = tokfs_write_text_completion,
+};
+
+const struct turn_kind turn_kind_generate = {
+    .id_prefix = "gen-",
+    .submit = tokfs_submit_generate,
+    .write_response = generate_write_response,
+    .write_run = generate_write_run,
 };
 
 // ---- work on text --------------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@
 //   pieces   where each piece lies: content in text, everything else in hidden
 //   probs    how probable tokens were, if asked for; a piece without text then stands for a token without any
 //
-// Of several choices (which conversations do not have) each ends with a piece that holds its finish reason.
+// Of several choices (which conversations do not have) each ends with a piece that holds its finish reason, as do those
+// of kinds that are told by tokens.
 //
 // Both only grow, so that readers may hold offsets.
 #include "engine/base/json.h"
@@ -45,6 +46,11 @@ struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx)
                                  .text_offset = piece->text_offset };
 }
 
+bool turn_has_ends(const struct turn *turn)
+{
+    return turn->n > 1 || turn->kind->write_run;
+}
+
 // Pieces from `first` on as the API takes them; NULL when out of memory.
 static struct tokfs_piece *gather(const struct turn *turn, size_t first)
 {
@@ -70,6 +76,18 @@ static int grow_pieces(struct turn *turn)
     turn->pieces = pieces;
     turn->pieces_cap = cap;
     return 0;
+}
+
+// Room was made for it.
+static void append_piece(struct turn *turn, struct turn_piece piece)
+{
+    struct turn_choice *choice = turn->choices ? &turn->choices[piece.index] : NULL; // work on text has none
+    if (choice) {
+        piece.before = choice->last;
+        piece.nth = choice->last > 0 ? turn->pieces[choice->last - 1].nth + 1 : 1;
+        choice->last = turn->n_pieces + 1;
+    }
+    turn->pieces[turn->n_pieces++] = piece;
 }
 
 // The call that was in hand is complete: its line.
@@ -112,38 +130,60 @@ static int add_probs(struct turn *turn, const struct tokfs_event *event)
 }
 
 // Where the token's text begins among those of its choice.
-static int place_token(struct turn *turn, const struct tokfs_event *event, size_t *ret_offset)
+static size_t place_token(struct turn *turn, const struct tokfs_event *event)
 {
-    if (!turn->n_chars) {
-        turn->n_chars = calloc(turn->n > 0 ? turn->n : 1, sizeof(*turn->n_chars));
-    }
-    if (!turn->n_chars || event->index >= turn->n) {
-        return turn->n_chars ? 0 : -ENOMEM;
-    }
     const struct tokfs_logprob *token = &event->probs[0];
-    *ret_offset = turn->n_chars[event->index];
+    size_t *n_chars = &turn->choices[event->index].n_chars, offset = *n_chars;
     for (size_t i = 0; i < token->n_bytes; i++) {
-        turn->n_chars[event->index] += ((unsigned char)token->bytes[i] & 0xc0) != 0x80;
+        *n_chars += ((unsigned char)token->bytes[i] & 0xc0) != 0x80;
     }
-    return 0;
+    return offset;
 }
 
-int turn_add_echo(struct turn *turn)
+static int add_echo(struct turn *turn, unsigned index)
+{
+    struct tokfs_event event = { .kind = TOKFS_EVENT_STARTED, .index = index, .token_id = -1 };
+    event.text = tokfs_completion_echo(turn->completion, index, &event.text_len);
+    return turn_add_text(turn, &event);
+}
+
+// A copy, NULL-terminated; NULL for an empty text. 0 or -ENOMEM.
+static int copy_name(const struct turn *turn, unsigned index, char **ret)
+{
+    struct str name;
+    name.ptr = tokfs_completion_name(turn->completion, index, &name.len);
+    *ret = name.len > 0 ? str_dup(name) : NULL;
+    return name.len > 0 && !*ret ? -ENOMEM : 0;
+}
+
+void turn_free_choices(struct turn *turn)
+{
+    for (unsigned i = 0; turn->choices && i < turn->n; i++) {
+        free(turn->choices[i].name);
+        free((char *)turn->choices[i].matched.ptr);
+    }
+    free(turn->choices);
+}
+
+int turn_begin_choices(struct turn *turn)
 {
     int r = 0;
-    for (unsigned i = 0; i < turn->n && r == 0; i++) {
-        struct tokfs_event event = { .kind = TOKFS_EVENT_STARTED, .index = i };
-        event.text = tokfs_completion_echo(turn->completion, i, &event.text_len);
-        r = turn_add_text(turn, &event);
+    turn->choices = calloc(turn->n > 0 ? turn->n : 1, sizeof(*turn->choices));
+    for (unsigned i = 0; i < turn->n && turn->choices && r == 0; i++) {
+        turn->choices[i].matched_id = -1;
+        tokfs_completion_prompt(turn->completion, i, &turn->choices[i].n_prompt);
+        r = copy_name(turn, i, &turn->choices[i].name);
+        r = r == 0 ? add_echo(turn, i) : r;
     }
-    return r;
+    return turn->choices ? r : -ENOMEM;
 }
 
 int turn_add_text(struct turn *turn, const struct tokfs_event *event)
 {
     struct str text = { event->text, event->text_len };
-    size_t n_probs = event->kind == TOKFS_EVENT_TOKEN ? event->n_probs : 0;
-    if (text.len == 0 && n_probs == 0) {
+    bool is_token = event->kind == TOKFS_EVENT_TOKEN && event->token_id >= 0;
+    size_t n_probs = is_token ? event->n_probs : 0;
+    if (text.len == 0 && n_probs == 0 && !(is_token && turn->kind->write_run)) {
         return 0;
     }
     int r = event->part == TOKFS_PART_ARGUMENTS || text.len == 0 ? 0 : show_call(turn);
@@ -161,9 +201,10 @@ int turn_add_text(struct turn *turn, const struct tokfs_event *event)
         .index = event->index,
         .n_probs = (uint32_t)n_probs,
         .first_prob = turn->n_probs,
+        .token_id = is_token ? event->token_id : -1,
     };
     r = n_probs > 0 ? add_probs(turn, event) : 0;
-    r = r == 0 && n_probs > 0 ? place_token(turn, event, &piece.text_offset) : r;
+    piece.text_offset = r == 0 && n_probs > 0 ? place_token(turn, event) : 0;
     r = r == 0 ? strbuf_append(to, text) : r;
     if (r == 0 && event->part == TOKFS_PART_CALL && text.len > 0) {
         strbuf_append_byte(to, '\0');
@@ -172,20 +213,29 @@ int turn_add_text(struct turn *turn, const struct tokfs_event *event)
         turn->open_call = turn->n <= 1 ? turn->n_pieces + 1 : 0;
     }
     if (r == 0) {
-        turn->pieces[turn->n_pieces++] = piece;
+        append_piece(turn, piece);
     }
     return r;
 }
 
 int turn_end_choice(struct turn *turn, const struct tokfs_event *event)
 {
+    struct turn_choice *choice = &turn->choices[event->index];
     int r = grow_pieces(turn);
+    choice->usage = event->choice_usage;
+    choice->matched_id = event->matched_id;
+    if (event->matched) {
+        char *copy = str_dup((struct str){ event->matched, event->matched_len });
+        choice->matched = (struct str){ copy, event->matched_len };
+        r = copy ? r : -ENOMEM;
+    }
     if (r == 0) {
-        turn->pieces[turn->n_pieces] =
-            (struct turn_piece){ .offset = turn->hidden.len, .index = event->index, .is_end = true };
+        struct turn_piece end = { .offset = turn->hidden.len, .index = event->index, .is_end = true, .token_id = -1 };
         strbuf_append(&turn->hidden, str_from(event->finish_reason));
         r = strbuf_append_byte(&turn->hidden, '\0');
-        turn->n_pieces += r == 0;
+        if (r == 0) {
+            append_piece(turn, end);
+        }
     }
     return r;
 }

@@ -202,22 +202,22 @@ int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_
     struct tokfs_completion *c = NULL;
     int rc = new_with_body(engine, (struct str){ json, len }, user, &c, err);
     if (rc == 0) {
-        c->is_plain = true;
+        c->form = REQUEST_COMPLETION;
         send_to_text(engine, c, ret);
     }
     return rc;
 }
 
-const char *tokfs_completion_echo(const struct tokfs_completion *completion, unsigned index, size_t *ret_len)
+int tokfs_submit_generate(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                          struct tokfs_completion **ret, struct tokfs_error *err)
 {
-    *ret_len = 0;
-    if (completion->echo.len == 0 || index >= completion->n_choices) {
-        return "";
+    struct tokfs_completion *c = NULL;
+    int rc = new_with_body(engine, (struct str){ json, len }, user, &c, err);
+    if (rc == 0) {
+        c->form = REQUEST_GENERATE;
+        send_to_text(engine, c, ret);
     }
-    uint32_t n_each = completion->n_choices / completion->n_prompts;
-    const struct prompt_place *place = &completion->prompts[index / n_each];
-    *ret_len = place->echo_len;
-    return completion->echo.ptr + place->echo_first;
+    return rc;
 }
 
 int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len, void *user,
@@ -307,6 +307,42 @@ int tokfs_submit_tokens(struct tokfs_engine *engine, const int32_t *ids, size_t 
     return 0;
 }
 
+// ---- what was accepted --------------------------------------------------------------------------------------------
+
+static const char *text_at(const struct tokfs_completion *c, const struct text_place *place, size_t *ret_len)
+{
+    *ret_len = place->len;
+    return place->len > 0 ? c->texts.ptr + place->first : "";
+}
+
+const char *tokfs_completion_echo(const struct tokfs_completion *completion, unsigned index, size_t *ret_len)
+{
+    *ret_len = 0;
+    if (!completion->prompts || index >= completion->n_choices) {
+        return "";
+    }
+    return text_at(completion, &completion_prompt(completion, index)->echo, ret_len);
+}
+
+const char *tokfs_completion_name(const struct tokfs_completion *completion, unsigned index, size_t *ret_len)
+{
+    *ret_len = 0;
+    if (!completion->prompts || index >= completion->n_choices) {
+        return "";
+    }
+    return text_at(completion, &completion_prompt(completion, index)->name, ret_len);
+}
+
+const int32_t *tokfs_completion_prompt(const struct tokfs_completion *completion, unsigned index, size_t *ret_n)
+{
+    const struct choice *choice = index < completion->n_choices ? &completion->choices[index] : NULL;
+    *ret_n = choice ? choice->n_prompt : 0;
+    return choice ? choice->prompt : NULL;
+}
+
+// ---- cancel and forget
+// -----------------------------------------------------------------------------------------------
+
 void tokfs_cancel(struct tokfs_completion *completion)
 {
     if (completion->is_done) {
@@ -379,7 +415,7 @@ static bool tell_failure(struct tokfs_engine *e, struct tokfs_completion *c, con
 
 static struct tokfs_event event_of(struct tokfs_completion *c)
 {
-    return (struct tokfs_event){ .completion = c, .user = c->user, .token_id = -1, .text = "" };
+    return (struct tokfs_event){ .completion = c, .user = c->user, .token_id = -1, .matched_id = -1, .text = "" };
 }
 
 const char *tokfs_token_bytes(const struct tokfs_engine *engine, int32_t id, size_t *ret_len)
@@ -409,6 +445,7 @@ static bool tell_token(struct tokfs_engine *e, const struct event_slot *slot, st
     ret->call_idx = slot->call_idx;
     ret->call_id = ret->part == TOKFS_PART_CALL ? e->polled_call_id : NULL;
     ret->sampled_ns = slot->sampled_ns;
+    ret->choice_usage.cached_tokens = slot->choice->usage.cached_tokens;
     if (slot->token_id >= 0) {
         ret->probs = e->polled_probs;
         ret->n_probs = e->n_polled_probs;
@@ -424,6 +461,10 @@ static bool tell_end(struct tokfs_engine *e, const struct choice *choice, struct
     c->has_failed = c->has_failed || !choice->finish_reason;
     ret->kind = TOKFS_EVENT_CHOICE_FINISHED;
     ret->finish_reason = choice->finish_reason;
+    ret->choice_usage = choice->usage;
+    ret->matched_id = choice->matched_id;
+    ret->matched = choice->matched.ptr;
+    ret->matched_len = choice->matched.len;
     if (--c->n_untold > 0) {
         if (c->has_failed) {
             tokfs_cancel(c);
@@ -461,6 +502,8 @@ static bool tell_verdict(struct tokfs_engine *e, struct tokfs_completion *c, str
     ret->stream = c->stream;
     ret->include_usage = c->include_usage;
     ret->timings_per_token = c->timings_per_token;
+    ret->is_list = c->is_list;
+    ret->texts_in_logprobs = c->texts_in_logprobs;
     return !c->is_freed;
 }
 

@@ -25,7 +25,7 @@ void completion_free(struct tokfs_completion *completion)
         completion_drop_body(completion);
         free((void *)(uintptr_t)completion->origin.ids);
         strbuf_deinit(&completion->result);
-        strbuf_deinit(&completion->echo);
+        strbuf_deinit(&completion->texts);
         free(completion->prompt);
         free(completion->prompts);
         free(completion->kept);
@@ -102,9 +102,16 @@ int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uin
             .n_prompt = place->n,
             .n_known = (uint32_t)completion->origin.n_ids,
             .n_tokens_max = limit_tokens(completion, place->n, n_ctx),
+            .matched_id = -1,
         };
     }
     return 0;
+}
+
+const struct prompt_place *completion_prompt(const struct tokfs_completion *completion, uint32_t choice_idx)
+{
+    uint32_t n_each = completion->n_choices / completion->n_prompts;
+    return &completion->prompts[choice_idx / n_each];
 }
 
 int64_t completion_priority(const struct tokfs_completion *completion)
@@ -123,6 +130,7 @@ struct tokfs_usage completion_usage(const struct tokfs_completion *completion)
         const struct tokfs_usage *one = &completion->choices[i].usage;
         all.cached_tokens += i % n_each == 0 ? one->cached_tokens : 0; // a prompt counts once
         all.completion_tokens += one->completion_tokens;
+        all.total_ns = one->total_ns > all.total_ns ? one->total_ns : all.total_ns;
         last_ns = one->ttft_ns + one->decode_ns > last_ns ? one->ttft_ns + one->decode_ns : last_ns;
         if (one->ttft_ns > 0 && (all.ttft_ns == 0 || one->ttft_ns < all.ttft_ns)) {
             all.queue_ns = one->queue_ns;

@@ -25,14 +25,24 @@ struct choice {
     uint32_t n_tokens_max;     // prompt and answer: never more than the context
     struct tokfs_usage usage;  // its own
     const char *finish_reason; // NULL: it failed, completion->failure says why
+    int32_t matched_id;        // the end token or stop token that ended it; -1: none did
+    struct str matched;        // the stop string that did, in completion->kept
 };
 
 enum completion_link { LINK_WORK, LINK_VERDICT, N_LINKS };
 
-// One prompt of several, and what its answers begin with (echo), in the completion's `echo`.
+// The body that a request came as.
+enum request_form { REQUEST_CHAT, REQUEST_COMPLETION, REQUEST_GENERATE };
+
+// A part of the completion's `texts`.
+struct text_place {
+    size_t first, len;
+};
+
+// One prompt of several: what its answers begin with (echo), and the name that it was given.
 struct prompt_place {
     uint32_t first, n;
-    size_t echo_first, echo_len;
+    struct text_place echo, name;
 };
 
 struct tokfs_completion {
@@ -43,7 +53,7 @@ struct tokfs_completion {
     char *body;     // JSON, until the text thread has read it; NULL: token ids, or not made yet
     size_t body_len;
     struct tokfs_chat_source source; // of the body, until it is made; make NULL: none
-    bool is_plain;                   // a body of v1/completions; otherwise of chat completions
+    enum request_form form;
     bool has_origin;
     struct tokfs_origin origin; // ids: [n_ids] its own
 
@@ -65,13 +75,16 @@ struct tokfs_completion {
     uint32_t n_prompt;
     struct prompt_place *prompts; // [n_prompts]; NULL: all of `prompt` is one
     uint32_t n_prompts;
+    const char *prompt_name; // of the field that the prompts were in
+    bool is_list;            // the prompts were given as a list, or have several choices each
+    bool texts_in_logprobs;
     struct sampling_params sampling; // has_seed; what it points to lies in kept
     char *kept;
     int64_t priority;       // of the request
     struct str cache_salt;  // in kept, after the scope if there is one; empty: none
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
-    struct strbuf echo;          // texts of the prompts, if asked for
+    struct strbuf texts;         // of the prompts, if asked for, and names
     struct answer_setup *answer; // how answers are read; NULL: all of them is content
     bool has_long_list;          // of token ids: some list was longer than its limit, and was not copied
     bool has_logprobs;
@@ -98,6 +111,7 @@ struct tokfs_completion {
 // Copies the parameters, what they point to, and the salt. -ENOMEM.
 int completion_keep_sampling(struct tokfs_completion *completion, const struct sampling_params *params,
                              struct str cache_salt);
+const struct prompt_place *completion_prompt(const struct tokfs_completion *completion, uint32_t choice_idx);
 // n for each prompt, those of the first prompt first. A choice runs up to n_ctx tokens at most. -ENOMEM.
 int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uint32_t n_ctx);
 int64_t completion_priority(const struct tokfs_completion *completion); // as it counts now

@@ -183,7 +183,7 @@ static int check_prompts(const struct intake *intake, const struct tokfs_complet
     }
     for (uint32_t i = 0; i < c->n_prompts && rc == 0; i++) {
         char param[sizeof(err->param)];
-        snprintf(param, sizeof(param), c->n_prompts > 1 ? "prompt[%u]" : "prompt", i);
+        snprintf(param, sizeof(param), c->n_prompts > 1 ? "%s[%u]" : "%s", c->prompt_name, i);
         rc = check_prompt(intake, c, &c->prompts[i], param, err);
     }
     return rc;
@@ -283,7 +283,8 @@ static int prepare(const struct intake *intake, struct tokfs_completion *c, stru
     if (c->body) {
         struct arena arena;
         arena_init(&arena, ARENA_BYTES_BASE + ARENA_BYTES_PER_BODY_BYTE * c->body_len);
-        rc = c->is_plain ? intake_prepare_plain(intake, c, &arena, err) : prepare_chat(intake, c, &arena, err);
+        rc = c->form == REQUEST_CHAT ? prepare_chat(intake, c, &arena, err)
+                                     : intake_prepare_plain(intake, c, &arena, err);
         arena_deinit(&arena);
     } else {
         rc = check_sampling(&c->sampling, err);

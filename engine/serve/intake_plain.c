@@ -1,8 +1,9 @@
-// A body of v1/completions: its prompts become one array of tokens, one after the other, and a list of their places.
+// A body of v1/completions or of generate: its prompts become one array of tokens, one after the other, and a list of
+// their places.
 #include "engine/serve/intake.h"
 
 #include "engine/serve/text_task.h"
-#include "engine/text/completion_request.h"
+#include "engine/text/generate_request.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -20,9 +21,9 @@ static int add_ids(const struct json *ids, struct token_ids *ret, struct err *er
 
 // The tokens of one prompt, and its text where an echo is wanted.
 static int add_prompt(const struct intake *intake, const struct completion_request *request, const struct json *prompt,
-                      struct token_ids *ids, struct strbuf *echo, struct prompt_place *ret, struct err *err)
+                      struct token_ids *ids, struct strbuf *texts, struct prompt_place *ret, struct err *err)
 {
-    size_t first = ids->len, echo_first = echo->len;
+    size_t first = ids->len, echo_first = texts->len;
     unsigned flags = request->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0;
     int rc = prompt->type == JSON_STRING ? tokenizer_encode(intake->tok, prompt->text, flags, ids, err)
                                          : add_ids(prompt, ids, err);
@@ -30,14 +31,16 @@ static int add_prompt(const struct intake *intake, const struct completion_reque
         return rc;
     }
     if (ids->len > UINT32_MAX) {
-        return err_set_param(err, -E2BIG, "prompt", "the prompts have %zu tokens", ids->len);
+        return err_set_param(err, -E2BIG, request->prompt_name, "the prompts have %zu tokens", ids->len);
     }
     if (request->echo) {
         rc = prompt->type == JSON_STRING
-                 ? strbuf_append(echo, prompt->text)
-                 : tokenizer_decode(intake->tok, ids->ids + first, ids->len - first, true, echo);
+                 ? strbuf_append(texts, prompt->text)
+                 : tokenizer_decode(intake->tok, ids->ids + first, ids->len - first, true, texts);
     }
-    *ret = (struct prompt_place){ (uint32_t)first, (uint32_t)(ids->len - first), echo_first, echo->len - echo_first };
+    *ret = (struct prompt_place){ .first = (uint32_t)first,
+                                  .n = (uint32_t)(ids->len - first),
+                                  .echo = { echo_first, texts->len - echo_first } };
     return rc < 0 ? err_set(err, -ENOMEM, "out of memory for a prompt") : 0;
 }
 
@@ -47,37 +50,63 @@ static int add_prompts(const struct intake *intake, struct tokfs_completion *c,
     struct token_ids ids = { 0 };
     const struct json *prompt = NULL;
     int rc = 0;
-    strbuf_init(&c->echo, 0);
+    strbuf_init(&c->texts, 0);
     c->prompts = calloc(request->prompts.n, sizeof(*c->prompts));
     if (!c->prompts) {
         return err_set(err, -ENOMEM, "out of memory for a request");
     }
     for (size_t i = 0; i < request->prompts.n && rc == 0; i++) {
         prompt = prompts_next(&request->prompts, prompt);
-        rc = add_prompt(intake, request, prompt, &ids, &c->echo, &c->prompts[i], err);
+        rc = add_prompt(intake, request, prompt, &ids, &c->texts, &c->prompts[i], err);
     }
     c->n_prompts = (uint32_t)request->prompts.n;
+    c->prompt_name = request->prompt_name;
     c->prompt = ids.ids;
     c->n_prompt = (uint32_t)ids.len;
     return rc;
+}
+
+// A name for all of them, which are then numbered, or one for each.
+static int add_names(struct tokfs_completion *c, const struct completion_request *request, struct err *err)
+{
+    const struct json *ids = request->request_ids, *id = ids && ids->type == JSON_ARRAY ? json_first(ids) : ids;
+    for (uint32_t i = 0; ids && i < c->n_prompts; i++) {
+        size_t first = c->texts.len;
+        strbuf_append(&c->texts, id->text);
+        if (ids->type == JSON_ARRAY) {
+            id = json_next(id);
+        } else if (request->prompts.is_list) {
+            strbuf_printf(&c->texts, "_%u", i);
+        }
+        c->prompts[i].name = (struct text_place){ first, c->texts.len - first };
+        if (c->texts.error) {
+            return err_set(err, -ENOMEM, "out of memory for a request");
+        }
+    }
+    return 0;
 }
 
 int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *completion, struct arena *arena,
                          struct err *err)
 {
     struct completion_request request;
-    int rc = completion_request_parse(arena, (struct str){ completion->body, completion->body_len },
-                                      &intake->format->sampling, &request, err);
+    const struct str body = { completion->body, completion->body_len };
+    int rc = completion->form == REQUEST_GENERATE
+                 ? generate_request_parse(arena, body, &intake->format->sampling, &request, err)
+                 : completion_request_parse(arena, body, &intake->format->sampling, &request, err);
     rc = rc == 0 ? text_task_check_model(intake->served_name, request.common.model, err) : rc;
     if (rc == 0 && completion_keep_sampling(completion, &request.sampling, request.common.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
     rc = rc == 0 ? add_prompts(intake, completion, &request, err) : rc;
+    rc = rc == 0 ? add_names(completion, &request, err) : rc;
     if (rc == 0) {
         completion->stream = request.common.stream;
         completion->include_usage = request.common.include_usage;
         completion->timings_per_token = request.common.timings_per_token;
         completion->n_choices = (uint32_t)request.n;
+        completion->is_list = request.prompts.is_list || request.n > 1;
+        completion->texts_in_logprobs = request.texts_in_logprobs;
         completion->has_logprobs = request.logprobs;
         completion->n_top_logprobs = (uint32_t)request.top_logprobs;
         completion->priority = request.common.priority;

@@ -176,7 +176,9 @@ static bool cancel_waiting(struct runner *r, struct choice *choice)
     remove_waiting(r, choice);
     choice->finish_reason = "cancel";
     choice->usage.prompt_tokens = choice->n_prompt;
-    choice->usage.queue_ns = read_clock(r) - choice->completion->accepted_ns;
+    uint64_t now_ns = read_clock(r);
+    choice->usage.queue_ns = now_ns - choice->completion->accepted_ns;
+    choice->usage.total_ns = now_ns - choice->completion->submitted_ns;
     *slot = (struct event_slot){ .choice = choice, .kind = EVENT_SLOT_FINISHED, .token_id = -1 };
     count_end(r, choice->completion);
     return true;
@@ -209,6 +211,9 @@ static void flush_active(struct runner *r)
         struct sequence *seq = r->active[i];
         has_room = has_room && sequence_tell_known(seq, r->ring);
         struct tokfs_completion *ending = seq->state == SEQUENCE_ENDING ? seq->completion : NULL;
+        if (ending && seq->choice->usage.total_ns == 0) {
+            seq->choice->usage.total_ns = read_clock(r) - ending->submitted_ns;
+        }
         has_room = has_room && sequence_flush(seq, r->ring);
         if (seq->state == SEQUENCE_EMPTY) {
             count_end(r, ending);

@@ -256,6 +256,7 @@ static bool append_text(struct sequence *seq, int32_t token_id, int *ret_rc)
         if (at >= 0) {
             seq->text.len = (size_t)at + (params->include_stop ? stop.len : 0);
             seq->text.ptr[seq->text.len] = '\0';
+            seq->choice->matched = stop;
             return true;
         }
         n_ready -= stop_held_len(params->stop, params->n_stop, text);
@@ -276,6 +277,7 @@ static void take_token(struct sequence *seq, int32_t token_id, uint64_t now_ns)
     seq->choice->usage.completion_tokens++;
     int rc = 0;
     if (is_end_token(seq, token_id)) {
+        seq->choice->matched_id = token_id;
         if (c->sampling.include_stop) {
             rc = detokenizer_push(&seq->detok, token_id, &seq->text);
         }

@@ -62,7 +62,7 @@ static int check_together(const struct parse *parse, struct err *err)
 int completion_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
                              struct completion_request *ret, struct err *err)
 {
-    struct parse parse = { .fields = { .add_special_tokens = true, .n = 1 }, .logprobs = -1 };
+    struct parse parse = { .fields = { .prompt_name = "prompt", .add_special_tokens = true, .n = 1 }, .logprobs = -1 };
     struct field_ctx ctx = { arena, err, &parse };
     struct field_table tables[REQUEST_TABLES];
     const struct json *object;

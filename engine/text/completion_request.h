@@ -12,10 +12,13 @@
 struct completion_request {
     struct request_common common;
     struct prompts prompts;
+    const char *prompt_name; // of the field that they were in
     bool echo;               // answers begin with their prompt
     bool add_special_tokens; // to prompts that are text
     bool logprobs;
-    int64_t top_logprobs;            // beside the sampled token's own
+    int64_t top_logprobs; // beside the sampled token's own
+    bool texts_in_logprobs;
+    const struct json *request_ids;  // a string, or an array of as many strings as there are prompts; NULL: none
     int64_t n;                       // choices for each prompt
     struct sampling_params sampling; // max_tokens is 16 unless given, as OpenAI has it
 };

@@ -64,12 +64,13 @@ int prompts_take(struct field_ctx *ctx, unsigned forms, const struct json *value
         return err_set_param(ctx->err, -EINVAL, path,
                              "Invalid '%s': empty array. Expected an array with minimum length 1.", path);
     }
-    *ret = (struct prompts){ value, 1 };
+    *ret = (struct prompts){ value, 1, false };
     if (is_list && (forms & PROMPT_IDS) != 0 && json_first(value)->type == JSON_NUMBER) {
         return check_ids(ctx, value, path);
     }
     if (is_list) {
         ret->n = value->n_children;
+        ret->is_list = true;
         return check_list(ctx, forms, value, path);
     }
     return 0;

@@ -9,6 +9,7 @@
 struct prompts {
     const struct json *value; // as it was given, checked; NULL: not given
     size_t n;
+    bool is_list; // of prompts, even if of one
 };
 
 // Which forms a field takes.

@@ -119,7 +119,7 @@ void request_tables(struct field_table ret[REQUEST_TABLES], struct field_table o
                     struct request_common_parse *common)
 {
     ret[0] = own;
-    ret[1] = sampling_parse_table(sampling);
+    ret[1] = sampling != NULL ? sampling_parse_table(sampling) : (struct field_table){ 0 };
     ret[2] = TABLE(common_fields, common);
     ret[3] = TABLE(structured_fields, common);
     ret[4] = TABLE(refused_fields, common);

@@ -28,7 +28,7 @@ struct request_common_parse {
 
 #define REQUEST_TABLES 5 // that request_tables fills in
 
-// The tables of a request: `own` first, then those that all share.
+// The tables of a request: `own` first, then those that all share. `sampling` NULL: its sampling fields are elsewhere.
 void request_tables(struct field_table ret[REQUEST_TABLES], struct field_table own, struct sampling_parse *sampling,
                     struct request_common_parse *common);
 // Of an object inside the request that holds its sampling fields: `own`, the sampling fields, and what is refused.

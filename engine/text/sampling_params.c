@@ -291,6 +291,9 @@ static const struct field sampling_fields[] = {
     { "seed", T_INTEGER, FIELD_TAKE, .take = take_seed },
     { "max_tokens", T_INTEGER, FIELD_TAKE_I64, 0, 1e15, AT_PARAM(max_tokens) },
     { "max_completion_tokens", T_INTEGER, FIELD_TAKE_I64, 0, 1e15, AT(max_completion_tokens) },
+    { "max_new_tokens", T_INTEGER, FIELD_TAKE_I64, 0, 1e15, AT_PARAM(max_tokens) }, // SGLang's, as the next two
+    { "min_new_tokens", T_INTEGER, FIELD_TAKE_I64, 0, 1e15, AT_PARAM(min_tokens) },
+    { "sampling_seed", T_INTEGER, FIELD_TAKE, .take = take_seed },
     { "n_predict", T_INTEGER, FIELD_TAKE_I64, -1, 1e15, AT_PARAM(max_tokens) },
     { "min_tokens", T_INTEGER, FIELD_TAKE_I64, 0, 1e15, AT_PARAM(min_tokens) },
     { "ignore_eos", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_PARAM(ignore_eos) },

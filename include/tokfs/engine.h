@@ -121,6 +121,14 @@ TOKFS_API int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, s
 // prompt, then those of the second ...
 TOKFS_API int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                                       struct tokfs_completion **ret, struct tokfs_error *err);
+// The same for a body of SGLang's native endpoint, generate: token ids or texts in, token ids and text out.
+TOKFS_API int tokfs_submit_generate(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                                    struct tokfs_completion **ret, struct tokfs_error *err);
+// The tokens of the prompt of choice `index`. From ACCEPTED on, until it is freed.
+TOKFS_API const int32_t *tokfs_completion_prompt(const struct tokfs_completion *completion, unsigned index,
+                                                 size_t *ret_n);
+// The name (rid) that the request gave to that prompt; of length 0 where it gave none. Likewise.
+TOKFS_API const char *tokfs_completion_name(const struct tokfs_completion *completion, unsigned index, size_t *ret_len);
 // What choice `index` of it begins with, before its events' text, where an echo of the prompt was asked for; of length
 // 0 otherwise. From ACCEPTED on, until it is freed.
 TOKFS_API const char *tokfs_completion_echo(const struct tokfs_completion *completion, unsigned index, size_t *ret_len);
@@ -234,6 +242,7 @@ struct tokfs_usage {
     uint64_t prefill_ns; // prefill began until the first token was sampled
     uint64_t ttft_ns;    // submitted until the first token was sampled
     uint64_t decode_ns;  // first token until the last
+    uint64_t total_ns;   // submitted until its end
 };
 
 // How probable the model found a token: the logarithm of its probability before temperature, biases, penalties and
@@ -259,9 +268,10 @@ struct tokfs_event {
     void *user;
     bool stream, include_usage, timings_per_token; // ACCEPTED: what a chat body asks for (false for token ids)
     bool logprobs;                                 // ACCEPTED: asked for
-    unsigned n, top_logprobs;                      // ACCEPTED: choices; most probable tokens beside each sampled one
-    unsigned index;                                // TOKEN, CHOICE_FINISHED, FINISHED: of the choice, from 0
-    int32_t token_id;                              // TOKEN: -1 when the text is a further piece of the token before it
+    bool is_list, texts_in_logprobs; // ACCEPTED: of a generate body: the answer is a list; log probabilities with texts
+    unsigned n, top_logprobs;        // ACCEPTED: choices; most probable tokens beside each sampled one
+    unsigned index;                  // TOKEN, CHOICE_FINISHED, FINISHED: of the choice, from 0
+    int32_t token_id;                // TOKEN: -1 when the text is a further piece of the token before it
     // TOKEN, (CHOICE_)FINISHED: UTF-8, whole characters; valid until the next tokfs_poll, or the free before it
     const char *text;
     size_t text_len;
@@ -275,6 +285,12 @@ struct tokfs_event {
     size_t n_probs;
     const char *finish_reason;       // FINISHED, CHOICE_FINISHED: "stop", "length", "tool_calls", "cancel"
     struct tokfs_usage usage;        // FINISHED: complete, of all choices together; ACCEPTED: prompt_tokens
+    struct tokfs_usage choice_usage; // (CHOICE_)FINISHED: of the choice alone; TOKEN: its cached_tokens
+    // (CHOICE_)FINISHED with reason "stop": the end token or stop token, or the stop string, that ended it. Valid until
+    // the completion is freed.
+    int32_t matched_id;  // -1: none did
+    const char *matched; // [matched_len], NULL: none did
+    size_t matched_len;
     const struct tokfs_error *error; // FAILED: valid until the next tokfs_poll
 };
 

@@ -15,7 +15,7 @@
 #include "engine/serve/text_task.h"
 #include "engine/text/answer_parser.h"
 #include "engine/text/chat_request.h"
-#include "engine/text/completion_request.h"
+#include "engine/text/generate_request.h"
 #include "tests/byte_tokenizer.h"
 #include <assert.h>
 #include <errno.h>
@@ -29,6 +29,9 @@
 #include <unistd.h>
 
 #define QUEUE_MAX 4096
+#define END_ID    99 // what ends an answer, as its events tell
+
+enum fake_form { FAKE_CHAT, FAKE_PLAIN, FAKE_GENERATE };
 
 struct tokfs_completion {
     struct tokfs_completion *next;
@@ -37,9 +40,12 @@ struct tokfs_completion {
     char *body;
     size_t body_len;
     struct tokfs_chat_source source; // of the body; make NULL: none, or used
-    bool is_text, is_plain, has_origin;
+    bool is_text, is_plain, is_generate, has_origin;
     struct tokfs_origin origin;
     size_t n_known; // of the origin's tokens, not told yet
+    bool is_list, texts_in_logprobs;
+    unsigned n_prompts;
+    struct strbuf names; // of the prompts, each with its NUL
     struct strbuf echo;
     enum tokfs_text_kind text_kind;
     struct strbuf result; // of work on text
@@ -93,7 +99,7 @@ static struct queued *push(struct tokfs_completion *c, enum tokfs_event_kind kin
     struct tokfs_engine *engine = c->engine;
     assert(engine->n < QUEUE_MAX);
     struct queued *q = &engine->queue[(engine->head + engine->n++) % QUEUE_MAX];
-    *q = (struct queued){ .event = { .kind = kind, .completion = c, .user = c->user } };
+    *q = (struct queued){ .event = { .kind = kind, .completion = c, .user = c->user, .matched_id = -1 } };
     uint64_t one = 1;
     if (write(engine->fd, &one, sizeof(one)) < 0) {
         assert(errno == EAGAIN);
@@ -160,17 +166,23 @@ static void push_end(struct tokfs_completion *c, const char *reason)
         push_parts(c);
         repeat_for_choices(c, mark);
     }
+    c->usage.total_ns = clock_monotonic_ns() - c->submitted_ns;
     for (unsigned i = 0; i + 1 < c->n; i++) {
         struct queued *choice = push(c, TOKFS_EVENT_CHOICE_FINISHED);
         choice->event.index = i;
         choice->event.finish_reason = reason;
+        choice->event.choice_usage = c->usage;
+        choice->event.matched_id = strcmp(reason, "stop") == 0 ? END_ID : -1;
     }
+    struct tokfs_usage alone = c->usage;
     c->usage.completion_tokens *= c->n;
     struct queued *q = push(c, TOKFS_EVENT_FINISHED);
     q->event.index = c->n - 1;
     c->usage.decode_ns = clock_monotonic_ns() - c->first_ns;
     q->event.finish_reason = c->parser.n_calls > 0 && strcmp(reason, "stop") == 0 ? "tool_calls" : reason;
     q->event.usage = c->usage;
+    q->event.choice_usage = alone;
+    q->event.matched_id = strcmp(reason, "stop") == 0 ? END_ID : -1;
     c->is_ended = true;
     c->engine->stats.n_finished++;
 }
@@ -245,6 +257,18 @@ static void accept(struct tokfs_completion *c, unsigned n, bool logprobs, size_t
     q->event.stream = c->stream;
     q->event.include_usage = c->include_usage;
     q->event.usage = c->usage;
+    q->event.is_list = c->is_list;
+    q->event.texts_in_logprobs = c->texts_in_logprobs;
+}
+
+static void keep_names(struct tokfs_completion *c, const struct completion_request *request)
+{
+    const struct json *ids = request->request_ids, *id = ids && ids->type == JSON_ARRAY ? json_first(ids) : ids;
+    for (size_t i = 0; id && i < request->prompts.n; i++) {
+        strbuf_append(&c->names, id->text);
+        strbuf_append_byte(&c->names, '\0');
+        id = ids->type == JSON_ARRAY ? json_next(id) : id;
+    }
 }
 
 // A plain prompt is answered as a message; all choices by what the first prompt says.
@@ -256,7 +280,9 @@ static void check_plain(struct tokfs_completion *c)
     struct arena arena;
     arena_init(&arena, 0);
     c->is_checked = true;
-    int r = completion_request_parse(&arena, (struct str){ c->body, c->body_len }, NULL, &request, &err);
+    const struct str body = { c->body, c->body_len };
+    int r = c->is_generate ? generate_request_parse(&arena, body, NULL, &request, &err)
+                           : completion_request_parse(&arena, body, NULL, &request, &err);
     r = r == 0 ? text_task_check_model(c->engine->name, request.common.model, &err) : r;
     if (r < 0) {
         error_export(&error, &err);
@@ -270,6 +296,10 @@ static void check_plain(struct tokfs_completion *c)
         c->stream = request.common.stream;
         c->include_usage = request.common.include_usage;
         c->usage.prompt_tokens = request.prompts.n;
+        c->n_prompts = (unsigned)request.prompts.n;
+        c->is_list = request.prompts.is_list || request.n > 1;
+        c->texts_in_logprobs = request.texts_in_logprobs;
+        keep_names(c, &request);
         answer_parser_begin(&c->parser, NULL, &c->parts);
         accept(c, (unsigned)((size_t)request.n * request.prompts.n), request.logprobs, (size_t)request.top_logprobs);
     }
@@ -394,6 +424,7 @@ static void release(struct tokfs_completion *c)
     free(c->answer);
     strbuf_deinit(&c->result);
     strbuf_deinit(&c->echo);
+    strbuf_deinit(&c->names);
     arena_deinit(&c->arena);
     answer_parser_deinit(&c->parser);
     answer_parts_deinit(&c->parts);
@@ -544,17 +575,19 @@ void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engi
 
 static struct tokfs_completion *submit(struct tokfs_engine *engine, const struct tokfs_chat_source *source,
                                        const char *json, size_t len, void *user, const enum tokfs_text_kind *text_kind,
-                                       bool is_plain, const struct tokfs_origin *origin)
+                                       enum fake_form form, const struct tokfs_origin *origin)
 {
     struct tokfs_completion *c = calloc(1, sizeof(*c));
     assert(c);
     c->engine = engine;
     c->is_text = text_kind != NULL;
     c->text_kind = text_kind ? *text_kind : TOKFS_TEXT_TOKENIZE;
-    c->is_plain = is_plain;
+    c->is_plain = form != FAKE_CHAT;
+    c->is_generate = form == FAKE_GENERATE;
     c->has_origin = origin != NULL;
     c->origin = origin ? *origin : (struct tokfs_origin){ 0 };
     c->n_known = c->origin.n_ids;
+    strbuf_init(&c->names, 0);
     strbuf_init(&c->echo, 0);
     c->user = user;
     if (source) {
@@ -585,7 +618,7 @@ int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, NULL, json, len, user, NULL, false, NULL);
+    *ret = submit(engine, NULL, json, len, user, NULL, FAKE_CHAT, NULL);
     return 0;
 }
 
@@ -593,7 +626,7 @@ int tokfs_submit_chat_from(struct tokfs_engine *engine, const char *json, size_t
                            void *user, struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, NULL, json, len, user, NULL, false, origin);
+    *ret = submit(engine, NULL, json, len, user, NULL, FAKE_CHAT, origin);
     return 0;
 }
 
@@ -602,7 +635,7 @@ int tokfs_submit_chat_source(struct tokfs_engine *engine, const struct tokfs_cha
                              struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, source, NULL, 0, user, NULL, false, origin);
+    *ret = submit(engine, source, NULL, 0, user, NULL, FAKE_CHAT, origin);
     return 0;
 }
 
@@ -610,7 +643,7 @@ int tokfs_submit_completion(struct tokfs_engine *engine, const char *json, size_
                             struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, NULL, json, len, user, NULL, true, NULL);
+    *ret = submit(engine, NULL, json, len, user, NULL, FAKE_PLAIN, NULL);
     return 0;
 }
 
@@ -621,11 +654,39 @@ const char *tokfs_completion_echo(const struct tokfs_completion *completion, uns
     return completion->echo.ptr ? completion->echo.ptr : "";
 }
 
+int tokfs_submit_generate(struct tokfs_engine *engine, const char *json, size_t len, void *user,
+                          struct tokfs_completion **ret, struct tokfs_error *err)
+{
+    (void)err;
+    *ret = submit(engine, NULL, json, len, user, NULL, FAKE_GENERATE, NULL);
+    return 0;
+}
+
+// Each prompt has one token.
+const int32_t *tokfs_completion_prompt(const struct tokfs_completion *completion, unsigned index, size_t *ret_n)
+{
+    static const int32_t id = 7;
+    (void)completion, (void)index;
+    *ret_n = 1;
+    return &id;
+}
+
+const char *tokfs_completion_name(const struct tokfs_completion *completion, unsigned index, size_t *ret_len)
+{
+    const char *name = completion->names.ptr;
+    for (unsigned i = completion->n_prompts > 0 ? index / (completion->n / completion->n_prompts) : 0; name && i > 0;
+         i--) {
+        name += strlen(name) + 1;
+    }
+    *ret_len = name ? strlen(name) : 0;
+    return name ? name : "";
+}
+
 int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len, void *user,
                       struct tokfs_completion **ret, struct tokfs_error *err)
 {
     (void)err;
-    *ret = submit(engine, NULL, json, len, user, &kind, false, NULL);
+    *ret = submit(engine, NULL, json, len, user, &kind, FAKE_CHAT, NULL);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 // Any bytes as a request of v1/completions, tokenize, detokenize or apply-template: taken, in a form that can be worked
 // on, or refused with an errno of the interface and a reason.
-#include "engine/text/completion_request.h"
+#include "engine/text/generate_request.h"
 #include "engine/text/text_request.h"
 #include "tests/fuzz/fuzz.h"
 #include <assert.h>
@@ -33,6 +33,16 @@ static int checked(int rc, struct err *err)
     return rc;
 }
 
+static void check_prompts(const struct completion_request *request)
+{
+    const struct json *prompt = NULL;
+    assert(request->n >= 1 && request->prompts.n * (size_t)request->n <= COMPLETION_CHOICES_MAX);
+    for (size_t i = 0; i < request->prompts.n; i++) {
+        prompt = prompts_next(&request->prompts, prompt);
+        assert(prompt->type == JSON_STRING || prompt->type == JSON_ARRAY);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct str body = { (const char *)data, size };
@@ -45,12 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool is_chat;
     arena_init(&arena, 64 << 20);
     if (checked(completion_request_parse(&arena, body, NULL, &completion, &err), &err) == 0) {
-        const struct json *prompt = NULL;
-        assert(completion.n >= 1 && completion.prompts.n * (size_t)completion.n <= COMPLETION_CHOICES_MAX);
-        for (size_t i = 0; i < completion.prompts.n; i++) {
-            prompt = prompts_next(&completion.prompts, prompt);
-            assert(prompt->type == JSON_STRING || prompt->type == JSON_ARRAY);
-        }
+        check_prompts(&completion);
+    }
+    if (checked(generate_request_parse(&arena, body, NULL, &completion, &err), &err) == 0) {
+        check_prompts(&completion);
     }
     if (checked(tokenize_request_parse(&arena, body, &tokenize, &err), &err) == 0) {
         assert((tokenize.messages == NULL) == (tokenize.text.ptr != NULL));

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 
-from mount import Mount, run_tests
+from mount import Mount, run_tests, transact
 
 try:
     from openai.types import Completion
@@ -17,27 +17,8 @@ except ImportError:
 IS_NULL = os.environ.get("TOKFS_MODEL") == "null"
 
 
-def transact(mount, request, path="v1/completions", wants_error=0):
-    fd = os.open(mount.at(path), os.O_RDWR)
-    try:
-        code = 0
-        try:
-            data = json.dumps(request).encode()
-            for at in range(0, len(data), 100000):  # the kernel cuts longer writes, and tells of an error in the first part only
-                os.write(fd, data[at:at + 100000])
-        except OSError as error:
-            code = error.errno
-        assert code == wants_error, (request, os.strerror(code), os.read(fd, 4096))
-        answer = b""
-        while piece := os.read(fd, 1 << 16):
-            answer += piece
-        return answer.decode()
-    finally:
-        os.close(fd)
-
-
 def whole(mount, prompt, **fields):
-    answer = json.loads(transact(mount, {"prompt": prompt, "temperature": 0, **fields}))
+    answer = json.loads(transact(mount, "v1/completions", {"prompt": prompt, "temperature": 0, **fields}))
     assert answer["object"] == "text_completion" and answer["id"].startswith("cmpl-"), answer
     assert [choice["index"] for choice in answer["choices"]] == list(range(len(answer["choices"])))
     if Completion:
@@ -47,7 +28,7 @@ def whole(mount, prompt, **fields):
 
 def streamed(mount, prompt, **fields):
     """The choices as the chunks give them, and the last chunk's usage."""
-    text = transact(mount, {"prompt": prompt, "temperature": 0, "stream": True, **fields})
+    text = transact(mount, "v1/completions", {"prompt": prompt, "temperature": 0, "stream": True, **fields})
     lines = [line for line in text.split("\n") if line]
     assert lines[-1] == "data: [DONE]", lines[-1]
     choices, usage = {}, None
@@ -70,7 +51,7 @@ def texts(answer):
 
 
 def ids_of(mount, text):
-    return json.loads(transact(mount, {"prompt": text}, "tokenize"))["tokens"]
+    return json.loads(transact(mount, "tokenize", {"prompt": text}))["tokens"]
 
 
 def test_a_prompt_whole_and_streamed():
@@ -162,7 +143,7 @@ def test_refusals_are_objects():
         ]
     with Mount() as m:
         for request, code, param in cases:
-            error = json.loads(transact(m, request, wants_error=code))["error"]
+            error = json.loads(transact(m, "v1/completions", request, wants_error=code))["error"]
             assert error["param"] == param and error["message"], (request, error)
         assert texts(whole(m, "Still here", max_tokens=4))
 

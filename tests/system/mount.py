@@ -3,6 +3,7 @@
 Environment: TOKFS_BIN (program) and TOKFS_MODEL (its MODEL argument). Without /dev/fuse a test ends with 77, a visible skip.
 """
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -103,6 +104,26 @@ class Mount:
             if line.startswith(f"tokfs_{name} "):
                 return float(line.split()[1])
         raise AssertionError(f"no metric {name}")
+
+
+def transact(mount, path, request, wants_error=0):
+    """Writes a JSON body to a transaction file and reads what it answers, the error object where the write failed."""
+    fd = os.open(mount.at(path), os.O_RDWR)
+    try:
+        code = 0
+        try:
+            data = json.dumps(request).encode()
+            for at in range(0, len(data), 100000):  # the kernel cuts longer writes, and tells of an error in the first part only
+                os.write(fd, data[at:at + 100000])
+        except OSError as error:
+            code = error.errno
+        assert code == wants_error, (request, os.strerror(code), os.read(fd, 4096))
+        answer = b""
+        while piece := os.read(fd, 1 << 16):
+            answer += piece
+        return answer.decode()
+    finally:
+        os.close(fd)
 
 
 def until(condition, what, seconds=10):

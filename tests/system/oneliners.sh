@@ -90,6 +90,11 @@ case $got in
 '{"count":'[1-5]',"max_model_len":'*) ;;
 *) fail "tokenize: got '$got'" ;;
 esac
+got=$(run '{ echo "{\"text\": \"Hello\", \"sampling_params\": {\"max_new_tokens\": 3}}" >&3; cat <&3; } 3<>generate')
+case $got in
+'{"text":"'*'"output_ids":['*'"meta_info":{"id":"gen-'*) ;;
+*) fail "generate: got '$got'" ;;
+esac
 got=$(run '{ echo "{\"tokens\": [72, 105]}" >&3; cat <&3; } 3<>detokenize')
 case $got in
 '{"prompt":"'*'","content":"'*'"}') ;;

@@ -1,0 +1,179 @@
+// Two tables of its own, one for the body and one for `sampling_params`, each beside those that all requests share.
+// Only one set of sampling parameters holds for all prompts of a request: a list of them is refused.
+#include "engine/text/generate_request.h"
+
+#include <errno.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+#define MAX_NEW_TOKENS_DEFAULT 128
+
+struct parse {
+    struct completion_request fields;
+    struct sampling_parse sampling;
+    struct request_common_parse common;
+    struct prompts texts, ids;
+    bool return_logprob;
+    int64_t top_logprobs;
+    int64_t logprob_start; // -1: of the answer's tokens only
+};
+
+#define AT(member)       offsetof(struct parse, member)
+#define AT_FIELD(member) offsetof(struct parse, fields.member)
+
+static int take_text(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return prompts_take(ctx, PROMPT_TEXTS, value, path, &((struct parse *)ctx->target)->texts);
+}
+
+static int take_input_ids(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return prompts_take(ctx, PROMPT_IDS, value, path, &((struct parse *)ctx->target)->ids);
+}
+
+static const struct field sampling_fields[] = {
+    { "n", T_INTEGER, FIELD_TAKE_I64, 1, CHOICES_MAX, AT_FIELD(n) },
+    { "beam_width", T_INTEGER, FIELD_REFUSE, .neutral = "1" },
+    { "custom_params", T_OBJECT, FIELD_REFUSE, .neutral = "{}" },
+    { "stream_interval", T_INTEGER, FIELD_IGNORE }, // how many tokens a chunk has at least: its text is the same
+};
+
+static int take_sampling_params(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    struct parse *parse = ctx->target;
+    struct field_table tables[SAMPLING_TABLES];
+
+    if (value->type == JSON_ARRAY) {
+        return err_set_param(ctx->err, -EOPNOTSUPP, path,
+                             "Unsupported value: '%s' must be one object, which holds for all prompts.", path);
+    }
+    request_sampling_tables(tables, (struct field_table){ sampling_fields, COUNT(sampling_fields), parse },
+                            &parse->sampling);
+    return fields_apply_tables(ctx, tables, COUNT(tables), value, path, "Unrecognized request argument supplied");
+}
+
+static int take_request_ids(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    const struct json *item = json_first(value);
+
+    for (size_t i = 0; value->type == JSON_ARRAY && i < value->n_children; i++, item = json_next(item)) {
+        char item_path[FIELD_PATH_MAX];
+        int r;
+
+        field_path(item_path, "%s[%zu]", path, i);
+        r = field_check_type(ctx->err, item, T_STRING, item_path);
+        if (r < 0) {
+            return r;
+        }
+    }
+    ((struct parse *)ctx->target)->fields.request_ids = value;
+    return 0;
+}
+
+static const struct field request_fields[] = {
+    { "text", T_STRING | T_ARRAY, FIELD_TAKE, .take = take_text },
+    { "input_ids", T_ARRAY, FIELD_TAKE, .take = take_input_ids },
+    { "sampling_params", T_OBJECT | T_ARRAY, FIELD_TAKE, .take = take_sampling_params },
+    { "rid", T_STRING | T_ARRAY, FIELD_TAKE, .take = take_request_ids },
+    { "return_logprob", T_BOOL, FIELD_TAKE_BOOL, .offset = AT(return_logprob) },
+    { "logprob_start_len", T_INTEGER, FIELD_TAKE_I64, -1, 1e9, AT(logprob_start) },
+    { "top_logprobs_num", T_INTEGER, FIELD_TAKE_I64, 0, TOP_LOGPROBS_MAX, AT(top_logprobs) },
+    { "return_text_in_logprobs", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(texts_in_logprobs) },
+    // what would change the answer
+    { "input_embeds", T_ANY, FIELD_REFUSE },
+    { "image_data", T_ANY, FIELD_REFUSE },
+    { "video_data", T_ANY, FIELD_REFUSE },
+    { "audio_data", T_ANY, FIELD_REFUSE },
+    { "mm_hashes", T_ANY, FIELD_REFUSE },
+    { "mm_content_hashes", T_ANY, FIELD_REFUSE },
+    { "video_config", T_OBJECT, FIELD_REFUSE },
+    { "use_audio_in_video", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "token_ids_logprob", T_ARRAY, FIELD_REFUSE, .neutral = "[]" },
+    { "return_sampling_mask", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "return_flat_raw_top_logprobs", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "return_flat_raw_top_logprobs_b64", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "return_routed_experts", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "routed_experts_start_len", T_INTEGER, FIELD_REFUSE, .neutral = "0" },
+    { "return_indexer_topk", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "return_entropy", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "return_bytes", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "return_prompt_token_ids", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "require_reasoning", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "max_thinking_tokens", T_INTEGER, FIELD_REFUSE },
+    { "background", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "lora_id", T_ANY, FIELD_REFUSE },
+    { "positional_embed_overrides", T_ANY, FIELD_REFUSE },
+    { "multi_item_delimiter_indices", T_ARRAY, FIELD_REFUSE },
+    { "bootstrap_pair_key", T_ANY, FIELD_REFUSE },
+    { "decode_tp_size", T_ANY, FIELD_REFUSE },
+    { "routed_dp_rank", T_INTEGER, FIELD_REFUSE },
+    { "disagg_prefill_dp_rank", T_INTEGER, FIELD_REFUSE },
+    // without effect on it
+    { "session_id", T_STRING, FIELD_IGNORE },
+    { "conversation_id", T_STRING, FIELD_IGNORE },
+    { "routing_key", T_STRING, FIELD_IGNORE },
+    { "kv_router_hint", T_OBJECT, FIELD_IGNORE },
+    { "log_metrics", T_BOOL, FIELD_IGNORE },
+    { "no_logs", T_BOOL, FIELD_IGNORE },
+    { "custom_labels", T_OBJECT, FIELD_IGNORE },
+    { "external_trace_header", T_OBJECT, FIELD_IGNORE },
+    { "received_time", T_NUMBER, FIELD_IGNORE },
+};
+
+static int check_request_ids(const struct completion_request *fields, struct err *err)
+{
+    const struct json *ids = fields->request_ids;
+
+    if (ids == NULL || ids->type == JSON_STRING || (fields->prompts.is_list && ids->n_children == fields->prompts.n)) {
+        return 0;
+    }
+    return err_set_param(err, -EINVAL, "rid", "Invalid 'rid': %u names for %zu prompts.", (unsigned)ids->n_children,
+                         fields->prompts.n);
+}
+
+static int check_together(struct parse *parse, struct err *err)
+{
+    struct completion_request *fields = &parse->fields;
+
+    if (parse->texts.value != NULL && parse->ids.value != NULL) {
+        return err_set_param(err, -EINVAL, "input_ids", "Invalid body: 'text' and 'input_ids' exclude each other.");
+    }
+    if (parse->texts.value == NULL && parse->ids.value == NULL) {
+        return field_missing(err, "text");
+    }
+    fields->prompts = parse->texts.value != NULL ? parse->texts : parse->ids;
+    fields->prompt_name = parse->texts.value != NULL ? "text" : "input_ids";
+    if ((uint64_t)fields->n * fields->prompts.n > COMPLETION_CHOICES_MAX) {
+        return err_set_param(err, -EINVAL, fields->prompt_name,
+                             "Invalid '%s': %zu prompts of %lld choices are more than %d.", fields->prompt_name,
+                             fields->prompts.n, (long long)fields->n, COMPLETION_CHOICES_MAX);
+    }
+    return check_request_ids(fields, err);
+}
+
+int generate_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
+                           struct completion_request *ret, struct err *err)
+{
+    struct parse parse = { .fields = { .add_special_tokens = true, .n = 1 }, .logprob_start = -1 };
+    struct field_ctx ctx = { arena, err, &parse };
+    struct field_table tables[REQUEST_TABLES];
+    const struct json *object;
+    int r = field_parse_object(arena, body, &object, err);
+
+    if (r < 0) {
+        return r;
+    }
+    sampling_parse_init(&parse.sampling, defaults);
+    parse.sampling.params.max_tokens = MAX_NEW_TOKENS_DEFAULT;
+    request_tables(tables, (struct field_table){ request_fields, COUNT(request_fields), &parse }, NULL, &parse.common);
+    r = fields_apply_tables(&ctx, tables, COUNT(tables), object, "", "Unrecognized request argument supplied");
+    r = r == 0 ? sampling_parse_finish(&parse.sampling, &parse.fields.sampling, err) : r;
+    r = r == 0 ? request_common_finish(&parse.common, &parse.fields.common, err) : r;
+    r = r == 0 ? check_together(&parse, err) : r;
+    if (r == 0) {
+        parse.fields.logprobs = parse.return_logprob;
+        parse.fields.top_logprobs = parse.return_logprob ? parse.top_logprobs : 0;
+        *ret = parse.fields;
+    }
+    return r;
+}
