@@ -20,6 +20,7 @@
 #include "engine/base/loop.h"
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@
 #define BATCH_MAX    64
 #define RW_BYTES_MAX 0x7ffff000u // what one read or write moves at most (MAX_RW_COUNT of Linux)
 
-enum code { CODE_READ, CODE_WRITE, CODE_FSYNC, CODE_POLL, CODE_TIMER };
+enum code { CODE_READ, CODE_WRITE, CODE_FSYNC, CODE_POLL, CODE_TIMER, CODE_OPEN, CODE_CLOSE };
 enum stage { STAGE_IDLE, STAGE_QUEUED, STAGE_IN_FLIGHT, STAGE_CANCELLING };
 
 struct op_list {
@@ -151,6 +152,7 @@ static void enqueue(struct loop *loop, struct loop_op *op, enum code code, int f
     assert(!op->is_pending && op->done);
     op->is_pending = true;
     op->is_cancelled = false;
+    op->is_async = false;
     op->owner = loop;
     op->code = (uint8_t)code;
     op->stage = STAGE_QUEUED;
@@ -176,6 +178,37 @@ void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t 
 void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset)
 {
     enqueue_rw(loop, op, CODE_WRITE, fd, (void *)(uintptr_t)buf, len, offset);
+}
+
+void loop_write_slow(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len)
+{
+    loop_write(loop, op, fd, buf, len, (uint64_t)-1);
+    op->is_async = true;
+}
+
+void loop_open(struct loop *loop, struct loop_op *op, const char *path, int flags, unsigned personality)
+{
+    op->buf = (void *)(uintptr_t)path;
+    op->len = (uint32_t)(flags | O_CLOEXEC);
+    op->personality = (uint16_t)personality;
+    enqueue(loop, op, CODE_OPEN, AT_FDCWD);
+    op->is_async = true;
+}
+
+void loop_close(struct loop *loop, struct loop_op *op, int fd)
+{
+    enqueue(loop, op, CODE_CLOSE, fd);
+    op->is_async = true; // closing a mount's file waits for the mount
+}
+
+int loop_add_personality(struct loop *loop)
+{
+    return io_uring_register_personality(&loop->ring);
+}
+
+void loop_remove_personality(struct loop *loop, unsigned personality)
+{
+    io_uring_unregister_personality(&loop->ring, (int)personality);
 }
 
 void loop_fsync(struct loop *loop, struct loop_op *op, int fd)
@@ -240,6 +273,14 @@ static void prepare(struct io_uring_sqe *sqe, struct loop_op *op)
     case CODE_FSYNC: io_uring_prep_fsync(sqe, op->fd, 0); break;
     case CODE_POLL: io_uring_prep_poll_add(sqe, op->fd, op->len); break;
     case CODE_TIMER: io_uring_prep_timeout(sqe, (struct __kernel_timespec *)op->timeout, 0, IORING_TIMEOUT_ABS); break;
+    case CODE_OPEN:
+        io_uring_prep_openat(sqe, op->fd, op->buf, (int)op->len, 0);
+        sqe->personality = op->personality;
+        break;
+    case CODE_CLOSE: io_uring_prep_close(sqe, op->fd); break;
+    }
+    if (op->is_async) {
+        io_uring_sqe_set_flags(sqe, IOSQE_ASYNC);
     }
     io_uring_sqe_set_data(sqe, op);
 }

@@ -29,9 +29,11 @@ struct loop_op {
     int64_t timeout[2]; // the timespec of a timer, read by the kernel
     uint32_t len;
     int fd;
+    uint16_t personality; // of an open
     uint8_t code;
     uint8_t stage;
     bool is_cancelled;
+    bool is_async;
 };
 
 // -EPERM or -ENOSYS where the system forbids io_uring (err says where to look), -ENOMEM, -EINVAL.
@@ -52,6 +54,16 @@ size_t loop_n_pending(const struct loop *loop);
 // it.
 void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset);
 void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset);
+// Opens `path` (which must stay until done; flags: O_*; no file is created): the descriptor, O_CLOEXEC. In a kernel
+// worker, as the files of a mount answer when it pleases them. `personality`: on whose behalf, 0 for the process's own.
+void loop_open(struct loop *loop, struct loop_op *op, const char *path, int flags, unsigned personality);
+void loop_close(struct loop *loop, struct loop_op *op, int fd);
+// loop_write in a kernel worker from the start: for files whose write may keep its caller waiting.
+void loop_write_slow(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len);
+// What the process is now allowed to do, as a personality for loop_open: its number, or -errno. Before the loop runs,
+// or in its thread.
+int loop_add_personality(struct loop *loop);
+void loop_remove_personality(struct loop *loop, unsigned personality);
 void loop_fsync(struct loop *loop, struct loop_op *op, int fd);
 void loop_poll(struct loop *loop, struct loop_op *op, int fd, short events); // one shot; res = ready events
 void loop_timer(struct loop *loop, struct loop_op *op, uint64_t delay_ns);   // one shot, counted from this call

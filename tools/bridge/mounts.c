@@ -1,0 +1,185 @@
+#include "tools/bridge/mounts.h"
+#include "tools/bridge/exchange.h"
+#include "tools/bridge/merge.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ASK_EVERY_NS 2000000000u
+#define LIST_MAX     1048576
+
+struct one {
+    struct mounts *mounts;
+    const char *path;
+    char file[PATH_MAX];
+    struct exchange *exchange; // being asked; NULL: not now
+    struct strbuf answer;
+    struct strbuf models; // their ids, each between line ends
+    bool is_up;
+};
+
+struct mounts {
+    struct loop_op timer;
+    struct loop *loop;
+    void (*ready)(void *ctx);
+    void *ctx;
+    unsigned n, n_asked; // n_asked: that have not answered yet in this round
+    bool is_stopped;
+    struct one each[];
+};
+
+static void remember(void *ctx, struct str id, struct str element)
+{
+    (void)element;
+    strbuf_printf(ctx, "\n%.*s\n", STR_ARG(id));
+}
+
+static void told(void *ctx, struct str bytes)
+{
+    struct one *one = ctx;
+    strbuf_append(&one->answer, bytes);
+    exchange_go_on(one->exchange);
+}
+
+static void round_over(struct mounts *mounts)
+{
+    if (mounts->ready) {
+        mounts->ready(mounts->ctx);
+        mounts->ready = NULL;
+    }
+    if (!mounts->is_stopped) {
+        loop_timer(mounts->loop, &mounts->timer, ASK_EVERY_NS);
+    }
+}
+
+static void answered(void *ctx, const struct exchange_ends *ends)
+{
+    struct one *one = ctx;
+    struct strbuf models;
+    strbuf_init(&models, 0);
+    one->exchange = NULL;
+    one->is_up = ends->open == 0 && ends->read == 0 && !one->answer.error &&
+                 models_each(strbuf_str(&one->answer), remember, &models) == 0;
+    if (one->is_up) {
+        strbuf_deinit(&one->models);
+        one->models = models;
+    } else {
+        strbuf_deinit(&models);
+    }
+    if (--one->mounts->n_asked == 0) {
+        round_over(one->mounts);
+    }
+}
+
+static void ask_all(struct mounts *mounts)
+{
+    mounts->n_asked = mounts->n;
+    for (unsigned i = 0; i < mounts->n; i++) {
+        struct one *one = &mounts->each[i];
+        struct exchange_sink sink = { .data = told, .ended = answered, .ctx = one };
+        strbuf_reset(&one->answer);
+        one->exchange = exchange_start(mounts->loop, one->file, NULL, 0, 0, &sink);
+        if (!one->exchange) {
+            answered(one, &(struct exchange_ends){ .open = -ENOMEM });
+        }
+    }
+}
+
+static void timer_done(struct loop_op *op, int res)
+{
+    struct mounts *mounts = (struct mounts *)op;
+    if (res == 0 && !mounts->is_stopped) {
+        ask_all(mounts);
+    }
+}
+
+int mounts_new(struct loop *loop, const char *const *paths, unsigned n, void (*ready)(void *ctx), void *ctx,
+               struct mounts **ret)
+{
+    struct mounts *mounts = calloc(1, sizeof(*mounts) + n * sizeof(mounts->each[0]));
+    if (!mounts) {
+        return -ENOMEM;
+    }
+    mounts->loop = loop;
+    mounts->timer.done = timer_done;
+    mounts->ready = ready;
+    mounts->ctx = ctx;
+    mounts->n = n;
+    for (unsigned i = 0; i < n; i++) {
+        struct one *one = &mounts->each[i];
+        one->mounts = mounts;
+        one->path = paths[i];
+        snprintf(one->file, sizeof(one->file), "%s/v1/models", paths[i]);
+        strbuf_init(&one->answer, LIST_MAX);
+        strbuf_init(&one->models, 0);
+    }
+    *ret = mounts;
+    ask_all(mounts);
+    return 0;
+}
+
+void mounts_stop(struct mounts *mounts)
+{
+    mounts->is_stopped = true;
+    loop_cancel(mounts->loop, &mounts->timer);
+    for (unsigned i = 0; i < mounts->n; i++) {
+        if (mounts->each[i].exchange) {
+            exchange_cancel(mounts->each[i].exchange);
+            mounts->each[i].exchange = NULL;
+        }
+    }
+}
+
+void mounts_free(struct mounts *mounts)
+{
+    for (unsigned i = 0; mounts && i < mounts->n; i++) {
+        strbuf_deinit(&mounts->each[i].answer);
+        strbuf_deinit(&mounts->each[i].models);
+    }
+    free(mounts);
+}
+
+unsigned mounts_count(const struct mounts *mounts)
+{
+    return mounts->n;
+}
+
+const char *mounts_path(const struct mounts *mounts, unsigned idx)
+{
+    return mounts->each[idx].path;
+}
+
+bool mounts_is_up(const struct mounts *mounts, unsigned idx)
+{
+    return mounts->each[idx].is_up;
+}
+
+static bool has_model(const struct one *one, const char *model)
+{
+    char line[512];
+    int n = snprintf(line, sizeof(line), "\n%s\n", model);
+    return n > 0 && (size_t)n < sizeof(line) && str_find(strbuf_str(&one->models), str_from(line)) >= 0;
+}
+
+int mounts_find(const struct mounts *mounts, const char *model)
+{
+    int some = mounts->n == 1 ? 0 : -1; // a single one is always tried: it may be back this moment
+    for (unsigned i = 0; i < mounts->n; i++) {
+        const struct one *one = &mounts->each[i];
+        if (one->is_up && model && has_model(one, model)) {
+            return (int)i;
+        }
+        some = some < 0 && one->is_up ? (int)i : some;
+    }
+    if (some < 0 || mounts->n == 1) {
+        return some;
+    }
+    for (unsigned i = 0; model && i < mounts->n; i++) {
+        if (!mounts->each[i].is_up && has_model(&mounts->each[i], model)) {
+            return (int)i; // gone, but it was there that the model was: its error is the right one
+        }
+    }
+    return some;
+}

@@ -1,0 +1,23 @@
+// The mounts behind the bridge: which of them answer, and which models they have. Asked every two seconds, through
+// v1/models. Loop thread only.
+#ifndef TOKFS_BRIDGE_MOUNTS_H
+#define TOKFS_BRIDGE_MOUNTS_H
+
+#include "engine/base/loop.h"
+#include "engine/base/str.h"
+
+struct mounts;
+
+// The paths must outlive it. Asking begins at once; `ready` is called when all have answered for the first time.
+int mounts_new(struct loop *loop, const char *const *paths, unsigned n, void (*ready)(void *ctx), void *ctx,
+               struct mounts **ret);
+void mounts_stop(struct mounts *mounts); // asks no more; free it when the loop has nothing pending
+void mounts_free(struct mounts *mounts);
+
+unsigned mounts_count(const struct mounts *mounts);
+const char *mounts_path(const struct mounts *mounts, unsigned idx);
+bool mounts_is_up(const struct mounts *mounts, unsigned idx);
+// Which one has the model (NULL: any will do): its index. Where none has it, one that can say so. -1: none is up.
+int mounts_find(const struct mounts *mounts, const char *model);
+
+#endif

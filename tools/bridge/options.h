@@ -1,0 +1,29 @@
+// The command line of tokfs-bridge.
+#ifndef TOKFS_BRIDGE_OPTIONS_H
+#define TOKFS_BRIDGE_OPTIONS_H
+
+#include "engine/base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MOUNTS_MAX 64
+
+struct options {
+    const char *listen; // HOST:PORT, [HOST]:PORT, :PORT or unix:PATH
+    const char *mounts[MOUNTS_MAX];
+    unsigned n_mounts;
+    const char *api_keys, *tls_cert, *tls_key; // files; NULL: none
+    const char *cors;                          // Access-Control-Allow-Origin; NULL: none
+    const char *access_log;                    // file; "-": standard output; NULL: none
+    const char *user;                          // to become; NULL: stay
+    uint64_t body_bytes_max;
+    unsigned max_connections, max_per_address;
+    bool no_page, hash_key, show_help, show_version;
+};
+
+// Borrows from argv. -EINVAL with the option and value named.
+int options_parse(int argc, char **argv, struct options *ret, struct err *err);
+extern const char options_help[];
+
+#endif

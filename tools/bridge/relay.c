@@ -1,0 +1,312 @@
+// Asking mounts. A transaction goes to the mount that has the model; lists and metrics are asked of all that are up.
+//
+// While a mount is asked, the connection is suspended. A streamed answer is resumed by each arrival and suspended by
+// the reader that finds nothing: what arrives while the client is slow waits in the mount, since no more than one piece
+// is read ahead.
+#include "tools/bridge/merge.h"
+#include "tools/bridge/metrics.h"
+#include "tools/bridge/request_internal.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tokfs/openai.h>
+
+#define ANSWER_BYTES_MAX (256u << 20)
+
+static struct str part_text(const struct part *part)
+{
+    return strbuf_str(&part->bytes);
+}
+
+// ---- answers that are whole ----------------------------------------------------------------------------------------
+
+static bool is_mount_gone(int code)
+{
+    return code == -ENOTCONN || code == -ENOENT || code == -ENODEV || code == -ENOTDIR || code == -ECONNABORTED;
+}
+
+static enum MHD_Result respond_gone(struct request *request, const char *path, int code)
+{
+    if (code == -EACCES || code == -EPERM) {
+        return respond_error(request, 403, "permission_denied", "user %s may not use the mount %s", request->user_name,
+                             path);
+    }
+    return respond_error(request, 503, "mount_unavailable", "the mount %s does not answer: %s", path,
+                         is_mount_gone(code) ? "nothing is mounted there" : strerror(-code));
+}
+
+static enum MHD_Result respond_bytes(struct request *request, unsigned status, const char *type, struct strbuf *bytes)
+{
+    size_t len = bytes->len;
+    char *text = strbuf_steal(bytes);
+    return text || len == 0 ? respond(request, status, type, text, len)
+                            : respond_error(request, 503, "out_of_memory", "out of memory");
+}
+
+// The mount's words stand, with the status of its error number.
+static enum MHD_Result finish_file(struct request *request)
+{
+    struct part *part = &request->parts[0];
+    const char *path = mounts_path(request->bridge->mounts, part->mount_idx);
+    int code = part->ends.write < 0 ? part->ends.write : part->ends.read;
+    if (part->ends.open < 0) {
+        return respond_gone(request, path, part->ends.open);
+    }
+    if (part->bytes.error) {
+        return respond_error(request, 503, "out_of_memory", "the answer is longer than %u bytes", ANSWER_BYTES_MAX);
+    }
+    if (code < 0 && part->bytes.len == 0) {
+        return is_mount_gone(code) || code == -EIO
+                   ? respond_gone(request, path, code)
+                   : respond_error(request, (unsigned)tokfs_error_http_status(code), "failed", "%s", strerror(-code));
+    }
+    unsigned status = code < 0 ? (unsigned)tokfs_error_http_status(code) : 200;
+    if (code == 0 && str_starts_with(part_text(part), STR("{\"error\":"))) {
+        status = 400; // a body that was never complete: no write could fail
+    }
+    return respond_bytes(request, status, "application/json", &part->bytes);
+}
+
+static bool has_answered(const struct part *part)
+{
+    return part->ends.open == 0 && part->ends.read == 0 && !part->bytes.error && part->bytes.len > 0;
+}
+
+static unsigned gather(struct request *request, struct str *texts, const char **labels)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < request->n_parts; i++) {
+        if (has_answered(&request->parts[i])) {
+            labels[n] = mounts_path(request->bridge->mounts, request->parts[i].mount_idx);
+            texts[n++] = part_text(&request->parts[i]);
+        }
+    }
+    return n;
+}
+
+struct search {
+    const char *id;
+    struct strbuf *out;
+};
+
+static void take_if_named(void *ctx, struct str id, struct str element)
+{
+    struct search *search = ctx;
+    if (str_eq(id, str_from(search->id)) && search->out->len == 0) {
+        strbuf_printf(search->out, "%.*s\n", STR_ARG(element));
+    }
+}
+
+static enum MHD_Result finish_models(struct request *request)
+{
+    struct str texts[MOUNTS_MAX];
+    const char *labels[MOUNTS_MAX];
+    struct strbuf out;
+    unsigned n = gather(request, texts, labels);
+    strbuf_init(&out, 0);
+    if (n == 0) {
+        struct part *part = &request->parts[0];
+        return respond_gone(request, mounts_path(request->bridge->mounts, part->mount_idx),
+                            part->ends.open < 0 ? part->ends.open : -ENOTCONN);
+    }
+    if (request->route->kind == ROUTE_MODELS) {
+        models_merge(texts, n, &out);
+        return respond_bytes(request, 200, "application/json", &out);
+    }
+    struct search search = { .id = request->uri + strlen(request->route->path), .out = &out };
+    for (unsigned i = 0; i < n; i++) {
+        models_each(texts[i], take_if_named, &search);
+    }
+    if (out.len == 0) {
+        strbuf_deinit(&out);
+        return respond_error(request, 404, "model_not_found", "The model '%.200s' does not exist", search.id);
+    }
+    return respond_bytes(request, 200, "application/json", &out);
+}
+
+static enum MHD_Result finish_metrics(struct request *request)
+{
+    struct str texts[MOUNTS_MAX];
+    const char *labels[MOUNTS_MAX];
+    struct strbuf out;
+    unsigned n = gather(request, texts, labels);
+    if (request->n_parts == 1) {
+        labels[0] = NULL; // one mount's samples need no telling apart
+    }
+    strbuf_init(&out, 0);
+    metrics_merge(texts, labels, n, &out);
+    bridge_metrics_write(request->bridge, &out);
+    return respond_bytes(request, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
+}
+
+static enum MHD_Result finish_health(struct request *request)
+{
+    struct strbuf out;
+    unsigned n_well = 0;
+    strbuf_init(&out, 0);
+    for (unsigned i = 0; i < request->n_parts; i++) {
+        n_well += has_answered(&request->parts[i]) && str_eq(str_trim(part_text(&request->parts[i])), STR("ok"));
+    }
+    if (n_well > 0) {
+        strbuf_append(&out, STR("ok\n"));
+    }
+    for (unsigned i = 0; i < request->n_parts; i++) {
+        const struct part *part = &request->parts[i];
+        struct str text = str_trim(part_text(part));
+        if (!has_answered(part) || !str_eq(text, STR("ok"))) {
+            strbuf_printf(&out, "%s: %.*s\n", mounts_path(request->bridge->mounts, part->mount_idx),
+                          STR_ARG(has_answered(part) ? text : STR("does not answer")));
+        }
+    }
+    return respond_bytes(request, n_well > 0 ? 200 : 503, "text/plain; charset=utf-8", &out);
+}
+
+static void finish(struct request *request)
+{
+    switch (request->route->kind) {
+    case ROUTE_TRANSACTION:
+    case ROUTE_FILE: finish_file(request); break;
+    case ROUTE_MODELS:
+    case ROUTE_MODEL: finish_models(request); break;
+    case ROUTE_METRICS: finish_metrics(request); break;
+    case ROUTE_HEALTH: finish_health(request); break;
+    case ROUTE_PAGE: break;
+    }
+    request_resume(request);
+}
+
+// ---- arrivals ------------------------------------------------------------------------------------------------------
+
+static void arrived(void *ctx, struct str bytes)
+{
+    struct part *part = ctx;
+    struct request *request = part->request;
+    bool is_first = part->bytes.len == 0 && !request->is_streaming;
+    strbuf_append(&part->bytes, bytes);
+    if (is_first && request->route->kind == ROUTE_TRANSACTION && str_starts_with(bytes, STR("data: "))) {
+        request->is_streaming = true;
+        respond_stream(request);
+    }
+    if (request->is_streaming) {
+        part->is_paused = true;
+        request_resume(request);
+    } else {
+        exchange_go_on(part->exchange);
+    }
+}
+
+static void ended(void *ctx, const struct exchange_ends *ends)
+{
+    struct part *part = ctx;
+    struct request *request = part->request;
+    part->exchange = NULL;
+    part->ends = *ends;
+    request->n_running--;
+    if (request->is_streaming) {
+        request_resume(request);
+    } else if (request->n_running == 0) {
+        finish(request);
+    }
+}
+
+// ---- beginning -----------------------------------------------------------------------------------------------------
+
+static const char *file_of(const struct route *route)
+{
+    switch (route->kind) {
+    case ROUTE_MODELS:
+    case ROUTE_MODEL: return "/v1/models";
+    default: return route->path;
+    }
+}
+
+static bool ask(struct request *request, struct part *part, unsigned mount_idx, char *body, size_t body_len)
+{
+    char path[PATH_MAX];
+    struct exchange_sink sink = { .data = arrived, .ended = ended, .ctx = part };
+    part->request = request;
+    part->mount_idx = mount_idx;
+    strbuf_init(&part->bytes, ANSWER_BYTES_MAX);
+    snprintf(path, sizeof(path), "%s%s", mounts_path(request->bridge->mounts, mount_idx), file_of(request->route));
+    part->exchange = exchange_start(request->bridge->loop, path, body, body_len, request->user.personality, &sink);
+    request->n_running += part->exchange != NULL;
+    return part->exchange != NULL;
+}
+
+static enum MHD_Result start_parts(struct request *request, unsigned n)
+{
+    request->parts = calloc(n, sizeof(*request->parts));
+    request->n_parts = request->parts ? n : 0;
+    return request->parts ? MHD_YES : respond_error(request, 503, "out_of_memory", "out of memory");
+}
+
+static enum MHD_Result ask_one(struct request *request)
+{
+    struct bridge *bridge = request->bridge;
+    char model[MODEL_NAME_MAX];
+    struct str body = strbuf_str(&request->body);
+    bool has_model = mounts_count(bridge->mounts) > 1 && body_find_model(body, model, sizeof(model));
+    int mount_idx = mounts_find(bridge->mounts, has_model ? model : NULL);
+    if (mount_idx < 0) {
+        return respond_error(request, 503, "mount_unavailable", "none of the mounts answers");
+    }
+    if (start_parts(request, 1) != MHD_YES || !request->parts) {
+        return MHD_YES;
+    }
+    bridge->counts.body_bytes -= body.len; // it is the exchange's from here on
+    char *text = body.len > 0 ? strbuf_steal(&request->body) : NULL;
+    if (!ask(request, &request->parts[0], (unsigned)mount_idx, text, body.len)) {
+        return respond_error(request, 503, "out_of_memory", "out of memory");
+    }
+    request_suspend(request);
+    return MHD_YES;
+}
+
+static enum MHD_Result ask_all(struct request *request)
+{
+    unsigned n = mounts_count(request->bridge->mounts);
+    if (start_parts(request, n) != MHD_YES || !request->parts) {
+        return MHD_YES;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        if (!ask(request, &request->parts[i], i, NULL, 0)) {
+            request->parts[i].ends.open = -ENOMEM;
+        }
+    }
+    if (request->n_running == 0) {
+        return respond_error(request, 503, "out_of_memory", "out of memory");
+    }
+    request_suspend(request);
+    return MHD_YES;
+}
+
+enum MHD_Result relay_start(struct request *request)
+{
+    switch (request->route->kind) {
+    case ROUTE_PAGE: return respond_page(request);
+    case ROUTE_TRANSACTION:
+    case ROUTE_FILE: return ask_one(request);
+    default: return ask_all(request);
+    }
+}
+
+void relay_cancel(struct request *request)
+{
+    for (unsigned i = 0; i < request->n_parts; i++) {
+        if (request->parts[i].exchange) {
+            exchange_cancel(request->parts[i].exchange);
+            request->parts[i].exchange = NULL;
+            request->n_running--;
+        }
+    }
+}
+
+void relay_deinit(struct request *request)
+{
+    for (unsigned i = 0; i < request->n_parts; i++) {
+        strbuf_deinit(&request->parts[i].bytes);
+    }
+    free(request->parts);
+}

@@ -1,0 +1,310 @@
+// Reading a request. What the client's bytes must look like is checked here; what its body says is the mount's to
+// check.
+//
+// A request lives from its first line (request_begin) until the library says that it is over (request_completed) and
+// the watch of its connection has ended.
+#include "engine/base/log.h"
+#include "tools/bridge/access_log.h"
+#include "tools/bridge/http.h"
+#include "tools/bridge/request_internal.h"
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define SKIP_BYTES_MAX   (64u << 20)  // of a body that is too long, so that the client gets to hear of it
+#define BODIES_BYTES_MAX (512u << 20) // of all requests together
+
+static void make_id(char ret[REQUEST_ID_LEN + 1])
+{
+    unsigned char bytes[16] = { 0 };
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
+        log_warn("no random bytes: request ids repeat");
+    }
+    memcpy(ret, "req-", 4);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        snprintf(ret + 4 + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+static void watch_done(struct loop_op *op, int res);
+
+void *request_begin(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+    struct bridge *bridge = cls;
+    struct request *request = calloc(1, sizeof(*request));
+    static_assert(offsetof(struct request, watch) == 0, "watch_done");
+    if (!request) {
+        return NULL;
+    }
+    request->bridge = bridge;
+    request->connection = connection;
+    request->watch.done = watch_done;
+    request->begin_ns = clock_monotonic_ns();
+    request->uri = strdup(uri);
+    strbuf_init(&request->body, bridge->options->body_bytes_max);
+    make_id(request->id);
+    request->next = bridge->first;
+    if (bridge->first) {
+        bridge->first->prev = request;
+    }
+    bridge->first = request;
+    bridge->counts.n_answering++;
+    return request;
+}
+
+static void request_free(struct request *request)
+{
+    relay_deinit(request);
+    strbuf_deinit(&request->body);
+    free(request->uri);
+    free(request->method);
+    free(request->version);
+    free(request);
+}
+
+// ---- waiting for a mount -------------------------------------------------------------------------------------------
+
+// The library does not look at a suspended connection, so the client's leaving is watched for here. A client that only
+// closes its sending half is taken to have left as well: nothing tells the two apart before bytes are sent.
+static void watch_done(struct loop_op *op, int res)
+{
+    struct request *request = (struct request *)op;
+    if (!request->connection) {
+        request_free(request);
+        return;
+    }
+    if (res > 0) {
+        request->bridge->counts.n_cancelled++;
+        request->is_aborted = true;
+        relay_cancel(request);
+        request_resume(request);
+    }
+}
+
+void request_suspend(struct request *request)
+{
+    if (!request->is_suspended) {
+        request->is_suspended = true;
+        MHD_suspend_connection(request->connection);
+    }
+    if (!request->watch.is_pending) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        loop_poll(request->bridge->loop, &request->watch, info->connect_fd, POLLRDHUP);
+    }
+}
+
+void request_resume(struct request *request)
+{
+    if (request->is_suspended && request->connection) {
+        request->is_suspended = false;
+        http_resume(request->bridge->http, request->connection);
+    }
+}
+
+void request_abort_all(struct bridge *bridge)
+{
+    for (struct request *request = bridge->first; request; request = request->next) {
+        request->is_aborted = true;
+        relay_cancel(request);
+        request_resume(request);
+    }
+}
+
+void request_completed(void *cls, struct MHD_Connection *connection, void **context,
+                       enum MHD_RequestTerminationCode code)
+{
+    struct bridge *bridge = cls;
+    struct request *request = *context;
+    (void)code;
+    if (!request) {
+        return;
+    }
+    http_answered(connection);
+    relay_cancel(request);
+    bridge->counts.n_requests++;
+    bridge->counts.n_by_class[request->status / 100 < 6 ? request->status / 100 : 5]++;
+    bridge->counts.n_answering--;
+    bridge->counts.body_bytes -= request->body.len;
+    bridge->counts.response_bytes += request->n_response_bytes;
+    access_log_request(bridge->log, request, connection);
+    *(request->prev ? &request->prev->next : &bridge->first) = request->next;
+    if (request->next) {
+        request->next->prev = request->prev;
+    }
+    request->connection = NULL;
+    *context = NULL;
+    if (request->watch.is_pending) {
+        loop_cancel(bridge->loop, &request->watch);
+    } else {
+        request_free(request);
+    }
+    if (!bridge->first && bridge->idle) {
+        bridge->idle(bridge);
+    }
+}
+
+// ---- the head ------------------------------------------------------------------------------------------------------
+
+struct lengths {
+    unsigned n_content_length, n_transfer_encoding, n_host;
+    uint64_t content_length;
+    bool is_bad;
+};
+
+static enum MHD_Result count_lengths(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct lengths *lengths = cls;
+    int64_t n;
+    (void)kind;
+    if (strcasecmp(key, "content-length") == 0) {
+        lengths->n_content_length++;
+        bool is_number = value && str_parse_i64(str_from(value), &n) == 0 && n >= 0 && value[0] != '-';
+        lengths->is_bad |= !is_number;
+        lengths->content_length = is_number ? (uint64_t)n : 0;
+    } else if (strcasecmp(key, "transfer-encoding") == 0) {
+        lengths->n_transfer_encoding++;
+        lengths->is_bad |= !value || strcasecmp(value, "chunked") != 0;
+    } else if (strcasecmp(key, "host") == 0) {
+        lengths->n_host++;
+    }
+    return MHD_YES;
+}
+
+// Where two readers of one message could disagree on its end, nobody may guess (RFC 9112, 6.3).
+static enum MHD_Result check_lengths(struct request *request, bool *ret_is_answered)
+{
+    struct lengths lengths = { 0 };
+    *ret_is_answered = true;
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_lengths, &lengths);
+    if (lengths.is_bad || lengths.n_content_length > 1 || lengths.n_transfer_encoding > 1 || lengths.n_host > 1 ||
+        (lengths.n_content_length > 0 && lengths.n_transfer_encoding > 0)) {
+        return respond_error(request, 400, "bad_request",
+                             "Content-Length, Transfer-Encoding or Host is ill formed, or "
+                             "given more than once");
+    }
+    if (lengths.content_length > request->body.len_max) {
+        return respond_error(request, 413, "request_too_large", "the body has %llu bytes; at most %zu are taken",
+                             (unsigned long long)lengths.content_length, request->body.len_max);
+    }
+    *ret_is_answered = false;
+    return MHD_YES;
+}
+
+static struct str key_of(struct request *request)
+{
+    const char *value = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Authorization");
+    if (value && strncasecmp(value, "Bearer ", 7) == 0) {
+        return str_trim(str_from(value + 7));
+    }
+    value = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "x-api-key");
+    return str_from(value);
+}
+
+static bool is_let_in(struct request *request)
+{
+    struct bridge *bridge = request->bridge;
+    snprintf(request->user_name, sizeof(request->user_name), "-");
+    if (!bridge->access || (request->route && request->route->is_open)) {
+        return true;
+    }
+    const struct access_user *user = access_find(bridge->access, key_of(request));
+    if (!user) {
+        bridge->counts.n_refused_keys++;
+        return false;
+    }
+    request->user = *user;
+    snprintf(request->user_name, sizeof(request->user_name), "%s", user->name);
+    return true;
+}
+
+// The head is complete. An answer at once stands in place of reading the body.
+static enum MHD_Result begin(struct request *request, const char *url, const char *method, const char *version)
+{
+    bool is_answered;
+    request->is_begun = true;
+    request->route = route_find(url);
+    request->method = strdup(method);
+    request->version = strdup(version);
+    http_receiving(request->connection, 0);
+    enum MHD_Result r = check_lengths(request, &is_answered);
+    if (is_answered) {
+        return r;
+    }
+    if (request->route && request->route->kind == ROUTE_PAGE && request->bridge->options->no_page) {
+        request->route = NULL;
+    }
+    if (strcmp(method, "OPTIONS") == 0 && request->route) {
+        return respond_preflight(request); // carries no key
+    }
+    if (!is_let_in(request)) {
+        return respond_error(request, 401, "invalid_api_key",
+                             key_of(request).len > 0 ? "Incorrect API key provided."
+                                                     : "You didn't provide an API key: Authorization: Bearer KEY.");
+    }
+    if (!request->route) {
+        return respond_error(request, 404, "unknown_url", "Invalid URL (%s %.200s)", method, url);
+    }
+    if (!route_takes(request->route, method)) {
+        return respond_error(request, 405, "method_not_allowed", "Not allowed to %s on %.200s (only %s)", method, url,
+                             route_methods(request->route));
+    }
+    return MHD_YES;
+}
+
+// ---- the body ------------------------------------------------------------------------------------------------------
+
+static enum MHD_Result take_body(struct request *request, const char *upload, size_t *upload_len)
+{
+    struct bridge *bridge = request->bridge;
+    size_t n = *upload_len;
+    *upload_len = 0;
+    http_receiving(request->connection, n);
+    if (request->n_skipped > 0 || bridge->counts.body_bytes + n > BODIES_BYTES_MAX ||
+        strbuf_append(&request->body, (struct str){ upload, n }) < 0) {
+        request->n_skipped += n;
+        bridge->counts.body_bytes -= request->body.len;
+        strbuf_deinit(&request->body);
+        strbuf_init(&request->body, bridge->options->body_bytes_max);
+        return request->n_skipped > SKIP_BYTES_MAX ? MHD_NO : MHD_YES;
+    }
+    bridge->counts.body_bytes += n;
+    return MHD_YES;
+}
+
+static enum MHD_Result body_complete(struct request *request)
+{
+    http_received(request->connection);
+    request->is_asked = true;
+    if (request->n_skipped > 0) {
+        return respond_error(request, 413, "request_too_large", "the body is longer than %zu bytes",
+                             request->body.len_max);
+    }
+    if (request->route->kind == ROUTE_TRANSACTION && request->body.len == 0) {
+        return respond_error(request, 400, "empty_body", "the request has no body; a JSON object is expected");
+    }
+    return relay_start(request);
+}
+
+enum MHD_Result request_handle(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                               const char *version, const char *upload, size_t *upload_len, void **context)
+{
+    struct request *request = *context;
+    (void)cls;
+    (void)connection;
+    if (!request || request->is_aborted) {
+        return MHD_NO;
+    }
+    if (!request->is_begun) {
+        return begin(request, url, method, version);
+    }
+    if (*upload_len > 0) {
+        return take_body(request, upload, upload_len);
+    }
+    return request->is_asked ? MHD_YES : body_complete(request);
+}

@@ -1,0 +1,67 @@
+// What request.c (reading it), relay.c (asking mounts) and respond.c (answering) share.
+#ifndef TOKFS_BRIDGE_REQUEST_INTERNAL_H
+#define TOKFS_BRIDGE_REQUEST_INTERNAL_H
+
+#include "engine/base/str.h"
+#include "tools/bridge/exchange.h"
+#include "tools/bridge/request.h"
+#include "tools/bridge/route.h"
+
+#define REQUEST_ID_LEN 36
+#define MODEL_NAME_MAX 256
+
+// What one mount says to a request.
+struct part {
+    struct request *request;
+    struct exchange *exchange; // NULL: it has ended, or was not asked
+    struct exchange_ends ends;
+    struct strbuf bytes; // read; of a streamed answer, what has not been sent
+    size_t n_sent;       // of them
+    unsigned mount_idx;
+    bool is_paused; // the exchange waits for exchange_go_on
+};
+
+struct request {
+    struct loop_op watch; // the client's end of the connection, while a mount is asked
+    struct bridge *bridge;
+    struct request *next, *prev;
+    struct MHD_Connection *connection; // NULL: it is over
+    const struct route *route;         // NULL: there is no such path
+    struct access_user user;           // its name is borrowed until the next load of keys: copied below
+    char user_name[64];
+    char id[REQUEST_ID_LEN + 1];
+    char *uri, *method, *version; // for the log
+    struct strbuf body;
+    size_t n_skipped; // bytes of a body that is too long
+    struct part *parts;
+    unsigned n_parts, n_running;
+    uint64_t begin_ns;
+    uint64_t n_response_bytes;
+    unsigned status;
+    bool is_begun, is_asked, is_suspended, is_streaming, is_aborted;
+};
+
+// ---- request.c -----------------------------------------------------------------------------------------------------
+void request_suspend(struct request *request);
+void request_resume(struct request *request);
+
+// ---- relay.c -------------------------------------------------------------------------------------------------------
+// Asks the mounts what the route needs; answers itself when all have answered. MHD_NO: out of memory.
+enum MHD_Result relay_start(struct request *request);
+void relay_cancel(struct request *request);
+void relay_deinit(struct request *request); // nothing runs any more
+
+// ---- respond.c -----------------------------------------------------------------------------------------------------
+// Each queues the one answer of a request.
+// `bytes` is malloc'ed and taken over.
+enum MHD_Result respond(struct request *request, unsigned status, const char *type, char *bytes, size_t len);
+enum MHD_Result respond_static(struct request *request, unsigned status, const char *type, struct str bytes);
+// An error object in OpenAI's form.
+enum MHD_Result respond_error(struct request *request, unsigned status, const char *code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+enum MHD_Result respond_page(struct request *request);
+enum MHD_Result respond_preflight(struct request *request);
+// Server-sent events from parts[0].
+enum MHD_Result respond_stream(struct request *request);
+
+#endif
