@@ -1,0 +1,94 @@
+// The command line of tokfs-bridge, and its paths.
+#include "tests/unit.h"
+#include "tools/bridge/options.h"
+#include "tools/bridge/route.h"
+#include <errno.h>
+#include <string.h>
+
+static int parse(const char *line, struct options *ret, struct err *err)
+{
+    static char words[1000];
+    char *argv[40] = { "tokfs-bridge" };
+    int argc = 1;
+    snprintf(words, sizeof(words), "%s", line);
+    for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
+        argv[argc++] = word;
+    }
+    *err = (struct err){ 0 };
+    return options_parse(argc, argv, ret, err);
+}
+
+static void test_options_all_given_are_taken(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(
+        parse("--listen :80 --api-keys k --tls-cert c --tls-key d --cors * --access-log - --user u a --max-body 1K "
+              "--max-connections 7 --max-per-address 3 --no-page b",
+              &o, &err),
+        0);
+    assert_string_equal(o.listen, ":80");
+    assert_string_equal(o.api_keys, "k");
+    assert_string_equal(o.tls_cert, "c");
+    assert_string_equal(o.tls_key, "d");
+    assert_string_equal(o.cors, "*");
+    assert_string_equal(o.access_log, "-");
+    assert_string_equal(o.user, "u");
+    assert_int_equal(o.body_bytes_max, 1024);
+    assert_int_equal(o.max_connections, 7);
+    assert_int_equal(o.max_per_address, 3);
+    assert_true(o.no_page);
+    assert_int_equal(o.n_mounts, 2);
+    assert_string_equal(o.mounts[1], "b");
+}
+
+static void test_options_bad_one_is_named(void **state)
+{
+    static const struct {
+        const char *line, *wanted;
+    } cases[] = {
+        { "m", "--listen" },
+        { "--listen :80", "MOUNT" },
+        { "--listen :80 --tls-cert c m", "--tls-key" },
+        { "--listen :80 --max-body 0 m", "--max-body 0" },
+        { "--listen :80 --max-connections many m", "--max-connections many" },
+        { "--listen :80 --nope m", "--nope" },
+        { "-x", "-x" },
+        { "m --listen", "--listen" },
+    };
+    struct options o;
+    struct err err;
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(parse(cases[i].line, &o, &err), -EINVAL);
+        if (!strstr(err.msg, cases[i].wanted)) {
+            fail_msg("%s: %s", cases[i].line, err.msg);
+        }
+    }
+}
+
+static void test_routes_are_found_by_their_whole_path(void **state)
+{
+    (void)state;
+    assert_int_equal(route_find("/v1/chat/completions")->kind, ROUTE_TRANSACTION);
+    assert_int_equal(route_find("/v1/models/a/b")->kind, ROUTE_MODEL);
+    assert_int_equal(route_find("/v1/models")->kind, ROUTE_MODELS);
+    assert_null(route_find("/v1/models/"));
+    assert_null(route_find("/v1/chat/completions/"));
+    assert_null(route_find("/sessions/new"));
+    assert_null(route_find("/../etc/passwd"));
+    assert_true(route_takes(route_find("/health"), "HEAD"));
+    assert_false(route_takes(route_find("/health"), "POST"));
+    assert_false(route_takes(route_find("/tokenize"), "GET"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_all_given_are_taken),
+        cmocka_unit_test(test_options_bad_one_is_named),
+        cmocka_unit_test(test_routes_are_found_by_their_whole_path),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,433 @@
+#!/usr/bin/env python3
+"""tokfs-bridge on the real mount: answers and errors as through the files, streams, clients that leave, keys, several mounts, ends."""
+import concurrent.futures
+import hashlib
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+
+from mount import LONG_TOKENS, Mount, run_tests, until
+
+BRIDGE = os.environ.get("TOKFS_BRIDGE", "")
+IS_NULL = os.environ.get("TOKFS_MODEL") == "null"
+CHAT = {"messages": [{"role": "user", "content": "What is 12 + 30?"}], "temperature": 0}
+SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"} if IS_NULL else {}
+LONG = {"messages": [{"role": "user", "content": "count 5000"}], "temperature": 0, "max_tokens": LONG_TOKENS, "ignore_eos": True}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Bridge:
+    """Serves mounts while entered. `options` are put before them."""
+
+    def __init__(self, *mounts, options=(), listen=None):
+        self.port = free_port()
+        self.listen = listen or f"127.0.0.1:{self.port}"
+        self.command = [BRIDGE, "--listen", self.listen, *options, *[m if isinstance(m, str) else m.path for m in mounts]]
+        self.stderr = tempfile.TemporaryFile("w+")
+
+    def __enter__(self):
+        self.process = subprocess.Popen(self.command, stderr=self.stderr)
+        until(self.answers, "the bridge answers")
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if self.process.poll() is None:
+            self.stop()
+        if kind is None and self.process.returncode not in (0, -signal.SIGKILL):
+            raise AssertionError(f"the bridge ended with {self.process.returncode}: {self.messages()}")
+
+    def answers(self):
+        assert self.process.poll() is None, self.messages()
+        try:
+            self.connect().close()
+            return True
+        except OSError:
+            return False
+
+    def messages(self):
+        self.stderr.seek(0)
+        return self.stderr.read()
+
+    def stop(self, sig=signal.SIGTERM):
+        self.process.send_signal(sig)
+        return self.process.wait(40)
+
+    def connect(self):
+        if self.listen.startswith("unix:"):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(self.listen.removeprefix("unix:"))
+        else:
+            s = socket.create_connection(("127.0.0.1", self.port), 30)
+        s.settimeout(30)
+        return s
+
+    def http(self):
+        connection = http.client.HTTPConnection("bridge", timeout=30)
+        connection.sock = self.connect()
+        return connection
+
+    def ask(self, method, path, body=None, headers=None):
+        """Status, headers and body."""
+        connection = self.http()
+        try:
+            data = json.dumps(body) if isinstance(body, dict) else body
+            connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})},
+                               encode_chunked="Transfer-Encoding" in (headers or {}))
+            response = connection.getresponse()
+            return response.status, response.headers, response.read().decode()
+        finally:
+            connection.close()
+
+    def raw(self, data):
+        """What comes back for these bytes, until the bridge closes."""
+        with self.connect() as s:
+            s.sendall(data)
+            got = b""
+            while piece := s.recv(65536):
+                got += piece
+            return got
+
+
+def said(answer):
+    return json.loads(answer)["choices"][0]["message"]["content"]
+
+
+def transact(mount, path, body):
+    """The same request through the file: what is read."""
+    fd = os.open(mount.at(path), os.O_RDWR)
+    try:
+        try:
+            os.write(fd, body)
+        except OSError:
+            pass
+        answer = b""
+        try:
+            while piece := os.read(fd, 65536):
+                answer += piece
+        except OSError:
+            pass
+        return answer.decode()
+    finally:
+        os.close(fd)
+
+
+def running(mount):
+    for line in mount.read("metrics").decode().splitlines():
+        if line.startswith("vllm:num_requests_running"):
+            return float(line.split()[-1])
+    raise AssertionError("no such metric")
+
+
+def test_answers_are_those_of_the_file():
+    with Mount() as m, Bridge(m) as b:
+        status, headers, answer = b.ask("POST", "/v1/chat/completions", CHAT)
+        assert status == 200 and headers["Content-Type"] == "application/json", (status, answer)
+        assert headers["X-Request-Id"].startswith("req-")
+        assert said(answer) == said(transact(m, "v1/chat/completions", json.dumps(CHAT).encode()))
+        assert json.loads(b.ask("GET", "/v1/models")[2])["data"][0]["id"] == json.loads(m.read("v1/models"))["data"][0]["id"]
+        assert b.ask("GET", "/health")[2] == "ok\n"
+        assert "vllm:num_requests_running" in b.ask("GET", "/metrics")[2]
+        assert "tokfs_bridge_requests_total" in b.ask("GET", "/metrics")[2]
+        assert "<html" in b.ask("GET", "/")[2]
+
+
+def test_errors_are_those_of_the_file():
+    bodies = [
+        b'{"messages":', b"[]", b"hello", b'{"messages":[{"role":"nobody","content":"x"}]}', b'{"messages":7}',
+        b'{"messages":[{"role":"user","content":"\xff"}]}', b'{"model":"other","messages":[{"role":"user","content":"x"}]}',
+        b'{"messages":[{"role":"user","content":"x"}],"temperature":"hot"}', b'{"a":' * 300,
+    ]
+    with Mount() as m, Bridge(m) as b:
+        for body in bodies:
+            status, _, answer = b.ask("POST", "/v1/chat/completions", body)
+            assert 400 <= status < 500, (body, status, answer)
+            assert answer == transact(m, "v1/chat/completions", body), (body, answer)
+            assert json.loads(answer)["error"]["message"], answer
+        assert b.ask("POST", "/v1/chat/completions", b'{"model":"other","messages":[{"role":"user","content":"x"}]}')[0] == 404
+        assert b.ask("POST", "/v1/chat/completions", b"")[0] == 400
+        assert b.ask("GET", "/nothing")[0] == 404
+        assert b.ask("GET", "/v1/models/nobody")[0] == 404
+        assert b.ask("DELETE", "/v1/models")[0] == 405
+        assert b.ask("GET", "/v1/chat/completions")[0] == 405
+        assert said(b.ask("POST", "/v1/chat/completions", CHAT)[2])
+
+
+def test_stream_is_the_file_s():
+    with Mount() as m, Bridge(m) as b:
+        request = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
+        status, headers, answer = b.ask("POST", "/v1/chat/completions", request)
+        assert status == 200 and headers["Content-Type"].startswith("text/event-stream")
+        events = [line.removeprefix("data: ") for line in answer.split("\n\n") if line]
+        assert events[-1] == "[DONE]" and "usage" in json.loads(events[-2])
+        text = "".join(c["delta"].get("content") or "" for e in events[:-1] for c in json.loads(e)["choices"])
+        assert text == said(b.ask("POST", "/v1/chat/completions", CHAT)[2]), text
+
+
+def test_connection_is_kept_and_requests_may_be_pipelined():
+    with Mount() as m, Bridge(m) as b:
+        connection = b.http()
+        for _ in range(3):
+            connection.request("POST", "/v1/chat/completions", json.dumps(CHAT))
+            assert said(connection.getresponse().read())
+        connection.close()
+        one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+        got = b.raw(one * 3 + one.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert got.count(b"HTTP/1.1 200 OK") == 4 and got.count(b"ok\n") == 4, got
+        body = json.dumps(CHAT).encode()
+        chunked = b"".join(b"%x\r\n%s\r\n" % (len(body[i:i + 7]), body[i:i + 7]) for i in range(0, len(body), 7)) + b"0\r\n\r\n"
+        got = b.raw(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked)
+        assert b" 200 OK" in got and b"chat.completion" in got, got
+
+
+def test_ambiguous_lengths_are_refused():
+    head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+    bad = [
+        head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        head + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        head + b"Content-Length: -5\r\n\r\nhello",
+        head + b"Content-Length: +5\r\n\r\nhello",
+        head + b"Content-Length: 99999999999999999999\r\n\r\nhello",
+        head + b"Transfer-Encoding: gzip\r\n\r\nhello",
+        head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello",
+        head + b"Host: y\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100000 + b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not TLS\r\n\r\n",
+    ]
+    with Mount() as m, Bridge(m) as b:
+        for data in bad:
+            try:
+                got = b.raw(data)
+            except ConnectionResetError:
+                got = b""
+            assert b" 200 " not in got, (data[:80], got)
+        assert b.ask("GET", "/health")[0] == 200
+
+
+def test_long_body_is_refused():
+    with Mount() as m, Bridge(m, options=["--max-body", "64K"]) as b:
+        with b.connect() as s:
+            s.sendall(b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+            assert b" 413 " in s.recv(65536).split(b"\r\n")[0]
+        status, _, answer = b.ask("POST", "/tokenize", iter([b"x" * 10000] * 20), {"Transfer-Encoding": "chunked"})
+        assert status == 413 and "error" in json.loads(answer), (status, answer)
+        assert json.loads(b.ask("GET", "/metrics")[2].split("tokfs_bridge_body_bytes ")[-1].split("\n")[0]) == 0
+
+
+def test_client_that_leaves_cancels():
+    with Mount(**SLOW) as m, Bridge(m) as b:
+        for stream in (False, True):
+            with b.connect() as s:
+                body = json.dumps({**LONG, "stream": stream}).encode()
+                s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                until(lambda: running(m) > 0, "it runs")
+            until(lambda: running(m) == 0, "it is cancelled", 2)
+        assert m.metric("requests_cancelled_total") == 2
+
+
+def test_many_at_once_get_their_own_answers():
+    def one(b, i):
+        request = {"messages": [{"role": "user", "content": f"Repeat after me: number {i}"}], "temperature": 0, "stream": i % 2 == 0}
+        answer = b.ask("POST", "/v1/chat/completions", request)[2]
+        if i % 2:
+            return said(answer)
+        events = [line.removeprefix("data: ") for line in answer.split("\n\n") if line][:-1]
+        return "".join(c["delta"].get("content") or "" for e in events for c in json.loads(e)["choices"])
+
+    with Mount() as m, Bridge(m) as b, concurrent.futures.ThreadPoolExecutor(32) as pool:
+        alone = [one(b, i) for i in range(8)]
+        together = list(pool.map(lambda i: one(b, i % 8), range(64)))
+        assert together == alone * 8
+
+
+def test_mount_that_goes_is_told_and_taken_up_again():
+    with Mount() as m, Bridge(m) as b:
+        m.stop(signal.SIGKILL)
+        status, headers, answer = b.ask("POST", "/v1/chat/completions", CHAT)
+        assert status == 503 and json.loads(answer)["error"]["code"] == "mount_unavailable", (status, answer)
+        assert headers["Retry-After"] == "1"
+        assert b.ask("GET", "/health")[0] == 503
+        subprocess.run(["fusermount3", "-u", "-q", "-z", m.path])
+        assert b.ask("POST", "/v1/chat/completions", CHAT)[0] == 503
+        m.start()
+        assert said(b.ask("POST", "/v1/chat/completions", CHAT)[2])
+
+
+def test_mount_that_goes_ends_its_streams():
+    with Mount(**SLOW) as m, Bridge(m) as b:
+        connection = b.http()
+        connection.request("POST", "/v1/chat/completions", json.dumps({**LONG, "stream": True}))
+        response = connection.getresponse()
+        assert response.read(100)
+        m.stop(signal.SIGKILL)
+        rest = b""
+        try:
+            rest = response.read()
+        except (http.client.IncompleteRead, ConnectionError) as error:
+            rest = getattr(error, "partial", b"")
+        assert b"[DONE]" not in rest and b"mount_unavailable" in rest, rest[-300:]
+        connection.close()
+
+
+def test_several_mounts_are_told_apart_by_model():
+    with Mount("--served-name", "first") as m1, Mount("--served-name", "second") as m2, Bridge(m1, m2) as b:
+        names = [model["id"] for model in json.loads(b.ask("GET", "/v1/models")[2])["data"]]
+        assert names == ["first", "second"], names
+        for name in names:
+            assert json.loads(b.ask("POST", "/v1/chat/completions", {**CHAT, "model": name})[2])["model"] == name
+            assert json.loads(b.ask("GET", "/v1/models/" + name)[2])["id"] == name
+        status, _, answer = b.ask("POST", "/v1/chat/completions", {**CHAT, "model": "third"})
+        assert status == 404 and json.loads(answer)["error"]["code"] == "model_not_found", answer
+        metrics = b.ask("GET", "/metrics")[2]
+        assert metrics.count("# TYPE vllm:num_requests_running ") == 1 and metrics.count("\nvllm:num_requests_running{") == 2
+        m2.stop()
+        until(lambda: 'tokfs_bridge_mount_up{mount="%s"} 0' % m2.path in b.ask("GET", "/metrics")[2], "it is missed")
+        assert b.ask("POST", "/v1/chat/completions", {**CHAT, "model": "second"})[0] == 503
+        assert b.ask("POST", "/v1/chat/completions", {**CHAT, "model": "first"})[0] == 200
+        assert b.ask("GET", "/health")[0] == 200
+
+
+def test_keys_let_in_and_are_read_again():
+    hashed = subprocess.run([BRIDGE, "--hash-key"], input="secret\n", capture_output=True, text=True, check=True).stdout.strip()
+    assert hashed == hashlib.sha256(b"secret").hexdigest()
+    with tempfile.NamedTemporaryFile("w+") as keys, Mount() as m:
+        keys.write(f"# ours\n{hashed} -\n")
+        keys.flush()
+        with Bridge(m, options=["--api-keys", keys.name]) as b:
+            assert b.ask("GET", "/v1/models")[0] == 401
+            assert b.ask("GET", "/v1/models", headers={"Authorization": "Bearer nope"})[0] == 401
+            assert b.ask("GET", "/v1/models", headers={"Authorization": "Bearer secret"})[0] == 200
+            assert b.ask("GET", "/v1/models", headers={"x-api-key": "secret"})[0] == 200
+            assert b.ask("GET", "/health")[0] == 200
+            keys.write("no hash\n")
+            keys.flush()
+            b.process.send_signal(signal.SIGHUP)
+            until(lambda: "line 3" in b.messages(), "the bad line is named")
+            assert b.ask("GET", "/v1/models", headers={"Authorization": "Bearer secret"})[0] == 200
+            with open(keys.name, "w") as file:
+                file.write(hashlib.sha256(b"other").hexdigest() + " -\n")
+            b.process.send_signal(signal.SIGHUP)
+            until(lambda: b.ask("GET", "/v1/models", headers={"Authorization": "Bearer other"})[0] == 200, "the new key counts")
+            assert b.ask("GET", "/v1/models", headers={"Authorization": "Bearer secret"})[0] == 401
+
+
+def test_key_s_user_opens_the_files():
+    if os.geteuid() != 0:
+        print("        skipped: not root")
+        return
+    user = pwd.getpwnam("nobody").pw_name
+    with tempfile.NamedTemporaryFile("w+") as keys, Mount("-o", "allow_other") as m:
+        os.chmod(m.scratch, 0o755)
+        keys.write(hashlib.sha256(b"k").hexdigest() + f" {user}\n")
+        keys.flush()
+        with Bridge(m, options=["--api-keys", keys.name]) as b:
+            key = {"Authorization": "Bearer k"}
+            assert said(b.ask("POST", "/v1/chat/completions", CHAT, key)[2])
+            assert b.ask("GET", "/kv/stats", headers=key)[0] == 403  # its owner's alone
+    with tempfile.NamedTemporaryFile("w+") as keys, Mount() as m:  # which nobody else may enter
+        keys.write(hashlib.sha256(b"k").hexdigest() + f" {user}\n")
+        keys.flush()
+        with Bridge(m, options=["--api-keys", keys.name]) as b:
+            status, _, answer = b.ask("POST", "/v1/chat/completions", CHAT, {"Authorization": "Bearer k"})
+            assert status == 403 and user in answer, (status, answer)
+
+
+def test_unix_socket_and_ends():
+    with Mount() as m, tempfile.TemporaryDirectory() as scratch:
+        path = scratch + "/s"
+        with Bridge(m, listen="unix:" + path) as b:
+            assert b.ask("GET", "/health")[0] == 200
+            b.stop(signal.SIGKILL)
+        with Bridge(m, listen="unix:" + path) as b:  # takes the place of the dead one
+            assert b.ask("GET", "/health")[0] == 200
+        assert not os.path.exists(path)
+
+
+def test_term_lets_running_answers_end():
+    with Mount(**SLOW) as m, Bridge(m) as b:
+        connection = b.http()
+        connection.request("POST", "/v1/chat/completions", json.dumps(LONG))
+        until(lambda: running(m) > 0, "it runs")
+        b.process.send_signal(signal.SIGTERM)
+        assert said(connection.getresponse().read())
+        assert b.process.wait(30) == 0
+
+
+def test_killed_bridge_frees_its_sequences():
+    with Mount(**SLOW) as m:
+        for _ in range(3):
+            with Bridge(m) as b, concurrent.futures.ThreadPoolExecutor(4) as pool:
+                def one():
+                    try:
+                        b.ask("POST", "/v1/chat/completions", LONG)
+                    except (OSError, http.client.HTTPException):
+                        pass
+
+                futures = [pool.submit(one) for _ in range(4)]
+                until(lambda: running(m) > 0, "it runs")
+                b.stop(signal.SIGKILL)
+                concurrent.futures.wait(futures)
+            until(lambda: running(m) == 0, "its sequences are freed")
+        assert said(transact(m, "v1/chat/completions", json.dumps(CHAT).encode()))
+
+
+def test_other_origins_and_methods():
+    with Mount() as m, Bridge(m, options=["--cors", "https://page.example"]) as b:
+        status, headers, _ = b.ask("OPTIONS", "/v1/chat/completions", headers={"Access-Control-Request-Headers": "authorization, x-stainless-os"})
+        assert status == 204 and headers["Access-Control-Allow-Origin"] == "https://page.example"
+        assert "x-stainless-os" in headers["Access-Control-Allow-Headers"] and "POST" in headers["Access-Control-Allow-Methods"]
+        status, headers, body = b.ask("HEAD", "/v1/models")
+        assert status == 200 and body == "" and int(headers["Content-Length"]) > 0
+
+
+def test_tls():
+    if not shutil.which("openssl"):
+        print("        skipped: no openssl")
+        return
+    import ssl
+    with Mount() as m, tempfile.TemporaryDirectory() as scratch:
+        cert, key = scratch + "/c.pem", scratch + "/k.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "1",
+                        "-subj", "/CN=bridge"], check=True, capture_output=True)
+        with Bridge(m, options=["--tls-cert", cert, "--tls-key", key]) as b:
+            context = ssl.create_default_context(cafile=cert)
+            context.check_hostname = False
+            with context.wrap_socket(b.connect()) as s:
+                s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                got = b""
+                while piece := s.recv(4096):
+                    got += piece
+                assert got.endswith(b"ok\n"), got
+
+
+def test_start_that_cannot_succeed_says_why():
+    cases = [
+        (["--listen", "127.0.0.1:99999", "/tmp"], 1, "127.0.0.1:99999"),
+        (["--listen", "nowhere.invalid:80", "/tmp"], 1, "nowhere.invalid"),
+        (["--listen", "127.0.0.1:0", "--api-keys", "/nonexistent", "/tmp"], 1, "/nonexistent"),
+        (["--listen", "127.0.0.1:0", "--user", "nobody-of-this-name", "/tmp"], 1, "nobody-of-this-name"),
+        (["--listen", "127.0.0.1:0", "--tls-cert", "/dev/null", "--tls-key", "/dev/null", "/tmp"], 1, "--tls-cert"),
+        (["/tmp"], 2, "--listen"),
+    ]
+    for arguments, status, wanted in cases:
+        done = subprocess.run([BRIDGE, *arguments], capture_output=True, text=True, timeout=30)
+        assert done.returncode == status and wanted in done.stderr, (arguments, done)
+        assert done.stderr.count("\n") == 1, done.stderr
+
+
+if __name__ == "__main__":
+    if not os.access(BRIDGE, os.X_OK):
+        print("skipped: TOKFS_BRIDGE is not a program")
+        sys.exit(77)
+    run_tests([value for name, value in list(globals().items()) if name.startswith("test_")])
