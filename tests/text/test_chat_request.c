@@ -49,7 +49,8 @@ static void test_chat_request_fields_are_taken(void **state)
         "\"chat_template_kwargs\":{\"enable_thinking\":false},\"documents\":[{\"title\":\"t\"}]}",
         &request, &arena, &err);
     assert_int_equal(rc, 0);
-    assert_true(str_eq(request.common.model, STR("m")) && request.common.stream && request.common.include_usage && request.tool_choice_none);
+    assert_true(str_eq(request.common.model, STR("m")) && request.common.stream && request.common.include_usage &&
+                request.tool_choice_none);
     assert_true(request.sampling.temperature == 0.25); // the last of two
     assert_true(request.sampling.top_p == 0.9 && request.sampling.min_p == 0.1 && request.sampling.ignore_eos);
     assert_int_equal(request.sampling.top_k, 5);
