@@ -35,10 +35,23 @@ static uint32_t stack_push(struct automaton *a, uint32_t parent, uint32_t node)
 
 // ---- sets ----------------------------------------------------------------------------------------------------------
 
-static int compare_u32(const void *a, const void *b)
+// Shell's sort: sets are small, nearly sorted, and made in decode steps, where qsort might allocate.
+static void sort_u32(uint32_t *v, size_t n)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
+    size_t gap = 1;
+    while (gap < n / 3) {
+        gap = 3 * gap + 1;
+    }
+    for (; gap > 0; gap /= 3) {
+        for (size_t i = gap; i < n; i++) {
+            uint32_t x = v[i];
+            size_t at = i;
+            for (; at >= gap && v[at - gap] > x; at -= gap) {
+                v[at] = v[at - gap];
+            }
+            v[at] = x;
+        }
+    }
 }
 
 static void set_describe(const struct automaton *a, struct set *set)
@@ -115,7 +128,7 @@ static void find_closure(struct automaton *a, uint32_t idx)
 
 static uint32_t finish_found(struct automaton *a)
 {
-    qsort(a->found, a->n_found, sizeof(uint32_t), compare_u32);
+    sort_u32(a->found, a->n_found);
     return set_of_found(a);
 }
 
@@ -353,6 +366,15 @@ static bool allocate(struct automaton *a)
         is_whole = is_whole && a->buckets[i];
     }
     return is_whole;
+}
+
+size_t automaton_bytes(const struct nfa *nfa)
+{
+    size_t n_tables = N_STACKS * sizeof(struct stack) + N_SETS * sizeof(struct set) + N_STATES * sizeof(struct state) +
+                      N_THREADS * sizeof(struct thread) + (N_MEMBERS + 3 * N_BUCKETS) * sizeof(uint32_t);
+    size_t n_moves = (size_t)(N_SETS + N_STATES) * nfa->n_classes * sizeof(uint32_t);
+    size_t n_nodes = nfa->n_nodes * 4 * sizeof(uint32_t) + nfa->cap_nodes * sizeof(struct nfa_node);
+    return sizeof(struct automaton) + n_tables + n_moves + n_nodes;
 }
 
 int automaton_new(const struct nfa *nfa, struct automaton **ret)

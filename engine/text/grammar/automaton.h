@@ -26,6 +26,7 @@ struct automaton_cursor {
 };
 
 int automaton_new(const struct nfa *nfa, struct automaton **ret); // 0 or -ENOMEM
+size_t automaton_bytes(const struct nfa *nfa);                    // what one takes, and the grammar itself
 void automaton_free(struct automaton *a);                         // asserts that no cursor is left
 const struct nfa *automaton_nfa(const struct automaton *a);
 
@@ -48,5 +49,7 @@ uint32_t automaton_generation(const struct automaton *a);
 // The bytes that must follow, because at each place nothing else may and the text must not end: appends at most n_max
 // to `out` and returns how many. The cursor stays where it is.
 size_t automaton_forced(struct automaton *a, const struct automaton_cursor *cursor, size_t n_max, char *out);
+// The text is complete, and nothing may follow it.
+bool automaton_is_over(struct automaton *a, const struct automaton_cursor *cursor);
 
 #endif

@@ -90,3 +90,17 @@ size_t automaton_forced(struct automaton *a, const struct automaton_cursor *curs
     }
     return n;
 }
+
+bool automaton_is_over(struct automaton *a, const struct automaton_cursor *cursor)
+{
+    uint32_t held[2] = { cursor->state, AUTOMATON_DEAD };
+    if (!automaton_may_end(a, held[0])) {
+        return false;
+    }
+    for (uint16_t class = 0; class < a->nfa->n_classes; class ++) {
+        if (next_collecting(a, held, (uint8_t) class) != AUTOMATON_DEAD) {
+            return false;
+        }
+    }
+    return true;
+}

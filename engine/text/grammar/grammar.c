@@ -100,3 +100,37 @@ int grammar_from_regex(struct str pattern, const char *where, struct grammar **r
     }
     return finish(grammar, rc, start, where, ret, err);
 }
+
+static int add_choices(struct nfa *nfa, const struct json *list, const char *where, uint32_t *ret, struct err *err)
+{
+    const struct json *item = json_first(list);
+    for (size_t i = 0; i < list->n_children; i++, item = json_next(item)) {
+        char path[sizeof(err->param)];
+        snprintf(path, sizeof path, "%s[%zu]", where, i);
+        if (item->type != JSON_STRING || item->text.len == 0) {
+            return err_set_param(err, -EINVAL, path, "%s: a choice must be a string with characters", path);
+        }
+        *ret = nfa_either(nfa, nfa_literal(nfa, item->text, NFA_ENDED), *ret);
+    }
+    return 0;
+}
+
+int grammar_from_choices(struct str list, const char *where, struct grammar **ret, struct err *err)
+{
+    struct grammar *grammar;
+    struct arena arena;
+    const struct json *root;
+    uint32_t start = NFA_FAILED;
+    int rc = grammar_new(&grammar);
+    if (rc < 0) {
+        return err_set(err, rc, "out of memory");
+    }
+    arena_init(&arena, ARENA_BYTES_MAX);
+    rc = json_parse(&arena, list, &root, err);
+    if (rc == 0 && (root->type != JSON_ARRAY || root->n_children == 0)) {
+        rc = err_set_param(err, -EINVAL, where, "%s must be an array with members", where);
+    }
+    rc = rc == 0 ? add_choices(&grammar->nfa, root, where, &start, err) : rc;
+    arena_deinit(&arena);
+    return finish(grammar, rc, start, where, ret, err);
+}

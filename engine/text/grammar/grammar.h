@@ -34,6 +34,8 @@ struct grammar;
 int grammar_from_schema(struct str schema, unsigned flags, const char *where, struct grammar **ret, struct err *err);
 int grammar_from_any_object(unsigned flags, struct grammar **ret, struct err *err);
 int grammar_from_regex(struct str pattern, const char *where, struct grammar **ret, struct err *err); // all of the text
+int grammar_from_choices(struct str list, const char *where, struct grammar **ret,
+                         struct err *err); // a JSON array of texts
 void grammar_free(struct grammar *grammar);
 const struct nfa *grammar_nfa(const struct grammar *grammar);
 

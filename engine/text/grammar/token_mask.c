@@ -11,6 +11,7 @@
 
 struct kept {
     uint32_t state; // AUTOMATON_DEAD: unused
+    int32_t only;   // its only token, or -1
     uint64_t used;  // when last
 };
 
@@ -103,7 +104,22 @@ static size_t oldest(const struct token_masks *masks)
     return found;
 }
 
-const uint64_t *token_masks_get(struct token_masks *masks, const struct automaton_cursor *cursor)
+static int32_t find_only(const uint64_t *bits, size_t n_words)
+{
+    int32_t only = -1;
+    for (size_t i = 0; i < n_words; i++) {
+        if (bits[i] != 0) {
+            if (only >= 0 || (bits[i] & (bits[i] - 1)) != 0) {
+                return -1;
+            }
+            only = (int32_t)(64 * i) + __builtin_ctzll(bits[i]);
+        }
+    }
+    return only;
+}
+
+// The place where the mask of the cursor's state is kept now.
+static size_t look_up(struct token_masks *masks, const struct automaton_cursor *cursor)
 {
     size_t at = 0, n_words = masks->trie->n_words;
     if (masks->generation != automaton_generation(masks->a)) {
@@ -115,11 +131,28 @@ const uint64_t *token_masks_get(struct token_masks *masks, const struct automato
         at++;
     }
     if (at == masks->n_kept) {
-        at = oldest(masks);
+        uint64_t *bits = masks->bits + (at = oldest(masks)) * n_words;
         masks->path[0] = cursor->state;
-        walk(masks, masks->bits + at * n_words);
+        walk(masks, bits);
+        masks->kept[at].only = find_only(bits, n_words);
     }
     // Should the walk have forgotten states, the next call drops all masks, this one too.
-    masks->kept[at] = (struct kept){ cursor->state, masks->n_calls };
-    return masks->bits + at * n_words;
+    masks->kept[at].state = cursor->state;
+    masks->kept[at].used = masks->n_calls;
+    return at;
+}
+
+const uint64_t *token_masks_get(struct token_masks *masks, const struct automaton_cursor *cursor)
+{
+    return masks->bits + look_up(masks, cursor) * masks->trie->n_words;
+}
+
+int32_t token_masks_only(struct token_masks *masks, const struct automaton_cursor *cursor)
+{
+    return masks->kept[look_up(masks, cursor)].only;
+}
+
+size_t token_masks_bytes(const struct token_trie *trie, size_t n_kept_max)
+{
+    return n_kept_max * (sizeof(struct kept) + (trie->n_words + 1) * sizeof(uint64_t)) + sizeof(struct token_masks);
 }

@@ -14,5 +14,8 @@ void token_masks_free(struct token_masks *masks);
 // token is allowed where automaton_may_end says so; it has no bit here. Does not allocate. May replace the cursor's
 // state by an equal one (automaton_collect).
 const uint64_t *token_masks_get(struct token_masks *masks, const struct automaton_cursor *cursor);
+// The only token that is allowed, -1 when there are several or none. Otherwise as token_masks_get.
+int32_t token_masks_only(struct token_masks *masks, const struct automaton_cursor *cursor);
+size_t token_masks_bytes(const struct token_trie *trie, size_t n_kept_max); // what they take, at most
 
 #endif

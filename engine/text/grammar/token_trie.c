@@ -131,20 +131,39 @@ int token_trie_init(struct token_trie *trie, const struct str *tokens, size_t n_
     return 0;
 }
 
+struct str token_trie_bytes(const struct tokenizer *tok, int32_t id, char *buf)
+{
+    struct str bytes = tokenizer_token_bytes(tok, id);
+    if (!tokenizer_is_special(tok, id)) {
+        return bytes;
+    }
+    if (bytes.len >= TOKEN_TRIE_DEPTH_MAX) {
+        return (struct str){ 0 };
+    }
+    buf[0] = TOKEN_TRIE_SPECIAL;
+    memcpy(buf + 1, bytes.ptr, bytes.len);
+    return (struct str){ buf, bytes.len + 1 };
+}
+
 int token_trie_init_from_tokenizer(struct token_trie *trie, const struct tokenizer *tok)
 {
-    size_t n_vocab = tokenizer_n_vocab(tok);
-    struct str *tokens = calloc(n_vocab + 1, sizeof(*tokens));
-    if (!tokens) {
-        return -ENOMEM;
-    }
+    size_t n_vocab = tokenizer_n_vocab(tok), n_special = 0;
     for (size_t id = 0; id < n_vocab; id++) {
-        if (!tokenizer_is_special(tok, (int32_t)id)) {
-            tokens[id] = tokenizer_token_bytes(tok, (int32_t)id);
-        }
+        n_special += tokenizer_is_special(tok, (int32_t)id);
     }
-    int rc = token_trie_init(trie, tokens, n_vocab);
+    struct str *tokens = calloc(n_vocab + 1, sizeof(*tokens));
+    char(*special)[TOKEN_TRIE_DEPTH_MAX] = calloc(n_special + 1, sizeof(*special));
+    int rc = -ENOMEM;
+    if (tokens && special) {
+        n_special = 0;
+        for (size_t id = 0; id < n_vocab; id++) {
+            tokens[id] = token_trie_bytes(tok, (int32_t)id, special[n_special]);
+            n_special += tokenizer_is_special(tok, (int32_t)id);
+        }
+        rc = token_trie_init(trie, tokens, n_vocab);
+    }
     free(tokens);
+    free(special);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 // The vocabulary as a trie of bytes, made once for a tokenizer; immutable.
 //
-// Special tokens are not part of it: no grammar allows them.
+// A special token stands as a byte that no text has and then its written form: a grammar that wants one says so, and
+// text does not become one.
 #ifndef TOKFS_TEXT_GRAMMAR_TOKEN_TRIE_H
 #define TOKFS_TEXT_GRAMMAR_TOKEN_TRIE_H
 
@@ -29,10 +30,13 @@ struct token_trie {
 };
 
 #define TOKEN_TRIE_DEPTH_MAX 256 // longer tokens are left out
+#define TOKEN_TRIE_SPECIAL   '\xff'
 
 // From the bytes of tokens; an empty one is left out. 0 or -ENOMEM.
 int token_trie_init(struct token_trie *trie, const struct str *tokens, size_t n_vocab);
 int token_trie_init_from_tokenizer(struct token_trie *trie, const struct tokenizer *tok);
 void token_trie_deinit(struct token_trie *trie);
+// A token's bytes as the trie has them: borrowed from the tokenizer, or in buf[TOKEN_TRIE_DEPTH_MAX].
+struct str token_trie_bytes(const struct tokenizer *tok, int32_t id, char *buf);
 
 #endif
