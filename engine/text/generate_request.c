@@ -48,7 +48,7 @@ static int take_sampling_params(struct field_ctx *ctx, const struct json *value,
                              "Unsupported value: '%s' must be one object, which holds for all prompts.", path);
     }
     request_sampling_tables(tables, (struct field_table){ sampling_fields, COUNT(sampling_fields), parse },
-                            &parse->sampling);
+                            &parse->sampling, &parse->common.common.rule);
     return fields_apply_tables(ctx, tables, COUNT(tables), value, path, "Unrecognized request argument supplied");
 }
 

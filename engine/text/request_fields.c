@@ -51,26 +51,9 @@ static const struct field common_fields[] = {
     { "cache_prompt", T_BOOL, FIELD_IGNORE },
     { "n_keep", T_INTEGER, FIELD_IGNORE },    // of a context that shifts; this one ends with finish_reason "length"
     { "n_discard", T_INTEGER, FIELD_IGNORE }, // likewise
-    { "guided_decoding_backend", T_STRING, FIELD_IGNORE },
-    { "guided_whitespace_pattern", T_STRING, FIELD_IGNORE },
     { "rid", T_STRING, FIELD_IGNORE },
     { "request_id", T_STRING, FIELD_IGNORE },
     { "id_slot", T_INTEGER, FIELD_IGNORE },
-};
-
-// The form of an answer.
-static const struct field structured_fields[] = {
-    { "response_format", T_OBJECT, FIELD_REFUSE, .neutral = "{\"type\":\"text\"}" },
-    { "guided_json", T_ANY, FIELD_REFUSE },
-    { "guided_regex", T_STRING, FIELD_REFUSE },
-    { "guided_choice", T_ARRAY, FIELD_REFUSE },
-    { "guided_grammar", T_STRING, FIELD_REFUSE },
-    { "structured_outputs", T_OBJECT, FIELD_REFUSE },
-    { "structural_tag", T_STRING, FIELD_REFUSE },
-    { "json_schema", T_ANY, FIELD_REFUSE, .neutral = "{}" },
-    { "grammar", T_STRING, FIELD_REFUSE, .neutral = "\"\"" },
-    { "regex", T_STRING, FIELD_REFUSE },
-    { "ebnf", T_STRING, FIELD_REFUSE },
 };
 
 static const struct field refused_fields[] = {
@@ -121,16 +104,16 @@ void request_tables(struct field_table ret[REQUEST_TABLES], struct field_table o
     ret[0] = own;
     ret[1] = sampling != NULL ? sampling_parse_table(sampling) : (struct field_table){ 0 };
     ret[2] = TABLE(common_fields, common);
-    ret[3] = TABLE(structured_fields, common);
+    ret[3] = answer_rule_table(&common->common.rule);
     ret[4] = TABLE(refused_fields, common);
 }
 
 void request_sampling_tables(struct field_table ret[SAMPLING_TABLES], struct field_table own,
-                             struct sampling_parse *sampling)
+                             struct sampling_parse *sampling, struct answer_rule *rule)
 {
     ret[0] = own;
     ret[1] = sampling_parse_table(sampling);
-    ret[2] = TABLE(structured_fields, sampling);
+    ret[2] = answer_rule_table(rule);
 }
 
 int request_common_finish(const struct request_common_parse *parse, struct request_common *ret, struct err *err)

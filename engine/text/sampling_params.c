@@ -6,6 +6,8 @@
 // method it means nothing.
 #include "engine/text/sampling_params.h"
 
+#include "engine/text/answer_rule.h"
+
 #include <errno.h>
 #include <float.h>
 #include <math.h>
@@ -409,18 +411,33 @@ int sampling_defaults_parse(struct arena *arena, struct str generation_json, str
     return 0;
 }
 
+// What a session keeps for its turns.
+struct kept_parse {
+    struct sampling_parse sampling;
+    struct answer_rule rule;
+};
+
 static int apply_member(struct field_ctx *ctx, struct str name, const struct json *value, struct json_writer *w)
 {
+    struct kept_parse *kept = ctx->target;
+    struct field_ctx member_ctx = { ctx->arena, ctx->err, &kept->sampling };
     const struct field *field = field_find(sampling_fields, COUNT(sampling_fields), name);
     char path[FIELD_PATH_MAX], quoted[48];
     int r;
+
+    if (field == NULL) {
+        const struct field_table form = answer_rule_table(&kept->rule);
+
+        member_ctx.target = form.target;
+        field = field_find(form.rows, form.n_rows, name);
+    }
 
     field_quote(name, quoted);
     field_path(path, "%s", quoted);
     if (field == NULL) {
         return err_set_param(ctx->err, -EINVAL, path, "Unrecognized sampling parameter: %s", path);
     }
-    r = field_apply(ctx, field, value, path);
+    r = field_apply(&member_ctx, field, value, path);
     if (r < 0) {
         return r;
     }
@@ -497,14 +514,14 @@ static int apply_lines(struct field_ctx *ctx, struct str text, struct json_write
 
 int sampling_params_parse(struct arena *arena, struct str text, struct strbuf *out, struct err *err)
 {
-    struct sampling_parse parse;
+    struct kept_parse parse = { 0 };
     struct field_ctx ctx = { arena, err, &parse };
     struct json_writer w;
     struct str trimmed = str_trim(text);
     size_t len_before = out->len;
     int r;
 
-    sampling_parse_init(&parse, NULL);
+    sampling_parse_init(&parse.sampling, NULL);
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     r = trimmed.len > 0 && trimmed.ptr[0] == '{' ? apply_object(&ctx, text, &w) : apply_lines(&ctx, text, &w);

@@ -414,7 +414,8 @@ static const struct {
     { "{" HI ",\"tool_choice\":\"required\"}", -EOPNOTSUPP, "tool_choice", "required" },
     { "{" HI ",\"n\":0}", -EINVAL, "n", ">= 1" },
     { "{" HI ",\"presence_penalty\":3}", -EINVAL, "presence_penalty", "<= 2" },
-    { "{" HI ",\"response_format\":{\"type\":\"json_object\"}}", -EOPNOTSUPP, "response_format", "" },
+    { "{" HI ",\"response_format\":{\"type\":\"json\"}}", -EINVAL, "response_format.type", "json_object" },
+    { "{" HI ",\"ebnf\":\"root ::= x\"}", -EOPNOTSUPP, "ebnf", "" },
     { "{" HI ",\"functions\":[{}]}", -EOPNOTSUPP, "functions", "" },
     { "{" HI ",\"min_tokens\":9,\"max_tokens\":3}", -EINVAL, "min_tokens", "" },
     { "{" HI ",\"continue_final_message\":true,\"add_generation_prompt\":true}", -EINVAL, "continue_final_message",
@@ -467,10 +468,13 @@ static void test_sampling_params_lines_and_json_mean_the_same(void **state)
         { "temperature 0.2\n\n# note\n top_k=5\nstop END\nstop [\"a\"]\nignore_eos true\n",
           "{\"temperature\":0.2,\"top_k\":5,\"stop\":\"END\",\"stop\":[\"a\"],\"ignore_eos\":true}" },
         { " {\"temperature\": 0.2, \"seed\": 1} ", "{\"temperature\":0.2,\"seed\":1}" },
+        { "regex [a-z]+\n", "{\"regex\":\"[a-z]+\"}" },
+        { "{\"response_format\":{\"type\":\"json_object\"}}", "{\"response_format\":{\"type\":\"json_object\"}}" },
         { "", "{}" },
     };
     static const char *const bad[] = {
-        "temperature", "temperature hot", "temperature 3", "messages []", "colour red", "{\"n\":1}", "{", "n 2"
+        "temperature", "temperature hot",    "temperature 3", "messages []", "colour red", "{\"n\":1}", "{",
+        "n 2",         "response_format xml"
     };
     struct strbuf out;
     struct err err;
