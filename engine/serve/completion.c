@@ -31,6 +31,9 @@ void completion_free(struct tokfs_completion *completion)
         free(completion->kept);
         free(completion->choices);
         answer_setup_free(completion->answer);
+        if (completion->grammar) {
+            grammar_store_give(completion->grammars, completion->grammar);
+        }
         free(completion);
     }
 }

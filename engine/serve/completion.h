@@ -8,6 +8,7 @@
 
 #include "engine/base/err.h"
 #include "engine/serve/answer_setup.h"
+#include "engine/serve/grammar_store.h"
 #include "engine/text/chat_request.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -84,9 +85,11 @@ struct tokfs_completion {
     struct str cache_salt;  // in kept, after the scope if there is one; empty: none
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
-    struct strbuf texts;         // of the prompts, if asked for, and names
-    struct answer_setup *answer; // how answers are read; NULL: all of them is content
-    bool has_long_list;          // of token ids: some list was longer than its limit, and was not copied
+    struct strbuf texts;            // of the prompts, if asked for, and names
+    struct answer_setup *answer;    // how answers are read; NULL: all of them is content
+    struct answer_grammar *grammar; // what answers may be, held in `grammars`; NULL: any text
+    struct grammar_store *grammars;
+    bool has_long_list; // of token ids: some list was longer than its limit, and was not copied
     bool has_logprobs;
     uint32_t n_top_logprobs;
     bool stream, include_usage, timings_per_token;

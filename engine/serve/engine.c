@@ -52,6 +52,7 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
                      struct err *err)
 {
     int rc = tokenizer_open(options->model, &e->tok, err);
+    e->grammars.tok = e->tok;
     if (rc == 0 && tokenizer_n_vocab(e->tok) > n_vocab) {
         return err_set(err, -EINVAL, "%s: tokenizer.json has ids up to %zu, config.json a vocab_size of %u",
                        options->model, tokenizer_n_vocab(e->tok) - 1, n_vocab);
@@ -171,6 +172,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
         .batch_tokens = e->sizes.batch_tokens,
         .no_prefix_cache = options->no_prefix_cache,
         .no_speculation = options->no_speculation,
+        .no_jump_forward = options->no_jump_forward,
     };
     rc = runner_init(&e->runner, &runner_options, err);
     e->has_runner = rc == 0;
@@ -222,8 +224,8 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
     if (rc < 0) {
         return rc;
     }
-    e->intake =
-        (struct intake){ e->tok, &e->format, e->served_name, e->sizes.n_ctx, model_get_config(e->model)->n_vocab };
+    e->intake = (struct intake){ e->tok,       &e->format,     e->served_name,
+                                 &e->grammars, e->sizes.n_ctx, model_get_config(e->model)->n_vocab };
     e->stats.n_pages = e->stats.n_pages_free = e->sizes.n_pages;
     rc = e->format.tmpl ? check_room(e, options, err) : 0;
     return rc < 0 ? rc : engine_start_threads(e, err);
@@ -246,6 +248,7 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
     completion_queue_init(&e->work, LINK_WORK);
     completion_queue_init(&e->admission, LINK_WORK);
     completion_queue_init(&e->verdicts, LINK_VERDICT);
+    grammar_store_init(&e->grammars, GRAMMAR_STORE_BYTES_MAX);
     wake_init(&e->wake);
     handoff_init(&e->handoff, options->n_threads);
     pthread_mutex_init(&e->stats_lock, NULL);
@@ -292,6 +295,7 @@ void tokfs_engine_close(struct tokfs_engine *engine)
     if (engine->backend) {
         engine->backend->ops->close(engine->backend);
     }
+    grammar_store_deinit(&engine->grammars);
     model_files_deinit(&engine->files);
     chat_format_deinit(&engine->format);
     tokenizer_free(engine->tok);

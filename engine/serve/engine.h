@@ -27,6 +27,7 @@ struct tokfs_engine {
     struct tokenizer *tok;
     struct chat_format format;
     struct model_files files;
+    struct grammar_store grammars; // text threads; what answers are guided by
     struct intake intake;
     int32_t end_ids[END_IDS_MAX];
     size_t n_end_ids;

@@ -51,6 +51,13 @@ static int tokenize(const struct intake *intake, struct tokfs_completion *c, con
     return 0;
 }
 
+int intake_take_grammar(const struct intake *intake, struct tokfs_completion *completion,
+                        const struct answer_rule *rule, struct err *err)
+{
+    completion->grammars = intake->grammars;
+    return rule->kind == ANSWER_RULE_NONE ? 0 : grammar_store_take(intake->grammars, rule, &completion->grammar, err);
+}
+
 static int prepare_chat(const struct intake *intake, struct tokfs_completion *c, struct arena *arena, struct err *err)
 {
     struct chat_request request;
@@ -59,6 +66,7 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
     if (rc == 0 && completion_keep_sampling(c, &request.sampling, request.common.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
+    rc = rc == 0 ? intake_take_grammar(intake, c, &request.common.rule, err) : rc;
     if (rc == 0) {
         request.now = c->origin.now;
         rc = tokenize(intake, c, &request, err);

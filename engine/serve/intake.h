@@ -10,12 +10,16 @@ struct intake {
     const struct tokenizer *tok;
     const struct chat_format *format;
     const char *served_name;
+    struct grammar_store *grammars;
     uint32_t n_ctx, n_vocab;
 };
 
 // Fills the completion's prompt, limits and sampling parameters, or its result, or its refusal. Frees its body.
 void intake_prepare(const struct intake *intake, struct tokfs_completion *completion);
 // The part of it for a body of v1/completions: prompts, echo and parameters, which are checked afterwards.
+// Compiles what the request demands of its answers, or finds it compiled.
+int intake_take_grammar(const struct intake *intake, struct tokfs_completion *completion,
+                        const struct answer_rule *rule, struct err *err);
 int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *completion, struct arena *arena,
                          struct err *err);
 

@@ -1,5 +1,5 @@
-// Bans, then biases, then penalties, on a copy of the row. Owns the copy and a table of marks, one per id, which are
-// taken back by a second walk over the tokens that made them.
+// The grammar, then bans, then biases, then penalties, on a copy of the row. Owns the copy and a table of marks, one
+// per id, which are taken back by a second walk over the tokens that made them.
 //
 // repetition_penalty (CTRL, Keskar et al. 2019): positive logits of tokens in the prompt or the answer are divided by
 // it, negative ones multiplied. frequency_penalty is taken once for each time a token was sampled, presence_penalty
@@ -106,10 +106,15 @@ const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sample
     for (size_t i = 0; i < BANS_MAX; i++) {
         n_bans += input->bans[i].n;
     }
-    if (n_bans == 0 && input->params->n_bias == 0 && !has_penalties(input->params)) {
+    bool is_guided = input->guide && input->guide->grammar;
+    if (!is_guided && n_bans == 0 && input->params->n_bias == 0 && !has_penalties(input->params)) {
         return input->logits;
     }
-    memcpy(adjust->row, input->logits, adjust->n_vocab * sizeof(*adjust->row));
+    if (is_guided) {
+        guide_restrict(input->guide, input->ends, BANS_MAX, input->logits, adjust->n_vocab, adjust->row);
+    } else {
+        memcpy(adjust->row, input->logits, adjust->n_vocab * sizeof(*adjust->row));
+    }
     for (size_t i = 0; i < BANS_MAX; i++) {
         forbid(adjust, input->bans[i]);
     }

@@ -1,17 +1,13 @@
-// What a request adds to and takes from a row of logits before it is drawn from: tokens that must not come now, biases,
-// penalties on what was said. In the order of vLLM's sampler.
+// What a request adds to and takes from a row of logits before it is drawn from: tokens that its grammar or min_tokens
+// forbids, biases, penalties on what was said. In the order of vLLM's sampler.
 //
 // Counts are made from the timeline at each draw, so there is no state to keep, to bound, or to restore when a sequence
 // is computed again: a walk over the known tokens is short beside the forward pass that computed them.
 #ifndef TOKFS_SERVE_LOGIT_ADJUST_H
 #define TOKFS_SERVE_LOGIT_ADJUST_H
 
+#include "engine/serve/guide.h"
 #include "engine/text/sampling_params.h"
-
-struct token_set {
-    const int32_t *ids; // ids outside of the vocabulary mean nothing
-    size_t n;
-};
 
 #define BANS_MAX 2
 
@@ -21,6 +17,8 @@ struct sampler_input {
     const struct sampling_params *params; // all but the seed
     uint64_t seed, pos;
     struct token_set bans[BANS_MAX]; // tokens that must not be drawn now (end tokens before min_tokens)
+    const struct guide *guide;       // what may be drawn at all; NULL or without a grammar: anything
+    struct token_set ends[BANS_MAX]; // with a guide: tokens that end the answer
     const int32_t *tokens;           // [n_tokens] the timeline: prompt, then sampled; each below n_vocab
     uint32_t n_prompt, n_tokens;
 };

@@ -53,6 +53,7 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
         .n_slots = options->n_slots,
         .has_prefix_cache = !options->no_prefix_cache,
         .has_speculation = !options->no_speculation,
+        .has_jump_forward = !options->no_jump_forward,
     };
     runner->waiting_last = &runner->waiting_first;
     int rc = page_pool_init(&runner->pool, options->backend, options->drive.page_bytes, options->n_pages, err);
@@ -303,6 +304,21 @@ static void take_draft(struct runner *r, struct sequence *seq, uint32_t n_draft,
     r->stats.n_guessed_right += n_right;
 }
 
+// What the grammar leaves no choice for needs no logits: such tokens join the timeline at once, and the next step
+// computes them together. Sampling them one by one would give the same, since nothing else could be drawn.
+static void take_forced(struct runner *r, struct sequence *seq)
+{
+    while (r->has_jump_forward && seq->state == SEQUENCE_DECODE && sequence_flush(seq, r->ring)) {
+        int32_t id = sequence_forced_token(seq);
+        if (id < 0) {
+            return;
+        }
+        sequence_append(seq, id, read_clock(r));
+        r->stats.completion_tokens++;
+        r->stats.n_forced++;
+    }
+}
+
 static void take_results(struct runner *r, const float *logits, void (*publish)(void *ctx), void *ctx)
 {
     size_t n_sampled = 0;
@@ -315,6 +331,7 @@ static void take_results(struct runner *r, const float *logits, void (*publish)(
             if (item->n_draft > 0) {
                 take_draft(r, seq, item->n_draft, logits);
             }
+            take_forced(r, seq);
             n_sampled++;
         }
         logits += n_logits * r->drive.n_vocab;

@@ -31,6 +31,7 @@ struct runner_options {
     size_t batch_tokens; // >= n_slots
     bool no_prefix_cache;
     bool no_speculation;
+    bool no_jump_forward;
 };
 
 struct runner {
@@ -39,7 +40,7 @@ struct runner {
     struct event_ring *ring;
     struct page_pool pool;
     struct radix radix;
-    bool has_prefix_cache, has_speculation;
+    bool has_prefix_cache, has_speculation, has_jump_forward;
     struct sampler sampler;
     size_t batch_tokens;
 

@@ -41,11 +41,12 @@ static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bo
     struct sched_seq view = { .n_tokens = seq->n_tokens,
                               .n_computed = seq->n_computed,
                               .n_pages = seq->n_pages,
+                              .is_decoding = seq->state == SEQUENCE_DECODE,
                               .n_draft = seq->n_draft,
                               .is_blocked = sequence_is_blocked(seq) };
     if (seq->n_pages == 0 && !view.is_blocked) {
         look_up(r, root, seq->tokens, &view);
-    } else if (seq->n_tokens - seq->n_computed > 1) {
+    } else if (seq->n_tokens - seq->n_computed > 1 && !view.is_decoding) {
         view.next_block = next_block(r, root, seq->tokens, seq->n_tokens, seq->n_computed);
     }
     view.n_own = is_short_of_pages ? sequence_n_own_pages(seq) : 0;
@@ -72,7 +73,8 @@ static void guess(struct runner *r)
         uint32_t n = draft_length(&seq->draft_state);
         uint32_t n_room = seq->choice->n_tokens_max - seq->n_tokens - 1; // the one after the guesses is sampled too
         n = n < n_most ? n : (uint32_t)n_most;
-        seq->n_draft = draft_find(seq->tokens, seq->n_tokens, n < n_room ? n : n_room, seq->draft);
+        n = draft_find(seq->tokens, seq->n_tokens, n < n_room ? n : n_room, seq->draft);
+        seq->n_draft = guide_count_allowed(&seq->guide, seq->draft, n);
     }
 }
 

@@ -1,6 +1,7 @@
 // The policy: running answers first, then the prompts of admitted sequences, then admission in order of arrival.
 //
-//   1. Decodes. Each sequence with one token to run gets its row. When it needs a page and none is free, the youngest
+//   1. Decodes. Each sequence gets its row, and where its grammar forced tokens, those that leave the others theirs.
+//      When it needs a page and none is free, the youngest
 //      sequence that holds pages gives all of its own back (preemption) and is computed again later: invariant 1 of the
 //      design makes the second computation bit-identical, and what was sampled stays, so that no reader notices.
 //   2. Prefill chunks of admitted sequences, oldest first, in what the decodes left of batch_tokens; beside decodes, of
@@ -64,32 +65,45 @@ static bool preempt_youngest(struct planning *p, size_t keep)
     return false;
 }
 
-// Guesses take rows and pages that nobody else could want in this step.
-static uint32_t draft_that_fits(const struct planning *p, size_t idx, const struct sched_seq *seq)
+// One row, and more for forced tokens where those behind it in the list keep theirs.
+static uint32_t decode_rows(const struct planning *p, size_t idx, const struct sched_seq *seq)
 {
     size_t n_others = p->n_resident - idx - 1;
-    bool has_rows = p->n_rows_left > n_others + seq->n_draft;
+    size_t n_free = p->n_rows_left > n_others ? p->n_rows_left - n_others : 1;
+    return n_todo(seq) < n_free ? n_todo(seq) : (uint32_t)n_free;
+}
+
+// Guesses take rows and pages that nobody else could want in this step.
+static uint32_t draft_that_fits(const struct planning *p, size_t idx, const struct sched_seq *seq, uint32_t n_rows)
+{
+    size_t n_others = p->n_resident - idx - 1;
+    bool has_rows = n_rows == n_todo(seq) && p->n_rows_left >= n_others + n_rows + seq->n_draft;
     bool has_pages = p->n_pages_free > p->n_resident + seq->n_draft / p->in->page_tokens + 1;
     return has_rows && has_pages && p->in->n_waiting == 0 ? seq->n_draft : 0;
+}
+
+static bool is_decode(const struct sched_seq *seq)
+{
+    return seq->n_pages > 0 && !seq->is_blocked && (seq->is_decoding || n_todo(seq) == 1);
 }
 
 static void plan_decodes(struct planning *p)
 {
     for (size_t i = 0; i < p->n_resident && p->n_rows_left > 0; i++) {
         const struct sched_seq *seq = &p->in->active[i];
-        if (seq->n_pages == 0 || seq->is_blocked || n_todo(seq) != 1) {
+        if (!is_decode(seq)) {
             continue;
         }
-        uint32_t n_pages = pages_for(p, seq->n_tokens);
+        uint32_t n_rows = decode_rows(p, i, seq), n_pages = pages_for(p, seq->n_computed + n_rows);
         n_pages = n_pages > seq->n_pages ? n_pages : seq->n_pages;
         while (n_pages - seq->n_pages > p->n_pages_free && preempt_youngest(p, i + 1)) {
         }
         if (n_pages - seq->n_pages <= p->n_pages_free) {
-            uint32_t n_draft = draft_that_fits(p, i, seq);
-            uint32_t n_draft_pages = pages_for(p, seq->n_tokens + n_draft);
+            uint32_t n_draft = draft_that_fits(p, i, seq, n_rows);
+            uint32_t n_draft_pages = pages_for(p, seq->n_computed + n_rows + n_draft);
             add_item(p,
                      &(struct sched_item){ .idx = (uint32_t)i,
-                                           .n_tokens = 1 + n_draft,
+                                           .n_tokens = n_rows + n_draft,
                                            .n_draft = n_draft,
                                            .n_pages = n_draft_pages > n_pages ? n_draft_pages : n_pages },
                      seq, 0);
@@ -108,7 +122,7 @@ static void plan_prefills(struct planning *p)
 {
     for (size_t i = 0; i < p->n_resident && p->n_rows_left > 0; i++) {
         const struct sched_seq *seq = &p->in->active[i];
-        if (seq->n_pages > 0 && !seq->is_blocked && n_todo(seq) > 1) {
+        if (seq->n_pages > 0 && !seq->is_blocked && !is_decode(seq)) {
             assert(seq->n_pages >= pages_for(p, seq->n_tokens));
             add_item(
                 p,

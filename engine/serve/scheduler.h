@@ -15,6 +15,7 @@ struct sched_seq {
     uint32_t n_computed; // of them, whose K and V are in pages
     uint32_t n_pages;    // held; 0 for one that was preempted or never ran
     uint32_t n_own;      // of them, those that nobody else holds: what its preemption sets free at least
+    bool is_decoding;    // what is to be run are sampled and forced tokens, whose pages it may lack
     uint32_t n_draft;    // guessed tokens after them, to be checked if that costs nobody anything
     bool is_blocked;     // its last output has not been taken over by the event queue: it keeps its pages and waits
     struct sched_cached {

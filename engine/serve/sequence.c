@@ -9,7 +9,8 @@
 //       +------ last event in the ring ------ ENDING <--+
 //
 // Invariants:
-//   1. n_computed <= n_tokens <= n_tokens_max <= n_ctx; n_computed == n_tokens only between a step and its sample.
+//   1. n_computed <= n_tokens <= n_tokens_max <= n_ctx; n_computed == n_tokens only between a step and its sample. A
+//      sequence that decodes has one token to compute, or those that its grammar forced as well.
 //   2. n_computed positions fit in n_pages pages; EMPTY and ENDING hold no pages.
 //   3. Events go to the ring in order: STARTED, then each token's, then one last; a sequence that owes any is not run,
 //   so at
@@ -93,6 +94,7 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->n_tokens = choice->n_prompt + choice->n_known;
     seq->n_untold = choice->n_known;
     memcpy(seq->tokens, choice->prompt, seq->n_tokens * sizeof(*seq->tokens));
+    guide_begin(&seq->guide, completion->grammar);
     draft_init(&seq->draft_state);
     seq->n_draft = 0;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
@@ -115,6 +117,7 @@ static void end(struct sequence *seq, const char *reason)
 {
     struct choice *c = seq->choice;
     sequence_give_pages(seq);
+    guide_end(&seq->guide);
     seq->state = SEQUENCE_ENDING;
     c->finish_reason = reason;
     c->usage.queue_ns = seq->started_ns - seq->completion->accepted_ns;
@@ -241,7 +244,28 @@ struct sampler_input sequence_sampler_input(const struct sequence *seq, const fl
         input.bans[0] = (struct token_set){ seq->env->end_ids, params->ignore_eos ? 0 : seq->env->n_end_ids };
         input.bans[1] = (struct token_set){ params->stop_ids, params->n_stop_ids };
     }
+    input.guide = &seq->guide;
+    input.ends[0] = (struct token_set){ seq->env->end_ids, seq->env->n_end_ids };
+    input.ends[1] = (struct token_set){ params->stop_ids, params->n_stop_ids };
     return input;
+}
+
+// Log probabilities are of the model's logits: who wants them has it asked for every token.
+int32_t sequence_forced_token(const struct sequence *seq)
+{
+    int32_t id = seq->completion->has_logprobs ? -1 : guide_forced(&seq->guide);
+    const struct sampling_params *params = &seq->completion->sampling;
+    return id >= 0 && !has_id(seq->env->end_ids, seq->env->n_end_ids, id) &&
+                   !has_id(params->stop_ids, params->n_stop_ids, id)
+               ? id
+               : -1;
+}
+
+static void fail_guide(struct sequence *seq)
+{
+    struct err err;
+    err_set(&err, -EIO, "the grammar of the answer grew out of bounds at position %u", seq->n_tokens - 1);
+    sequence_fail(seq, &err);
 }
 
 // Decodes the token and passes on what is certain of the text. True: a stop string was found, and the text ends there.
@@ -288,10 +312,14 @@ static void take_token(struct sequence *seq, int32_t token_id, uint64_t now_ns)
         fail_text(seq, rc);
         return;
     }
-    if (append_text(seq, token_id, &rc)) {
+    if (!guide_take(&seq->guide, token_id)) {
+        fail_guide(seq);
+    } else if (append_text(seq, token_id, &rc)) {
         end_parts(seq, "stop");
     } else if (rc < 0) {
         fail_text(seq, rc);
+    } else if (guide_is_over(&seq->guide)) {
+        end_text(seq, "stop");
     } else if (seq->parser.is_done) {
         end_parts(seq, "stop"); // no more calls were allowed
     } else if (seq->choice->n_prompt + seq->choice->usage.completion_tokens == seq->choice->n_tokens_max) {
@@ -301,7 +329,7 @@ static void take_token(struct sequence *seq, int32_t token_id, uint64_t now_ns)
 
 void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns)
 {
-    assert(seq->state == SEQUENCE_DECODE && seq->n_computed == seq->n_tokens);
+    assert(seq->state == SEQUENCE_DECODE && seq->n_computed <= seq->n_tokens);
     assert(seq->n_tokens < seq->choice->n_tokens_max && seq->n_untold == 0);
     seq->tokens[seq->n_tokens++] = token_id;
     take_token(seq, token_id, now_ns);

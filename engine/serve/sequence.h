@@ -9,6 +9,7 @@
 #include "engine/serve/completion.h"
 #include "engine/serve/draft.h"
 #include "engine/serve/event_ring.h"
+#include "engine/serve/guide.h"
 #include "engine/text/answer_parser.h"
 #include "engine/text/detokenizer.h"
 
@@ -44,6 +45,7 @@ struct sequence {
 
     // Output. `text` is what was decoded and may still become a stop string; what may not goes through the parser,
     // which holds back what may still become a tool call; `parts` belongs to the last token's event (or the last one).
+    struct guide guide; // what the answer may go on with
     struct detokenizer detok;
     struct strbuf text;
     struct answer_parser parser;
@@ -75,8 +77,10 @@ bool sequence_advance(struct sequence *seq, uint32_t n_rows);
 // What the next token is drawn from: `logits` and all that the sequence knows. End tokens and the request's own stop
 // ids are banned while min_tokens asks for more.
 struct sampler_input sequence_sampler_input(const struct sequence *seq, const float *logits);
-// The sampled token: its text, stop strings, the end. -ENOMEM has ended the sequence as failed.
+// The next token: its text, stop strings, the end. -ENOMEM has ended the sequence as failed.
 void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns);
+// The token that must come next, whatever the model would say; -1: the model is to be asked.
+int32_t sequence_forced_token(const struct sequence *seq);
 // Tells the tokens that were sampled before it began, as far as the ring has room: true when all of them are told (or
 // have ended it). Until then it is not run on.
 bool sequence_tell_known(struct sequence *seq, struct event_ring *ring);

@@ -45,6 +45,7 @@ struct tokfs_engine_options {
     size_t batch_tokens;    // token budget of one step; 0: 512
     bool no_prefix_cache;   // compute every prompt anew
     bool no_speculation;    // one token per sequence and step, no guesses
+    bool no_jump_forward;   // tokens that a grammar forces are sampled as any other
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load, on the calling thread
     void *progress_ctx;
 };
@@ -91,6 +92,7 @@ struct tokfs_engine_stats {
     uint64_t n_steps, step_ns;           // forward passes, and the time from planning to publishing of them all
     uint64_t model_ns;                   // of step_ns, inside the forward passes
     uint64_t n_guessed, n_guessed_right; // tokens of speculation
+    uint64_t n_forced;                   // tokens that a grammar left no choice for, and that were not sampled
     uint64_t n_evicted;                  // pages of the prefix cache given up for others
     uint32_t n_running, n_queued;
     uint32_t n_pages, n_pages_free; // free ones include the cached

@@ -51,7 +51,7 @@ void __wrap_free(void *ptr)
 
 static const char *model_dir;
 
-#define N_SEQUENCES 10
+#define N_SEQUENCES 13
 
 static void submit_all(struct tokfs_engine *engine, struct answer *answers)
 {
@@ -68,9 +68,15 @@ static void submit_all(struct tokfs_engine *engine, struct answer *answers)
         "\"logit_bias\":{\"5\":-3,\"7\":2},\"stop_token_ids\":[3],\"min_tokens\":690",
         "\"temperature\":1.2,\"typical_p\":0.8,\"logprobs\":true,\"top_logprobs\":20,\"repeat_penalty\":1.1,\"skip_"
         "special_tokens\":false",
+        "\"temperature\":1.5,\"guided_regex\":\"([a-z]{1,9}[ ,.])*\"",
+        "\"temperature\":1,\"guided_json\":{\"type\":\"array\",\"minItems\":900,\"items\":{\"properties\":{\"name\":"
+        "{\"type\":\"string\",\"maxLength\":9},\"size\":{\"type\":\"number\"}},\"required\":[\"name\"]}}",
+        "\"temperature\":2,\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"tree\",\"schema\":"
+        "{"
+        "\"type\":\"array\",\"items\":{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":\"integer\"}]},\"minItems\":400}}}",
     };
     for (int i = 0; i < N_SEQUENCES; i++) {
-        char body[640];
+        char body[800];
         struct tokfs_error error;
         int len = snprintf(body, sizeof(body),
                            "{\"messages\":[{\"role\":\"user\",\"content\":\"Go\"}],\"max_tokens\":700,%s%s}",
