@@ -21,7 +21,7 @@ int ask_open(struct file *file)
         return -ENOMEM;
     }
     file->state = ask;
-    body_init(&ask->body, file->mount->limits.body_bytes, BODY_TAKES_TEXT);
+    body_init(&ask->body, file->user, file->mount->limits.body_bytes, BODY_TAKES_TEXT);
     int r = session_new(file->mount, (struct str){ 0 }, file->uid, file->gid, &ask->session);
     if (r == 0) {
         file->channel = &ask->session->channel;
@@ -93,6 +93,13 @@ void ask_write_abort(struct file *file)
     struct ask *ask = file->state;
     session_abandon_candidate(ask->session);
     body_settle(&ask->body, -EINTR);
+}
+
+void ask_give_up(struct file *file)
+{
+    struct ask *ask = file->state;
+    struct tokfs_error reason = { 0 };
+    refuse(file, body_give_up(&ask->body, &reason), &reason);
 }
 
 int ask_flush(struct file *file)

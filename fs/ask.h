@@ -10,6 +10,7 @@ int ask_read(struct file *file, size_t size, uint64_t offset, struct str *ret_by
 int ask_write(struct file *file, struct str bytes);
 int ask_write_done(struct file *file);
 void ask_write_abort(struct file *file);
+void ask_give_up(struct file *file);
 int ask_flush(struct file *file);
 bool ask_is_readable(struct file *file);
 

@@ -6,9 +6,12 @@
 #include "engine/base/utf8.h"
 #include <errno.h>
 
-void body_init(struct body *body, size_t bytes_max, unsigned takes)
+#define KEPT_BYTES_MAX (64u << 10)
+
+void body_init(struct body *body, struct user *user, size_t bytes_max, unsigned takes)
 {
     *body = (struct body){ .takes = takes };
+    holding_init(&body->holding, user);
     strbuf_init(&body->bytes, bytes_max);
     json_scan_init(&body->scan);
 }
@@ -16,11 +19,18 @@ void body_init(struct body *body, size_t bytes_max, unsigned takes)
 void body_deinit(struct body *body)
 {
     strbuf_deinit(&body->bytes);
+    holding_deinit(&body->holding);
 }
 
 void body_reset(struct body *body)
 {
+    size_t bytes_max = body->bytes.len_max;
     strbuf_reset(&body->bytes);
+    if (body->bytes.cap > KEPT_BYTES_MAX) {
+        strbuf_deinit(&body->bytes);
+        strbuf_init(&body->bytes, bytes_max);
+        holding_set(&body->holding, 0);
+    }
     json_scan_init(&body->scan);
     body->kind = BODY_EMPTY;
     body->n_checked = 0;
@@ -91,7 +101,15 @@ static int feed_text(struct body *body, struct tokfs_error *reason)
 
 static int append(struct body *body, struct str bytes, struct tokfs_error *reason)
 {
-    int r = strbuf_append(&body->bytes, bytes);
+    size_t len_max = body->bytes.len_max;
+    int r = bytes.len > len_max - body->bytes.len && len_max > 0
+                ? -EFBIG
+                : holding_grow(&body->holding, body->bytes.len + bytes.len, reason);
+    if (r == -EDQUOT || r == -EAGAIN) {
+        return r;
+    }
+    r = r == 0 ? strbuf_append(&body->bytes, bytes) : r;
+    holding_set(&body->holding, body->bytes.cap);
     if (r == -EFBIG) {
         return reason_set(reason, r, NULL, "longer than the limit of %zu bytes", body->bytes.len_max);
     }
@@ -174,11 +192,26 @@ int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason)
     return r;
 }
 
+static bool is_complete(const struct body *body)
+{
+    return body->kind == BODY_JSON && !body->failed && json_scan_end(&body->scan, NULL) == 0;
+}
+
 void body_refuse(struct body *body, int code)
 {
-    bool is_complete = body->kind == BODY_JSON && !body->failed && json_scan_end(&body->scan, NULL) == 0;
+    code = is_complete(body) ? 0 : code;
     body_reset(body);
-    body->failed = is_complete ? 0 : code;
+    body->failed = code;
+}
+
+int body_give_up(struct body *body, struct tokfs_error *reason)
+{
+    if (body->kind == BODY_EMPTY || body->failed || is_complete(body)) {
+        return 0;
+    }
+    body_reset(body);
+    body->failed = -ETIMEDOUT;
+    return reason_set(reason, -ETIMEDOUT, NULL, "the writer stalled in the middle (--write-timeout): write it again");
 }
 
 int body_check_end(const struct body *body, struct tokfs_error *reason)

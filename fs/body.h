@@ -4,7 +4,7 @@
 #define TOKFS_FS_BODY_H
 
 #include "engine/base/json.h"
-#include "fs/user_errors.h"
+#include "fs/user.h"
 
 enum body_kind { BODY_EMPTY, BODY_JSON, BODY_TEXT };
 
@@ -18,8 +18,9 @@ enum body_result { BODY_MORE, BODY_COMPLETE };
 
 struct body {
     struct strbuf bytes;
-    struct json_scan scan; // JSON: state after all of `bytes`
-    size_t n_checked;      // text: bytes known to be UTF-8
+    struct holding holding; // their memory
+    struct json_scan scan;  // JSON: state after all of `bytes`
+    size_t n_checked;       // text: bytes known to be UTF-8
     enum body_kind kind;
     unsigned takes;
     size_t n_last; // bytes of the latest piece
@@ -29,11 +30,12 @@ struct body {
     int failed;    // errno of a piece that was refused: what follows it is refused alike until body_reset
 };
 
-void body_init(struct body *body, size_t bytes_max, unsigned takes);
+void body_init(struct body *body, struct user *user, size_t bytes_max, unsigned takes); // user NULL: charged to nobody
 void body_deinit(struct body *body);
-void body_reset(struct body *body); // as if nothing had been written; keeps the memory
-// enum body_result, or -EINVAL (JSON or UTF-8 is ill formed; reason), -EFBIG, -ENOMEM. White space begins nothing (a
-// complete body has a line end after it); of what stands before a text, the indentation of its first line is kept.
+void body_reset(struct body *body); // as if nothing had been written; keeps the memory of a short one
+// enum body_result, or -EINVAL (JSON or UTF-8 is ill formed; reason), -EFBIG, -EDQUOT, -EAGAIN, -ENOMEM. White space
+// begins nothing (a complete body has a line end after it); of what stands before a text, the indentation of its first
+// line is kept.
 int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason);
 // A complete body was taken (0) or refused. A write(2) that the kernel cut into pieces of which the last was refused is
 // told to its caller as a short one; so he writes the rest once more, which must be refused with the same code and not
@@ -42,6 +44,9 @@ int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason);
 void body_settle(struct body *body, int code);
 // Something else refused it: unless it was complete, what follows belongs to it and is refused with the same code.
 void body_refuse(struct body *body, int code);
+// Its writer has stalled: what was begun and has no end yet is given up, and what follows is refused with -ETIMEDOUT,
+// which is returned with the reason. 0: nothing was begun.
+int body_give_up(struct body *body, struct tokfs_error *reason);
 // Whether text that ends here is whole: -EINVAL when it ends inside a character, or inside JSON.
 int body_check_end(const struct body *body, struct tokfs_error *reason);
 // Plain text as a message: without the line end that `echo` puts after it.

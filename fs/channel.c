@@ -46,6 +46,7 @@ static void parked_answer(struct parked *parked, int result, struct str bytes)
 {
     struct mount *mount = parked->channel->mount;
     list_remove(&parked->link);
+    user_uncharge(parked->file->user, USER_PARKED);
     file_answer(parked->req, parked->file, parked->kind, result, bytes);
     mount->counts.n_parked--;
     free(parked);
@@ -65,7 +66,8 @@ void channel_park(struct channel *channel, fuse_req_t req, struct file *file, en
                   uint64_t offset)
 {
     struct mount *mount = channel->mount;
-    struct parked *parked = mount->counts.n_parked < mount->limits.n_parked ? malloc(sizeof(*parked)) : NULL;
+    bool is_over = mount->counts.n_parked >= mount->limits.n_parked || user_is_at_limit(file->user, USER_PARKED);
+    struct parked *parked = is_over ? NULL : malloc(sizeof(*parked));
     if (!parked || fuse_req_interrupted(req)) {
         int result = parked ? -EINTR : -EAGAIN;
         free(parked);
@@ -77,6 +79,7 @@ void channel_park(struct channel *channel, fuse_req_t req, struct file *file, en
         (struct parked){ .channel = channel, .req = req, .file = file, .kind = kind, .size = size, .offset = offset };
     list_append(&channel->parked, &parked->link);
     mount->counts.n_parked++;
+    user_charge(file->user, USER_PARKED, NULL);
     // Interrupts come through the loop thread, hence never between the check above and this.
     fuse_req_interrupt_func(req, on_interrupt, parked);
 }

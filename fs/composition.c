@@ -10,6 +10,7 @@ struct composition {
     struct strbuf given;      // likewise
     bool is_json;
     size_t body_bytes_max;
+    uint64_t n_bytes; // the loop thread's
     struct conversation_input input;
 };
 
@@ -42,6 +43,8 @@ int composition_new(const struct conversation *base, struct str given, bool is_j
         composition_unref(composition);
         return r;
     }
+    composition->n_bytes =
+        sizeof(*composition) + given.len + base->messages.len + base->system.len + base->params.len + base->tools.len;
     *ret = composition;
     return 0;
 }
@@ -105,11 +108,21 @@ static void release(void *ctx)
 
 struct tokfs_chat_source composition_source(struct composition *composition)
 {
-    const struct conversation *base = &composition->base;
-    size_t n_bytes =
-        composition->given.len + base->messages.len + base->system.len + base->params.len + base->tools.len;
     atomic_fetch_add(&composition->refs, 1);
-    return (struct tokfs_chat_source){ .make = make, .release = release, .ctx = composition, .n_bytes = n_bytes };
+    return (struct tokfs_chat_source){
+        .make = make, .release = release, .ctx = composition, .n_bytes = composition->n_bytes
+    };
+}
+
+uint64_t composition_bytes(const struct composition *composition)
+{
+    return composition->n_bytes;
+}
+
+void composition_settle(struct composition *composition)
+{
+    const struct conversation_input *input = &composition->input;
+    composition->n_bytes = sizeof(*composition) + input->messages.cap + input->fields.cap + input->tools.cap;
 }
 
 const struct conversation_input *composition_input(const struct composition *composition)

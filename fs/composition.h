@@ -18,6 +18,9 @@ int composition_new(const struct conversation *base, struct str given, bool is_j
 void composition_unref(struct composition *composition); // NULL is accepted; any thread
 // What to submit. Holds a reference of its own, which is to be put if the submission fails.
 struct tokfs_chat_source composition_source(struct composition *composition);
+// What it takes of memory, its copies and the engine's: less when the verdict is there, which settle tells it.
+uint64_t composition_bytes(const struct composition *composition);
+void composition_settle(struct composition *composition);
 // What the turn adds to its conversation; complete when the request was accepted.
 const struct conversation_input *composition_input(const struct composition *composition);
 

@@ -4,6 +4,7 @@
 //
 // An open is parked like a read: the file exists already, is_opened tells whether the kernel knows it.
 #include "fs/file.h"
+#include "engine/base/loop.h"
 #include "fs/mount.h"
 #include "fs/node.h"
 #include "fs/session.h"
@@ -19,13 +20,19 @@ struct file *file_from_info(const struct fuse_file_info *fi)
     return (struct file *)(uintptr_t)fi->fh;
 }
 
-static struct file *file_new(struct mount *mount, fuse_req_t req, struct node *node, int flags)
+static int file_new(struct mount *mount, fuse_req_t req, struct node *node, int flags, struct file **ret)
 {
-    struct file *file = calloc(1, sizeof(*file));
-    if (!file) {
-        return NULL;
-    }
     const struct fuse_ctx *ctx = fuse_req_ctx(req);
+    struct user *user = user_get(mount->users, ctx->uid);
+    struct file *file = calloc(1, sizeof(*file));
+    int r = file && user ? user_charge(user, USER_FILES, NULL) : -ENOMEM;
+    if (r < 0) {
+        user_put(user);
+        free(file);
+        return r;
+    }
+    file->user = user;
+    holding_init(&file->holding, user);
     file->type = node->type;
     file->mount = mount;
     file->node = node;
@@ -35,6 +42,7 @@ static struct file *file_new(struct mount *mount, fuse_req_t req, struct node *n
     file->pid = ctx->pid;
     strbuf_init(&file->snapshot, 0);
     list_init(&file->watch_link);
+    list_init(&file->begun_link);
     list_init(&file->link);
     list_append(&mount->files, &file->link);
     mount->counts.n_files++;
@@ -45,7 +53,8 @@ static struct file *file_new(struct mount *mount, fuse_req_t req, struct node *n
         file->channel = &node->session->channel;
         session_touch(node->session);
     }
-    return file;
+    *ret = file;
+    return 0;
 }
 
 void file_free(struct file *file)
@@ -57,11 +66,15 @@ void file_free(struct file *file)
     strbuf_deinit(&file->snapshot);
     node_remove_file(file->mount, file->node, file);
     list_remove(&file->link);
+    list_remove(&file->begun_link);
     file->mount->counts.n_files--;
     if (file->session) {
         file->session->n_files--;
     }
     session_unref(file->session);
+    holding_deinit(&file->holding);
+    user_uncharge(file->user, USER_FILES);
+    user_put(file->user);
     free(file);
 }
 
@@ -79,15 +92,15 @@ static bool is_stale(const struct file *file)
 
 static int file_open(struct file *file)
 {
+    struct tokfs_error unwanted;
     if (is_stale(file)) {
         return -ESTALE;
     }
     int r = file->type->open ? file->type->open(file) : 0;
     if (r == 0 && file->type->render) {
         r = file->type->render(file, &file->snapshot);
-        if (r == 0) {
-            r = file->snapshot.error;
-        }
+        r = r == 0 ? file->snapshot.error : r;
+        r = r == 0 ? holding_grow(&file->holding, file->snapshot.cap, &unwanted) : r;
     }
     return r;
 }
@@ -214,9 +227,10 @@ void file_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         fuse_reply_err(req, ENFILE);
         return;
     }
-    struct file *file = file_new(mount, req, node, fi->flags);
-    if (!file) {
-        fuse_reply_err(req, ENOMEM);
+    struct file *file;
+    int r = file_new(mount, req, node, fi->flags, &file);
+    if (r < 0) {
+        fuse_reply_err(req, -r);
         return;
     }
     finish(req, file, PARKED_OPEN, file_open(file), (struct str){ 0 }, 0, 0);
@@ -230,6 +244,33 @@ void file_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, str
     file->flags = fi->flags; // fcntl may have changed O_NONBLOCK
     int result = offset < 0 ? -EINVAL : file_read(file, size, (uint64_t)offset, &bytes);
     finish(req, file, PARKED_READ, result, bytes, size, (uint64_t)offset);
+}
+
+// Writers in the order of their latest write, so that those who stall come first.
+static void note_write(struct file *file)
+{
+    if (file->type->give_up) {
+        file->written_ns = clock_monotonic_ns();
+        list_remove(&file->begun_link);
+        list_append(&file->mount->begun, &file->begun_link);
+        mount_watch_writers(file->mount);
+    }
+}
+
+uint64_t file_give_up_stalled(struct mount *mount, uint64_t now_ns)
+{
+    uint64_t timeout_ns = mount->limits.write_timeout_ms * 1000000u;
+    while (!list_is_empty(&mount->begun)) {
+        struct file *file = list_entry(mount->begun.next, struct file, begun_link);
+        if (file->written_ns + timeout_ns > now_ns) {
+            return file->written_ns + timeout_ns;
+        }
+        list_remove(&file->begun_link);
+        if (!is_stale(file)) {
+            file->type->give_up(file);
+        }
+    }
+    return 0;
 }
 
 void file_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t offset,
@@ -246,6 +287,7 @@ void file_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
         result = file->type->write(file, (struct str){ buf, size });
         result = result == 0 ? (int)size : result;
     }
+    note_write(file);
     finish(req, file, PARKED_WRITE, result, (struct str){ 0 }, size, 0);
 }
 

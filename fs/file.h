@@ -10,6 +10,7 @@
 #include "fs/channel.h"
 #include "fs/fuse.h"
 #include "fs/list.h"
+#include "fs/user.h"
 #include <sys/types.h>
 
 #define FILE_WAIT (1 << 30) // above every byte count that a request can have
@@ -26,9 +27,13 @@ struct file {
     struct channel *channel; // where its requests wait; NULL: they never do
     struct list link;        // in mount->files
     int flags;               // of open(2)
+    struct user *user;       // shared: the opener
+    struct holding holding;  // snapshot, and what the type's own part says
     uid_t uid;               // the opener's fsuid
     gid_t gid;
     pid_t pid;              // of the latest writer
+    uint64_t written_ns;    // CLOCK_MONOTONIC of the latest write
+    struct list begun_link; // in mount->begun: types that can be given up, once written to
     struct strbuf snapshot; // nodes that render: their text as it was at open
     void *state;            // the type's own
     bool is_opened;         // the open was answered with success
@@ -44,6 +49,9 @@ void file_interrupted(struct file *file, enum parked_kind kind);
 // The only place where the result of an open, a read or a write is sent.
 void file_answer(fuse_req_t req, struct file *file, enum parked_kind kind, int result, struct str bytes);
 bool file_is_readable(struct file *file);
+
+// Gives those up whose writers stalled; when to look again, 0: nobody has begun anything.
+uint64_t file_give_up_stalled(struct mount *mount, uint64_t now_ns);
 
 void file_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi);

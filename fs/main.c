@@ -234,6 +234,23 @@ static int check_fuse_options(const struct daemon *d, struct err *err)
     return r;
 }
 
+static void set_limits(const struct options *options, struct mount_limits *limits)
+{
+    struct user_limits *users = &limits->users;
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    limits->n_sessions = options->max_sessions ? options->max_sessions : limits->n_sessions;
+    users->bytes_total = options->max_bytes ? options->max_bytes : memory / 4;
+    users->bytes = options->user_bytes ? options->user_bytes : users->bytes_total / 4;
+    users->n[USER_SESSIONS] = options->user_sessions ? options->user_sessions : (limits->n_sessions + 3) / 4;
+    users->n[USER_TURNS] = options->user_turns ? options->user_turns : users->n[USER_TURNS];
+    users->n[USER_FILES] = options->user_files ? options->user_files : users->n[USER_FILES];
+    users->n[USER_PARKED] = users->n[USER_FILES];
+    users->tokens_per_minute = options->user_tokens;
+    if (options->write_timeout_s) {
+        limits->write_timeout_ms = (uint64_t)options->write_timeout_s * 1000u;
+    }
+}
+
 static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engine, int signal_fd)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
@@ -242,9 +259,8 @@ static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engin
     };
     struct mount *mount = NULL;
     struct err err = { 0 };
-    if (d->options.max_sessions) {
-        options.limits.n_sessions = d->options.max_sessions;
-    }
+    set_limits(&d->options, &options.limits);
+    options.has_private_caches = d->options.lets_others_in && !d->options.shares_prefix_cache;
     int status = EXIT_SUCCESS;
     if (make_fuse_args(d, &args) < 0) {
         status = complain("out of memory");

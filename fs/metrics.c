@@ -11,7 +11,7 @@
 struct figures {
     struct tokfs_engine_stats engine;
     struct tokfs_engine_info info;
-    uint64_t n_sessions, n_files, n_parked;
+    uint64_t n_sessions, n_files, n_parked, n_held_bytes;
     double kv_used; // share of the pages that sequences hold
 };
 
@@ -50,6 +50,7 @@ VALUE(guessed_right, f->engine.n_guessed_right)
 VALUE(sessions, f->n_sessions)
 VALUE(open_files, f->n_files)
 VALUE(parked, f->n_parked)
+VALUE(held_bytes, f->n_held_bytes)
 
 static const struct metric metrics[] = {
     { "requests_total", "Requests accepted.", COUNTER, requests, NULL },
@@ -76,6 +77,7 @@ static const struct metric metrics[] = {
     { "sessions", "Conversations in sessions/.", GAUGE, sessions, NULL },
     { "open_files", "Files of the mount that are open.", GAUGE, open_files, NULL },
     { "parked_requests", "Readers and writers that wait.", GAUGE, parked, NULL },
+    { "held_bytes", "Memory of conversations, answers and begun requests.", GAUGE, held_bytes, NULL },
 };
 
 static struct figures take_figures(const struct mount *mount)
@@ -84,6 +86,7 @@ static struct figures take_figures(const struct mount *mount)
         .n_sessions = session_table_count(mount->sessions),
         .n_files = mount->counts.n_files,
         .n_parked = mount->counts.n_parked,
+        .n_held_bytes = users_bytes(mount->users),
     };
     tokfs_engine_get_stats(mount->engine, &f.engine);
     tokfs_engine_get_info(mount->engine, &f.info);

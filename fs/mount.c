@@ -29,6 +29,10 @@ const struct mount_limits mount_limits_default = {
     .n_parked = 65536,
     .body_bytes = 8u << 20,
     .setting_bytes = 256u << 10,
+    .users = { .n = { [USER_SESSIONS] = 2500, [USER_TURNS] = 256, [USER_FILES] = 16384, [USER_PARKED] = 16384 },
+               .bytes = 512u << 20,
+               .bytes_total = (uint64_t)2 << 30 },
+    .write_timeout_ms = 3600000,
     .drain_ms = 10000,
     .linger_ms = 1000,
 };
@@ -77,6 +81,24 @@ static void on_timer(struct loop_op *op, int res)
         {
             turn_cancel(list_entry(link, struct turn, link));
         }
+    }
+}
+
+static void on_stall_timer(struct loop_op *op, int res)
+{
+    struct mount *mount = list_entry(op, struct mount, stall_op);
+    if (res >= 0) {
+        uint64_t now = clock_monotonic_ns(), next = file_give_up_stalled(mount, now);
+        if (next > 0 && mount->phase != MOUNT_STOPPED) {
+            loop_timer(mount->loop, op, next - now);
+        }
+    }
+}
+
+void mount_watch_writers(struct mount *mount)
+{
+    if (!mount->stall_op.is_pending && mount->phase != MOUNT_STOPPED) {
+        loop_timer(mount->loop, &mount->stall_op, mount->limits.write_timeout_ms * 1000000u);
     }
 }
 
@@ -250,6 +272,7 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     mount->loop = loop;
     mount->engine = engine;
     mount->limits = options->limits;
+    mount->has_private_caches = options->has_private_caches;
     mount->signal_fd = options->signal_fd;
     mount->ready = options->ready;
     mount->ready_ctx = options->ready_ctx;
@@ -258,9 +281,11 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     mount->engine_op.done = on_engine;
     mount->signal_op.done = on_signal;
     mount->timer_op.done = on_timer;
+    mount->stall_op.done = on_stall_timer;
     tokfs_engine_get_info(engine, &mount->info);
     clock_gettime(CLOCK_REALTIME, &mount->started);
     list_init(&mount->files);
+    list_init(&mount->begun);
     list_init(&mount->listings);
     list_init(&mount->running);
     list_init(&mount->dirty_channels);
@@ -269,6 +294,7 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     int r = model_dir_init(&mount->models, engine);
     r = r < 0 ? r : make_nodes(mount);
     r = r < 0 ? r : make_receivers(mount);
+    r = r < 0 ? r : users_new(&options->limits.users, mount->uid, &mount->users);
     r = r < 0 ? r : session_table_new(mount, &mount->sessions);
     if (r < 0) {
         err_set(err, r, "out of memory");
@@ -308,6 +334,7 @@ static void cancel_all(struct mount *mount)
     loop_cancel(mount->loop, &mount->engine_op);
     loop_cancel(mount->loop, &mount->signal_op);
     loop_cancel(mount->loop, &mount->timer_op);
+    loop_cancel(mount->loop, &mount->stall_op);
     loop_run_until_idle(mount->loop);
 }
 
@@ -379,6 +406,7 @@ void mount_free(struct mount *mount)
            counts->n_turns == 0);
     assert(counts->n_running == 0 && counts->n_exchanges == 0 && counts->n_fresh_nodes == 0 &&
            list_is_empty(&mount->dirty_channels));
+    users_free(mount->users);
     for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
         free(mount->receivers[i].mem);
     }

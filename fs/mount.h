@@ -17,7 +17,7 @@
 #include "fs/list.h"
 #include "fs/model_dir.h"
 #include "fs/node.h"
-#include "fs/user_errors.h"
+#include "fs/user.h"
 #include <stdbool.h>
 #include <time.h>
 #include <tokfs/engine.h>
@@ -31,6 +31,8 @@ struct mount_limits {
     uint32_t n_parked;    // waiting requests: EAGAIN
     size_t body_bytes;    // one request, one input: EFBIG
     size_t setting_bytes; // a session's system, params and tools, each: EFBIG
+    struct user_limits users;
+    uint64_t write_timeout_ms; // what was begun and not gone on with is given up: ETIMEDOUT
     uint32_t drain_ms;
     uint32_t linger_ms;
 };
@@ -72,7 +74,10 @@ struct mount {
     size_t n_nodes;
     struct session_table *sessions;
     struct user_errors errors;
+    struct users *users;
+    bool has_private_caches;    // of prompts: each user his own
     struct list files;          // struct file
+    struct list begun;          // struct file, by their latest write
     struct list listings;       // of the open directories
     struct list running;        // struct turn
     struct list dirty_channels; // struct channel
@@ -88,7 +93,7 @@ struct mount {
     char *mountpoint;  // NULL: never in the namespace
     bool was_detached; // by detach_lazily
     pid_t helper;      // that it started, 0: none
-    struct loop_op engine_op, signal_op, timer_op;
+    struct loop_op engine_op, signal_op, timer_op, stall_op;
     int signal_fd;            // -1: none
     uint32_t signal_buf[32];  // struct signalfd_siginfo
     void (*ready)(void *ctx); // called once, when the kernel's INIT was answered
@@ -98,6 +103,7 @@ struct mount {
 struct mount_options {
     struct fuse_args *args; // for libfuse: program name and -o options
     struct mount_limits limits;
+    bool has_private_caches;
     int signal_fd; // signalfd(2) of SIGTERM and SIGINT, -1: none; stays the caller's
     void (*ready)(void *ctx);
     void *ready_ctx;
@@ -116,6 +122,7 @@ void mount_process(struct mount *mount, const struct fuse_buf *buf);
 // What the loop does when the engine's descriptor is readable, and at the end of its turn.
 void mount_take_events(struct mount *mount);
 void mount_flush(struct mount *mount);
+void mount_watch_writers(struct mount *mount); // somebody has written: see file_give_up_stalled
 bool mount_is_draining(const struct mount *mount);
 void mount_on_init(struct mount *mount, struct fuse_conn_info *conn);
 

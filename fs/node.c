@@ -310,16 +310,15 @@ struct listing {
     struct strbuf entries;
     struct list link;        // in mount->listings
     struct session *session; // shared; NULL: not a session's directory
-    uid_t uid;               // of who opened it
-    fuse_req_t req;          // while it is made
+    struct user *user;       // shared: who opened it
+    struct holding holding;
+    fuse_req_t req; // while it is made
 };
 
 static void add_session(void *ctx, struct session *session)
 {
     struct listing *listing = ctx;
-    if (listing->uid == session->uid || listing->uid == 0) {
-        add_entry(listing->req, &listing->entries, session->name, session->dir.ino, session->dir.type->mode);
-    }
+    add_entry(listing->req, &listing->entries, session->name, session->dir.ino, session->dir.type->mode);
 }
 
 static void add_children(struct mount *mount, struct listing *listing, struct node *dir)
@@ -331,7 +330,8 @@ static void add_children(struct mount *mount, struct listing *listing, struct no
         }
     }
     if (dir->type->flags & NODE_SESSIONS) {
-        session_table_each(mount->sessions, add_session, listing);
+        // Each user sees his own, root all.
+        session_table_each(mount->sessions, listing->user->uid == 0 ? NULL : listing->user, add_session, listing);
     }
 }
 
@@ -341,6 +341,9 @@ static void listing_free(struct mount *mount, struct listing *listing)
     list_remove(&listing->link);
     session_unref(listing->session);
     strbuf_deinit(&listing->entries);
+    holding_deinit(&listing->holding);
+    user_uncharge(listing->user, USER_FILES);
+    user_put(listing->user);
     free(listing);
 }
 
@@ -351,34 +354,53 @@ void node_close_dirs(struct mount *mount)
     }
 }
 
+static int listing_new(struct mount *mount, fuse_req_t req, struct node *dir, struct listing **ret)
+{
+    struct user *user = user_get(mount->users, fuse_req_ctx(req)->uid);
+    struct listing *listing = calloc(1, sizeof(*listing));
+    int r = mount->counts.n_dirs >= mount->limits.n_files ? -ENFILE : 0;
+    r = r == 0 ? (user && listing ? user_charge(user, USER_FILES, NULL) : -ENOMEM) : r;
+    if (r < 0) {
+        user_put(user);
+        free(listing);
+        return r;
+    }
+    mount->counts.n_dirs++;
+    listing->req = req;
+    listing->user = user;
+    holding_init(&listing->holding, user);
+    strbuf_init(&listing->entries, 0);
+    list_init(&listing->link);
+    list_append(&mount->listings, &listing->link);
+    if (dir->session) {
+        listing->session = session_ref(dir->session);
+    }
+    *ret = listing;
+    return 0;
+}
+
 // A directory's listing is taken once, at opendir, in the form in which the kernel wants it: an entry's offset is the
 // offset of its bytes, and a long listing stays the same while it is read in pieces.
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct mount *mount = fuse_req_userdata(req);
     struct node *dir = node_from_ino(mount, ino);
-    bool is_over = mount->counts.n_dirs >= mount->limits.n_files;
-    struct listing *listing = is_over ? NULL : calloc(1, sizeof(*listing));
-    if (!listing) {
-        fuse_reply_err(req, is_over ? ENFILE : ENOMEM);
+    struct tokfs_error unwanted;
+    struct listing *listing;
+    int r = listing_new(mount, req, dir, &listing);
+    if (r < 0) {
+        fuse_reply_err(req, -r);
         return;
-    }
-    mount->counts.n_dirs++;
-    listing->req = req;
-    listing->uid = fuse_req_ctx(req)->uid;
-    strbuf_init(&listing->entries, 0);
-    list_append(&mount->listings, &listing->link);
-    if (dir->session) {
-        listing->session = session_ref(dir->session);
     }
     add_entry(req, &listing->entries, ".", dir->ino, S_IFDIR);
     add_entry(req, &listing->entries, "..", mount->nodes[0].ino, S_IFDIR);
     if (!dir->session || !dir->session->is_removed) {
         add_children(mount, listing, dir);
     }
+    r = listing->entries.error ? -ENOMEM : holding_grow(&listing->holding, listing->entries.cap, &unwanted);
     fi->fh = (uintptr_t)listing;
-    if (listing->entries.error) {
-        fuse_reply_err(req, ENOMEM);
+    if (r < 0) {
+        fuse_reply_err(req, -r);
         listing_free(mount, listing);
     } else if (fuse_reply_open(req, fi) != 0) {
         listing_free(mount, listing);
@@ -476,7 +498,7 @@ static bool is_emptying(struct mount *mount, const struct session *session, uid_
     list_for_each(link, next, &mount->listings)
     {
         const struct listing *listing = list_entry(link, struct listing, link);
-        if (listing->session == session && listing->uid == uid) {
+        if (listing->session == session && listing->user->uid == uid) {
             return true;
         }
     }

@@ -42,6 +42,7 @@ struct node_type {
     int (*write)(struct file *file, struct str bytes); // 0: all taken; -errno, FILE_WAIT
     int (*write_done)(struct file *file);              // after FILE_WAIT: 0, -errno, FILE_WAIT
     void (*write_abort)(struct file *file);            // the waiting writer was interrupted: as if it had not written
+    void (*give_up)(struct file *file);                // the writer has stalled: what was begun is dropped
     int (*flush)(struct file *file);
     bool (*is_readable)(struct file *file);                       // NULL: always
     uint64_t (*size)(struct session *session, struct file *file); // st_size; file NULL: not open

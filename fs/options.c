@@ -18,6 +18,12 @@ const char options_help[] =
     "  --threads N         compute threads (default: one per processor)\n"
     "  --max-sequences N   answers computed at the same time (default 64)\n"
     "  --max-sessions N    conversations kept; the least recently used idle one gives way (default 10000)\n"
+    "  --max-bytes SIZE    memory for all conversations and requests (default: a quarter of the machine's)\n"
+    "  --user-sessions N, --user-turns N, --user-files N, --user-bytes SIZE, --user-tokens N\n"
+    "                      the most that each user but the mount's owner may have: conversations, turns at the same\n"
+    "                      time, open files, memory, tokens in a minute\n"
+    "  --write-timeout N   seconds after which a writer that stalls in the middle is given up (default 3600)\n"
+    "  --share-prefix-cache  with -o allow_other, take what users' prompts share from one cache\n"
     "  --no-prefix-cache   compute every prompt anew\n"
     "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
@@ -38,7 +44,15 @@ enum {
     OPT_SERVED_NAME,
     OPT_DEVICE,
     OPT_NO_PREFIX_CACHE,
-    OPT_NO_SPECULATION
+    OPT_NO_SPECULATION,
+    OPT_SHARE_PREFIX_CACHE,
+    OPT_USER_SESSIONS,
+    OPT_USER_TURNS,
+    OPT_USER_FILES,
+    OPT_USER_TOKENS,
+    OPT_USER_BYTES,
+    OPT_MAX_BYTES,
+    OPT_WRITE_TIMEOUT
 };
 
 static const struct option long_options[] = {
@@ -51,6 +65,14 @@ static const struct option long_options[] = {
     { "device", required_argument, NULL, OPT_DEVICE },
     { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
     { "no-speculation", no_argument, NULL, OPT_NO_SPECULATION },
+    { "share-prefix-cache", no_argument, NULL, OPT_SHARE_PREFIX_CACHE },
+    { "user-sessions", required_argument, NULL, OPT_USER_SESSIONS },
+    { "user-turns", required_argument, NULL, OPT_USER_TURNS },
+    { "user-files", required_argument, NULL, OPT_USER_FILES },
+    { "user-tokens", required_argument, NULL, OPT_USER_TOKENS },
+    { "user-bytes", required_argument, NULL, OPT_USER_BYTES },
+    { "max-bytes", required_argument, NULL, OPT_MAX_BYTES },
+    { "write-timeout", required_argument, NULL, OPT_WRITE_TIMEOUT },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -91,6 +113,7 @@ static int add_mount_option(struct options *options, struct str option, struct e
     if (option.len == 0 || str_eq(option, STR("rw"))) {
         return 0;
     }
+    options->lets_others_in |= str_eq(option, STR("allow_other"));
     if (option.ptr[option.len - 1] == '=' || option.ptr[0] == '=') {
         return err_set(err, -EINVAL, "-o %.*s: a name and a value are needed", STR_ARG(str_take(option, 80)));
     }
@@ -115,11 +138,48 @@ static int parse_mount_options(struct options *options, const char *value, struc
     return r;
 }
 
+// What each user may have: 1, 0 when it is another option, or -EINVAL.
+static int take_limit(struct options *options, int opt, const char *value, struct err *err)
+{
+    const struct {
+        int opt;
+        const char *name;
+        int64_t max;
+        uint32_t *n; // or
+        uint64_t *n_long;
+    } limits[] = {
+        { OPT_USER_SESSIONS, "user-sessions", 10000000, &options->user_sessions, NULL },
+        { OPT_USER_TURNS, "user-turns", 1000000, &options->user_turns, NULL },
+        { OPT_USER_FILES, "user-files", 10000000, &options->user_files, NULL },
+        { OPT_WRITE_TIMEOUT, "write-timeout", 1000000, &options->write_timeout_s, NULL },
+        { OPT_USER_TOKENS, "user-tokens", INT64_C(1000000000000), NULL, &options->user_tokens },
+    };
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        int64_t n;
+        if (limits[i].opt == opt) {
+            int r = option_whole(limits[i].name, value, 1, limits[i].max, &n, err);
+            if (r == 0 && limits[i].n) {
+                *limits[i].n = (uint32_t)n;
+            } else if (r == 0) {
+                *limits[i].n_long = (uint64_t)n;
+            }
+            return r < 0 ? r : 1;
+        }
+    }
+    return 0;
+}
+
 static int take_option(struct options *options, int opt, const char *value, struct err *err)
 {
     int64_t n = 0;
-    int r = 0;
+    int r = take_limit(options, opt, value, err);
+    if (r != 0) {
+        return r < 0 ? r : 0;
+    }
     switch (opt) {
+    case OPT_USER_BYTES: r = option_bytes("user-bytes", value, &options->user_bytes, err); break;
+    case OPT_MAX_BYTES: r = option_bytes("max-bytes", value, &options->max_bytes, err); break;
+    case OPT_SHARE_PREFIX_CACHE: options->shares_prefix_cache = true; break;
     case OPT_CTX:
         r = option_whole("ctx", value, 1, 1 << 24, &n, err);
         options->engine.n_ctx = (size_t)n;

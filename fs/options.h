@@ -13,7 +13,13 @@ struct options {
     const char *mountpoint; // as given
     struct strbuf fuse;     // -o options for libfuse, with commas between them
     bool foreground, nonempty, show_help, show_version;
-    uint32_t max_sessions;              // 0: the default
+    bool lets_others_in;      // allow_other
+    bool shares_prefix_cache; // between users
+    uint32_t max_sessions;    // 0: the default; likewise:
+    uint32_t user_sessions, user_turns, user_files;
+    uint32_t write_timeout_s;
+    uint64_t user_tokens; // a minute
+    uint64_t user_bytes, max_bytes;
     struct tokfs_engine_options engine; // without model and progress
 };
 

@@ -87,8 +87,8 @@ static int models_render(struct file *file, struct strbuf *out)
     {                                                                                                                  \
         .name = (file_name), .mode = S_IFREG | 0666, .flags = NODE_FRESH | NODE_STREAM, .open = transaction_open,      \
         .close = transaction_close, .read = transaction_read, .write = transaction_write,                              \
-        .write_done = transaction_write_done, .write_abort = transaction_write_abort, .flush = transaction_flush,      \
-        .is_readable = transaction_is_readable, .turn_kind = (kind)                                                    \
+        .write_done = transaction_write_done, .write_abort = transaction_write_abort, .give_up = transaction_give_up,  \
+        .flush = transaction_flush, .is_readable = transaction_is_readable, .turn_kind = (kind)                        \
     }
 
 static const struct node_type chat_nodes[] = {
@@ -123,6 +123,7 @@ static const struct node_type root_nodes[] = {
       .write = ask_write,
       .write_done = ask_write_done,
       .write_abort = ask_write_abort,
+      .give_up = ask_give_up,
       .flush = ask_flush,
       .is_readable = ask_is_readable },
     { .name = "v1", .mode = S_IFDIR | 0555, .children = v1_nodes },

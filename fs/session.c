@@ -31,9 +31,13 @@ static void set_up_nodes(struct session *session)
 int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, struct session **ret)
 {
     struct session *session = calloc(1, sizeof(*session));
-    if (!session) {
+    struct user *user = session ? user_get(mount->users, uid) : NULL;
+    if (!user) {
+        free(session);
         return -ENOMEM;
     }
+    session->user = user;
+    holding_init(&session->holding, user);
     session->refs = 1;
     session->mount = mount;
     session->uid = uid;
@@ -41,6 +45,7 @@ int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, stru
     session->serial = ++mount->n_sessions_made;
     session->name = name.ptr ? str_dup(name) : NULL;
     list_init(&session->used_link);
+    list_init(&session->user_link);
     list_init(&session->all_link);
     list_append(&mount->all_sessions, &session->all_link);
     channel_init(&session->channel, mount);
@@ -74,6 +79,8 @@ void session_unref(struct session *session)
     composition_unref(session->composition);
     turn_unref(session->last);
     session->mount->counts.n_sessions--;
+    holding_deinit(&session->holding);
+    user_put(session->user);
     free(session->name);
     free(session);
 }
@@ -83,6 +90,14 @@ void session_touch(struct session *session)
     if (session->name && !session->is_removed) {
         session_table_touch(session->mount->sessions, session);
     }
+}
+
+void session_weigh(struct session *session)
+{
+    const struct conversation *c = &session->conversation;
+    const struct composition *composition = session->composition;
+    uint64_t n_bytes = sizeof(*session) + c->messages.cap + c->system.cap + c->params.cap + c->tools.cap;
+    holding_set(&session->holding, n_bytes + (composition ? composition_bytes(composition) : 0));
 }
 
 struct node *session_find_file(struct session *session, struct str name)
@@ -125,6 +140,7 @@ static void drop_composition(struct session *session)
 {
     composition_unref(session->composition);
     session->composition = NULL;
+    session_weigh(session);
 }
 
 static void on_accepted(struct turn *turn, void *ctx)
@@ -135,10 +151,12 @@ static void on_accepted(struct turn *turn, void *ctx)
         append_turn(session, turn);
     }
     session->error = (struct tokfs_error){ 0 };
+    composition_settle(session->composition);
     const struct conversation_input *input = composition_input(session->composition);
     if (session->adopts_settings && conversation_adopt_settings(&session->conversation, input) < 0) {
         session_fail(session, -EFBIG, "the parameters and tools are too long to be kept for the next turns");
     }
+    session_weigh(session);
 }
 
 static int keep_turn(struct session *session, const struct turn *turn)
@@ -175,17 +193,25 @@ static int submit(struct session *session, struct str given, bool is_json, struc
     struct turn_owner owner = { &session->channel, on_accepted, on_ended, session, session->uid };
     size_t bytes_max = session->mount->limits.body_bytes;
     struct composition *composition;
+    // As much as is there already goes to the engine too.
+    int r = holding_grow(&session->holding, 2 * session->holding.n_bytes + given.len, &session->error);
+    if (r < 0) {
+        return r;
+    }
     if (composition_new(&session->conversation, given, is_json, bytes_max, &composition) < 0) {
+        session_weigh(session);
         return session_fail(session, -ENOMEM, "out of memory");
     }
     struct tokfs_chat_source source = composition_source(composition);
-    int r = turn_submit_chat_from(session->mount, &source, &owner, ret, &session->error);
+    r = turn_submit_chat_from(session->mount, &source, &owner, ret, &session->error);
     if (r < 0) {
         source.release(source.ctx);
         composition_unref(composition);
+        session_weigh(session);
         return r;
     }
     session->composition = composition;
+    session_weigh(session);
     if (session->has_priority) {
         turn_set_priority(*ret, session->priority);
     }

@@ -29,8 +29,11 @@ struct session {
     struct ancestry creator;
     uint64_t serial; // order of creation
 
-    struct list all_link;  // in mount->all_sessions
-    struct list used_link; // in the table, most recently used last
+    struct list all_link;   // in mount->all_sessions
+    struct user *user;      // shared: the creator
+    struct holding holding; // the conversation and the running turn's part of it
+    struct list used_link;  // in the table, most recently used last
+    struct list user_link;  // in user->sessions, likewise
     struct session *hash_next;
     bool is_removed;
 
@@ -56,6 +59,7 @@ int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid,
 struct session *session_ref(struct session *session);
 void session_unref(struct session *session); // NULL is accepted
 void session_touch(struct session *session); // it is in use now
+void session_weigh(struct session *session); // its conversation has become longer or shorter: charges its user
 struct node *session_find_file(struct session *session, struct str name);
 
 bool session_is_busy(const struct session *session);

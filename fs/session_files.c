@@ -24,7 +24,7 @@ static int input_open(struct file *file)
     if (!input) {
         return -ENOMEM;
     }
-    body_init(&input->body, file->mount->limits.body_bytes, BODY_TAKES_TEXT);
+    body_init(&input->body, file->user, file->mount->limits.body_bytes, BODY_TAKES_TEXT);
     file->state = input;
     return 0;
 }
@@ -85,6 +85,26 @@ static void input_write_abort(struct file *file)
     struct input *input = file->state;
     session_abandon_candidate(file->session);
     body_settle(&input->body, -EINTR);
+}
+
+// Text would have been a turn: its readers are told.
+static void input_give_up(struct file *file)
+{
+    struct session *session = file->session;
+    struct input *input = file->state;
+    bool is_text = input->body.kind == BODY_TEXT;
+    struct tokfs_error reason = { 0 };
+    if (body_give_up(&input->body, &reason) == 0) {
+        return;
+    }
+    if (session->writer == file) {
+        session->writer = NULL;
+    }
+    if (is_text) {
+        session_refuse(session, &reason);
+    } else {
+        session->error = reason;
+    }
 }
 
 // Not the end of the input (a shell's redirection closes copies of the descriptor all the time), but the only place
@@ -158,7 +178,10 @@ static int events_open(struct file *file)
 
 static int output_read(struct file *file, size_t size, uint64_t offset, struct str *ret_bytes)
 {
-    return view_read(file->state, size, offset, ret_bytes);
+    struct view *view = file->state;
+    int r = view_read(view, size, offset, ret_bytes);
+    holding_set(&file->holding, view->out.cap);
+    return r;
 }
 
 static bool output_is_readable(struct file *file)
@@ -315,6 +338,7 @@ const struct node_type session_nodes[] = {
       .write = input_write,
       .write_done = input_write_done,
       .write_abort = input_write_abort,
+      .give_up = input_give_up,
       .flush = input_flush },
     { .name = "system",
       .mode = S_IFREG | 0600,
@@ -323,6 +347,7 @@ const struct node_type session_nodes[] = {
       .close = setting_close,
       .render = system_render,
       .write = setting_write,
+      .give_up = setting_give_up,
       .flush = setting_flush,
       .truncate = system_truncate },
     { .name = "params",
@@ -332,6 +357,7 @@ const struct node_type session_nodes[] = {
       .close = setting_close,
       .render = params_render,
       .write = setting_write,
+      .give_up = setting_give_up,
       .flush = setting_flush,
       .truncate = params_truncate },
     { .name = "tools",
@@ -341,6 +367,7 @@ const struct node_type session_nodes[] = {
       .close = setting_close,
       .render = tools_render,
       .write = setting_write,
+      .give_up = setting_give_up,
       .flush = setting_flush,
       .truncate = tools_truncate },
     { .name = "output",

@@ -106,23 +106,36 @@ static void grow(struct session_table *table)
     free(old);
 }
 
-static int make_room(struct session_table *table)
+// The least recently used one of a user in which nothing happens goes, if there is one.
+static bool give_up_idle(struct session_table *table, const struct user *user)
+{
+    list_for_each(link, next, &user->sessions)
+    {
+        struct session *session = list_entry(link, struct session, user_link);
+        if (!session_is_busy(session) && session->n_files == 0) {
+            session_table_remove(table, session);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int make_room(struct session_table *table, const struct user *user)
 {
     if (mount_is_draining(table->mount)) {
         return -ESHUTDOWN; // nothing is to make room for
     }
+    if (user_is_at_limit(user, USER_SESSIONS)) {
+        return give_up_idle(table, user) ? 0 : -EDQUOT;
+    }
     if (table->n < table->mount->limits.n_sessions) {
         return 0;
     }
-    list_for_each(link, next, &table->used)
-    {
-        struct session *session = list_entry(link, struct session, used_link);
-        if (!session_is_busy(session) && session->n_files == 0) {
-            session_table_remove(table, session);
-            return 0;
-        }
+    const struct user *most = users_with_most(table->mount->users, USER_SESSIONS);
+    if (most->n[USER_SESSIONS] > user->n[USER_SESSIONS] && give_up_idle(table, most)) {
+        return 0;
     }
-    return -EDQUOT;
+    return give_up_idle(table, user) ? 0 : -EDQUOT;
 }
 
 static int check_name(struct str name)
@@ -144,8 +157,9 @@ int session_table_create(struct session_table *table, struct str name, uid_t uid
 {
     char id[RANDOM_ID_LEN + 1];
     struct session *session;
-    int r = 0;
-    if (!name.ptr) {
+    struct user *user = user_get(table->mount->users, uid);
+    int r = user ? 0 : -ENOMEM;
+    if (r == 0 && !name.ptr) {
         r = random_id_write("", id, sizeof(id));
         name = (struct str){ id, RANDOM_ID_LEN };
     }
@@ -153,17 +167,21 @@ int session_table_create(struct session_table *table, struct str name, uid_t uid
         r = check_name(name);
     }
     if (r == 0) {
-        r = make_room(table);
+        r = make_room(table, user);
     }
     if (r == 0) {
         r = session_new(table->mount, name, uid, gid, &session);
     }
+    user_put(user); // the session has its own
     if (r < 0) {
         return r;
     }
+    user_charge(session->user, USER_SESSIONS, NULL);
+    session_weigh(session);
     ancestry_read("/proc", pid, &session->creator);
     insert(table, session);
     list_append(&table->used, &session->used_link);
+    list_append(&session->user->sessions, &session->user_link);
     table->n++;
     grow(table);
     *ret = session;
@@ -189,6 +207,8 @@ void session_table_remove(struct session_table *table, struct session *session)
     assert(!session->is_removed);
     take_out(table, session);
     list_remove(&session->used_link);
+    list_remove(&session->user_link);
+    user_uncharge(session->user, USER_SESSIONS);
     table->n--;
     session_remove(session);
     session_unref(session);
@@ -198,13 +218,16 @@ void session_table_touch(struct session_table *table, struct session *session)
 {
     list_remove(&session->used_link);
     list_append(&table->used, &session->used_link);
+    list_remove(&session->user_link);
+    list_append(&session->user->sessions, &session->user_link);
 }
 
-void session_table_each(struct session_table *table, void (*fn)(void *ctx, struct session *session), void *ctx)
+void session_table_each(struct session_table *table, const struct user *user,
+                        void (*fn)(void *ctx, struct session *session), void *ctx)
 {
-    list_for_each(link, next, &table->used)
+    list_for_each(link, next, user ? &user->sessions : &table->used)
     {
-        fn(ctx, list_entry(link, struct session, used_link));
+        fn(ctx, user ? list_entry(link, struct session, user_link) : list_entry(link, struct session, used_link));
     }
 }
 
@@ -213,15 +236,20 @@ struct session *session_table_last(struct session_table *table, uid_t uid, pid_t
     struct session *best = NULL;
     unsigned best_distance = ANCESTRY_MAX + 1;
     struct ancestry caller;
+    struct user *user = user_get(table->mount->users, uid);
+    if (!user) {
+        return NULL;
+    }
     ancestry_read("/proc", pid, &caller);
-    list_for_each(link, next, &table->used)
+    list_for_each(link, next, &user->sessions)
     {
-        struct session *session = list_entry(link, struct session, used_link);
-        unsigned distance = session->uid == uid ? ancestry_distance(&caller, &session->creator) : best_distance + 1;
+        struct session *session = list_entry(link, struct session, user_link);
+        unsigned distance = ancestry_distance(&caller, &session->creator);
         if (distance < best_distance || (distance == best_distance && session->serial > best->serial)) {
             best = session;
             best_distance = distance;
         }
     }
+    user_put(user);
     return best;
 }

@@ -27,7 +27,7 @@ static int new_open(struct file *file)
     if (!creation) {
         return -ENOMEM;
     }
-    body_init(&creation->body, file->mount->limits.body_bytes, 0);
+    body_init(&creation->body, file->user, file->mount->limits.body_bytes, 0);
     strbuf_init(&creation->reply, 0);
     file->state = creation;
     return 0;
@@ -58,6 +58,20 @@ static int reject(struct file *file, int code, const struct tokfs_error *reason)
     return code;
 }
 
+static int reject_uncreated(struct file *file, int code)
+{
+    struct tokfs_error reason = { 0 };
+    if (code == -EDQUOT && user_is_at_limit(file->user, USER_SESSIONS)) {
+        user_charge(file->user, USER_SESSIONS, &reason); // for its words
+    } else {
+        reason_set(&reason, code, NULL, "%s",
+                   code == -ESHUTDOWN ? "the mount is shutting down"
+                   : code == -EDQUOT  ? "too many sessions are in use"
+                                      : "out of memory");
+    }
+    return reject(file, code, &reason);
+}
+
 static int create(struct file *file)
 {
     struct creation *creation = file->state;
@@ -73,11 +87,7 @@ static int create(struct file *file)
     int r = session_table_create(file->mount->sessions, (struct str){ 0 }, file->uid, file->gid, file->pid,
                                  &creation->session);
     if (r < 0) {
-        reason_set(&reason, r, NULL, "%s",
-                   r == -ESHUTDOWN ? "the mount is shutting down"
-                   : r == -EDQUOT  ? "too many sessions are in use"
-                                   : "out of memory");
-        return reject(file, r, &reason);
+        return reject_uncreated(file, r);
     }
     session_ref(creation->session);
     file->channel = &creation->session->channel;
@@ -137,6 +147,15 @@ static void new_write_abort(struct file *file)
     struct tokfs_error none = { 0 };
     reject(file, -EINTR, &none);
     body_settle(&creation->body, -EINTR);
+}
+
+static void new_give_up(struct file *file)
+{
+    struct creation *creation = file->state;
+    struct tokfs_error reason = { 0 };
+    if (body_give_up(&creation->body, &reason) < 0) {
+        user_errors_set(&file->mount->errors, file->uid, &reason);
+    }
 }
 
 static int new_flush(struct file *file)
@@ -214,6 +233,7 @@ const struct node_type sessions_nodes[] = {
       .write = new_write,
       .write_done = new_write_done,
       .write_abort = new_write_abort,
+      .give_up = new_give_up,
       .flush = new_flush,
       .is_readable = new_is_readable },
     { .name = "error", .mode = S_IFREG | 0444, .render = error_render },

@@ -43,7 +43,7 @@ static int draft_open(struct file *file, const struct setting *setting)
         return -ENOMEM;
     }
     *draft = (struct draft){ .setting = setting, .replaces = file->flags & O_TRUNC };
-    body_init(&draft->body, file->mount->limits.setting_bytes, setting->takes);
+    body_init(&draft->body, file->user, file->mount->limits.setting_bytes, setting->takes);
     conversation_init(&draft->given, file->mount->limits.setting_bytes);
     file->state = draft;
     return 0;
@@ -112,11 +112,20 @@ int setting_write(struct file *file, struct str bytes)
     if (r >= 0 && body->kind != BODY_EMPTY && (body->kind == BODY_TEXT || r == BODY_COMPLETE)) {
         r = draft->setting->gather(file, &reason);
     }
+    holding_set(&file->holding, file->snapshot.cap + draft->given.params.cap + draft->given.tools.cap);
     if (r < 0) {
         body->failed = r;
         tell(file, &reason);
     }
     return r < 0 ? r : 0;
+}
+
+void setting_give_up(struct file *file)
+{
+    struct draft *draft = file->state;
+    struct tokfs_error reason = { 0 };
+    body_give_up(&draft->body, &reason);
+    tell(file, &reason);
 }
 
 int setting_flush(struct file *file)
@@ -135,6 +144,7 @@ static void put_in_force(struct file *file)
     }
     if (body_check_end(&draft->body, &reason) == 0) {
         draft_settle(file, draft->setting->in(&file->session->conversation), &reason);
+        session_weigh(file->session);
     }
     tell(file, &reason);
 }

@@ -20,6 +20,7 @@ int tools_truncate(struct session *session, struct file *file, uint64_t size);
 
 // For all three.
 int setting_write(struct file *file, struct str bytes);
+void setting_give_up(struct file *file);
 int setting_flush(struct file *file); // -EINVAL while a character or a JSON value has no end
 void setting_close(struct file *file);
 

@@ -38,7 +38,7 @@ int transaction_open(struct file *file)
     ex->mount = file->mount;
     ex->mount->counts.n_exchanges++;
     channel_init(&ex->channel, file->mount);
-    body_init(&ex->body, file->mount->limits.body_bytes, 0);
+    body_init(&ex->body, file->user, file->mount->limits.body_bytes, 0);
     strbuf_init(&ex->response, 0);
     chunk_cursor_init(&ex->cursor, CHUNKS_SSE);
     file->channel = &ex->channel;
@@ -167,6 +167,16 @@ void transaction_write_abort(struct file *file)
     channel_mark(&ex->channel);
 }
 
+void transaction_give_up(struct file *file)
+{
+    struct exchange *ex = file->state;
+    struct tokfs_error reason = { 0 };
+    if (body_give_up(&ex->body, &reason) < 0) {
+        refuse(ex, &reason);
+        channel_mark(&ex->channel);
+    }
+}
+
 int transaction_flush(struct file *file)
 {
     struct exchange *ex = file->state;
@@ -226,6 +236,7 @@ int transaction_read(struct file *file, size_t size, uint64_t offset, struct str
     }
     refuse_unfinished(ex);
     int r = make_response(ex, size);
+    holding_set(&file->holding, ex->response.cap);
     if (r < 0) {
         return r;
     }

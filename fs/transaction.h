@@ -10,6 +10,7 @@ int transaction_read(struct file *file, size_t size, uint64_t offset, struct str
 int transaction_write(struct file *file, struct str bytes);
 int transaction_write_done(struct file *file);
 void transaction_write_abort(struct file *file);
+void transaction_give_up(struct file *file);
 int transaction_flush(struct file *file);
 bool transaction_is_readable(struct file *file);
 

@@ -1,6 +1,7 @@
 // Turns. The engine's completion belongs to the turn and is freed with its last event; so a turn that has ended costs
 // its text only. turn_submit's caller and the engine (until the last event) hold a reference each.
 #include "fs/turn.h"
+#include "engine/base/loop.h"
 #include "fs/mount.h"
 #include "fs/random_id.h"
 #include "fs/user_errors.h"
@@ -49,7 +50,9 @@ int turn_new_failed(struct mount *mount, const struct tokfs_error *error, struct
 static struct turn *prepare(struct mount *mount, const struct turn_kind *kind, const struct turn_owner *owner,
                             struct tokfs_error *reason)
 {
-    const struct tokfs_tenant tenant = { .id = owner->uid, .may_hurry = owner->uid == mount->uid };
+    const struct tokfs_tenant tenant = { .id = owner->uid,
+                                         .may_hurry = owner->uid == mount->uid,
+                                         .cache_scope = mount->has_private_caches ? 1 + (uint64_t)owner->uid : 0 };
     if (mount_is_draining(mount)) {
         reason_set(reason, -ESHUTDOWN, NULL, "the mount is shutting down");
         return NULL;
@@ -60,10 +63,16 @@ static struct turn *prepare(struct mount *mount, const struct turn_kind *kind, c
         return NULL;
     }
     turn->kind = kind;
-    int r = random_id_write(kind->id_prefix, turn->id, sizeof(turn->id));
+    turn->user = user_get(mount->users, owner->uid);
+    holding_init(&turn->holding, turn->user);
+    int r = turn->user ? 0 : reason_set(reason, -ENOMEM, NULL, "out of memory");
+    r = r == 0 ? user_check_tokens(turn->user, clock_monotonic_ns(), reason) : r;
+    if (r == 0 && random_id_write(kind->id_prefix, turn->id, sizeof(turn->id)) < 0) {
+        r = reason_set(reason, -EIO, NULL, "no random numbers");
+    }
+    r = r == 0 ? user_charge(turn->user, USER_TURNS, reason) : r;
     if (r < 0) {
         turn_unref(turn);
-        reason_set(reason, r, NULL, "no random numbers");
         return NULL;
     }
     tokfs_set_tenant(mount->engine, &tenant);
@@ -75,6 +84,7 @@ static int begin(struct turn *turn, int r, const struct turn_owner *owner, struc
 {
     struct mount *mount = turn->mount;
     if (r < 0) {
+        user_uncharge(turn->user, USER_TURNS);
         turn_unref(turn);
         return r;
     }
@@ -121,6 +131,8 @@ void turn_unref(struct turn *turn)
         turn->mount->counts.n_turns--;
         strbuf_deinit(&turn->text);
         strbuf_deinit(&turn->hidden);
+        holding_deinit(&turn->holding);
+        user_put(turn->user);
         free(turn->pieces);
         turn_free_choices(turn);
         free(turn->probs);
@@ -165,10 +177,26 @@ int turn_end_code(const struct turn *turn)
     return turn->state == TURN_CANCELLED ? -ECANCELED : turn->state == TURN_FAILED ? -EIO : 0;
 }
 
+// It is no longer one of its user's, and takes what was computed for it from his minute.
+static void uncharge(struct turn *turn)
+{
+    if (!turn->user) {
+        return;
+    }
+    const struct tokfs_usage *usage = &turn->usage;
+    uint64_t n = usage->completion_tokens > turn->n_tokens ? usage->completion_tokens : turn->n_tokens;
+    if (turn->state >= TURN_PREFILL) {
+        n += usage->prompt_tokens - usage->cached_tokens;
+    }
+    user_take_tokens(turn->user, n, clock_monotonic_ns());
+    user_uncharge(turn->user, USER_TURNS);
+}
+
 static void end(struct turn *turn, enum turn_state state)
 {
     struct mount *mount = turn->mount;
     struct turn_owner owner = turn->owner;
+    uncharge(turn);
     turn->state = state;
     tokfs_completion_free(turn->completion);
     turn->completion = NULL;
@@ -243,6 +271,12 @@ static void on_finished(struct turn *turn, const struct tokfs_event *event)
     end(turn, is_cancelled ? TURN_CANCELLED : TURN_DONE);
 }
 
+static void weigh(struct turn *turn)
+{
+    holding_set(&turn->holding, turn->text.cap + turn->hidden.cap + turn->pieces_cap * sizeof(*turn->pieces) +
+                                    turn->probs_cap * sizeof(*turn->probs));
+}
+
 void turn_take_event(struct turn *turn, const struct tokfs_event *event)
 {
     if (turn->owner.channel) {
@@ -259,6 +293,7 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
         fail_for_memory(turn);
         return;
     }
+    weigh(turn);
     switch (event->kind) {
     case TOKFS_EVENT_ACCEPTED: on_accepted(turn, event); break;
     case TOKFS_EVENT_STARTED: turn->state = TURN_PREFILL; break;

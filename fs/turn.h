@@ -14,6 +14,7 @@
 #include "engine/base/str.h"
 #include "fs/channel.h"
 #include "fs/list.h"
+#include "fs/user.h"
 #include <tokfs/engine.h>
 #include <tokfs/openai.h>
 
@@ -36,7 +37,7 @@ struct turn_owner {
     void (*accepted)(struct turn *turn, void *ctx);
     void (*ended)(struct turn *turn, void *ctx);
     void *ctx;
-    uid_t uid; // users take turns
+    uid_t uid; // users take turns, and have so many at once
 };
 
 // A piece of the answer, as it came.
@@ -97,6 +98,8 @@ struct turn {
     unsigned n_top_logprobs;
     struct tokfs_completion *completion; // NULL once ended
     struct turn_owner owner;             // cleared by turn_disown
+    struct user *user;                   // shared: who submitted it; NULL: nobody
+    struct holding holding;              // of the answer
     struct strbuf text;                  // the answer so far, as readers of text see it
     struct strbuf hidden;                // what they do not see
     struct tokfs_logprob *probs;         // [n_probs] of all pieces

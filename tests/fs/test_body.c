@@ -16,7 +16,7 @@ static void test_body_json_in_any_pieces_completes_with_its_last_byte(void **sta
     (void)state;
     for (size_t step = 1; step <= strlen(json); step++) {
         struct body body;
-        body_init(&body, 1000, 0);
+        body_init(&body, NULL, 1000, 0);
         for (size_t at = 0; at < strlen(json); at += step) {
             struct str piece = str_take(str_from(json + at), step);
             int r = body_feed(&body, piece, &reason);
@@ -32,7 +32,7 @@ static void test_body_after_reset_ignores_a_line_end_and_takes_the_next(void **s
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, 0);
+    body_init(&body, NULL, 1000, 0);
     assert_int_equal(feed(&body, "{}", &reason), BODY_COMPLETE);
     body_reset(&body);
     assert_int_equal(feed(&body, "\n", &reason), BODY_MORE);
@@ -46,7 +46,7 @@ static void test_body_refused_stays_refused_until_reset(void **state)
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, 0);
+    body_init(&body, NULL, 1000, 0);
     assert_int_equal(feed(&body, "{\"a\":]", &reason), -EINVAL);
     assert_int_equal(reason.code, -EINVAL);
     reason.code = 0;
@@ -62,16 +62,16 @@ static void test_body_of_another_kind_is_refused(void **state)
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, 0);
+    body_init(&body, NULL, 1000, 0);
     assert_int_equal(feed(&body, "hello", &reason), -EINVAL);
     assert_non_null(strstr(reason.msg, "'h'"));
     body_reset(&body);
     assert_int_equal(feed(&body, "[1]", &reason), -EINVAL);
     body_deinit(&body);
-    body_init(&body, 1000, BODY_TAKES_ARRAY);
+    body_init(&body, NULL, 1000, BODY_TAKES_ARRAY);
     assert_int_equal(feed(&body, "[1]", &reason), BODY_COMPLETE);
     body_deinit(&body);
-    body_init(&body, 1000, BODY_TAKES_TEXT);
+    body_init(&body, NULL, 1000, BODY_TAKES_TEXT);
     assert_int_equal(feed(&body, "[1]", &reason), BODY_MORE);
     assert_int_equal(body.kind, BODY_TEXT);
     body_deinit(&body);
@@ -82,7 +82,7 @@ static void test_body_text_may_be_cut_inside_a_character(void **state)
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, BODY_TAKES_TEXT);
+    body_init(&body, NULL, 1000, BODY_TAKES_TEXT);
     assert_int_equal(feed(&body, "caf\xc3", &reason), BODY_MORE);
     assert_int_equal(body_check_end(&body, &reason), -EINVAL);
     assert_int_equal(feed(&body, "\xa9\n", &reason), BODY_MORE);
@@ -98,7 +98,7 @@ static void test_body_keeps_the_indentation_before_a_text_only(void **state)
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, BODY_TAKES_TEXT);
+    body_init(&body, NULL, 1000, BODY_TAKES_TEXT);
     assert_int_equal(feed(&body, " \n\t", &reason), BODY_MORE);
     assert_int_equal(feed(&body, "\r\n  ", &reason), BODY_MORE);
     assert_int_equal(body.kind, BODY_EMPTY);
@@ -111,7 +111,7 @@ static void test_body_keeps_the_indentation_before_a_text_only(void **state)
     assert_int_equal(feed(&body, "\t {}", &reason), BODY_COMPLETE);
     assert_true(str_eq(strbuf_str(&body.bytes), STR("{}")));
     body_deinit(&body);
-    body_init(&body, 4, 0);
+    body_init(&body, NULL, 4, 0);
     assert_int_equal(feed(&body, "     ", &reason), -EFBIG);
     body_deinit(&body);
 }
@@ -121,7 +121,7 @@ static void test_body_that_is_text_takes_everything(void **state)
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, BODY_IS_TEXT);
+    body_init(&body, NULL, 1000, BODY_IS_TEXT);
     assert_int_equal(feed(&body, "\n {", &reason), BODY_MORE);
     assert_int_equal(feed(&body, "\n", &reason), BODY_MORE);
     assert_true(str_eq(strbuf_str(&body.bytes), STR("\n {\n")));
@@ -133,7 +133,7 @@ static void test_body_refused_from_outside_is_refused_to_its_end(void **state)
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, BODY_TAKES_TEXT);
+    body_init(&body, NULL, 1000, BODY_TAKES_TEXT);
     feed(&body, "{\"a\":", &reason);
     body_refuse(&body, -EBUSY);
     assert_int_equal(feed(&body, "1}", &reason), -EBUSY);
@@ -154,7 +154,7 @@ static void test_body_settled_tells_a_repeated_rest_from_another_body(void **sta
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 1000, BODY_TAKES_TEXT);
+    body_init(&body, NULL, 1000, BODY_TAKES_TEXT);
     for (int i = 0; i < 2; i++) {
         feed(&body, first, &reason);
         assert_int_equal(feed(&body, rest, &reason), BODY_COMPLETE);
@@ -184,7 +184,7 @@ static void test_body_over_its_limit_is_efbig(void **state)
     struct tokfs_error reason = { 0 };
     struct body body;
     (void)state;
-    body_init(&body, 10, BODY_TAKES_TEXT);
+    body_init(&body, NULL, 10, BODY_TAKES_TEXT);
     assert_int_equal(feed(&body, "0123456789", &reason), BODY_MORE);
     assert_int_equal(feed(&body, "0", &reason), -EFBIG);
     assert_non_null(strstr(reason.msg, "10 bytes"));

@@ -63,6 +63,11 @@ static void test_options_bad_ones_are_named(void **state)
         { "m d --served-name=", "the name is empty" },
         { "m d --served-name a\tb", "byte 1" },
         { "m d --served-name \xff", "UTF-8" },
+        { "m d --user-turns 0", "--user-turns 0" },
+        { "m d --user-tokens x", "--user-tokens x" },
+        { "m d --user-bytes 0", "--user-bytes 0" },
+        { "m d --max-bytes much", "--max-bytes much" },
+        { "m d --write-timeout -1", "--write-timeout -1" },
         { "m d -o fsname=", "-o fsname=" },
         { "m d --ctx", "--ctx" },
         { "-fx m d", "-x" },
@@ -74,6 +79,30 @@ static void test_options_bad_ones_are_named(void **state)
         assert_int_equal(parse(cases[i][0], &o, &err), -EINVAL);
         assert_non_null(strstr(err.msg, cases[i][1]));
     }
+}
+
+static void test_options_what_users_may_have(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(
+        parse("m d --user-sessions 1 --user-turns 2 --user-files 3 --user-bytes 4K --user-tokens 5 --max-bytes 6K "
+              "--write-timeout 7",
+              &o, &err),
+        0);
+    assert_int_equal(o.user_sessions, 1);
+    assert_int_equal(o.user_turns, 2);
+    assert_int_equal(o.user_files, 3);
+    assert_int_equal(o.user_bytes, 4096);
+    assert_int_equal(o.user_tokens, 5);
+    assert_int_equal(o.max_bytes, 6144);
+    assert_int_equal(o.write_timeout_s, 7);
+    assert_false(o.lets_others_in || o.shares_prefix_cache);
+    options_deinit(&o);
+    assert_int_equal(parse("m d -o noatime,allow_other --share-prefix-cache", &o, &err), 0);
+    assert_true(o.lets_others_in && o.shares_prefix_cache);
+    options_deinit(&o);
 }
 
 static void test_options_help_needs_nothing_else(void **state)
@@ -117,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_options_all_given_are_taken),
         cmocka_unit_test(test_options_bad_ones_are_named),
         cmocka_unit_test(test_options_the_engines_words_get_the_options_name),
+        cmocka_unit_test(test_options_what_users_may_have),
         cmocka_unit_test(test_options_help_needs_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
