@@ -205,7 +205,8 @@ void file_answer(fuse_req_t req, struct file *file, enum parked_kind kind, int r
 static void finish(fuse_req_t req, struct file *file, enum parked_kind kind, int result, struct str bytes, size_t size,
                    uint64_t offset)
 {
-    if (result == FILE_WAIT && kind != PARKED_WRITE && file->flags & O_NONBLOCK) {
+    // An open waits in any case, as regular files do not care for O_NONBLOCK: tar(1) opens what it copies with it.
+    if (result == FILE_WAIT && kind == PARKED_READ && file->flags & O_NONBLOCK) {
         result = -EAGAIN;
     }
     if (result == FILE_WAIT) {

@@ -182,8 +182,6 @@ def test_poll_and_nonblock():
         m.write(name + "/input", LONG)
         with raises(errno.EAGAIN):
             os.read(waiting, 100)
-        with raises(errno.EAGAIN):
-            os.open(m.at(name + "/text"), os.O_RDONLY | os.O_NONBLOCK)
         epoll = select.epoll()
         epoll.register(waiting, select.EPOLLIN)
         assert epoll.poll(0) == []
