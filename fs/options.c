@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define SERVED_NAME_BYTES_MAX 255
+#define TIMEOUT_S_MAX         1e9
 
 const char options_help[] =
     "usage: tokfs [options] MODEL MOUNTPOINT\n"
@@ -24,6 +25,7 @@ const char options_help[] =
     "                      time, open files, memory, tokens in a minute\n"
     "  --write-timeout N   seconds after which a writer that stalls in the middle is given up (default 3600)\n"
     "  --share-prefix-cache  with -o allow_other, take what users' prompts share from one cache\n"
+    "  --timeout SECONDS   a request that takes longer fails; it may ask for less (default: none)\n"
     "  --no-prefix-cache   compute every prompt anew\n"
     "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
@@ -43,6 +45,7 @@ enum {
     OPT_MAX_SESSIONS,
     OPT_SERVED_NAME,
     OPT_DEVICE,
+    OPT_TIMEOUT,
     OPT_NO_PREFIX_CACHE,
     OPT_NO_SPECULATION,
     OPT_SHARE_PREFIX_CACHE,
@@ -63,6 +66,7 @@ static const struct option long_options[] = {
     { "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
     { "served-name", required_argument, NULL, OPT_SERVED_NAME },
     { "device", required_argument, NULL, OPT_DEVICE },
+    { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
     { "no-speculation", no_argument, NULL, OPT_NO_SPECULATION },
     { "share-prefix-cache", no_argument, NULL, OPT_SHARE_PREFIX_CACHE },
@@ -202,6 +206,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
         r = option_choice("device", value, option_devices, NULL, err);
         options->engine.device = value;
         break;
+    case OPT_TIMEOUT: r = option_real("timeout", value, false, TIMEOUT_S_MAX, &options->engine.timeout, err); break;
     case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
     case OPT_NO_SPECULATION: options->engine.no_speculation = true; break;
     case 'o': r = parse_mount_options(options, value, err); break;

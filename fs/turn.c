@@ -174,7 +174,10 @@ bool turn_is_taken(const struct turn *turn)
 
 int turn_end_code(const struct turn *turn)
 {
-    return turn->state == TURN_CANCELLED ? -ECANCELED : turn->state == TURN_FAILED ? -EIO : 0;
+    return turn->state == TURN_CANCELLED    ? -ECANCELED
+           : turn->state != TURN_FAILED     ? 0
+           : turn->error.code == -ETIMEDOUT ? -ETIMEDOUT
+                                            : -EIO;
 }
 
 // It is no longer one of its user's, and takes what was computed for it from his minute.

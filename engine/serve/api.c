@@ -256,6 +256,7 @@ static struct sampling_params params_of(const struct tokfs_sampling *s)
         .seed = s->seed,
         .max_tokens = s->max_tokens,
         .min_tokens = s->min_tokens,
+        .timeout_s = s->timeout,
         .ignore_eos = s->ignore_eos,
         .stop_ids = s->stop_token_ids,
         .n_stop_ids = s->n_stop_token_ids <= STOP_IDS_MAX ? s->n_stop_token_ids : 0,

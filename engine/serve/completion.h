@@ -94,7 +94,8 @@ struct tokfs_completion {
     uint32_t n_top_logprobs;
     bool stream, include_usage, timings_per_token;
     uint64_t accepted_ns;
-    struct err refusal; // code != 0: not accepted
+    uint64_t deadline_ns; // when it fails unless it is over; DEADLINE_NEVER
+    struct err refusal;   // code != 0: not accepted
 
     // Engine thread; the caller's with the last event of the last choice.
     uint32_t cache_root; // where its timelines are cached; 0: nowhere

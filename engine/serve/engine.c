@@ -190,6 +190,7 @@ static int check_room(struct tokfs_engine *e, const struct tokfs_engine_options 
         return err_set(err, -ENOMEM, "out of memory for a request");
     }
     probe->body_len = sizeof(body) - 1;
+    probe->submitted_ns = clock_monotonic_ns();
     intake_prepare(&e->intake, probe);
     int rc = 0;
     if (probe->refusal.code == -ENOMEM) {
@@ -224,8 +225,9 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
     if (rc < 0) {
         return rc;
     }
-    e->intake = (struct intake){ e->tok,       &e->format,     e->served_name,
-                                 &e->grammars, e->sizes.n_ctx, model_get_config(e->model)->n_vocab };
+    e->intake = (struct intake){ e->tok,          &e->format,     e->served_name,
+                                 &e->grammars,    e->sizes.n_ctx, model_get_config(e->model)->n_vocab,
+                                 options->timeout };
     e->stats.n_pages = e->stats.n_pages_free = e->sizes.n_pages;
     rc = e->format.tmpl ? check_room(e, options, err) : 0;
     return rc < 0 ? rc : engine_start_threads(e, err);

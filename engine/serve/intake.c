@@ -7,6 +7,7 @@
 
 #include "engine/base/loop.h"
 #include "engine/base/utf8.h"
+#include "engine/serve/deadline.h"
 #include "engine/serve/text_task.h"
 #include <assert.h>
 #include <errno.h>
@@ -134,6 +135,9 @@ static int check_more_sampling(const struct tokfs_completion *c, struct err *err
     rc = rc == 0 ? check_range(p->presence_penalty, -2, 2, "presence_penalty", err) : rc;
     rc = rc == 0 ? check_range((double)c->n_choices, 1, CHOICES_MAX, "n", err) : rc;
     rc = rc == 0 ? check_range((double)c->n_top_logprobs, 0, TOP_LOGPROBS_MAX, "top_logprobs", err) : rc;
+    if (rc == 0 && p->timeout_s != 0) {
+        rc = check_range(p->timeout_s, 0.001, TIMEOUT_S_MAX, "timeout", err);
+    }
     rc = rc == 0 ? check_range((double)p->min_tokens, 0, 1e15, "min_tokens", err) : rc;
     rc = rc == 0 ? check_bias_values(p, err) : rc;
     return rc == 0 ? check_stops(p, err) : rc;
@@ -308,16 +312,25 @@ static int prepare(const struct intake *intake, struct tokfs_completion *c, stru
     return rc == 0 ? check_known(c, err) : rc;
 }
 
+// Whether somebody still waits for it: a look before the work and one after it.
+static int check_wanted(const struct intake *intake, struct tokfs_completion *c, struct err *err)
+{
+    c->deadline_ns = deadline_from(c->submitted_ns, c->sampling.timeout_s, intake->timeout_s);
+    if (atomic_load(&c->cancel)) {
+        return err_set(err, -ECANCELED, "cancelled");
+    }
+    if (deadline_is_over(c->deadline_ns, clock_monotonic_ns())) {
+        return deadline_error(err, c->submitted_ns, c->deadline_ns, "not read");
+    }
+    return 0;
+}
+
 void intake_prepare(const struct intake *intake, struct tokfs_completion *completion)
 {
     struct err *err = &completion->refusal;
-    int rc = 0;
-    if (!atomic_load(&completion->cancel)) {
-        rc = prepare(intake, completion, err);
-    }
-    if (rc == 0 && atomic_load(&completion->cancel)) {
-        rc = err_set(err, -ECANCELED, "cancelled");
-    }
+    int rc = check_wanted(intake, completion, err);
+    rc = rc == 0 ? prepare(intake, completion, err) : rc;
+    rc = rc == 0 ? check_wanted(intake, completion, err) : rc;
     assert((rc < 0) == (completion->refusal.code < 0));
     completion_drop_body(completion);
     completion->accepted_ns = clock_monotonic_ns();

@@ -12,6 +12,7 @@ struct intake {
     const char *served_name;
     struct grammar_store *grammars;
     uint32_t n_ctx, n_vocab;
+    double timeout_s; // of requests that name none, and the most; 0: none
 };
 
 // Fills the completion's prompt, limits and sampling parameters, or its result, or its refusal. Frees its body.

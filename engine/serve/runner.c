@@ -6,6 +6,7 @@
 // sampled in batch order, each from its own row and its own (seed, position): no sequence sees another.
 #include "engine/serve/runner.h"
 
+#include "engine/serve/deadline.h"
 #include "engine/serve/runner_plan.h"
 
 #include <assert.h>
@@ -56,6 +57,7 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
         .has_jump_forward = !options->no_jump_forward,
     };
     runner->waiting_last = &runner->waiting_first;
+    runner->next_deadline_ns = DEADLINE_NEVER;
     int rc = page_pool_init(&runner->pool, options->backend, options->drive.page_bytes, options->n_pages, err);
     rc = rc == 0 ? radix_init(&runner->radix, &runner->pool, options->page_tokens, err) : rc;
     if (rc < 0) {
@@ -104,6 +106,11 @@ static uint64_t read_clock(const struct runner *r)
 
 // ---- waiting ------------------------------------------------------------------------------------------------------
 
+static void lower(uint64_t *least, uint64_t value)
+{
+    *least = value < *least ? value : *least;
+}
+
 void runner_add(struct runner *runner, struct tokfs_completion *completion)
 {
     completion->cache_root = runner->has_prefix_cache ? radix_root_get(&runner->radix, completion->cache_salt) : 0;
@@ -114,6 +121,7 @@ void runner_add(struct runner *runner, struct tokfs_completion *completion)
         runner->waiting_last = &choice->next;
         runner->n_waiting++;
     }
+    lower(&runner->next_deadline_ns, completion->deadline_ns);
 }
 
 static void remove_waiting(struct runner *r, struct choice *choice)
@@ -168,19 +176,22 @@ static void count_end(struct runner *r, struct tokfs_completion *completion)
     }
 }
 
-static bool cancel_waiting(struct runner *r, struct choice *choice)
+// `reason` NULL: it failed. False: there is no room to say so.
+static bool end_waiting(struct runner *r, struct choice *choice, const char *reason)
 {
     struct event_slot *slot = event_ring_add(r->ring);
     if (!slot) {
         return false;
     }
     remove_waiting(r, choice);
-    choice->finish_reason = "cancel";
+    choice->finish_reason = reason;
     choice->usage.prompt_tokens = choice->n_prompt;
     uint64_t now_ns = read_clock(r);
     choice->usage.queue_ns = now_ns - choice->completion->accepted_ns;
     choice->usage.total_ns = now_ns - choice->completion->submitted_ns;
-    *slot = (struct event_slot){ .choice = choice, .kind = EVENT_SLOT_FINISHED, .token_id = -1 };
+    *slot = (struct event_slot){ .choice = choice,
+                                 .kind = reason ? EVENT_SLOT_FINISHED : EVENT_SLOT_FAILED,
+                                 .token_id = -1 };
     count_end(r, choice->completion);
     return true;
 }
@@ -194,11 +205,53 @@ bool runner_cancel_flagged(struct runner *runner)
     }
     for (struct choice *choice = runner->waiting_first, *next; choice; choice = next) {
         next = choice->next;
-        if (atomic_load(&choice->completion->cancel) && !cancel_waiting(runner, choice)) {
+        if (atomic_load(&choice->completion->cancel) && !end_waiting(runner, choice, "cancel")) {
             return false;
         }
     }
     return true;
+}
+
+// ---- deadlines ----------------------------------------------------------------------------------------------------
+
+static void expire_active(struct runner *r, struct sequence *seq, uint64_t now_ns)
+{
+    const struct tokfs_completion *c = seq->completion;
+    if (deadline_is_over(c->deadline_ns, now_ns)) {
+        struct err err;
+        deadline_error(&err, c->submitted_ns, c->deadline_ns, "running");
+        sequence_expire(seq, &err);
+    } else {
+        lower(&r->next_deadline_ns, c->deadline_ns);
+    }
+}
+
+static void expire_waiting(struct runner *r, struct choice *choice, uint64_t now_ns)
+{
+    struct tokfs_completion *c = choice->completion;
+    bool is_over = deadline_is_over(c->deadline_ns, now_ns);
+    if (is_over && c->failure.code == 0) {
+        deadline_error(&c->failure, c->submitted_ns, c->deadline_ns, "in the queue");
+    }
+    if (!is_over || !end_waiting(r, choice, NULL)) { // when the ring is full, later
+        lower(&r->next_deadline_ns, c->deadline_ns);
+    }
+}
+
+// Everybody is looked at when somebody's time is up, and not before.
+static void expire(struct runner *r, uint64_t now_ns)
+{
+    if (!deadline_is_over(r->next_deadline_ns, now_ns)) {
+        return;
+    }
+    r->next_deadline_ns = DEADLINE_NEVER;
+    for (uint32_t i = 0; i < r->n_active; i++) {
+        expire_active(r, r->active[i], now_ns);
+    }
+    for (struct choice *choice = r->waiting_first, *next; choice; choice = next) {
+        next = choice->next;
+        expire_waiting(r, choice, now_ns);
+    }
 }
 
 // ---- output -------------------------------------------------------------------------------------------------------
@@ -349,6 +402,7 @@ static void take_results(struct runner *r, const float *logits, void (*publish)(
 bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
 {
     uint64_t begin_ns = read_clock(runner);
+    expire(runner, begin_ns);
     flush_active(runner);
     runner_plan(runner, begin_ns);
     if (runner->plan.n_items == 0 && runner->plan.n_preempted == 0) {

@@ -50,6 +50,7 @@ struct runner {
     uint32_t n_slots, n_slots_ready, n_active, n_idle;
     struct choice *waiting_first, **waiting_last; // linked through next
     uint32_t n_waiting;
+    uint64_t next_deadline_ns; // no running or waiting request's is earlier
 
     // Scratch of one step.
     struct sched_seq *sched_active, *sched_waiting; // [n_slots]

@@ -186,6 +186,16 @@ void sequence_cancel(struct sequence *seq)
     }
 }
 
+void sequence_expire(struct sequence *seq, const struct err *err)
+{
+    struct choice *choice = seq->choice;
+    if (seq->state == SEQUENCE_PREFILL || seq->state == SEQUENCE_DECODE) {
+        end_text(seq, "cancel");
+        choice->finish_reason = NULL;
+        choice->completion->failure = choice->completion->failure.code == 0 ? *err : choice->completion->failure;
+    }
+}
+
 bool sequence_advance(struct sequence *seq, uint32_t n_rows)
 {
     seq->n_computed += n_rows;

@@ -87,6 +87,8 @@ bool sequence_tell_known(struct sequence *seq, struct event_ring *ring);
 // Ends it from outside: reason "cancel", or a failure (code != 0).
 void sequence_cancel(struct sequence *seq);
 void sequence_fail(struct sequence *seq, const struct err *err);
+// As a failure, but what it has said until now is true: all its text is passed on, and cached.
+void sequence_expire(struct sequence *seq, const struct err *err);
 
 // Moves owed events into the ring. True: nothing is owed; an ending sequence has then put its last event, given up its
 // choice and is empty. False: the ring is full, call again.

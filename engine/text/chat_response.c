@@ -476,6 +476,7 @@ static const struct {
     { -EBUSY, 409, "invalid_request_error", "conflict" },
     { -EAGAIN, 429, "rate_limit_error", "queue_full" },
     { -EDQUOT, 429, "rate_limit_error", "rate_limit_exceeded" },
+    { -ETIMEDOUT, 504, "server_error", "deadline_exceeded" },
     { -ECANCELED, 499, "server_error", "request_cancelled" },
     { -ESHUTDOWN, 503, "server_error", "shutting_down" },
     { -ENOMEM, 503, "server_error", "out_of_memory" },

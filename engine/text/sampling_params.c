@@ -298,6 +298,7 @@ static const struct field sampling_fields[] = {
     { "sampling_seed", T_INTEGER, FIELD_TAKE, .take = take_seed },
     { "n_predict", T_INTEGER, FIELD_TAKE_I64, -1, 1e15, AT_PARAM(max_tokens) },
     { "min_tokens", T_INTEGER, FIELD_TAKE_I64, 0, 1e15, AT_PARAM(min_tokens) },
+    { "timeout", T_NUMBER, FIELD_TAKE_DOUBLE, 0.001, TIMEOUT_S_MAX, AT_PARAM(timeout_s) },
     { "ignore_eos", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_PARAM(ignore_eos) },
     { "stop", T_STRING | T_ARRAY, FIELD_TAKE, .take = take_stop },
     { "stop_token_ids", T_ARRAY, FIELD_TAKE, .take = take_stop_ids },

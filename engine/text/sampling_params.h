@@ -12,6 +12,7 @@
 #define STOP_STRING_BYTES_MAX 256
 #define STOP_IDS_MAX          128
 #define LOGIT_BIAS_MAX        1024 // OpenAI allows 300
+#define TIMEOUT_S_MAX         1e9
 
 struct logit_bias {
     int32_t id;
@@ -39,6 +40,7 @@ struct sampling_params {
     size_t n_stop;
     const int32_t *stop_ids; // [n_stop_ids] tokens that end the answer, as the model's own end tokens do
     size_t n_stop_ids;
+    double timeout_s;   // from submission to the end of the answer; 0: as long as it takes
     bool include_stop;  // what ended the answer is part of its text
     bool shows_special; // special tokens appear in the text
 };

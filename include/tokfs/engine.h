@@ -43,6 +43,7 @@ struct tokfs_engine_options {
     unsigned max_sequences; // running together; 0: 64
     unsigned max_queued;    // accepted and waiting; 0: 10000
     size_t batch_tokens;    // token budget of one step; 0: 512
+    double timeout;         // seconds from submission in which a request has to end; 0: as long as it takes
     bool no_prefix_cache;   // compute every prompt anew
     bool no_speculation;    // one token per sequence and step, no guesses
     bool no_jump_forward;   // tokens that a grammar forces are sampled as any other
@@ -115,7 +116,9 @@ TOKFS_API void tokfs_set_tenant(struct tokfs_engine *engine, const struct tokfs_
 // A chat-completions body (UTF-8 JSON). Only -ENOMEM, -EAGAIN (max_queued requests or 256 MiB of them are waiting) and
 // -EFBIG (64 MiB) are told at once; whether it is accepted is told by the first event: ACCEPTED, or FAILED with the
 // reason (-EINVAL bad JSON or value, -EOPNOTSUPP a field that cannot be honoured, -ENOENT another model, -E2BIG the
-// prompt leaves no room for one token in the context, -ENOMEM). `user` comes back in each event. The bytes are copied.
+// prompt leaves no room for one token in the context, -ENOMEM). FAILED with -ETIMEDOUT comes at any time, when the
+// answer did not end within the request's timeout or the engine's. `user` comes back in each event. The bytes are
+// copied.
 TOKFS_API int tokfs_submit_chat(struct tokfs_engine *engine, const char *json, size_t len, void *user,
                                 struct tokfs_completion **ret, struct tokfs_error *err);
 
@@ -188,6 +191,7 @@ struct tokfs_sampling {
     uint64_t seed;
     int64_t max_tokens; // -1: up to the context
     int64_t min_tokens;
+    double timeout; // seconds; 0: the engine's, which is also the most
     bool ignore_eos, include_stop_str_in_output;
     bool show_special_tokens; // in the text
     unsigned n;               // choices; 0: 1

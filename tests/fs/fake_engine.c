@@ -11,6 +11,7 @@
 //
 // One lock protects everything; the step thread makes events, the caller's thread takes them.
 #include "engine/base/loop.h"
+#include "engine/serve/deadline.h"
 #include "engine/serve/error.h"
 #include "engine/serve/text_task.h"
 #include "engine/text/answer_parser.h"
@@ -58,7 +59,7 @@ struct tokfs_completion {
     bool is_checked, is_started, is_cancelled, is_ended, is_freed, must_fail;
     bool stream, include_usage;
     struct tokfs_usage usage;
-    uint64_t submitted_ns, first_ns;
+    uint64_t submitted_ns, first_ns, deadline_ns;
     struct arena arena; // of the request's tools
     struct answer_request request;
     struct answer_parser parser;
@@ -83,6 +84,7 @@ struct tokfs_engine {
     int fd;
     bool is_closing;
     unsigned step_us;
+    double timeout_s;
     char name[64];
     int64_t created;
     struct tokenizer *tok;
@@ -293,6 +295,7 @@ static void check_plain(struct tokfs_completion *c)
         make_answer(c, text);
         strbuf_append(&c->echo, request.echo ? text : STR(""));
         c->max_tokens = request.sampling.max_tokens;
+        c->deadline_ns = deadline_from(c->submitted_ns, request.sampling.timeout_s, c->engine->timeout_s);
         c->stream = request.common.stream;
         c->include_usage = request.common.include_usage;
         c->usage.prompt_tokens = request.prompts.n;
@@ -342,6 +345,7 @@ static void check(struct tokfs_completion *c)
         const struct json *content = json_get(last, STR("content"));
         make_answer(c, content && content->type == JSON_STRING ? content->text : STR(""));
         c->max_tokens = request.sampling.max_tokens;
+        c->deadline_ns = deadline_from(c->submitted_ns, request.sampling.timeout_s, c->engine->timeout_s);
         set_up_parser(c, &request);
         c->stream = request.common.stream;
         c->include_usage = request.common.include_usage;
@@ -392,6 +396,15 @@ static void sample(struct tokfs_completion *c)
     }
 }
 
+static void fail_for_time(struct tokfs_completion *c)
+{
+    struct tokfs_error error;
+    struct err err;
+    deadline_error(&err, c->submitted_ns, c->deadline_ns, "running");
+    error_export(&error, &err);
+    push_failure(c, &error);
+}
+
 static void step_one(struct tokfs_completion *c)
 {
     if (!c->is_checked && c->is_text) {
@@ -402,6 +415,8 @@ static void step_one(struct tokfs_completion *c)
         check(c);
     } else if (c->is_cancelled) {
         push_end(c, "cancel");
+    } else if (deadline_is_over(c->deadline_ns, clock_monotonic_ns())) {
+        fail_for_time(c);
     } else if (!c->is_started) {
         c->is_started = true;
         push(c, TOKFS_EVENT_STARTED);
@@ -484,6 +499,7 @@ int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_e
     engine->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     engine->step_us = step_us ? (unsigned)strtoul(step_us, NULL, 10) : 200;
     engine->created = 1700000000;
+    engine->timeout_s = options->timeout;
     strncpy(engine->name, options->served_name ? options->served_name : "fake", sizeof(engine->name) - 1);
     engine->tok = byte_tokenizer_new();
     sampling_params_default(&engine->format.sampling);

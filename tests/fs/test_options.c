@@ -7,7 +7,7 @@
 static int parse(const char *line, struct options *ret, struct err *err)
 {
     static char words[1000];
-    char *argv[20] = { "tokfs" };
+    char *argv[40] = { "tokfs" };
     int argc = 1;
     snprintf(words, sizeof(words), "%s", line);
     for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
@@ -22,10 +22,11 @@ static void test_options_all_given_are_taken(void **state)
     struct options o;
     struct err err;
     (void)state;
-    assert_int_equal(parse("--ctx 100 --kv-mem 2M model --threads 3 -o allow_other,fsname=a\\,b -f --max-sequences 5 "
-                           "--served-name n --max-sessions 7 -o nonempty,rw dir",
-                           &o, &err),
-                     0);
+    assert_int_equal(
+        parse("--ctx 100 --kv-mem 2M model --threads 3 -o allow_other,fsname=a\\,b -f --max-sequences 5 --timeout 2.5 "
+              "--served-name n --max-sessions 7 -o nonempty,rw dir",
+              &o, &err),
+        0);
     assert_string_equal(o.model, "model");
     assert_string_equal(o.mountpoint, "dir");
     assert_int_equal(o.engine.n_ctx, 100);
@@ -33,6 +34,7 @@ static void test_options_all_given_are_taken(void **state)
     assert_int_equal(o.engine.n_threads, 3);
     assert_int_equal(o.engine.max_sequences, 5);
     assert_int_equal(o.max_sessions, 7);
+    assert_true(o.engine.timeout == 2.5);
     assert_string_equal(o.engine.served_name, "n");
     assert_true(o.foreground && o.nonempty);
     assert_string_equal(o.fuse.ptr, "allow_other,fsname=a\\,b");
@@ -44,6 +46,8 @@ static void test_options_bad_ones_are_named(void **state)
     static const char *const cases[][2] = {
         { "--ctx many m d", "--ctx many" },
         { "--ctx 0 m d", "--ctx 0" },
+        { "--timeout 0 m d", "--timeout 0" },
+        { "--timeout soon m d", "--timeout soon" },
         { "--threads -1 m d", "--threads" },
         { "--kv-mem 3X m d", "--kv-mem 3X" },
         { "--device tpu m d", "--device tpu" },

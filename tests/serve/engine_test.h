@@ -104,7 +104,7 @@ static inline void answer_take(struct answer *a, const struct tokfs_event *event
         other->is_started = a->is_started;
         a = other;
     }
-    assert(!a->is_finished && !a->is_failed);
+    assert(!a->is_failed && !(event->kind == TOKFS_EVENT_FAILED ? a->is_over : a->is_finished));
     switch (event->kind) {
     case TOKFS_EVENT_ACCEPTED:
         assert(!a->is_accepted && !a->is_started && event->usage.prompt_tokens > 0);
@@ -153,13 +153,13 @@ static inline bool answer_is_over(const struct answer *a)
     return a->is_over || a->is_failed;
 }
 
-// Waits for one event (10 s at most) and gives it to the answer that it belongs to: `user` is a struct answer.
+// Waits for one event (a minute at most) and gives it to the answer that it belongs to: `user` is a struct answer.
 static inline struct answer *engine_test_next(struct tokfs_engine *engine)
 {
     struct tokfs_event event;
     while (tokfs_poll(engine, &event) == 0) {
         struct pollfd pfd = { .fd = tokfs_engine_fd(engine), .events = POLLIN };
-        int n = poll(&pfd, 1, 20000);
+        int n = poll(&pfd, 1, 60000);
         assert(n == 1);
     }
     answer_take(event.user, &event);

@@ -139,7 +139,7 @@ static void test_engine_refuses_what_cannot_run(void **state)
     (void)state;
     struct tokfs_engine *engine =
         engine_test_open((struct tokfs_engine_options){ .model = model_dir, .n_ctx = 64, .served_name = "mini" });
-    struct answer *a = answers_new(8);
+    struct answer *a = answers_new(9);
     struct request r = request(0);
     r.n_prompt = 64; // no room for a token
     submit(engine, &r, &a[0]);
@@ -159,7 +159,9 @@ static void test_engine_refuses_what_cannot_run(void **state)
     r.sampling.max_tokens = -1; // as much as there is room for
     r.sampling.ignore_eos = true;
     submit(engine, &r, &a[7]);
-    engine_test_finish(engine, a, 8);
+    r.sampling.timeout = -1;
+    submit(engine, &r, &a[8]);
+    engine_test_finish(engine, a, 9);
     const int codes[] = { -E2BIG, -EINVAL, -EINVAL, -EINVAL, -ENOENT, -EINVAL };
     const char *params[] = { "input_ids", "input_ids", "input_ids", "top_p", "model", "" };
     for (int i = 0; i < 6; i++) {
@@ -168,6 +170,8 @@ static void test_engine_refuses_what_cannot_run(void **state)
         assert_string_equal(a[i].error.param, params[i]);
     }
     assert_non_null(strstr(a[0].error.msg, "64"));
+    assert_true(a[8].is_failed && a[8].error.code == -EINVAL);
+    assert_string_equal(a[8].error.param, "timeout");
     assert_true(a[6].is_finished && a[6].n_ids == 0);
     assert_string_equal(a[6].reason, "length");
     assert_true(a[7].is_finished);

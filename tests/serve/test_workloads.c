@@ -6,10 +6,10 @@
 #define ANSWER_TOKENS_MAX 320
 #define ANSWER_TEXT_MAX   4096
 #include "tests/serve/engine_test.h"
+#include "tests/serve/seeds.h"
 #include "tests/serve/workload_requests.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <time.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -171,7 +171,7 @@ static void expect_beginning(const struct answer *got, const struct answer *whol
 
 struct submitted {
     uint32_t request;
-    bool is_freed, is_cancelled;
+    bool is_freed, is_cancelled, has_timeout;
 };
 
 struct workload {
@@ -245,13 +245,20 @@ static void let_run(struct workload *w, uint32_t n_events)
     }
 }
 
-static void write_more(struct random *rnd, char *ret, size_t size)
+// True: it may run out of time.
+static bool write_more(struct random *rnd, char *ret, size_t size)
 {
     char salt[40] = "";
     if (random_one_in(rnd, 4)) {
         snprintf(salt, sizeof(salt), ",\"cache_salt\":\"%u\"", random_below(rnd, random_one_in(rnd, 3) ? 1000 : 2));
     }
-    snprintf(ret, size, "%s,\"priority\":%d", salt, random_one_in(rnd, 3) ? (int)random_below(rnd, 5) - 2 : 0);
+    int len =
+        snprintf(ret, size, "%s,\"priority\":%d", salt, random_one_in(rnd, 3) ? (int)random_below(rnd, 5) - 2 : 0);
+    if (random_one_in(rnd, 20)) {
+        snprintf(ret + len, size - (size_t)len, ",\"timeout\":%.3f", 0.001 * (1 + random_below(rnd, 50)));
+        return true;
+    }
+    return false;
 }
 
 static void submit_one(struct workload *w, struct strbuf *body)
@@ -265,7 +272,7 @@ static void submit_one(struct workload *w, struct strbuf *body)
     for (uint32_t i = 0; i < r->n * r->n_prompts && r->has_probs; i++) {
         answer_want_probs(&a[i]);
     }
-    write_more(&w->rnd, more, sizeof(more));
+    s->has_timeout = write_more(&w->rnd, more, sizeof(more));
     workload_request_write(r, more, body);
     int rc;
     struct tokfs_error error;
@@ -286,14 +293,20 @@ static void expect_answer(struct workload *w, uint32_t idx)
     const struct submitted *s = &w->submitted[idx];
     const struct workload_request *r = &w->world->requests[s->request];
     const struct answer *got = answer_of(w, idx), *alone = &w->world->alone[s->request * CHOICES];
-    if (got->is_failed) { // cancelled before it was accepted
-        assert_true(s->is_cancelled);
-        assert_int_equal(got->error.code, -ECANCELED);
+    if (got->is_failed && got->error.code == -ECANCELED) { // before it was accepted
+        assert_true(s->is_cancelled && !got->is_accepted);
         return;
     }
+    if (got->is_failed) {
+        assert_true(s->has_timeout);
+        assert_int_equal(got->error.code, -ETIMEDOUT);
+    }
     for (uint32_t i = 0; i < r->n * r->n_prompts; i++) {
-        assert_true(got[i].is_finished);
+        assert_true(got[i].is_finished || got->is_failed);
         expect_beginning(&got[i], &alone[i]);
+        if (!got[i].is_finished) {
+            continue;
+        }
         if (strcmp(got[i].reason, "cancel") == 0) {
             assert_true(s->is_cancelled);
         } else {
@@ -325,6 +338,7 @@ static void add_stats(struct tokfs_engine_stats *totals, const struct tokfs_engi
 {
     totals->n_requests += s->n_requests;
     totals->n_cancelled += s->n_cancelled;
+    totals->n_failed += s->n_failed;
     totals->completion_tokens += s->completion_tokens;
     totals->cached_tokens += s->cached_tokens;
     totals->n_preempted += s->n_preempted;
@@ -353,7 +367,7 @@ static void finish(struct workload *w, struct tokfs_engine_stats *totals)
     answers_free(w->answers, w->n * CHOICES);
 }
 
-static void run_workload(uint64_t seed, struct tokfs_engine_stats *totals)
+static void run_workload(uint64_t seed, void *totals)
 {
     static const uint32_t cancels[] = { 0, 0, 400, 100, 20 };
     struct workload w = { .rnd = { seed } };
@@ -378,42 +392,16 @@ static void run_workload(uint64_t seed, struct tokfs_engine_stats *totals)
     strbuf_deinit(&body);
 }
 
-static uint64_t seed_running;
-
-// Says which workload failed, also when an assertion ends the program.
-static void tell_seed(void)
-{
-    if (seed_running > 0) {
-        fprintf(stderr, "in the workload of TOKFS_TEST_SEED=%llu\n", (unsigned long long)seed_running);
-    }
-}
-
-static void on_abort(int signal)
-{
-    (void)signal;
-    tell_seed(); // nothing goes on after it
-}
-
-static uint64_t number_from(const char *name, uint64_t otherwise)
-{
-    const char *value = getenv(name);
-    return value ? strtoull(value, NULL, 10) : otherwise;
-}
-
 static void test_workloads_answer_as_alone(void **state)
 {
     (void)state;
     struct tokfs_engine_stats t = { 0 };
-    uint64_t n = number_from("TOKFS_TEST_WORKLOADS", N_WORKLOADS), first = number_from("TOKFS_TEST_SEED", 1);
-    for (uint64_t seed = first; seed < first + n; seed++) {
-        seed_running = seed;
-        run_workload(seed, &t);
-    }
-    seed_running = 0;
-    printf("%llu workloads, %llu requests (%llu cancelled), %llu tokens; cached %llu, preempted %llu, evicted %llu, "
+    uint64_t n = seeds_run("TOKFS_TEST_WORKLOADS", N_WORKLOADS, run_workload, &t);
+    printf("%llu workloads, %llu requests (%llu cancelled, %llu failed), %llu tokens; cached %llu, preempted %llu, "
+           "evicted %llu, "
            "guessed %llu\n",
            (unsigned long long)n, (unsigned long long)t.n_requests, (unsigned long long)t.n_cancelled,
-           (unsigned long long)t.completion_tokens, (unsigned long long)t.cached_tokens,
+           (unsigned long long)t.n_failed, (unsigned long long)t.completion_tokens, (unsigned long long)t.cached_tokens,
            (unsigned long long)t.n_preempted, (unsigned long long)t.n_evicted, (unsigned long long)t.n_guessed_right);
     if (n >= N_CONTROL) {
         assert_true(t.cached_tokens > 0 && t.n_preempted > 0 && t.n_cancelled > 0 && t.n_evicted > 0 &&
@@ -428,8 +416,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_workloads_answer_as_alone),
     };
-    signal(SIGABRT, on_abort);
-    atexit(tell_seed);
     int rc = cmocka_run_group_tests_name("workloads", tests, NULL, NULL);
     for (size_t i = 0; i < N_WORLDS; i++) {
         answers_free(worlds[i].alone, worlds[i].set > 0 ? WORKLOAD_REQUESTS * CHOICES : 0);

@@ -40,7 +40,8 @@ static void test_chat_request_fields_are_taken(void **state)
     int rc = parse(
         "{" HI
         ",\"model\":\"m\",\"temperature\":0.5,\"top_p\":0.9,\"top_k\":5,\"min_p\":0.1,\"seed\":-3,\"max_tokens\":7,"
-        "\"max_completion_tokens\":9,\"min_tokens\":2,\"ignore_eos\":true,\"stop\":[\"a\",\"b\"],\"stream\":true,"
+        "\"max_completion_tokens\":9,\"min_tokens\":2,\"timeout\":2.5,\"ignore_eos\":true,\"stop\":[\"a\",\"b\"],"
+        "\"stream\":true,"
         "\"stream_options\":{\"include_usage\":true},\"user\":\"u\",\"metadata\":{\"x\":\"y\"},\"store\":false,\"n\":1,"
         "\"logprobs\":false,\"logit_bias\":{},\"frequency_penalty\":0.0,\"presence_penalty\":0,"
         "\"response_format\":{\"type\":\"text\"},\"modalities\":[\"text\"],\"tool_choice\":\"none\",\"temperature\":0."
@@ -57,6 +58,7 @@ static void test_chat_request_fields_are_taken(void **state)
     assert_true(request.sampling.has_seed && request.sampling.seed == (uint64_t)-3);
     assert_int_equal(request.sampling.max_tokens, 9);
     assert_int_equal(request.sampling.min_tokens, 2);
+    assert_true(request.sampling.timeout_s == 2.5);
     assert_int_equal(request.sampling.n_stop, 2);
     assert_true(str_eq(request.sampling.stop[1], STR("b")));
     assert_int_equal(request.tools->n_children, 1);

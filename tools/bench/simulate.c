@@ -6,6 +6,7 @@
 #include "tools/bench/simulate.h"
 
 #include "engine/base/loop.h"
+#include "engine/serve/deadline.h"
 #include "engine/serve/runner.h"
 
 #include <errno.h>
@@ -172,6 +173,7 @@ static struct tokfs_completion *make_request(const struct simulator *s, const st
         c->prompt[i] = trace_token(request, i);
     }
     c->priority = request->priority;
+    c->deadline_ns = DEADLINE_NEVER;
     c->submitted_ns = c->accepted_ns = START_NS + request->arrival_ns;
     atomic_store(&c->tenant, request->tenant);
     *(struct running *)c->user = (struct running){ .request = request, .arrived_ns = c->submitted_ns };
