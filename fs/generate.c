@@ -5,7 +5,9 @@
 #include "fs/generate.h"
 
 #include "engine/base/json.h"
+#include "fs/mount.h"
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,6 +84,15 @@ static void write_prob(struct json_writer *w, const struct turn *turn, const str
     json_write_array_end(w);
 }
 
+static void write_top(struct json_writer *w, const struct turn *turn, const struct tokfs_logprob *probs, size_t n_probs)
+{
+    json_write_array_begin(w);
+    for (size_t i = 1; i < n_probs; i++) {
+        write_prob(w, turn, &probs[i]);
+    }
+    json_write_array_end(w);
+}
+
 static void write_output_probs(struct json_writer *w, const struct told *told, bool is_top)
 {
     const struct turn *turn = told->turn;
@@ -97,11 +108,36 @@ static void write_output_probs(struct json_writer *w, const struct told *told, b
             write_prob(w, turn, &probs[0]);
             continue;
         }
-        json_write_array_begin(w);
-        for (size_t k = 1; k < piece->n_probs; k++) {
-            write_prob(w, turn, &probs[k]);
+        write_top(w, turn, probs, piece->n_probs);
+    }
+    json_write_array_end(w);
+}
+
+// The prompt's, from the token on that was asked for; of that one nothing is told.
+static void write_input_probs(struct json_writer *w, const struct told *told, bool is_top)
+{
+    const struct turn *turn = told->turn;
+    const struct tokfs_completion *prompts = turn_prompts(turn);
+    struct tokfs_logprob probs[TOKFS_PROBS_MAX];
+    uint32_t rank;
+    size_t n_tokens = 0;
+    const int32_t *ids = prompts ? tokfs_completion_prompt(prompts, told->index, &n_tokens) : NULL;
+    size_t first = turn->probs_from >= 0 ? (size_t)turn->probs_from : n_tokens > 0 ? n_tokens - 1 : 0;
+    json_write_key(w, is_top ? "input_top_logprobs" : "input_token_logprobs");
+    json_write_array_begin(w);
+    for (size_t pos = first; pos < n_tokens; pos++) {
+        size_t n = pos > first ? tokfs_completion_prompt_probs(prompts, told->index, pos, probs, &rank) : 0;
+        if (n == 0 && !is_top) {
+            probs[0] = (struct tokfs_logprob){ .id = ids[pos], .logprob = NAN };
+            probs[0].bytes = tokfs_token_bytes(turn->mount->engine, ids[pos], &probs[0].n_bytes);
         }
-        json_write_array_end(w);
+        if (!is_top) {
+            write_prob(w, turn, &probs[0]);
+        } else if (n == 0) {
+            json_write_null(w);
+        } else {
+            write_top(w, turn, probs, n);
+        }
     }
     json_write_array_end(w);
 }
@@ -110,6 +146,10 @@ static void write_logprobs(struct json_writer *w, const struct told *told)
 {
     if (!told->turn->has_logprobs) {
         return;
+    }
+    write_input_probs(w, told, false);
+    if (told->turn->n_top_logprobs > 0) {
+        write_input_probs(w, told, true);
     }
     write_output_probs(w, told, false);
     if (told->turn->n_top_logprobs > 0) {

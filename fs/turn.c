@@ -135,6 +135,7 @@ void turn_unref(struct turn *turn)
         user_put(turn->user);
         free(turn->pieces);
         turn_free_choices(turn);
+        tokfs_completion_free(turn->scored);
         free(turn->probs);
         free(turn);
         turn = next;
@@ -201,7 +202,11 @@ static void end(struct turn *turn, enum turn_state state)
     struct turn_owner owner = turn->owner;
     uncharge(turn);
     turn->state = state;
-    tokfs_completion_free(turn->completion);
+    if (state == TURN_DONE && turn_prompts(turn)) {
+        turn->scored = turn->completion;
+    } else {
+        tokfs_completion_free(turn->completion);
+    }
     turn->completion = NULL;
     turn->owner = (struct turn_owner){ 0 };
     list_remove(&turn->link);
@@ -256,6 +261,9 @@ static void on_accepted(struct turn *turn, const struct tokfs_event *event)
     turn->is_list = event->is_list;
     turn->texts_in_logprobs = event->texts_in_logprobs;
     turn->has_logprobs = event->logprobs;
+    turn->echoes_probs = event->echoes_probs;
+    turn->prompt_logprobs = event->prompt_logprobs;
+    turn->probs_from = event->probs_from;
     turn->n_top_logprobs = event->top_logprobs;
     turn->usage.prompt_tokens = event->usage.prompt_tokens;
     if (turn->owner.accepted) {
@@ -290,6 +298,12 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
                   (event->kind == TOKFS_EVENT_CHOICE_FINISHED || event->kind == TOKFS_EVENT_FINISHED);
     if (event->kind == TOKFS_EVENT_TOKEN && turn->choices) {
         turn->choices[event->index].usage.cached_tokens = event->choice_usage.cached_tokens;
+    }
+    bool is_of_choice = event->kind == TOKFS_EVENT_TOKEN || event->kind == TOKFS_EVENT_CHOICE_FINISHED ||
+                        event->kind == TOKFS_EVENT_FINISHED;
+    if (is_of_choice && turn_add_prompt(turn, event->index) < 0) {
+        fail_for_memory(turn);
+        return;
     }
     if (turn_add_text(turn, event) < 0 || (is_end && turn_end_choice(turn, event) < 0) ||
         (is_last && turn_end_text(turn) < 0)) {

@@ -60,6 +60,7 @@ struct turn_choice {
     size_t last;    // one more than the index of its last piece; 0: none
     size_t n_chars; // of its tokens so far, where they have probs
     size_t n_prompt;
+    bool has_prompt;          // the pieces of its prompt are among its pieces, where they come with log probabilities
     struct tokfs_usage usage; // complete at its end
     int32_t matched_id;       // what ended it, as in struct tokfs_event
     struct str matched;       // a copy; ptr NULL: none
@@ -97,12 +98,16 @@ struct turn {
     bool is_accepted, stream, include_usage, timings_per_token, is_list, texts_in_logprobs, has_logprobs;
     unsigned n_top_logprobs;
     struct tokfs_completion *completion; // NULL once ended
-    struct turn_owner owner;             // cleared by turn_disown
-    struct user *user;                   // shared: who submitted it; NULL: nobody
-    struct holding holding;              // of the answer
-    struct strbuf text;                  // the answer so far, as readers of text see it
-    struct strbuf hidden;                // what they do not see
-    struct tokfs_logprob *probs;         // [n_probs] of all pieces
+    struct tokfs_completion *scored;     // the same, kept after the end where its prompt is told of; NULL: not
+    bool echoes_probs;
+    int prompt_logprobs; // as in struct tokfs_event, as is probs_from
+    int64_t probs_from;
+    struct turn_owner owner;     // cleared by turn_disown
+    struct user *user;           // shared: who submitted it; NULL: nobody
+    struct holding holding;      // of the answer
+    struct strbuf text;          // the answer so far, as readers of text see it
+    struct strbuf hidden;        // what they do not see
+    struct tokfs_logprob *probs; // [n_probs] of all pieces
     size_t n_probs, probs_cap;
     struct turn_choice *choices; // [n], from ACCEPTED on
     struct turn_piece *pieces;   // [n_pieces]
@@ -143,8 +148,10 @@ void turn_write_usage(const struct turn *turn, struct strbuf *out);  // "name va
 
 // turn_text.c
 void turn_free_choices(struct turn *turn);
+const struct tokfs_completion *turn_prompts(const struct turn *turn); // NULL: nothing is told of them
 int turn_begin_choices(struct turn *turn); // with the echo of their prompts, if asked for. 0 or -ENOMEM
-int turn_add_text(struct turn *turn, const struct tokfs_event *event);   // 0 or -ENOMEM
+int turn_add_text(struct turn *turn, const struct tokfs_event *event); // 0 or -ENOMEM
+int turn_add_prompt(struct turn *turn, unsigned index); // with its log probabilities, if its echo has them
 int turn_end_choice(struct turn *turn, const struct tokfs_event *event); // of several. 0 or -ENOMEM
 int turn_end_text(struct turn *turn);                                    // no more comes. 0 or -ENOMEM
 struct tokfs_answer_head turn_head(const struct turn *turn);

@@ -13,12 +13,17 @@
 #include "fs/mount.h"
 #include "fs/turn.h"
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 struct tokfs_answer_head turn_head(const struct turn *turn)
 {
-    return (struct tokfs_answer_head){ turn->id, turn->created, turn->mount->info.model,
-                                       turn->mount->info.fingerprint };
+    return (struct tokfs_answer_head){ .id = turn->id,
+                                       .created = turn->created,
+                                       .model = turn->mount->info.model,
+                                       .system_fingerprint = turn->mount->info.fingerprint,
+                                       .prompts = turn->prompt_logprobs >= 0 ? turn_prompts(turn) : NULL,
+                                       .prompt_logprobs = turn->prompt_logprobs };
 }
 
 // Content of the first choice; everything else is told in JSON only.
@@ -176,6 +181,44 @@ int turn_begin_choices(struct turn *turn)
         r = r == 0 ? add_echo(turn, i) : r;
     }
     return turn->choices ? r : -ENOMEM;
+}
+
+const struct tokfs_completion *turn_prompts(const struct turn *turn)
+{
+    bool is_told = turn->echoes_probs || turn->prompt_logprobs >= 0 || (turn->kind->write_run && turn->has_logprobs);
+    return !turn->is_accepted || !is_told ? NULL : turn->completion ? turn->completion : turn->scored;
+}
+
+// One token of the prompt, without text: that was told in one piece.
+static int add_prompt_token(struct turn *turn, unsigned index, int32_t id, size_t pos)
+{
+    struct tokfs_logprob probs[TOKFS_PROBS_MAX];
+    struct tokfs_event event = { .kind = TOKFS_EVENT_TOKEN, .index = index, .token_id = id, .text = "" };
+    uint32_t rank;
+    event.n_probs = tokfs_completion_prompt_probs(turn->completion, index, pos, probs, &rank);
+    event.n_probs = event.n_probs < 1 + turn->n_top_logprobs ? event.n_probs : 1 + turn->n_top_logprobs;
+    if (event.n_probs == 0) { // of the first one nothing is known
+        probs[0] = (struct tokfs_logprob){ .id = id, .logprob = NAN };
+        probs[0].bytes = tokfs_token_bytes(turn->mount->engine, id, &probs[0].n_bytes);
+        event.n_probs = 1;
+    }
+    event.probs = probs;
+    return turn_add_text(turn, &event);
+}
+
+int turn_add_prompt(struct turn *turn, unsigned index)
+{
+    size_t n = 0;
+    int r = 0;
+    if (!turn->echoes_probs || turn->choices[index].has_prompt || !turn->completion) {
+        return 0;
+    }
+    turn->choices[index].has_prompt = true;
+    const int32_t *ids = tokfs_completion_prompt(turn->completion, index, &n);
+    for (size_t pos = 0; pos < n && r == 0; pos++) {
+        r = add_prompt_token(turn, index, ids[pos], pos);
+    }
+    return r;
 }
 
 int turn_add_text(struct turn *turn, const struct tokfs_event *event)

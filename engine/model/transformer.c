@@ -253,12 +253,13 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
     add_projection(m, w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
 }
 
-static const float *logits_of(struct model *m, const struct step *step)
+const float *model_logits(struct model *m, const uint32_t *rows, size_t n_rows)
 {
+    assert(n_rows > 0 && n_rows <= m->logit_rows_max);
     const struct backend_ops *ops = m->backend->ops;
     const struct activations *a = &m->act;
-    size_t n = step->n_logit_rows, n_embd = m->config.n_embd, n_vocab = m->config.n_vocab;
-    const struct op_gather gather = { .x = a->x, .rows = step->logit_rows, .y = a->last, .n_rows = n, .dim = n_embd };
+    size_t n = n_rows, n_embd = m->config.n_embd, n_vocab = m->config.n_vocab;
+    const struct op_gather gather = { .x = a->x, .rows = rows, .y = a->last, .n_rows = n, .dim = n_embd };
     ops->gather(m->backend, &gather);
     norm(m, a->last, m->weights.final_norm, a->last, n, false);
     model_linear(m, m->weights.lm_head, NULL, a->last, n_embd, a->logits, n_vocab, n, false);
@@ -288,7 +289,7 @@ const float *model_step(struct model *m, const struct step *step)
         run_layer(m, step, layer);
     }
     if (step->n_logit_rows > 0) {
-        return logits_of(m, step);
+        return model_logits(m, step->logit_rows, step->n_logit_rows);
     }
     m->backend->ops->sync(m->backend); // the batch map is the caller's again
     return NULL;

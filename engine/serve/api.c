@@ -101,6 +101,8 @@ static int new_completion(struct tokfs_engine *e, size_t n_bytes, void *user, st
     c->is_modest = !e->tenant.may_hurry;
     c->cache_scope = e->tenant.cache_scope;
     c->submitted_ns = clock_monotonic_ns();
+    c->n_prompt_logprobs = -1;
+    c->probs_from = -1;
     *ret = c;
     return 0;
 }
@@ -341,6 +343,36 @@ const int32_t *tokfs_completion_prompt(const struct tokfs_completion *completion
     return choice ? choice->prompt : NULL;
 }
 
+const char *tokfs_token_bytes(const struct tokfs_engine *engine, int32_t id, size_t *ret_len)
+{
+    struct str bytes = tokenizer_token_bytes(engine->tok, id);
+    *ret_len = bytes.len;
+    return bytes.ptr ? bytes.ptr : "";
+}
+
+static void export_prob(const struct tokfs_engine *e, const struct token_prob *prob, struct tokfs_logprob *ret)
+{
+    bool is_number = prob->logprob >= PROB_LOG_MIN;
+    *ret = (struct tokfs_logprob){ .id = prob->id, .logprob = is_number ? prob->logprob : PROB_LOG_MIN };
+    ret->bytes = tokfs_token_bytes(e, prob->id, &ret->n_bytes);
+}
+
+size_t tokfs_completion_prompt_probs(const struct tokfs_completion *completion, unsigned index, size_t pos,
+                                     struct tokfs_logprob ret[TOKFS_PROBS_MAX], uint32_t *ret_rank)
+{
+    const struct scores *scores = index < completion->n_choices ? completion->choices[index].scores : NULL;
+    size_t n = 0;
+    if (!scores || pos < scores->first || pos >= scores->next) {
+        return 0;
+    }
+    const struct token_prob *probs = &scores->probs[(pos - scores->first) * scores->n_each];
+    for (; n < scores->n_each && probs[n].id >= 0; n++) {
+        export_prob(completion->engine, &probs[n], &ret[n]);
+    }
+    *ret_rank = scores->ranks[pos - scores->first];
+    return n;
+}
+
 // ---- cancel and forget
 // -----------------------------------------------------------------------------------------------
 
@@ -419,22 +451,12 @@ static struct tokfs_event event_of(struct tokfs_completion *c)
     return (struct tokfs_event){ .completion = c, .user = c->user, .token_id = -1, .matched_id = -1, .text = "" };
 }
 
-const char *tokfs_token_bytes(const struct tokfs_engine *engine, int32_t id, size_t *ret_len)
-{
-    struct str bytes = tokenizer_token_bytes(engine->tok, id);
-    *ret_len = bytes.len;
-    return bytes.ptr ? bytes.ptr : "";
-}
-
 static void take_probs(struct tokfs_engine *e, const struct event_slot *slot)
 {
     struct token_prob probs[EVENT_PROBS_MAX];
     memcpy(probs, slot->text, slot->text_len);
     for (size_t i = 0; i < slot->text_len / sizeof(*probs); i++) {
-        struct tokfs_logprob *to = &e->polled_probs[e->n_polled_probs++];
-        bool is_number = probs[i].logprob >= PROB_LOG_MIN;
-        *to = (struct tokfs_logprob){ .id = probs[i].id, .logprob = is_number ? probs[i].logprob : PROB_LOG_MIN };
-        to->bytes = tokfs_token_bytes(e, probs[i].id, &to->n_bytes);
+        export_prob(e, &probs[i], &e->polled_probs[e->n_polled_probs++]);
     }
 }
 
@@ -504,6 +526,9 @@ static bool tell_verdict(struct tokfs_engine *e, struct tokfs_completion *c, str
     ret->include_usage = c->include_usage;
     ret->timings_per_token = c->timings_per_token;
     ret->is_list = c->is_list;
+    ret->echoes_probs = c->echoes_probs;
+    ret->prompt_logprobs = c->n_prompt_logprobs;
+    ret->probs_from = c->probs_from;
     ret->texts_in_logprobs = c->texts_in_logprobs;
     return !c->is_freed;
 }

@@ -19,6 +19,22 @@ void completion_drop_body(struct tokfs_completion *completion)
     }
 }
 
+static uint32_t n_prompts_of(const struct tokfs_completion *completion)
+{
+    return completion->prompts ? completion->n_prompts : 1;
+}
+
+static void free_scores(struct tokfs_completion *completion)
+{
+    for (uint32_t i = 0; completion->scores && i < n_prompts_of(completion); i++) {
+        scores_deinit(&completion->scores[i]);
+    }
+    free(completion->scores);
+    if (completion->score_bytes > 0) {
+        atomic_fetch_sub(completion->score_budget, completion->score_bytes);
+    }
+}
+
 void completion_free(struct tokfs_completion *completion)
 {
     if (completion) {
@@ -34,6 +50,7 @@ void completion_free(struct tokfs_completion *completion)
         if (completion->grammar) {
             grammar_store_give(completion->grammars, completion->grammar);
         }
+        free_scores(completion);
         free(completion);
     }
 }
@@ -86,10 +103,48 @@ static uint32_t limit_tokens(const struct tokfs_completion *completion, uint32_t
     return max_tokens >= 0 && max_tokens < n_ctx - n_prompt ? n_prompt + (uint32_t)max_tokens : n_ctx;
 }
 
+// The most probable tokens that anybody wants to know beside one of the prompt; -1: nobody asks.
+static int64_t n_top_of_prompt(const struct tokfs_completion *c)
+{
+    int64_t n_top = c->n_prompt_logprobs;
+    if ((c->echoes_probs || c->probs_from >= 0) && (int64_t)c->n_top_logprobs > n_top) {
+        n_top = c->n_top_logprobs;
+    }
+    return n_top;
+}
+
+int completion_make_scores(struct tokfs_completion *completion, atomic_size_t *budget, struct err *err)
+{
+    int64_t n_top = n_top_of_prompt(completion);
+    bool is_whole = completion->n_prompt_logprobs >= 0 || completion->echoes_probs;
+    int rc = 0;
+    if (n_top < 0) {
+        return 0;
+    }
+    completion->scores = calloc(n_prompts_of(completion), sizeof(*completion->scores));
+    completion->score_budget = budget;
+    if (!completion->scores) {
+        return err_set(err, -ENOMEM, "out of memory for a request");
+    }
+    for (uint32_t i = 0; i < n_prompts_of(completion) && rc == 0; i++) {
+        uint32_t n = completion->prompts ? completion->prompts[i].n : completion->n_prompt;
+        if (completion->probs_from > n) {
+            return err_set_param(err, -EINVAL, "logprob_start_len",
+                                 "logprob_start_len is %lld; the prompt has %u tokens",
+                                 (long long)completion->probs_from, n);
+        }
+        // SGLang tells nothing of the first token that it tells of.
+        int64_t first = is_whole ? 1 : completion->probs_from + 1;
+        rc = scores_init(&completion->scores[i], n, first < n ? (uint32_t)first : n, (uint32_t)n_top, budget,
+                         &completion->score_bytes, err);
+    }
+    return rc;
+}
+
 int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uint32_t n_ctx)
 {
     const struct prompt_place whole = { .n = completion->n_prompt };
-    uint32_t n_all = n * (completion->prompts ? completion->n_prompts : 1);
+    uint32_t n_all = n * n_prompts_of(completion);
     completion->choices = calloc(n_all, sizeof(*completion->choices));
     if (!completion->choices) {
         return -ENOMEM;
@@ -106,6 +161,8 @@ int completion_make_choices(struct tokfs_completion *completion, uint32_t n, uin
             .n_known = (uint32_t)completion->origin.n_ids,
             .n_tokens_max = limit_tokens(completion, place->n, n_ctx),
             .matched_id = -1,
+            .scores = completion->scores ? &completion->scores[i / n] : NULL,
+            .is_scorer = completion->scores && i % n == 0,
         };
     }
     return 0;
@@ -128,7 +185,7 @@ struct tokfs_usage completion_usage(const struct tokfs_completion *completion)
 {
     struct tokfs_usage all = completion->choices[0].usage;
     uint64_t last_ns = all.ttft_ns + all.decode_ns;
-    uint32_t n_each = completion->n_choices / (completion->prompts ? completion->n_prompts : 1);
+    uint32_t n_each = completion->n_choices / n_prompts_of(completion);
     for (uint32_t i = 1; i < completion->n_choices; i++) {
         const struct tokfs_usage *one = &completion->choices[i].usage;
         all.cached_tokens += i % n_each == 0 ? one->cached_tokens : 0; // a prompt counts once

@@ -9,6 +9,7 @@
 #include "engine/base/err.h"
 #include "engine/serve/answer_setup.h"
 #include "engine/serve/grammar_store.h"
+#include "engine/serve/scores.h"
 #include "engine/text/chat_request.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,6 +24,8 @@ struct choice {
     const int32_t *prompt;       // [n_prompt + n_known] of the completion's; constant, as is n_tokens_max
     uint32_t n_prompt;
     uint32_t n_known;          // sampled before: see tokfs_origin
+    struct scores *scores;     // of its prompt; NULL: not asked for
+    bool is_scorer;            // it is the one that is computed for them
     uint32_t n_tokens_max;     // prompt and answer: never more than the context
     struct tokfs_usage usage;  // its own
     const char *finish_reason; // NULL: it failed, completion->failure says why
@@ -92,6 +95,12 @@ struct tokfs_completion {
     bool has_long_list; // of token ids: some list was longer than its limit, and was not copied
     bool has_logprobs;
     uint32_t n_top_logprobs;
+    bool echoes_probs;         // the echo comes with log probabilities
+    int32_t n_prompt_logprobs; // vLLM's prompt_logprobs: the most probable ones beside each token; -1: not asked for
+    int64_t probs_from;        // first token of the prompt that a generate request wants to know of; -1: none
+    struct scores *scores;     // [n_prompts, or 1]; NULL: nobody asks for them
+    atomic_size_t *score_budget;
+    size_t score_bytes; // charged to it
     bool stream, include_usage, timings_per_token;
     uint64_t accepted_ns;
     uint64_t deadline_ns; // when it fails unless it is over; DEADLINE_NEVER
@@ -112,6 +121,8 @@ struct tokfs_completion {
     struct tokfs_completion *next[N_LINKS];
 };
 
+// Makes the scores that it asks for, once its prompts are known.
+int completion_make_scores(struct tokfs_completion *completion, atomic_size_t *budget, struct err *err);
 // Copies the parameters, what they point to, and the salt. -ENOMEM.
 int completion_keep_sampling(struct tokfs_completion *completion, const struct sampling_params *params,
                              struct str cache_salt);

@@ -140,6 +140,11 @@ static const float *run_model(void *ctx, const struct step *step)
     return model_step(ctx, step);
 }
 
+static const float *run_model_head(void *ctx, const uint32_t *rows, size_t n_rows)
+{
+    return model_logits(ctx, rows, n_rows);
+}
+
 static uint64_t machine_clock(void *ctx)
 {
     (void)ctx;
@@ -160,7 +165,12 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
     }
     const struct runner_options runner_options = {
         .backend = e->backend,
-        .drive = { run_model, machine_clock, e->model, config->n_vocab, model_get_kv_layout(e->model)->page_bytes },
+        .drive = { .step = run_model,
+                   .logits = run_model_head,
+                   .now_ns = machine_clock,
+                   .ctx = e->model,
+                   .n_vocab = config->n_vocab,
+                   .page_bytes = model_get_kv_layout(e->model)->page_bytes },
         .tok = e->tok,
         .end_ids = e->end_ids,
         .n_end_ids = e->n_end_ids,
@@ -225,9 +235,9 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
     if (rc < 0) {
         return rc;
     }
-    e->intake = (struct intake){ e->tok,          &e->format,     e->served_name,
-                                 &e->grammars,    e->sizes.n_ctx, model_get_config(e->model)->n_vocab,
-                                 options->timeout };
+    e->intake = (struct intake){ e->tok,           &e->format,     e->served_name,
+                                 &e->grammars,     e->sizes.n_ctx, model_get_config(e->model)->n_vocab,
+                                 options->timeout, &e->score_bytes };
     e->stats.n_pages = e->stats.n_pages_free = e->sizes.n_pages;
     rc = e->format.tmpl ? check_room(e, options, err) : 0;
     return rc < 0 ? rc : engine_start_threads(e, err);

@@ -66,6 +66,7 @@ struct tokfs_engine {
     pthread_t engine_thread, text_threads[TEXT_THREADS_MAX];
     unsigned n_text_threads;
     bool has_engine_thread, has_runner;
+    atomic_size_t score_bytes; // see scores.h
 };
 
 void engine_signal(struct tokfs_engine *engine); // makes event_fd readable; any thread

@@ -83,6 +83,7 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
         c->has_logprobs = request.logprobs;
         c->n_top_logprobs = (uint32_t)request.top_logprobs;
         c->priority = request.common.priority;
+        c->n_prompt_logprobs = (int32_t)request.prompt_logprobs;
     }
     return rc;
 }
@@ -306,6 +307,7 @@ static int prepare(const struct intake *intake, struct tokfs_completion *c, stru
     rc = rc == 0 ? check_ids(intake, &c->sampling, err) : rc;
     rc = rc == 0 ? add_known(intake, c, err) : rc;
     rc = rc == 0 ? draw_seed(c, err) : rc;
+    rc = rc == 0 ? completion_make_scores(c, intake->score_budget, err) : rc;
     if (rc == 0 && completion_make_choices(c, c->n_choices, intake->n_ctx) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }

@@ -12,7 +12,8 @@ struct intake {
     const char *served_name;
     struct grammar_store *grammars;
     uint32_t n_ctx, n_vocab;
-    double timeout_s; // of requests that name none, and the most; 0: none
+    double timeout_s;            // of requests that name none, and the most; 0: none
+    atomic_size_t *score_budget; // bytes of scores that all requests hold
 };
 
 // Fills the completion's prompt, limits and sampling parameters, or its result, or its refusal. Frees its body.

@@ -110,6 +110,9 @@ int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *c
         completion->texts_in_logprobs = request.texts_in_logprobs;
         completion->has_logprobs = request.logprobs;
         completion->n_top_logprobs = (uint32_t)request.top_logprobs;
+        completion->echoes_probs = request.echo && request.logprobs;
+        completion->n_prompt_logprobs = (int32_t)request.prompt_logprobs;
+        completion->probs_from = request.probs_from;
         completion->priority = request.common.priority;
     }
     return rc;

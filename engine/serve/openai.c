@@ -1,9 +1,11 @@
 // include/tokfs/openai.h over the text library: request checks and answer objects for front ends, which see no internal
 // type. Each call has its own memory; nothing is kept.
+#include "engine/base/json.h"
 #include "engine/serve/error.h"
 #include "engine/text/chat_request.h"
 #include "engine/text/chat_response.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tokfs/openai.h>
@@ -162,10 +164,15 @@ struct sorted {
     struct answer_part *parts;
     struct chat_token *tokens;
     struct chat_prob *probs;
+    struct strbuf *prompts; // [n_choices] JSON
 };
 
 static void sorted_deinit(struct sorted *sorted)
 {
+    for (size_t i = 0; sorted->prompts && i < sorted->n_choices; i++) {
+        strbuf_deinit(&sorted->prompts[i]);
+    }
+    free(sorted->prompts);
     free(sorted->choices);
     free(sorted->parts);
     free(sorted->tokens);
@@ -186,8 +193,9 @@ static int sorted_init(struct sorted *sorted, const struct tokfs_piece *pieces, 
         .parts = calloc(n_pieces + 1, sizeof(*sorted->parts)),
         .tokens = calloc(n_tokens + 1, sizeof(*sorted->tokens)),
         .probs = calloc(n_probs + 1, sizeof(*sorted->probs)),
+        .prompts = calloc(n_choices, sizeof(*sorted->prompts)),
     };
-    return sorted->choices && sorted->parts && sorted->tokens && sorted->probs ? 0 : -ENOMEM;
+    return sorted->prompts && sorted->choices && sorted->parts && sorted->tokens && sorted->probs ? 0 : -ENOMEM;
 }
 
 // Gives every choice as many places as it has pieces; they are counted again while they are filled.
@@ -232,6 +240,64 @@ static void sorted_fill(struct sorted *sorted, const struct tokfs_piece *pieces,
     }
 }
 
+// {"ID":{"logprob":...,"rank":...,"decoded_token":...},...}: the token itself, then the most probable ones that it is
+// not.
+static void write_position(struct json_writer *w, const struct tokfs_logprob *probs, size_t n_probs, uint32_t rank)
+{
+    char id[16];
+    json_write_object_begin(w);
+    for (size_t i = 0; i < n_probs; i++) {
+        if (i > 0 && probs[i].id == probs[0].id) {
+            continue;
+        }
+        snprintf(id, sizeof(id), "%d", probs[i].id);
+        json_write_key(w, id);
+        json_write_object_begin(w);
+        json_write_key(w, "logprob");
+        json_write_double(w, (double)probs[i].logprob);
+        json_write_key(w, "rank");
+        json_write_u64(w, i == 0 ? rank : i);
+        json_write_key(w, "decoded_token");
+        json_write_str(w, (struct str){ probs[i].bytes, probs[i].n_bytes });
+        json_write_object_end(w);
+    }
+    json_write_object_end(w);
+}
+
+// vLLM's prompt_logprobs of one choice: null for the first token.
+static void write_prompt_probs(struct strbuf *out, const struct tokfs_answer_head *head, unsigned index)
+{
+    struct tokfs_logprob probs[TOKFS_PROBS_MAX];
+    struct json_writer w;
+    size_t n_tokens, n_most = 1 + (size_t)head->prompt_logprobs;
+    uint32_t rank = 0;
+    tokfs_completion_prompt(head->prompts, index, &n_tokens);
+    json_writer_init(&w, out);
+    json_write_array_begin(&w);
+    for (size_t pos = 0; pos < n_tokens && !out->error; pos++) {
+        size_t n = tokfs_completion_prompt_probs(head->prompts, index, pos, probs, &rank);
+        if (n == 0) {
+            json_write_null(&w);
+        } else {
+            write_position(&w, probs, n < n_most ? n : n_most, rank);
+        }
+    }
+    json_write_array_end(&w);
+}
+
+// Each choice has its own in a text completion; a chat has one prompt. What is written lies in `texts`, [n_choices].
+static int add_prompt_probs(const struct tokfs_answer_head *head, struct sorted *sorted, struct chat_response_head *top,
+                            bool is_chat, struct strbuf *texts)
+{
+    int r = 0;
+    for (size_t i = 0; head->prompts && i < (is_chat ? 1 : sorted->n_choices) && r == 0; i++) {
+        write_prompt_probs(&texts[i], head, (unsigned)i);
+        *(is_chat ? &top->prompt_logprobs : &sorted->choices[i].prompt_logprobs) = strbuf_str(&texts[i]);
+        r = texts[i].error;
+    }
+    return r;
+}
+
 // Either form of a whole answer.
 typedef void (*answer_writer)(struct strbuf *out, const struct chat_response_head *head,
                               const struct chat_choice *choices, size_t n_choices, const struct chat_usage *usage);
@@ -247,6 +313,11 @@ static int write_whole(answer_writer write, const struct tokfs_answer_head *head
     if (sorted_init(&sorted, pieces, n_pieces) < 0) {
         sorted_deinit(&sorted);
         return -ENOMEM;
+    }
+    int r = add_prompt_probs(head, &sorted, &top, write == chat_response_write, sorted.prompts);
+    if (r < 0) {
+        sorted_deinit(&sorted);
+        return r;
     }
     sorted_divide(&sorted, pieces, n_pieces);
     sorted_fill(&sorted, pieces, n_pieces);

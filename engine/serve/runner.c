@@ -27,11 +27,13 @@ static int allocate(struct runner *r)
     r->plan.preempted = calloc(r->n_slots, sizeof(*r->plan.preempted));
     r->batch = calloc(r->n_slots, sizeof(*r->batch));
     r->token_ids = calloc(r->batch_tokens, sizeof(*r->token_ids));
+    r->score_rows = calloc(r->batch_tokens, sizeof(*r->score_rows));
     r->tenants = calloc(r->n_slots, sizeof(*r->tenants));
     r->match_pages = calloc(r->env.n_ctx / r->env.page_tokens + 1, sizeof(*r->match_pages));
     r->logit_rows = calloc(r->n_slots + DRAFT_ROWS_MAX, sizeof(*r->logit_rows));
     bool is_done = r->slots && r->active && r->idle && r->sched_active && r->sched_waiting && r->plan.items &&
-                   r->plan.preempted && r->batch && r->token_ids && r->logit_rows && r->match_pages && r->tenants;
+                   r->plan.preempted && r->batch && r->token_ids && r->logit_rows && r->match_pages && r->score_rows &&
+                   r->tenants;
     for (uint32_t i = 0; i < r->n_slots && is_done; i++) {
         is_done = sequence_init(&r->slots[i], &r->env) == 0;
         r->n_slots_ready += is_done;
@@ -87,6 +89,7 @@ void runner_deinit(struct runner *runner)
     free(runner->batch);
     free(runner->token_ids);
     free(runner->logit_rows);
+    free(runner->score_rows);
     free(runner->match_pages);
     free(runner->tenants);
     sampler_deinit(&runner->sampler);
@@ -287,15 +290,32 @@ static bool is_completing(const struct sched_item *item, const struct sequence *
     return seq->n_computed + item->n_tokens - item->n_draft == seq->n_tokens;
 }
 
+// The rows of an item, from batch row first_row on, that say how probable the next tokens of its prompt are.
+static void want_scores(struct runner *r, const struct sched_item *item, const struct sequence *seq, size_t first_row)
+{
+    if (!sequence_is_scored(seq)) {
+        return;
+    }
+    const struct scores *scores = seq->choice->scores;
+    uint32_t end = seq->n_computed + item->n_tokens;
+    end = end < scores->n_prompt - 1 ? end : scores->n_prompt - 1;
+    assert(seq->n_computed <= scores_skippable(scores));
+    for (uint32_t pos = scores_skippable(scores); pos < end; pos++) {
+        r->score_rows[r->n_score_rows++] = (uint32_t)first_row + pos - seq->n_computed;
+    }
+}
+
 // Lays the items' tokens out as rows. Logits are wanted of the rows that complete a sequence's known tokens, and of
 // those of the guesses after them.
 static struct step build_step(struct runner *r)
 {
     size_t n_rows = 0, n_logits = 0;
+    r->n_score_rows = 0;
     for (size_t i = 0; i < r->plan.n_items; i++) {
         const struct sched_item *item = &r->plan.items[i];
         const struct sequence *seq = r->active[item->idx];
         r->batch[i] = (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages };
+        want_scores(r, item, seq, n_rows);
         for (uint32_t t = 0; t < item->n_tokens - item->n_draft; t++) {
             r->token_ids[n_rows++] = seq->tokens[seq->n_computed + t];
         }
@@ -312,6 +332,42 @@ static struct step build_step(struct runner *r)
         .logit_rows = r->logit_rows,
         .n_logit_rows = n_logits,
     };
+}
+
+// Takes the logits of the wanted rows, as many at a time as there is memory for, from the items in their order.
+static void take_scores(struct runner *r)
+{
+    size_t n_at_once = r->n_slots, n_taken = 0, n_had = 0, item = 0;
+    const float *logits = NULL;
+    while (n_taken < r->n_score_rows) {
+        if (n_taken == n_had) {
+            size_t n = r->n_score_rows - n_taken < n_at_once ? r->n_score_rows - n_taken : n_at_once;
+            logits = r->drive.logits(r->drive.ctx, &r->score_rows[n_taken], n);
+            n_had += n;
+        }
+        while (r->score_rows[n_taken] >= r->batch[item].row + r->batch[item].n_rows) {
+            item++;
+        }
+        const struct sequence *seq = r->active[r->plan.items[item].idx];
+        struct scores *scores = seq->choice->scores;
+        scores_take(scores, &r->sampler, logits, seq->tokens[scores->next]);
+        logits += r->drive.n_vocab;
+        n_taken++;
+    }
+}
+
+// One forward pass: scores of prompts first, since what is sampled after them may be read with them.
+static const float *run_step(struct runner *r)
+{
+    struct step step = build_step(r);
+    if (r->n_score_rows == 0) {
+        return r->drive.step(r->drive.ctx, &step);
+    }
+    size_t n_logits = step.n_logit_rows;
+    step.n_logit_rows = 0;
+    r->drive.step(r->drive.ctx, &step);
+    take_scores(r);
+    return n_logits > 0 ? r->drive.logits(r->drive.ctx, r->logit_rows, n_logits) : NULL;
 }
 
 static void sample_one(struct runner *r, struct sequence *seq, const float *logits)
@@ -415,9 +471,8 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
     if (runner->plan.n_admitted > 0) {
         publish(ctx);
     }
-    struct step step = build_step(runner);
     uint64_t model_begin_ns = read_clock(runner);
-    const float *logits = runner->drive.step(runner->drive.ctx, &step);
+    const float *logits = run_step(runner);
     uint64_t model_end_ns = read_clock(runner);
     charge_tenants(runner, model_end_ns);
     take_results(runner, logits, publish, ctx);

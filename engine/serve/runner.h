@@ -14,6 +14,8 @@
 // has its own.
 struct runner_drive {
     const float *(*step)(void *ctx, const struct step *step); // as model_step
+    // As model_logits; for requests that ask for log probabilities of prompts.
+    const float *(*logits)(void *ctx, const uint32_t *rows, size_t n_rows);
     uint64_t (*now_ns)(void *ctx);
     void *ctx;
     size_t n_vocab, page_bytes;
@@ -63,6 +65,8 @@ struct runner {
     struct batch_seq *batch;    // [n_slots]
     int32_t *token_ids;         // [batch_tokens]
     uint32_t *logit_rows;       // [n_slots + DRAFT_ROWS_MAX]
+    uint32_t *score_rows;       // [batch_tokens] whose logits are wanted for scores of prompts
+    size_t n_score_rows;
 
     // Since open; the gauges are kept by whoever publishes them.
     struct tokfs_engine_stats stats;

@@ -17,21 +17,31 @@ static uint64_t next_block(const struct runner *r, uint32_t root, const int32_t 
     return root != 0 && end < n_tokens ? XXH3_64bits_withSeed(tokens, end * sizeof(*tokens), root) | 1 : 0;
 }
 
-// What of a timeline without pages is cached. The last token is to be run in any case: its logits are wanted.
-static void look_up(struct runner *r, uint32_t root, const int32_t *tokens, struct sched_seq *seq)
+// How much of a choice's timeline may come from the cache. The last token is to be run in any case, since its logits
+// are wanted; so are the tokens before those of the prompt that are yet to be scored.
+static uint32_t cacheable(const struct choice *choice, uint32_t n_tokens)
 {
+    bool is_scored = choice->is_scorer && !scores_are_complete(choice->scores);
+    return is_scored ? scores_skippable(choice->scores) : n_tokens - 1;
+}
+
+// What of a timeline without pages is cached.
+static void look_up(struct runner *r, const struct choice *choice, const int32_t *tokens, struct sched_seq *seq)
+{
+    uint32_t root = choice->completion->cache_root, n_most = cacheable(choice, seq->n_tokens);
     if (root == 0) {
         return;
     }
     struct sched_cached *cached = &seq->cached;
-    cached->n_tokens = radix_match(&r->radix, root, tokens, seq->n_tokens - 1, r->match_pages);
+    cached->n_tokens = radix_match(&r->radix, root, tokens, n_most, r->match_pages);
     uint32_t n_whole = cached->n_tokens / r->env.page_tokens;
     for (uint32_t i = 0; i < n_whole; i++) {
         cached->n_unheld += r->pool.n_holders[r->match_pages[i]] == 0;
     }
     cached->is_tail_unheld =
         cached->n_tokens % r->env.page_tokens != 0 && r->pool.n_holders[r->match_pages[n_whole]] == 0;
-    seq->next_block = next_block(r, root, tokens, seq->n_tokens, cached->n_tokens);
+    // Who computes for scores does not wait for what others compute.
+    seq->next_block = n_most == seq->n_tokens - 1 ? next_block(r, root, tokens, seq->n_tokens, cached->n_tokens) : 0;
 }
 
 // Counting a sequence's own pages takes time; they matter only where a decode may find no page.
@@ -45,7 +55,7 @@ static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bo
                               .n_draft = seq->n_draft,
                               .is_blocked = sequence_is_blocked(seq) };
     if (seq->n_pages == 0 && !view.is_blocked) {
-        look_up(r, root, seq->tokens, &view);
+        look_up(r, seq->choice, seq->tokens, &view);
     } else if (seq->n_tokens - seq->n_computed > 1 && !view.is_decoding) {
         view.next_block = next_block(r, root, seq->tokens, seq->n_tokens, seq->n_computed);
     }
@@ -109,6 +119,9 @@ static void fill_window(struct runner *r, uint64_t now_ns)
     uint64_t arrival = 0;
     for (struct choice *choice = r->waiting_first; choice; choice = choice->next) {
         const struct tokfs_completion *c = choice->completion;
+        if (choice->scores && !choice->is_scorer && !scores_are_complete(choice->scores)) {
+            continue; // what it says is read together with them
+        }
         uint64_t waited_ns = now_ns > c->accepted_ns ? now_ns - c->accepted_ns : 0;
         uint32_t tenant = c->tenant;
         admission_add(admission, &(struct admission_candidate){
@@ -123,7 +136,7 @@ static void fill_window(struct runner *r, uint64_t now_ns)
         const struct choice *c = admission->candidates[i].ref;
         uint32_t root = c->completion->cache_root;
         admission->candidates[i].n_cached =
-            root != 0 ? radix_match(&r->radix, root, c->prompt, c->n_prompt + c->n_known - 1, NULL) : 0;
+            root != 0 ? radix_match(&r->radix, root, c->prompt, cacheable(c, c->n_prompt + c->n_known), NULL) : 0;
     }
     admission_order(admission);
     r->window_ns = now_ns;
@@ -142,7 +155,7 @@ static size_t view_waiting(struct runner *r, uint64_t now_ns)
     for (size_t i = 0; i < n; i++) {
         const struct choice *c = r->admission.candidates[i].ref;
         r->sched_waiting[i] = (struct sched_seq){ .n_tokens = c->n_prompt + c->n_known };
-        look_up(r, c->completion->cache_root, c->prompt, &r->sched_waiting[i]);
+        look_up(r, c, c->prompt, &r->sched_waiting[i]);
     }
     return n;
 }

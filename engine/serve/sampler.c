@@ -644,3 +644,16 @@ size_t sampler_logprobs(struct sampler *s, const float *logits, int32_t id, size
     }
     return 1 + n_top;
 }
+
+uint32_t sampler_rank(const struct sampler *s, const float *logits, int32_t id)
+{
+    float logit = logits[id];
+    uint32_t n = 1;
+    for (int32_t i = 0; i < id; i++) {
+        n += logits[i] >= logit;
+    }
+    for (size_t i = (size_t)id + 1; i < s->n_vocab; i++) {
+        n += logits[i] > logit;
+    }
+    return n;
+}

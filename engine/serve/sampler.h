@@ -48,5 +48,7 @@ struct token_prob {
 // raw_logprobs): ret[0] is `id`, then come the n_top most probable tokens, best first, `id` again if it is one of them.
 // Returns how many there are, 1 + n_top or as many as the vocabulary has. The row has a finite maximum.
 size_t sampler_logprobs(struct sampler *s, const float *logits, int32_t id, size_t n_top, struct token_prob *ret);
+// How many tokens rank before `id` by what the model gave, and one: 1 for the most probable.
+uint32_t sampler_rank(const struct sampler *s, const float *logits, int32_t id);
 
 #endif

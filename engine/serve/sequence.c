@@ -470,6 +470,11 @@ bool sequence_tell_known(struct sequence *seq, struct event_ring *ring)
     return true;
 }
 
+bool sequence_is_scored(const struct sequence *seq)
+{
+    return seq->choice->is_scorer && !scores_are_complete(seq->choice->scores);
+}
+
 bool sequence_is_blocked(const struct sequence *seq)
 {
     return seq->n_untold > 0 || seq->owes_started || seq->owes_token || !answer_parts_is_empty(&seq->parts) ||

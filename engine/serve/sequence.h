@@ -93,6 +93,8 @@ void sequence_expire(struct sequence *seq, const struct err *err);
 // Moves owed events into the ring. True: nothing is owed; an ending sequence has then put its last event, given up its
 // choice and is empty. False: the ring is full, call again.
 bool sequence_flush(struct sequence *seq, struct event_ring *ring);
+// Whether rows of its prompt are wanted for scores.
+bool sequence_is_scored(const struct sequence *seq);
 bool sequence_is_blocked(const struct sequence *seq);
 
 #endif

@@ -116,6 +116,7 @@ static const struct field request_fields[] = {
     { "reasoning_effort", T_STRING, FIELD_TAKE, .take = take_reasoning_effort },
     // how many and in what form
     { "n", T_INTEGER, FIELD_TAKE_I64, 1, CHOICES_MAX, AT_FIELD(n) },
+    { "prompt_logprobs", T_INTEGER, FIELD_TAKE_I64, 0, TOP_LOGPROBS_MAX, AT_FIELD(prompt_logprobs) },
     { "logprobs", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(logprobs) },
     { "top_logprobs", T_INTEGER, FIELD_TAKE_I64, 0, TOP_LOGPROBS_MAX, AT_FIELD(top_logprobs) },
     { "verbosity", T_STRING, FIELD_REFUSE, .neutral = "\"medium\"" },
@@ -145,6 +146,10 @@ static int check_together(const struct parse *parse, struct err *err)
         return err_set_param(err, -EINVAL, "continue_final_message",
                              "Invalid 'continue_final_message': it excludes 'add_generation_prompt'.");
     }
+    if (fields->prompt_logprobs >= 0 && fields->common.stream) {
+        return err_set_param(err, -EINVAL, "prompt_logprobs",
+                             "Invalid 'prompt_logprobs': it is not available when 'stream' is enabled.");
+    }
     if (fields->top_logprobs > 0 && !fields->logprobs) {
         return err_set_param(err, -EINVAL, "top_logprobs",
                              "Invalid 'top_logprobs': 'logprobs' must be true when it is set.");
@@ -154,7 +159,9 @@ static int check_together(const struct parse *parse, struct err *err)
 
 static void parse_init(struct parse *parse, const struct sampling_params *defaults)
 {
-    *parse = (struct parse){ .fields = { .add_generation_prompt = true, .parallel_tool_calls = true, .n = 1 } };
+    *parse = (struct parse){
+        .fields = { .add_generation_prompt = true, .parallel_tool_calls = true, .n = 1, .prompt_logprobs = -1 }
+    };
     sampling_parse_init(&parse->sampling, defaults);
 }
 

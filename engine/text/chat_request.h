@@ -26,7 +26,8 @@ struct chat_request {
     struct str chat_template; // instead of the model's, also when it is empty; ptr NULL: the model's
     int64_t n;                // choices, 1 to CHOICES_MAX
     bool logprobs;
-    int64_t top_logprobs; // beside the sampled token's own, 0 to TOP_LOGPROBS_MAX
+    int64_t prompt_logprobs; // the most probable ones beside each token of the prompt; -1: not asked for
+    int64_t top_logprobs;    // beside the sampled token's own, 0 to TOP_LOGPROBS_MAX
     struct sampling_params sampling;
     int64_t now; // unix seconds, for templates; 0: the present. Not of the body: parsing leaves 0
 };

@@ -226,6 +226,14 @@ static void write_logprobs(struct json_writer *w, const struct chat_token *token
     json_write_object_end(w);
 }
 
+static void write_prompt_logprobs(struct json_writer *w, struct str json)
+{
+    if (json.len > 0) {
+        json_write_key(w, "prompt_logprobs");
+        json_write_raw(w, json);
+    }
+}
+
 static void write_choice(struct json_writer *w, const struct chat_choice *choice)
 {
     json_write_object_begin(w);
@@ -255,6 +263,7 @@ void chat_response_write(struct strbuf *out, const struct chat_response_head *he
     if (usage != NULL) {
         write_usage(&w, usage);
     }
+    write_prompt_logprobs(&w, head->prompt_logprobs);
     json_write_object_end(&w);
 }
 
@@ -360,6 +369,10 @@ static void write_top(struct json_writer *w, const struct chat_token *token)
 {
     bool has_sampled = false;
 
+    if (isnan(token->probs[0].logprob)) { // the first token of a prompt
+        json_write_null(w);
+        return;
+    }
     json_write_object_begin(w);
     for (size_t i = 1; i < token->n_probs; i++) {
         json_write_key_str(w, token->probs[i].bytes);
@@ -426,6 +439,7 @@ static void write_text_object(struct json_writer *w, const struct chat_response_
         write_joined(w, &choices[i].answer, ANSWER_CONTENT, 0);
         write_text_logprobs(w, &choices[i]);
         write_finish_reason(w, choices[i].finish_reason);
+        write_prompt_logprobs(w, choices[i].prompt_logprobs);
         json_write_object_end(w);
     }
     json_write_array_end(w);

@@ -18,6 +18,7 @@ struct chat_response_head {
     int64_t created; // unix seconds
     struct str model;
     struct str system_fingerprint;
+    struct str prompt_logprobs; // JSON; empty: absent
 };
 
 // An answer: its parts in order, cut anyhow.
@@ -44,7 +45,8 @@ struct chat_choice {
     struct str finish_reason;
     const struct chat_token *tokens; // [n_tokens]; n_tokens 0: logprobs is null
     size_t n_tokens;
-    size_t text_offset; // of text_completion: where the first token's text begins, in characters
+    struct str prompt_logprobs; // JSON, of text_completion; empty: absent
+    size_t text_offset;         // of text_completion: where the first token's text begins, in characters
 };
 
 // {"id":..., "object":"chat.completion", ...,

@@ -33,6 +33,7 @@ static const struct field request_fields[] = {
     { "echo", T_BOOL, FIELD_TAKE_BOOL, .offset = AT_FIELD(echo) },
     { "n", T_INTEGER, FIELD_TAKE_I64, 1, CHOICES_MAX, AT_FIELD(n) },
     { "best_of", T_INTEGER, FIELD_TAKE_I64, 1, CHOICES_MAX, AT(best_of) },
+    { "prompt_logprobs", T_INTEGER, FIELD_TAKE_I64, 0, TOP_LOGPROBS_MAX, AT_FIELD(prompt_logprobs) },
     { "logprobs", T_INTEGER, FIELD_TAKE_I64, 0, TOP_LOGPROBS_MAX, AT(logprobs) },
 };
 
@@ -48,9 +49,9 @@ static int check_together(const struct parse *parse, struct err *err)
                              "Unsupported value: 'best_of' does not support %lld. Only the value of 'n' is supported.",
                              (long long)parse->best_of);
     }
-    if (fields->echo && fields->logprobs) {
-        return err_set_param(err, -EOPNOTSUPP, "echo",
-                             "Unsupported value: 'echo' does not support 'logprobs', which would be the prompt's too.");
+    if (fields->prompt_logprobs >= 0 && fields->common.stream) {
+        return err_set_param(err, -EINVAL, "prompt_logprobs",
+                             "Invalid 'prompt_logprobs': it is not available when 'stream' is enabled.");
     }
     if ((uint64_t)fields->n * fields->prompts.n > COMPLETION_CHOICES_MAX) {
         return err_set_param(err, -EINVAL, "prompt", "Invalid 'prompt': %zu prompts of %lld choices are more than %d.",
@@ -62,7 +63,12 @@ static int check_together(const struct parse *parse, struct err *err)
 int completion_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
                              struct completion_request *ret, struct err *err)
 {
-    struct parse parse = { .fields = { .prompt_name = "prompt", .add_special_tokens = true, .n = 1 }, .logprobs = -1 };
+    struct parse parse = { .fields = { .prompt_name = "prompt",
+                                       .add_special_tokens = true,
+                                       .n = 1,
+                                       .prompt_logprobs = -1,
+                                       .probs_from = -1 },
+                           .logprobs = -1 };
     struct field_ctx ctx = { arena, err, &parse };
     struct field_table tables[REQUEST_TABLES];
     const struct json *object;

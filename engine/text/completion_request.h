@@ -16,7 +16,9 @@ struct completion_request {
     bool echo;               // answers begin with their prompt
     bool add_special_tokens; // to prompts that are text
     bool logprobs;
-    int64_t top_logprobs; // beside the sampled token's own
+    int64_t top_logprobs;    // beside the sampled token's own
+    int64_t prompt_logprobs; // the most probable ones beside each token of the prompt; -1: not asked for
+    int64_t probs_from;      // generate: the first token of the prompt to be told of; -1: the last
     bool texts_in_logprobs;
     const struct json *request_ids;  // a string, or an array of as many strings as there are prompts; NULL: none
     int64_t n;                       // choices for each prompt

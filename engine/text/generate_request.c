@@ -154,7 +154,8 @@ static int check_together(struct parse *parse, struct err *err)
 int generate_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
                            struct completion_request *ret, struct err *err)
 {
-    struct parse parse = { .fields = { .add_special_tokens = true, .n = 1 }, .logprob_start = -1 };
+    struct parse parse = { .fields = { .add_special_tokens = true, .n = 1, .prompt_logprobs = -1 },
+                           .logprob_start = -1 };
     struct field_ctx ctx = { arena, err, &parse };
     struct field_table tables[REQUEST_TABLES];
     const struct json *object;
@@ -172,6 +173,7 @@ int generate_request_parse(struct arena *arena, struct str body, const struct sa
     r = r == 0 ? check_together(&parse, err) : r;
     if (r == 0) {
         parse.fields.logprobs = parse.return_logprob;
+        parse.fields.probs_from = parse.return_logprob ? parse.logprob_start : -1;
         parse.fields.top_logprobs = parse.return_logprob ? parse.top_logprobs : 0;
         *ret = parse.fields;
     }

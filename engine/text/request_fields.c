@@ -59,7 +59,6 @@ static const struct field common_fields[] = {
 static const struct field refused_fields[] = {
     // other answers
     { "best_of", T_INTEGER, FIELD_REFUSE, 1, 128, .neutral = "1" },
-    { "prompt_logprobs", T_INTEGER, FIELD_REFUSE },
     { "n_probs", T_INTEGER, FIELD_REFUSE, .neutral = "0" },
     { "echo", T_BOOL, FIELD_REFUSE, .neutral = "false" },
     { "return_token_ids", T_BOOL, FIELD_REFUSE, .neutral = "false" },

@@ -268,12 +268,23 @@ enum tokfs_part {
     TOKFS_PART_ARGUMENTS, // of that call: JSON as the model writes it, which need not be well formed
 };
 
+// How probable the model found token `pos` of the prompt of choice `index`, where that was asked for: as struct
+// tokfs_event's probs, and its rank, 1 for the most probable. Returns how many there are; 0 for the first token, which
+// nothing stands before, and where nobody asked. From the first TOKEN event of any choice of that prompt on, or its
+// end's, until the completion is freed.
+#define TOKFS_PROBS_MAX 21
+TOKFS_API size_t tokfs_completion_prompt_probs(const struct tokfs_completion *completion, unsigned index, size_t pos,
+                                               struct tokfs_logprob ret[TOKFS_PROBS_MAX], uint32_t *ret_rank);
+
 struct tokfs_event {
     enum tokfs_event_kind kind;
     struct tokfs_completion *completion;
     void *user;
     bool stream, include_usage, timings_per_token; // ACCEPTED: what a chat body asks for (false for token ids)
     bool logprobs;                                 // ACCEPTED: asked for
+    bool echoes_probs;   // ACCEPTED: the echo comes with log probabilities of the prompt's tokens
+    int prompt_logprobs; // ACCEPTED: vLLM's; the most probable ones beside each token of the prompt, -1: not asked for
+    int64_t probs_from;  // ACCEPTED: of a generate body: first token of the prompt to be told of, -1: the last
     bool is_list, texts_in_logprobs; // ACCEPTED: of a generate body: the answer is a list; log probabilities with texts
     unsigned n, top_logprobs;        // ACCEPTED: choices; most probable tokens beside each sampled one
     unsigned index;                  // TOKEN, CHOICE_FINISHED, FINISHED: of the choice, from 0

@@ -32,6 +32,10 @@ struct tokfs_answer_head {
     int64_t created; // unix seconds
     const char *model;
     const char *system_fingerprint; // what the engine runs (tokfs_engine_info); NULL: absent
+    // vLLM's prompt_logprobs, for whole answers: how probable the tokens of the prompts were, each with so many of the
+    // most probable ones. NULL: absent.
+    const struct tokfs_completion *prompts;
+    int prompt_logprobs;
 };
 // A piece of an answer, as an event brought it; its text may be empty where there are probs or a finish_reason.
 struct tokfs_piece {

@@ -45,6 +45,7 @@ struct tokfs_completion {
     struct tokfs_origin origin;
     size_t n_known; // of the origin's tokens, not told yet
     bool is_list, texts_in_logprobs;
+    int prompt_logprobs;
     unsigned n_prompts;
     struct strbuf names; // of the prompts, each with its NUL
     struct strbuf echo;
@@ -260,6 +261,9 @@ static void accept(struct tokfs_completion *c, unsigned n, bool logprobs, size_t
     q->event.include_usage = c->include_usage;
     q->event.usage = c->usage;
     q->event.is_list = c->is_list;
+    q->event.echoes_probs = c->echo.len > 0 && logprobs;
+    q->event.prompt_logprobs = c->prompt_logprobs;
+    q->event.probs_from = -1;
     q->event.texts_in_logprobs = c->texts_in_logprobs;
 }
 
@@ -302,6 +306,7 @@ static void check_plain(struct tokfs_completion *c)
         c->n_prompts = (unsigned)request.prompts.n;
         c->is_list = request.prompts.is_list || request.n > 1;
         c->texts_in_logprobs = request.texts_in_logprobs;
+        c->prompt_logprobs = (int)request.prompt_logprobs;
         keep_names(c, &request);
         answer_parser_begin(&c->parser, NULL, &c->parts);
         accept(c, (unsigned)((size_t)request.n * request.prompts.n), request.logprobs, (size_t)request.top_logprobs);
@@ -350,6 +355,7 @@ static void check(struct tokfs_completion *c)
         c->stream = request.common.stream;
         c->include_usage = request.common.include_usage;
         c->usage.prompt_tokens = request.messages->n_children;
+        c->prompt_logprobs = (int)request.prompt_logprobs;
         accept(c, (unsigned)request.n, request.logprobs, (size_t)request.top_logprobs);
     }
     arena_deinit(&arena);
@@ -685,6 +691,14 @@ const int32_t *tokfs_completion_prompt(const struct tokfs_completion *completion
     (void)completion, (void)index;
     *ret_n = 1;
     return &id;
+}
+
+// All that there is before the one token of a prompt is nothing.
+size_t tokfs_completion_prompt_probs(const struct tokfs_completion *completion, unsigned index, size_t pos,
+                                     struct tokfs_logprob ret[TOKFS_PROBS_MAX], uint32_t *ret_rank)
+{
+    (void)completion, (void)index, (void)pos, (void)ret, (void)ret_rank;
+    return 0;
 }
 
 const char *tokfs_completion_name(const struct tokfs_completion *completion, unsigned index, size_t *ret_len)

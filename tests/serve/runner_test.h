@@ -159,8 +159,11 @@ static inline void runner_test_open(struct runner_test *t, const struct runner_t
     assert_int_equal(event_ring_init(&t->ring, options->n_events ? options->n_events : 1024), 0);
     const struct runner_options runner_options = {
         .backend = &t->backend,
-        .drive = { runner_test_compute, runner_test_now, t, RUNNER_TEST_VOCAB,
-                   RUNNER_TEST_PAGE_TOKENS * sizeof(int32_t) },
+        .drive = { .step = runner_test_compute,
+                   .now_ns = runner_test_now,
+                   .ctx = t,
+                   .n_vocab = RUNNER_TEST_VOCAB,
+                   .page_bytes = RUNNER_TEST_PAGE_TOKENS * sizeof(int32_t) },
         .tok = t->tok,
         .ring = &t->ring,
         .n_slots = options->n_slots,

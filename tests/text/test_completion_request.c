@@ -78,7 +78,6 @@ static void test_completion_request_refusals_name_the_field(void **state)
         { "{\"prompt\":[[1],[\"a\"]]}", -EINVAL, "prompt[1][0]" },
         { "{\"prompt\":\"a\",\"suffix\":\"b\"}", -EOPNOTSUPP, "suffix" },
         { "{\"prompt\":\"a\",\"n\":2,\"best_of\":3}", -EOPNOTSUPP, "best_of" },
-        { "{\"prompt\":\"a\",\"echo\":true,\"logprobs\":0}", -EOPNOTSUPP, "echo" },
         { "{\"prompt\":\"a\",\"logprobs\":21}", -EINVAL, "logprobs" },
         { "{\"prompt\":[\"a\",\"b\",\"c\",\"d\",\"e\"],\"n\":128}", -EINVAL, "prompt" },
         { "{\"prompt\":\"a\",\"messages\":[]}", -EINVAL, "messages" },

@@ -279,7 +279,7 @@ static int simulator_open(struct simulator *s, struct backend *backend, struct e
     }
     const struct runner_options runner_options = {
         .backend = backend,
-        .drive = { compute, now_ns, s, TRACE_VOCAB, 1 },
+        .drive = { .step = compute, .now_ns = now_ns, .ctx = s, .n_vocab = TRACE_VOCAB, .page_bytes = 1 },
         .tok = s->tok,
         .ring = &s->ring,
         .n_slots = n_slots,
