@@ -9,6 +9,7 @@
 // Errors are one line on standard error, written by whoever finds them. With -f there is no parent.
 #include "engine/base/log.h"
 #include "fs/mount.h"
+#include "fs/notify.h"
 #include "fs/options.h"
 #include "fs/places.h"
 #include <errno.h>
@@ -169,10 +170,33 @@ static void warn_of_timeouts(void)
 
 // ---- serving -------------------------------------------------------------------------------------------------------
 
+static void set_up_log(const struct daemon *d, enum log_target target)
+{
+    bool is_kept = target == LOG_TARGET_SYSLOG || log_is_journal();
+    enum log_level usual = is_kept ? LOG_LEVEL_INFO : LOG_LEVEL_WARN;
+    log_setup("tokfs", d->options.has_log_level ? d->options.log_level : usual, target);
+}
+
+static void tell_ready(const struct daemon *d)
+{
+    char state[PATH_MAX + 128];
+    log_info("%s is mounted at %s", d->model, d->mountpoint);
+    snprintf(state, sizeof(state), "READY=1\nSTATUS=%s is mounted at %s", d->options.model, d->mountpoint);
+    notify_manager(state);
+}
+
+static void on_drain(void *ctx)
+{
+    const struct daemon *d = ctx;
+    log_info("%s is told to end: running answers have time to come to theirs", d->mountpoint);
+    notify_manager("STOPPING=1\nSTATUS=running answers come to their end");
+}
+
 static void on_ready(void *ctx)
 {
     struct daemon *d = ctx;
     if (d->ready_fd < 0) {
+        tell_ready(d);
         return;
     }
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -180,7 +204,8 @@ static void on_ready(void *ctx)
     if (chdir("/") < 0 || null < 0) {
         _exit(complain("cannot leave the terminal: %s", strerror(errno)));
     }
-    log_setup("tokfs", LOG_LEVEL_INFO, LOG_TARGET_SYSLOG);
+    set_up_log(d, LOG_TARGET_SYSLOG);
+    tell_ready(d);
     fflush(stderr);
     for (int fd = 0; fd <= 2; fd++) {
         dup2(null, fd);
@@ -254,9 +279,12 @@ static void set_limits(const struct options *options, struct mount_limits *limit
 static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engine, int signal_fd)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-    struct mount_options options = {
-        .args = &args, .limits = mount_limits_default, .signal_fd = signal_fd, .ready = on_ready, .ready_ctx = d
-    };
+    struct mount_options options = { .args = &args,
+                                     .limits = mount_limits_default,
+                                     .signal_fd = signal_fd,
+                                     .ready = on_ready,
+                                     .drain = on_drain,
+                                     .ctx = d };
     struct mount *mount = NULL;
     struct err err = { 0 };
     set_limits(&d->options, &options.limits);
@@ -271,6 +299,8 @@ static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engin
         if (r < 0) {
             log_error("the ring failed: %s", strerror(-r));
             status = EXIT_FAILURE;
+        } else {
+            log_info("%s has ended", d->mountpoint);
         }
     }
     mount_free(mount);
@@ -394,11 +424,12 @@ int main(int argc, char **argv)
     int status;
     occupy_standard_files();
     fuse_set_log_func(keep_fuse_message);
-    log_setup("tokfs", LOG_LEVEL_INFO, LOG_TARGET_STDERR);
+    log_setup("tokfs", LOG_LEVEL_WARN, LOG_TARGET_STDERR);
     if (options_parse(argc, argv, &d.options, &err) < 0) {
         complain("%s", err.msg);
         return EXIT_USAGE;
     }
+    set_up_log(&d, LOG_TARGET_STDERR);
     if (d.options.show_help || d.options.show_version) {
         fputs(d.options.show_help ? options_help : "tokfs " TOKFS_VERSION "\n", stdout);
         status = fflush(stdout) == 0 ? EXIT_SUCCESS : complain("standard output: %s", strerror(errno));
@@ -407,6 +438,8 @@ int main(int argc, char **argv)
         status = err.code == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
     } else if (prepare(&d, &err) < 0) {
         status = complain("%s", err.msg);
+    } else if (d.options.is_fake) {
+        status = EXIT_SUCCESS;
     } else {
         status = d.options.foreground ? run(&d) : run_in_background(&d);
     }

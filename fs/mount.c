@@ -127,6 +127,9 @@ void mount_drain(struct mount *mount)
 {
     if (mount->phase == MOUNT_SERVING) {
         mount->phase = MOUNT_DRAINING;
+        if (mount->drain) {
+            mount->drain(mount->ctx);
+        }
         loop_timer(mount->loop, &mount->timer_op, (uint64_t)mount->limits.drain_ms * 1000000u);
     } else { // asked twice: in a hurry
         stop(mount);
@@ -220,7 +223,7 @@ void mount_on_init(struct mount *mount, struct fuse_conn_info *conn)
     conn->max_write = MOUNT_WRITE_BYTES_MAX;
     conn->max_background = 1024;
     if (mount->ready) {
-        mount->ready(mount->ready_ctx);
+        mount->ready(mount->ctx);
         mount->ready = NULL;
     }
 }
@@ -275,7 +278,8 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     mount->has_private_caches = options->has_private_caches;
     mount->signal_fd = options->signal_fd;
     mount->ready = options->ready;
-    mount->ready_ctx = options->ready_ctx;
+    mount->drain = options->drain;
+    mount->ctx = options->ctx;
     mount->uid = geteuid();
     mount->gid = getegid();
     mount->engine_op.done = on_engine;

@@ -97,7 +97,8 @@ struct mount {
     int signal_fd;            // -1: none
     uint32_t signal_buf[32];  // struct signalfd_siginfo
     void (*ready)(void *ctx); // called once, when the kernel's INIT was answered
-    void *ready_ctx;
+    void (*drain)(void *ctx); // called once, when it begins to end in order; NULL: nobody
+    void *ctx;
 };
 
 struct mount_options {
@@ -106,7 +107,8 @@ struct mount_options {
     bool has_private_caches;
     int signal_fd; // signalfd(2) of SIGTERM and SIGINT, -1: none; stays the caller's
     void (*ready)(void *ctx);
-    void *ready_ctx;
+    void (*drain)(void *ctx);
+    void *ctx;
 };
 
 // Neither the loop nor the engine is taken: both stay the caller's and outlive the mount.

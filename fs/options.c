@@ -4,6 +4,7 @@
 #include "engine/base/utf8.h"
 #include <errno.h>
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SERVED_NAME_BYTES_MAX 255
@@ -31,6 +32,8 @@ const char options_help[] =
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
     "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=NAME, noexec, nosuid, nodev, sync, dirsync\n"
+    "                      ... or those above without their dashes: -o ctx=4096,no-speculation, as fstab(5) needs it\n"
+    "  --log-level LEVEL   error, warning, info or debug (default: info in the log, warning on a terminal)\n"
     "  -f                  stay in the foreground\n"
     "  -h, --help          show this and exit\n"
     "  -V, --version       show the version and exit\n"
@@ -55,7 +58,8 @@ enum {
     OPT_USER_TOKENS,
     OPT_USER_BYTES,
     OPT_MAX_BYTES,
-    OPT_WRITE_TIMEOUT
+    OPT_WRITE_TIMEOUT,
+    OPT_LOG_LEVEL
 };
 
 static const struct option long_options[] = {
@@ -77,6 +81,7 @@ static const struct option long_options[] = {
     { "user-bytes", required_argument, NULL, OPT_USER_BYTES },
     { "max-bytes", required_argument, NULL, OPT_MAX_BYTES },
     { "write-timeout", required_argument, NULL, OPT_WRITE_TIMEOUT },
+    { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -105,6 +110,74 @@ static int parse_served_name(struct options *options, const char *value, struct 
     return 0;
 }
 
+static int parse_log_level(struct options *options, const char *value, struct err *err)
+{
+    static const char *const names[] = { [LOG_LEVEL_ERROR] = "error",
+                                         [LOG_LEVEL_WARN] = "warning",
+                                         [LOG_LEVEL_INFO] = "info",
+                                         [LOG_LEVEL_DEBUG] = "debug" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            options->log_level = (enum log_level)i;
+            options->has_log_level = true;
+            return 0;
+        }
+    }
+    return err_set(err, -EINVAL, "--log-level %s: error, warning, info or debug is needed", option_shown(value));
+}
+
+static int take_option(struct options *options, int opt, const char *value, struct err *err);
+
+// What mount(8) and the programs around it understand, and pass on.
+static bool is_for_others(struct str option)
+{
+    static const char *const names[] = { "rw",      "defaults", "auto",       "noauto",      "user",
+                                         "nouser",  "users",    "group",      "owner",       "nofail",
+                                         "_netdev", "relatime", "norelatime", "strictatime", "nodiratime" };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (str_eq(option, str_from(names[i]))) {
+            return true;
+        }
+    }
+    return str_starts_with(option, STR("x-")) || str_starts_with(option, STR("X-")) ||
+           str_starts_with(option, STR("comment="));
+}
+
+// A copy that lives as long as the options, without the backslashes that keep its commas.
+static char *keep_value(struct options *options, struct str value)
+{
+    char *copy = options->n_values < OPTIONS_VALUES_MAX ? str_dup(value) : NULL;
+    size_t len = 0;
+    for (size_t i = 0; copy && i < value.len; i++) {
+        i += value.ptr[i] == '\\' && i + 1 < value.len;
+        copy[len++] = value.ptr[i];
+    }
+    if (copy) {
+        copy[len] = '\0';
+        options->values[options->n_values++] = copy;
+    }
+    return copy;
+}
+
+// One of the program's own that came with -o, as all options must in fstab(5): 1, 0 if it is another, or -errno.
+static int take_own_option(struct options *options, struct str option, struct err *err)
+{
+    struct str name;
+    struct str value = str_cut(option, '=', &name);
+    for (const struct option *own = long_options; own->name && own->val != 'h'; own++) {
+        if (!str_eq(name, str_from(own->name))) {
+            continue;
+        }
+        if ((own->has_arg == required_argument) != (name.len < option.len)) {
+            return err_set(err, -EINVAL, "-o %s: it %s value", own->name, own->has_arg ? "needs a" : "takes no");
+        }
+        const char *copy = keep_value(options, value);
+        int r = copy ? take_option(options, own->val, copy, err) : err_set(err, -ENOMEM, "out of memory");
+        return r < 0 ? r : 1;
+    }
+    return 0;
+}
+
 static int add_mount_option(struct options *options, struct str option, struct err *err)
 {
     if (str_eq(option, STR("ro"))) {
@@ -114,8 +187,12 @@ static int add_mount_option(struct options *options, struct str option, struct e
         options->nonempty = true;
         return 0;
     }
-    if (option.len == 0 || str_eq(option, STR("rw"))) {
+    if (option.len == 0 || is_for_others(option)) {
         return 0;
+    }
+    int r = take_own_option(options, option, err);
+    if (r != 0) {
+        return r < 0 ? r : 0;
     }
     options->lets_others_in |= str_eq(option, STR("allow_other"));
     if (option.ptr[option.len - 1] == '=' || option.ptr[0] == '=') {
@@ -183,6 +260,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
     switch (opt) {
     case OPT_USER_BYTES: r = option_bytes("user-bytes", value, &options->user_bytes, err); break;
     case OPT_MAX_BYTES: r = option_bytes("max-bytes", value, &options->max_bytes, err); break;
+    case OPT_LOG_LEVEL: r = parse_log_level(options, value, err); break;
     case OPT_SHARE_PREFIX_CACHE: options->shares_prefix_cache = true; break;
     case OPT_CTX:
         r = option_whole("ctx", value, 1, 1 << 24, &n, err);
@@ -218,39 +296,66 @@ static int take_option(struct options *options, int opt, const char *value, stru
     return r;
 }
 
-int options_parse(int argc, char **argv, struct options *ret, struct err *err)
+// mount(8) calls the program that is named after the type of file system with options of its own: see "EXTERNAL
+// HELPERS" there.
+static bool is_called_by_mount(const char *program)
 {
-    *ret = (struct options){ 0 };
-    strbuf_init(&ret->fuse, 0);
+    const char *slash = program ? strrchr(program, '/') : NULL;
+    return program && str_starts_with(str_from(slash ? slash + 1 : program), STR("mount."));
+}
+
+static int take_helper_option(struct options *options, int opt, const char *value, struct err *err)
+{
+    options->is_fake |= opt == 'f';
+    return opt == 'o' ? parse_mount_options(options, value, err) : 0; // s, n, v, t, N: nothing to be done
+}
+
+static int take_all_options(struct options *ret, int argc, char **argv, struct err *err)
+{
+    const char *letters = ret->is_helper ? ":o:fsnvt:N:" : ":o:fhV";
+    int opt, r = 0;
     opterr = 0;
     optind = 0; // GNU: start over
-    int opt, r = 0;
-    while (r == 0 && (opt = getopt_long(argc, argv, ":o:fhV", long_options, NULL)) != -1) {
+    while (r == 0 && (opt = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
         if (opt == '?' && optopt > 0 && optopt < 256) { // in a cluster of short ones
             r = err_set(err, -EINVAL, "unknown option -%c; tokfs --help lists them", optopt);
         } else if (opt == '?') {
             r = err_set(err, -EINVAL, "unknown option %s; tokfs --help lists them", argv[optind - 1]);
         } else if (opt == ':') {
             r = err_set(err, -EINVAL, "option %s needs a value", argv[optind - 1]);
+        } else if (ret->is_helper && opt < 256) {
+            r = take_helper_option(ret, opt, optarg, err);
         } else {
             r = take_option(ret, opt, optarg, err);
         }
     }
-    if (r == 0 && ret->fuse.error) {
-        r = err_set(err, -ENOMEM, "out of memory");
+    return r == 0 && ret->fuse.error ? err_set(err, -ENOMEM, "out of memory") : r;
+}
+
+static int take_places(struct options *ret, int argc, char **argv, struct err *err)
+{
+    if (argc - optind < 2) {
+        return err_set(err, -EINVAL, "MODEL and MOUNTPOINT are needed; tokfs --help tells more");
     }
+    if (argc - optind > 2) {
+        return err_set(err, -EINVAL, "nothing may follow MODEL and MOUNTPOINT: %s is too much",
+                       option_shown(argv[optind + 2]));
+    }
+    if (!argv[optind][0] || !argv[optind + 1][0]) {
+        return err_set(err, -EINVAL, "%s is empty", argv[optind][0] ? "MOUNTPOINT" : "MODEL");
+    }
+    ret->model = argv[optind];
+    ret->mountpoint = argv[optind + 1];
+    return 0;
+}
+
+int options_parse(int argc, char **argv, struct options *ret, struct err *err)
+{
+    *ret = (struct options){ .is_helper = is_called_by_mount(argv[0]) };
+    strbuf_init(&ret->fuse, 0);
+    int r = take_all_options(ret, argc, argv, err);
     if (r == 0 && !ret->show_help && !ret->show_version) {
-        if (argc - optind < 2) {
-            r = err_set(err, -EINVAL, "MODEL and MOUNTPOINT are needed; tokfs --help tells more");
-        } else if (argc - optind > 2) {
-            r = err_set(err, -EINVAL, "nothing may follow MODEL and MOUNTPOINT: %s is too much",
-                        option_shown(argv[optind + 2]));
-        } else if (!argv[optind][0] || !argv[optind + 1][0]) {
-            r = err_set(err, -EINVAL, "%s is empty", argv[optind][0] ? "MOUNTPOINT" : "MODEL");
-        } else {
-            ret->model = argv[optind];
-            ret->mountpoint = argv[optind + 1];
-        }
+        r = take_places(ret, argc, argv, err);
     }
     if (r < 0) {
         options_deinit(ret);
@@ -282,5 +387,8 @@ const char *options_blame(const struct options *options, const char *param)
 
 void options_deinit(struct options *options)
 {
+    while (options->n_values > 0) {
+        free(options->values[--options->n_values]);
+    }
     strbuf_deinit(&options->fuse);
 }

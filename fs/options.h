@@ -3,16 +3,25 @@
 #define TOKFS_FS_OPTIONS_H
 
 #include "engine/base/err.h"
+#include "engine/base/log.h"
 #include "engine/base/str.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <tokfs/engine.h>
 
+#define OPTIONS_VALUES_MAX 64
+
 struct options {
-    const char *model;      // as given
-    const char *mountpoint; // as given
-    struct strbuf fuse;     // -o options for libfuse, with commas between them
+    const char *model;                // as given
+    const char *mountpoint;           // as given
+    struct strbuf fuse;               // -o options for libfuse, with commas between them
+    char *values[OPTIONS_VALUES_MAX]; // [n_values] of own options that came with -o
+    size_t n_values;
     bool foreground, nonempty, show_help, show_version;
+    bool is_helper; // called by mount(8)
+    bool is_fake;   // mount -f: all but the mounting
+    bool has_log_level;
+    enum log_level log_level;
     bool lets_others_in;      // allow_other
     bool shares_prefix_cache; // between users
     uint32_t max_sessions;    // 0: the default; likewise:

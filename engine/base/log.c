@@ -6,6 +6,9 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -16,13 +19,27 @@ static struct {
     char program[32];
     enum log_level level;
     enum log_target target;
+    bool is_journal;
 } log_state = { "tokfs", LOG_LEVEL_WARN, LOG_TARGET_STDERR };
+
+bool log_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st;
+    char own[64];
+    if (!stream || fstat(STDERR_FILENO, &st) < 0) {
+        return false;
+    }
+    snprintf(own, sizeof(own), "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    return strcmp(stream, own) == 0;
+}
 
 void log_setup(const char *program, enum log_level level, enum log_target target)
 {
     snprintf(log_state.program, sizeof(log_state.program), "%s", program);
     log_state.level = level;
     log_state.target = target;
+    log_state.is_journal = target == LOG_TARGET_STDERR && log_is_journal();
     if (target == LOG_TARGET_SYSLOG) {
         openlog(log_state.program, LOG_PID, LOG_DAEMON);
     }
@@ -45,7 +62,9 @@ void log_write(enum log_level level, const char *fmt, ...)
     }
     int saved_errno = errno;
     char line[LINE_BYTES];
-    size_t head = (size_t)snprintf(line, sizeof(line), "%s: %s: ", log_state.program, names[level]);
+    size_t mark = log_state.is_journal ? (size_t)snprintf(line, sizeof(line), "<%d>", priorities[level]) : 0;
+    size_t head =
+        mark + (size_t)snprintf(line + mark, sizeof(line) - mark, "%s: %s: ", log_state.program, names[level]);
     size_t room = sizeof(line) - head - 1; // the newline's byte kept back
     va_list args;
     va_start(args, fmt);

@@ -109,6 +109,30 @@ static void test_options_what_users_may_have(void **state)
     options_deinit(&o);
 }
 
+static void test_options_of_fstab(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(
+        parse("m d -o rw,noauto,x-y=z,ctx=99,served-name=a\\,b,nosuid,no-speculation,max-sessions=3", &o, &err), 0);
+    assert_int_equal(o.engine.n_ctx, 99);
+    assert_string_equal(o.engine.served_name, "a,b");
+    assert_true(o.engine.no_speculation);
+    assert_int_equal(o.max_sessions, 3);
+    assert_string_equal(o.fuse.ptr, "nosuid");
+    options_deinit(&o);
+    assert_int_equal(parse("m d -o ctx", &o, &err), -EINVAL);
+    assert_int_equal(parse("m d -o no-speculation=1", &o, &err), -EINVAL);
+    assert_int_equal(parse("m d -o ctx=much", &o, &err), -EINVAL);
+    assert_non_null(strstr(err.msg, "--ctx much"));
+    char *argv[] = { "/sbin/mount.fuse.tokfs", "m", "d", "-sfnv", "-t", "fuse.tokfs", "-o", "ctx=99", NULL };
+    assert_int_equal(options_parse(8, argv, &o, &err), 0);
+    assert_true(o.is_helper && o.is_fake && !o.foreground);
+    assert_int_equal(o.engine.n_ctx, 99);
+    options_deinit(&o);
+}
+
 static void test_options_help_needs_nothing_else(void **state)
 {
     struct options o;
@@ -151,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_options_bad_ones_are_named),
         cmocka_unit_test(test_options_the_engines_words_get_the_options_name),
         cmocka_unit_test(test_options_what_users_may_have),
+        cmocka_unit_test(test_options_of_fstab),
         cmocka_unit_test(test_options_help_needs_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -419,7 +419,8 @@ def test_writer_that_stalls_is_given_up():
         os.write(text, b"half of a ")
         setting = os.open(m.at(name + "/params"), os.O_WRONLY)
         os.write(setting, b'{"temperature":')
-        until(lambda: m.metric("held_bytes") < 100000, "they are given up", 20)
+        until(lambda: m.metric("held_bytes") < 100000, "the long ones are given up", 60)
+        time.sleep(2)  # those who wrote last
         for fd in (*fds, setting, text):
             with raises(errno.ETIMEDOUT):
                 os.write(fd, b'"}]}')
