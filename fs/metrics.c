@@ -7,6 +7,8 @@
 #include "fs/mount.h"
 #include "fs/session_table.h"
 #include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
 
 struct figures {
     struct tokfs_engine_stats engine;
@@ -94,6 +96,31 @@ static struct figures take_figures(const struct mount *mount)
     return f;
 }
 
+static const struct {
+    const char *name, *help; // vLLM's name
+    enum tokfs_histogram_id id;
+    bool is_time;
+} histograms[] = {
+    { "time_to_first_token_seconds", "Time to the first token.", TOKFS_HISTOGRAM_FIRST_TOKEN_NS, true },
+    { "inter_token_latency_seconds", "Time between tokens.", TOKFS_HISTOGRAM_BETWEEN_TOKENS_NS, true },
+    { "time_per_output_token_seconds", "Time between tokens, by its older name.", TOKFS_HISTOGRAM_BETWEEN_TOKENS_NS,
+      true },
+    { "request_time_per_output_token_seconds", "Mean time between the tokens of an answer.",
+      TOKFS_HISTOGRAM_PER_TOKEN_NS, true },
+    { "e2e_request_latency_seconds", "Time from a request to the end of its answer.", TOKFS_HISTOGRAM_TOTAL_NS, true },
+    { "request_queue_time_seconds", "Time in the queue.", TOKFS_HISTOGRAM_QUEUE_NS, true },
+    { "request_inference_time_seconds", "Time running.", TOKFS_HISTOGRAM_INFERENCE_NS, true },
+    { "request_prefill_time_seconds", "Time in prefill.", TOKFS_HISTOGRAM_PREFILL_NS, true },
+    { "request_decode_time_seconds", "Time from the first token to the last.", TOKFS_HISTOGRAM_DECODE_NS, true },
+    { "request_prompt_tokens", "Tokens of a prompt.", TOKFS_HISTOGRAM_PROMPT_TOKENS, false },
+    { "request_generation_tokens", "Tokens of an answer.", TOKFS_HISTOGRAM_COMPLETION_TOKENS, false },
+    { "iteration_tokens_total", "Tokens of a forward pass.", TOKFS_HISTOGRAM_STEP_TOKENS, false },
+};
+
+static const char *const ends[TOKFS_N_ENDS] = {
+    [TOKFS_END_STOP] = "stop", [TOKFS_END_LENGTH] = "length", [TOKFS_END_ABORT] = "abort", [TOKFS_END_ERROR] = "error"
+};
+
 // ---- /metrics ------------------------------------------------------------------------------------------------------
 
 static void write_head(struct strbuf *out, const char *prefix, const char *name, const char *help, const char *type)
@@ -122,13 +149,83 @@ static void write_label(struct strbuf *out, const char *text)
     }
 }
 
+// A sample of a family whose head was written; `labels` may be empty, or end with a comma.
+static void write_sample(struct strbuf *out, const struct figures *f, const char *name, const char *suffix,
+                         const char *labels)
+{
+    strbuf_printf(out, "vllm:%s%s{%smodel_name=\"", name, suffix, labels);
+    write_label(out, f->info.model);
+    strbuf_append(out, STR("\"} "));
+}
+
 static void write_vllm(struct strbuf *out, const struct figures *f, const char *name, const char *help,
                        const char *type)
 {
     write_head(out, "vllm:", name, help, type);
-    strbuf_printf(out, "vllm:%s{model_name=\"", name);
+    write_sample(out, f, name, "", "");
+}
+
+// Seconds, or a count.
+static void write_number(struct strbuf *out, uint64_t value, bool is_time)
+{
+    if (is_time) {
+        strbuf_printf(out, "%" PRIu64 ".%09" PRIu64 "\n", value / 1000000000u, value % 1000000000u);
+    } else {
+        strbuf_printf(out, "%" PRIu64 "\n", value);
+    }
+}
+
+static void write_histogram(struct strbuf *out, const struct figures *f, size_t i)
+{
+    const struct tokfs_histogram *h = &f->engine.histograms[histograms[i].id];
+    const char *name = histograms[i].name;
+    size_t n_bounds;
+    const uint64_t *bounds = tokfs_histogram_bounds(histograms[i].id, &n_bounds);
+    uint64_t n = 0;
+    write_head(out, "vllm:", name, histograms[i].help, "histogram");
+    for (size_t b = 0; b <= n_bounds; b++) {
+        char labels[48];
+        n += h->counts[b];
+        if (b == n_bounds) {
+            snprintf(labels, sizeof(labels), "le=\"+Inf\",");
+        } else if (histograms[i].is_time) {
+            snprintf(labels, sizeof(labels), "le=\"%.10g\",", (double)bounds[b] / 1e9);
+        } else {
+            snprintf(labels, sizeof(labels), "le=\"%" PRIu64 "\",", bounds[b]);
+        }
+        write_sample(out, f, name, "_bucket", labels);
+        write_number(out, n, false);
+    }
+    write_sample(out, f, name, "_sum", "");
+    write_number(out, h->sum, histograms[i].is_time);
+    write_sample(out, f, name, "_count", "");
+    write_number(out, n, false);
+}
+
+static void write_ends(struct strbuf *out, const struct figures *f)
+{
+    write_head(out, "vllm:", "request_success_total", "Answers that have ended, by how.", "counter");
+    for (size_t i = 0; i < TOKFS_N_ENDS; i++) {
+        char labels[48];
+        snprintf(labels, sizeof(labels), "finished_reason=\"%s\",", ends[i]);
+        write_sample(out, f, "request_success_total", "", labels);
+        write_number(out, f->engine.n_ends[i], false);
+    }
+}
+
+// What the Gateway API inference extension reads beside the gauges: there are no adapters.
+static void write_infos(struct strbuf *out, const struct figures *f)
+{
+    write_head(out, "vllm:", "lora_requests_info", "Adapters in use: none, ever. The value is the time.", "gauge");
+    strbuf_printf(out,
+                  "vllm:lora_requests_info{max_lora=\"0\",running_lora_adapters=\"\",waiting_lora_adapters=\"\"} "
+                  "%lld\n",
+                  (long long)time(NULL));
+    write_head(out, "vllm:", "cache_config_info", "Sizes of the K and V memory.", "gauge");
+    strbuf_append(out, STR("vllm:cache_config_info{model_name=\""));
     write_label(out, f->info.model);
-    strbuf_append(out, STR("\"} "));
+    strbuf_printf(out, "\",block_size=\"%zu\",num_gpu_blocks=\"%" PRIu32 "\"} 1\n", f->info.page_tokens,
+                  f->info.n_pages);
 }
 
 int metrics_render(struct file *file, struct strbuf *out)
@@ -150,10 +247,13 @@ int metrics_render(struct file *file, struct strbuf *out)
     strbuf_printf(out, "%" PRIu64 "\n", f.engine.prompt_tokens);
     write_vllm(out, &f, "kv_cache_usage_perc", "Share of the K and V pages in use, 0 to 1.", "gauge");
     strbuf_printf(out, "%.6f\n", f.kv_used);
-    write_head(out, "vllm:", "cache_config_info", "Sizes of the K and V memory.", "gauge");
-    strbuf_append(out, STR("vllm:cache_config_info{model_name=\""));
-    write_label(out, f.info.model);
-    strbuf_printf(out, "\",block_size=\"%zu\",num_gpu_blocks=\"%" PRIu32 "\"} 1\n", f.info.page_tokens, f.info.n_pages);
+    write_vllm(out, &f, "gpu_cache_usage_perc", "The same, by its older name.", "gauge");
+    strbuf_printf(out, "%.6f\n", f.kv_used);
+    write_ends(out, &f);
+    for (size_t i = 0; i < sizeof(histograms) / sizeof(histograms[0]); i++) {
+        write_histogram(out, &f, i);
+    }
+    write_infos(out, &f);
     return out->error;
 }
 

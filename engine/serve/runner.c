@@ -7,6 +7,7 @@
 #include "engine/serve/runner.h"
 
 #include "engine/serve/deadline.h"
+#include "engine/serve/histogram.h"
 #include "engine/serve/runner_plan.h"
 
 #include <assert.h>
@@ -195,6 +196,7 @@ static bool end_waiting(struct runner *r, struct choice *choice, const char *rea
     *slot = (struct event_slot){ .choice = choice,
                                  .kind = reason ? EVENT_SLOT_FINISHED : EVENT_SLOT_FAILED,
                                  .token_id = -1 };
+    histogram_add_end(&r->stats, &choice->usage, reason);
     count_end(r, choice->completion);
     return true;
 }
@@ -270,6 +272,7 @@ static void flush_active(struct runner *r)
         struct tokfs_completion *ending = seq->state == SEQUENCE_ENDING ? seq->completion : NULL;
         if (ending && seq->choice->usage.total_ns == 0) {
             seq->choice->usage.total_ns = read_clock(r) - ending->submitted_ns;
+            histogram_add_end(&r->stats, &seq->choice->usage, seq->choice->finish_reason);
         }
         has_room = has_room && sequence_flush(seq, r->ring);
         if (seq->state == SEQUENCE_EMPTY) {
@@ -360,6 +363,7 @@ static void take_scores(struct runner *r)
 static const float *run_step(struct runner *r)
 {
     struct step step = build_step(r);
+    histogram_add(&r->stats, TOKFS_HISTOGRAM_STEP_TOKENS, step.map.n_rows);
     if (r->n_score_rows == 0) {
         return r->drive.step(r->drive.ctx, &step);
     }
@@ -368,6 +372,18 @@ static const float *run_step(struct runner *r)
     r->drive.step(r->drive.ctx, &step);
     take_scores(r);
     return n_logits > 0 ? r->drive.logits(r->drive.ctx, r->logit_rows, n_logits) : NULL;
+}
+
+static void append_token(struct runner *r, struct sequence *seq, int32_t id)
+{
+    uint64_t now_ns = read_clock(r);
+    if (seq->first_token_ns == 0) {
+        histogram_add(&r->stats, TOKFS_HISTOGRAM_FIRST_TOKEN_NS, now_ns - seq->completion->submitted_ns);
+    } else {
+        histogram_add(&r->stats, TOKFS_HISTOGRAM_BETWEEN_TOKENS_NS, now_ns - seq->last_token_ns);
+    }
+    sequence_append(seq, id, now_ns);
+    r->stats.completion_tokens++;
 }
 
 static void sample_one(struct runner *r, struct sequence *seq, const float *logits)
@@ -384,8 +400,7 @@ static void sample_one(struct runner *r, struct sequence *seq, const float *logi
     if (seq->completion->has_logprobs) {
         seq->n_probs = sampler_logprobs(&r->sampler, logits, token_id, seq->completion->n_top_logprobs, seq->probs);
     }
-    sequence_append(seq, token_id, read_clock(r));
-    r->stats.completion_tokens++;
+    append_token(r, seq, token_id);
 }
 
 static void charge_tenants(struct runner *r, uint64_t now_ns)
@@ -422,8 +437,7 @@ static void take_forced(struct runner *r, struct sequence *seq)
         if (id < 0) {
             return;
         }
-        sequence_append(seq, id, read_clock(r));
-        r->stats.completion_tokens++;
+        append_token(r, seq, id);
         r->stats.n_forced++;
     }
 }

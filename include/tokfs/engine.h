@@ -85,6 +85,33 @@ struct tokfs_model_file {
 };
 TOKFS_API const struct tokfs_model_file *tokfs_engine_model_files(const struct tokfs_engine *engine, size_t *ret_n);
 
+// How values are distributed: counts of those up to each bound of tokfs_histogram_bounds and above the one before, the
+// last of those above all. Times in nanoseconds.
+enum tokfs_histogram_id {
+    TOKFS_HISTOGRAM_FIRST_TOKEN_NS,    // submitted until the first token of a choice
+    TOKFS_HISTOGRAM_BETWEEN_TOKENS_NS, // a token until the next one
+    TOKFS_HISTOGRAM_PER_TOKEN_NS,      // the mean of those of one choice
+    // Of choices that have ended after a token or more; as in struct tokfs_usage.
+    TOKFS_HISTOGRAM_TOTAL_NS,
+    TOKFS_HISTOGRAM_QUEUE_NS,
+    TOKFS_HISTOGRAM_INFERENCE_NS, // prefill and decode
+    TOKFS_HISTOGRAM_PREFILL_NS,
+    TOKFS_HISTOGRAM_DECODE_NS,
+    TOKFS_HISTOGRAM_PROMPT_TOKENS,
+    TOKFS_HISTOGRAM_COMPLETION_TOKENS,
+    TOKFS_HISTOGRAM_STEP_TOKENS, // rows of a forward pass
+    TOKFS_N_HISTOGRAMS,
+};
+#define TOKFS_BUCKETS_MAX 24
+struct tokfs_histogram {
+    uint64_t counts[TOKFS_BUCKETS_MAX + 1];
+    uint64_t sum;
+};
+TOKFS_API const uint64_t *tokfs_histogram_bounds(enum tokfs_histogram_id id, size_t *ret_n);
+
+// How choices end.
+enum tokfs_end { TOKFS_END_STOP, TOKFS_END_LENGTH, TOKFS_END_ABORT, TOKFS_END_ERROR, TOKFS_N_ENDS };
+
 // Counters since start, and gauges; a consistent copy, cheap enough to take per read of a metrics file.
 struct tokfs_engine_stats {
     uint64_t n_requests, n_finished, n_cancelled, n_failed;
@@ -95,6 +122,8 @@ struct tokfs_engine_stats {
     uint64_t n_guessed, n_guessed_right; // tokens of speculation
     uint64_t n_forced;                   // tokens that a grammar left no choice for, and that were not sampled
     uint64_t n_evicted;                  // pages of the prefix cache given up for others
+    uint64_t n_ends[TOKFS_N_ENDS];       // choices
+    struct tokfs_histogram histograms[TOKFS_N_HISTOGRAMS];
     uint32_t n_running, n_queued;
     uint32_t n_pages, n_pages_free; // free ones include the cached
     uint32_t n_pages_cached;        // that only the prefix cache uses: given up when a sequence needs them
