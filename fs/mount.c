@@ -105,6 +105,7 @@ void mount_watch_writers(struct mount *mount)
 static void detach(struct mount *mount)
 {
     mount->phase = MOUNT_DETACHED;
+    channel_mark(&mount->kv.channel); // its readers are told the end
     loop_cancel(mount->loop, &mount->timer_op);
     if (mount->mountpoint) {
         mount->was_detached = true;
@@ -187,6 +188,17 @@ void mount_take_events(struct mount *mount)
     struct tokfs_event event;
     for (int i = 0; i < EVENTS_PER_TURN && tokfs_poll(mount->engine, &event); i++) {
         turn_take_event(event.user, &event);
+    }
+    if (kv_feed_take(&mount->kv) && !mount->kv_op.is_pending && mount->phase != MOUNT_STOPPED) {
+        loop_timer(mount->loop, &mount->kv_op, 0);
+    }
+}
+
+static void on_more_kv(struct loop_op *op, int res)
+{
+    struct mount *mount = list_entry(op, struct mount, kv_op);
+    if (res == 0 && kv_feed_take(&mount->kv)) {
+        loop_timer(mount->loop, &mount->kv_op, 0);
     }
 }
 
@@ -286,6 +298,7 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     mount->signal_op.done = on_signal;
     mount->timer_op.done = on_timer;
     mount->stall_op.done = on_stall_timer;
+    mount->kv_op.done = on_more_kv;
     tokfs_engine_get_info(engine, &mount->info);
     clock_gettime(CLOCK_REALTIME, &mount->started);
     list_init(&mount->files);
@@ -295,6 +308,7 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     list_init(&mount->dirty_channels);
     list_init(&mount->fresh_nodes);
     list_init(&mount->all_sessions);
+    kv_feed_init(&mount->kv, mount);
     int r = model_dir_init(&mount->models, engine);
     r = r < 0 ? r : make_nodes(mount);
     r = r < 0 ? r : make_receivers(mount);
@@ -339,6 +353,7 @@ static void cancel_all(struct mount *mount)
     loop_cancel(mount->loop, &mount->signal_op);
     loop_cancel(mount->loop, &mount->timer_op);
     loop_cancel(mount->loop, &mount->stall_op);
+    loop_cancel(mount->loop, &mount->kv_op);
     loop_run_until_idle(mount->loop);
 }
 
@@ -395,6 +410,7 @@ void mount_free(struct mount *mount)
     node_close_dirs(mount);
     node_forget_all(mount);
     session_table_free(mount->sessions);
+    kv_feed_deinit(&mount->kv);
     if (mount->fuse) {
         keep_path(mount);
         if (mount->mountpoint) {

@@ -14,6 +14,7 @@
 #include "engine/base/loop.h"
 #include "fs/channel.h"
 #include "fs/fuse.h"
+#include "fs/kv_feed.h"
 #include "fs/list.h"
 #include "fs/model_dir.h"
 #include "fs/node.h"
@@ -76,6 +77,7 @@ struct mount {
     struct user_errors errors;
     struct users *users;
     bool has_private_caches;    // of prompts: each user his own
+    struct kv_feed kv;
     struct list files;          // struct file
     struct list begun;          // struct file, by their latest write
     struct list listings;       // of the open directories
@@ -93,7 +95,7 @@ struct mount {
     char *mountpoint;  // NULL: never in the namespace
     bool was_detached; // by detach_lazily
     pid_t helper;      // that it started, 0: none
-    struct loop_op engine_op, signal_op, timer_op, stall_op;
+    struct loop_op engine_op, signal_op, timer_op, stall_op, kv_op;
     int signal_fd;            // -1: none
     uint32_t signal_buf[32];  // struct signalfd_siginfo
     void (*ready)(void *ctx); // called once, when the kernel's INIT was answered

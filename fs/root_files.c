@@ -107,6 +107,19 @@ static const struct node_type v1_nodes[] = {
 // K and V are made of prompts: for the owner of the mount only.
 static const struct node_type kv_nodes[] = {
     { .name = "stats", .mode = S_IFREG | 0400, .render = kv_stats_render },
+    { .name = "events",
+      .mode = S_IFREG | 0400,
+      .flags = NODE_FRESH | NODE_STREAM,
+      .open = kv_events_open,
+      .close = kv_events_close,
+      .read = kv_events_read,
+      .is_readable = kv_events_is_readable },
+    { .name = "snapshot",
+      .mode = S_IFREG | 0400,
+      .flags = NODE_FRESH,
+      .open = kv_snapshot_open,
+      .close = kv_snapshot_close,
+      .read = kv_snapshot_read },
     { 0 },
 };
 

@@ -10,6 +10,7 @@
 //      oldest node is a leaf, or is in use and moves to the other end.
 //   5. A node keeps its identity and its begin while it lives; splitting makes a new node of the lower part. A
 //      sequence that holds its pages can therefore go on from the node where it inserted last.
+#include "engine/cache/kv_log.h"
 #include "engine/cache/radix_node.h"
 
 #define XXH_INLINE_ALL
@@ -19,15 +20,18 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define RUN_PAGES    32 // blocks per node: long enough to compare quickly, short enough to waste little
-#define ROOTS_MAX    4096
-#define NODES_SPARE  64
-#define DEFAULT_ROOT 1
+#define RUN_PAGES        32 // blocks per node: long enough to compare quickly, short enough to waste little
+#define ROOTS_MAX        4096
+#define NODES_SPARE      64
+#define DEFAULT_ROOT     1
+#define WALK_NODES       65536 // of a snapshot, at a time
+#define BLOCK_TOKENS_MAX 256
 
 // ---- init ---------------------------------------------------------------------------------------------------------
 
 int radix_init(struct radix *radix, struct page_pool *pool, uint32_t page_tokens, struct err *err)
 {
+    assert(page_tokens <= BLOCK_TOKENS_MAX);
     // A leaf keeps a page that no other leaf keeps, and branching nodes are fewer than leaves.
     *radix = (struct radix){ .pool = pool, .page_tokens = page_tokens, .run_pages = RUN_PAGES };
     radix->n_nodes_max = (pool->n_pages < UINT32_MAX / 8 ? 2 * pool->n_pages : UINT32_MAX / 4) + NODES_SPARE;
@@ -148,8 +152,12 @@ static void hash_blocks(struct radix *r, uint32_t node, uint32_t n_done, const i
     uint64_t hash = n_done > 0 ? hashes[n_done - 1] : hash_before(r, node);
     for (uint32_t i = n_done; i < n_completed(r, node); i++) {
         const int32_t *block = tokens + (size_t)(first_block(r, node) + i) * r->page_tokens;
+        uint64_t before = hash;
         hash = XXH3_64bits_withSeed(block, r->page_tokens * sizeof(*block), hash);
         hashes[i] = hash;
+        if (r->log) {
+            kv_log_add(r->log, KV_STORED, hash, before, first_block(r, node) + i == 0, block);
+        }
     }
 }
 
@@ -160,6 +168,60 @@ uint64_t radix_block_hash(const struct radix *radix, uint32_t root, const int32_
     while (descend(radix, tokens, end, &at)) {
     }
     return at.pos == end ? hashes_of(radix, at.node)[block_idx - first_block(radix, at.node)] : 0;
+}
+
+// ---- snapshots ----------------------------------------------------------------------------------------------------
+
+// The tokens of a block that a node completes: its own, or also those of nodes above it, which are gathered in `room`.
+static const int32_t *block_tokens(const struct radix *r, uint32_t node, uint32_t block, int32_t *room)
+{
+    uint32_t begin = block * r->page_tokens, end = begin + r->page_tokens;
+    if (begin >= r->nodes[node].begin) {
+        return tokens_of(r, node) + (begin - r->nodes[node].begin);
+    }
+    while (end > begin) {
+        uint32_t from = r->nodes[node].begin > begin ? r->nodes[node].begin : begin;
+        memcpy(room + (from - begin), tokens_of(r, node) + (from - r->nodes[node].begin), (end - from) * sizeof(*room));
+        end = from;
+        node = parent_of(r, node);
+    }
+    return room;
+}
+
+static void log_node(const struct radix *r, uint32_t node)
+{
+    int32_t room[BLOCK_TOKENS_MAX];
+    uint32_t n = r->nodes[node].n_tokens > 0 ? n_completed(r, node) : 0;
+    uint64_t before = n > 0 ? hash_before(r, node) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t hash = hashes_of(r, node)[i];
+        uint32_t block = first_block(r, node) + i;
+        kv_log_add(r->log, KV_SNAPSHOT_BLOCK, hash, before, block == 0, block_tokens(r, node, block, room));
+        before = hash;
+    }
+}
+
+// A walk over the nodes by their numbers. A block that moves to a node that was passed already (split) is told then.
+void radix_log_snapshot(struct radix *r)
+{
+    struct kv_log *log = r->log;
+    if (!log || !kv_log_has_work(log)) {
+        return;
+    }
+    if (log->walk_at == 0 && atomic_exchange(&log->wants_snapshot, false)) {
+        kv_log_add(log, KV_SNAPSHOT_BEGIN, 0, 0, false, NULL);
+        log->walk_at = 1;
+    }
+    uint32_t n_nodes = 0, enough = log->n_records / 4; // of the ring is left to what happens meanwhile
+    while (log->walk_at != 0 && log->walk_at <= r->n_nodes_max && n_nodes < WALK_NODES && kv_log_room(log) > enough) {
+        uint32_t node = log->walk_at++;
+        n_nodes++;
+        log_node(r, node);
+    }
+    if (log->walk_at > r->n_nodes_max) {
+        kv_log_add(log, KV_SNAPSHOT_END, 0, 0, false, NULL);
+        log->walk_at = 0;
+    }
 }
 
 // ---- eviction -----------------------------------------------------------------------------------------------------
@@ -187,6 +249,9 @@ static void trim(struct radix *r, uint32_t node)
 {
     uint32_t last = n_pages_of(r, node) - 1;
     uint32_t last_begin = (first_block(r, node) + last) * r->page_tokens;
+    if (r->log && n_completed(r, node) > last) {
+        kv_log_add(r->log, KV_REMOVED, hashes_of(r, node)[last], 0, false, NULL);
+    }
     page_pool_drop(r->pool, pages_of(r, node)[last]);
     r->n_evicted++;
     if (last_begin > r->nodes[node].begin) {
@@ -350,6 +415,9 @@ static bool split(struct radix *r, uint32_t upper, uint32_t pos)
     u->first_child = 0;
     radix_link(r, upper, lower);
     radix_lru_add(r, lower, upper);
+    if (r->log && upper >= r->log->walk_at && lower < r->log->walk_at) {
+        log_node(r, lower);
+    }
     return true;
 }
 

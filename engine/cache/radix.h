@@ -24,6 +24,7 @@
 struct radix_node;
 struct radix_edge;
 struct radix_root;
+struct kv_log;
 
 struct radix {
     struct page_pool *pool; // outlives the tree
@@ -46,6 +47,7 @@ struct radix {
     size_t n_roots;
 
     uint64_t n_evicted; // pages, since init
+    struct kv_log *log; // hears of every block that comes and goes; NULL: nobody does
 };
 
 // page_tokens as in kv_layout. 0 or -ENOMEM.
@@ -73,6 +75,9 @@ void radix_insert(struct radix *radix, uint32_t *cursor, const int32_t *tokens, 
 bool radix_take_page(struct radix *radix, uint32_t *ret_page);
 // Drops all that no sequence holds.
 void radix_clear(struct radix *radix);
+
+// Goes on with the snapshot that the log's reader asked for, by some blocks (see kv_log.h). To be called between steps.
+void radix_log_snapshot(struct radix *radix);
 
 uint32_t radix_n_nodes(const struct radix *radix); // in use, roots included
 // Hash of block `block_idx` of a timeline, chained over all before it: XXH3 of the tokens, seeded with the hash of the

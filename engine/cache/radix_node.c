@@ -200,5 +200,6 @@ uint32_t radix_node_new(struct radix *r, uint32_t begin)
 
 void radix_node_free(struct radix *r, uint32_t node)
 {
+    r->nodes[node].n_tokens = 0;
     r->free_nodes[r->n_free_nodes++] = node;
 }

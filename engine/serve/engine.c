@@ -186,6 +186,12 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
     };
     rc = runner_init(&e->runner, &runner_options, err);
     e->has_runner = rc == 0;
+    if (rc == 0 && !options->no_prefix_cache) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        kv_log_init(&e->kv_log, e->sizes.page_tokens, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+        e->runner.radix.log = &e->kv_log;
+    }
     return rc;
 }
 
@@ -300,7 +306,9 @@ void tokfs_engine_close(struct tokfs_engine *engine)
     engine_stop_engine_thread(engine);
     assert(engine->n_live == 0 && engine->n_waiting == 0 && engine->waiting_bytes == 0);
     if (engine->has_runner) {
+        engine->runner.radix.log = NULL; // nobody listens any more
         runner_deinit(&engine->runner);
+        kv_log_deinit(&engine->kv_log);
     }
     event_ring_deinit(&engine->ring);
     model_free(engine->model);

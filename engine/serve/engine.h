@@ -7,6 +7,7 @@
 #ifndef TOKFS_SERVE_ENGINE_H
 #define TOKFS_SERVE_ENGINE_H
 
+#include "engine/cache/kv_log.h"
 #include "engine/serve/handoff.h"
 #include "engine/serve/intake.h"
 #include "engine/serve/model_files.h"
@@ -39,6 +40,7 @@ struct tokfs_engine {
     struct completion_queue admission; // text threads -> engine thread
     struct completion_queue verdicts;  // text threads -> caller: accepted or refused
     struct event_ring ring;            // engine thread -> caller
+    struct kv_log kv_log;              // engine thread -> caller
     struct wake wake;                  // wakes the engine thread
     struct handoff handoff;            // the engine thread lets the caller pass events on first
     atomic_bool cancel_pending;        // some completion's cancel flag was set
@@ -62,6 +64,7 @@ struct tokfs_engine {
     size_t n_polled_probs;
     char polled_call_id[ANSWER_CALL_ID_MAX + 1]; // of the TOKEN event polled last, or that comes next
     uint64_t n_submitted;
+    bool has_kv_record; // polled last, not taken yet
 
     pthread_t engine_thread, text_threads[TEXT_THREADS_MAX];
     unsigned n_text_threads;

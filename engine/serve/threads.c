@@ -56,6 +56,15 @@ static void publish(void *ctx)
     }
 }
 
+// What the prefix cache told in this step, and a piece of the snapshot that is being made.
+static void publish_kv(struct tokfs_engine *engine)
+{
+    radix_log_snapshot(&engine->runner.radix);
+    if (kv_log_publish(&engine->kv_log)) {
+        engine_signal(engine);
+    }
+}
+
 static void publish_stats(struct tokfs_engine *engine)
 {
     struct tokfs_engine_stats *stats = &engine->runner.stats;
@@ -93,7 +102,7 @@ static void take_cancels(struct tokfs_engine *engine)
 static bool has_news(struct tokfs_engine *engine)
 {
     bool is_idle = runner_is_idle(&engine->runner);
-    return atomic_load(&engine->admission.n) > 0 || (!is_idle && event_ring_is_roomy(&engine->ring)) ||
+    return atomic_load(&engine->admission.n) > 0 || kv_log_has_work(&engine->kv_log) || (!is_idle && event_ring_is_roomy(&engine->ring)) ||
            (is_idle && atomic_load(&engine->is_closing));
 }
 
@@ -120,6 +129,7 @@ static void *engine_main(void *ctx)
         uint64_t before_ns = engine->runner.stats.step_ns;
         bool has_run = runner_step(&engine->runner, publish, engine);
         publish_stats(engine);
+        publish_kv(engine);
         publish(engine);
         if (has_run) {
             handoff_wait(&engine->handoff, event_ring_published(&engine->ring),

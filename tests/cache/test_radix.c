@@ -1,5 +1,6 @@
 // The radix tree, with pages whose contents can be checked: each position of a page holds a number that depends on all
 // tokens up to it. Whatever a match returns must hold the right numbers, whatever was inserted, split and evicted.
+#include "engine/cache/kv_log.h"
 #include "engine/cache/radix.h"
 #include "tests/unit.h"
 #include <string.h>
@@ -357,14 +358,139 @@ static void take_all_there_is(struct tree *t)
     }
 }
 
+// What somebody knows of the cache who only hears the log: hashes of blocks.
+struct set {
+    uint64_t hashes[20000];
+    size_t n;
+};
+
+static void set_add(struct set *set, uint64_t hash, bool is_new)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        if (set->hashes[i] == hash) {
+            assert_false(is_new);
+            return;
+        }
+    }
+    assert_true(set->n < sizeof(set->hashes) / sizeof(set->hashes[0]));
+    set->hashes[set->n++] = hash;
+}
+
+static bool set_drop(struct set *set, uint64_t hash)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        if (set->hashes[i] == hash) {
+            set->hashes[i] = set->hashes[--set->n];
+            return true;
+        }
+    }
+    return false;
+}
+
+static void assert_same_set(const struct set *a, struct set *b)
+{
+    assert_int_equal(a->n, b->n);
+    for (size_t i = 0; i < a->n; i++) {
+        assert_true(set_drop(b, a->hashes[i]));
+    }
+}
+
+// `known` is worth something while is_true: from the beginning, and again after a loss when a snapshot has ended.
+// `shown` is a snapshot with what happened after its beginning.
+struct listener {
+    struct kv_log log;
+    struct set known, shown;
+    bool is_true, is_shown, has_ended;
+    size_t n_losses, n_snapshots;
+};
+
+static void hear(struct listener *l, const struct kv_record *record)
+{
+    switch ((enum kv_kind)record->kind) {
+    case KV_STORED:
+        assert_int_equal(record->n_tokens, P);
+        set_add(&l->known, record->hash, l->is_true);
+        set_add(&l->shown, record->hash, false);
+        break;
+    case KV_REMOVED:
+        assert_true(set_drop(&l->known, record->hash) || !l->is_true);
+        assert_true(set_drop(&l->shown, record->hash) || !l->has_ended);
+        break;
+    case KV_EPOCH:
+        l->is_true = l->is_shown = l->has_ended = false;
+        l->n_losses++;
+        kv_log_request_snapshot(&l->log);
+        break;
+    case KV_SNAPSHOT_BEGIN:
+        l->shown.n = 0;
+        l->is_shown = true;
+        l->has_ended = false;
+        break;
+    case KV_SNAPSHOT_BLOCK: set_add(&l->shown, record->hash, false); break;
+    case KV_SNAPSHOT_END:
+        assert_true(l->is_shown);
+        l->has_ended = true;
+        l->n_snapshots++;
+        if (l->is_true) {
+            struct set copy = l->shown;
+            assert_same_set(&l->known, &copy);
+        }
+        l->known = l->shown;
+        l->is_true = true;
+        break;
+    }
+}
+
+static void end_step(struct listener *l, struct tree *t, struct random *rnd, bool is_last)
+{
+    radix_log_snapshot(&t->radix);
+    kv_log_publish(&l->log);
+    const struct kv_record *record;
+    for (uint32_t n = is_last ? UINT32_MAX : below(rnd, 40); n > 0 && (record = kv_log_peek(&l->log)); n--) {
+        hear(l, record);
+        kv_log_take(&l->log);
+    }
+    if (below(rnd, 100) == 0) {
+        kv_log_request_snapshot(&l->log);
+    }
+}
+
+// A ring that is small enough to be too small now and then.
+static struct listener *listen_to(struct tree *t)
+{
+    struct listener *l = calloc(1, sizeof(*l));
+    kv_log_init(&l->log, P, 1);
+    l->log.n_records = 256;
+    assert_int_equal(kv_log_enable(&l->log), 0);
+    l->is_true = true;
+    t->radix.log = &l->log;
+    return l;
+}
+
+// All that is known in the end is what a last walk over the tree shows.
+static void check_known(struct listener *l, struct tree *t, struct random *rnd)
+{
+    for (int i = 0; i < 1000; i++) {
+        end_step(l, t, rnd, true);
+    }
+    size_t n_before = l->n_snapshots;
+    kv_log_request_snapshot(&l->log);
+    for (int i = 0; i < 1000 && l->n_snapshots == n_before; i++) {
+        end_step(l, t, rnd, true);
+    }
+    assert_true(l->n_snapshots > n_before && l->is_true);
+}
+
 static void run_randomly(uint64_t seed, uint32_t n_pages, size_t n_steps)
 {
     enum { N = 6 };
     struct random rnd = { seed };
     struct tree *t = tree_new(n_pages);
     struct timeline *live = calloc(N, sizeof(*live));
+    struct listener *listener = listen_to(t);
     for (size_t i = 0; i < n_steps; i++) {
         step_randomly(&rnd, &live[below(&rnd, N)], t);
+        end_step(listener, t, &rnd, false);
         if (below(&rnd, 200) == 0) {
             take_all_there_is(t);
         }
@@ -375,9 +501,15 @@ static void run_randomly(uint64_t seed, uint32_t n_pages, size_t n_steps)
         }
     }
     assert_int_equal(t->pool.n_free + t->pool.n_cached, n_pages); // nobody holds any
+    check_known(listener, t, &rnd);
     radix_clear(&t->radix);
+    check_known(listener, t, &rnd);
+    assert_int_equal(listener->known.n, 0);
     assert_int_equal(t->pool.n_free, n_pages);  // whatever was cached could be evicted
     assert_true(radix_n_nodes(&t->radix) <= 3); // roots
+    t->radix.log = NULL;
+    kv_log_deinit(&listener->log);
+    free(listener);
     free(live);
     tree_free(t);
 }

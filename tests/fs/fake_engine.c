@@ -27,6 +27,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <tokfs/engine.h>
+#include <tokfs/kvevent.h>
 #include <unistd.h>
 
 #define QUEUE_MAX 4096
@@ -581,6 +582,25 @@ const struct tokfs_model_file *tokfs_engine_model_files(const struct tokfs_engin
 {
     *ret_n = 2;
     return engine->files;
+}
+
+// The null engine has no prefix cache.
+int tokfs_kv_open(struct tokfs_engine *engine)
+{
+    (void)engine;
+    return -EOPNOTSUPP;
+}
+
+int tokfs_kv_poll(struct tokfs_engine *engine, struct tokfs_kv_event *ret)
+{
+    (void)engine;
+    (void)ret;
+    return 0;
+}
+
+void tokfs_kv_snapshot(struct tokfs_engine *engine)
+{
+    (void)engine;
 }
 
 void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engine_stats *ret)

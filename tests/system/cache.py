@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What the mount tells of its prefix cache: kv/stats, and tokens that it saved."""
+import errno
 import json
 import os
 import re
 import stat
 
-from mount import Mount, run_tests
+from mount import Mount, raises, run_tests, until
 
 IS_DEMO = os.environ["TOKFS_MODEL"] == "demo"
 
@@ -40,6 +41,103 @@ def test_kv_is_for_the_owner():
     with Mount() as m:
         assert stat.S_IMODE(os.stat(m.at("kv")).st_mode) == 0o500
         assert stat.S_IMODE(os.stat(m.at("kv/stats")).st_mode) == 0o400
+
+
+class Listener:
+    """Who only reads kv/events and kv/snapshot: the blocks that are cached, by hash."""
+
+    def __init__(self, mount):
+        self.mount = mount
+        self.fd = os.open(mount.at("kv/events"), os.O_RDONLY | os.O_NONBLOCK)
+        self.held, self.blocks, self.seq = b"", {}, 0
+
+    def close(self):
+        os.close(self.fd)
+
+    def apply(self, line):
+        if line["type"] == "stored":
+            for block in line["blocks"]:
+                assert len(block["tokens"]) == line["block_size"], block
+                self.blocks[block["hash"]] = block
+        elif line["type"] == "removed":
+            for block in line["blocks"]:
+                self.blocks.pop(block, None)
+        self.seq = line["seq"]
+
+    def hear(self):
+        """All that there is. False: something was lost."""
+        try:
+            while piece := os.read(self.fd, 1 << 16):
+                self.held += piece
+        except BlockingIOError:
+            pass
+        *whole, self.held = self.held.split(b"\n")
+        for line in map(json.loads, whole):
+            if line["type"] == "lost":
+                return False
+            self.apply(line)
+        return True
+
+
+def snapshot(m):
+    lines = [json.loads(line) for line in m.read("kv/snapshot").splitlines()]
+    head, *rest, end = lines
+    assert head["type"] == "snapshot" and end["type"] == "end" and all(line["type"] == "stored" for line in rest), lines
+    blocks = {block["hash"]: block for line in rest for block in line["blocks"]}
+    assert end["blocks"] == len(blocks) and {line["epoch"] for line in lines} == {head["epoch"]}
+    return head, blocks
+
+
+def test_events_and_snapshots_agree():
+    if not IS_DEMO:
+        with Mount() as m, raises(errno.EOPNOTSUPP):
+            os.open(m.at("kv/events"), os.O_RDONLY)
+        return
+    with Mount("--kv-mem", "4M", "--ctx", "512") as m:  # so little that blocks have to go
+        from_the_start = Listener(m)
+        for i in range(60):
+            turn(m, m.session(f"s{i}"), f"Please say again what I say now: number {i * 7919} and {i * 104729}")
+            assert from_the_start.hear()
+        late = Listener(m)
+        head, late.blocks = snapshot(m)
+        for i in range(60, 90):
+            turn(m, m.session(f"s{i}"), f"And now something else, {i * 7919}")
+        until(lambda: from_the_start.hear() and late.hear() and from_the_start.seq == late.seq > head["seq"], "both have heard all")
+        _, now = snapshot(m)
+        assert from_the_start.blocks == now and late.blocks == now, (len(from_the_start.blocks), len(late.blocks), len(now))
+        assert now and json.loads(m.read("kv/stats"))["pages_evicted"] > 0
+        for block in now.values():
+            assert block["parent"] is None or block["parent"] in now, block
+        from_the_start.close()
+        late.close()
+
+
+def test_salted_blocks_have_a_salt():
+    if not IS_DEMO:
+        return
+    request = {"messages": [{"role": "user", "content": "A text that is longer than one block of the cache, surely so."}]}
+    with Mount() as m:
+        for salt in (None, "mine"):
+            with open(m.at("v1/chat/completions"), "r+b", buffering=0) as file:
+                file.write(json.dumps({**request, **({"cache_salt": salt} if salt else {})}).encode())
+                while file.read(65536):
+                    pass
+        first = [block for block in snapshot(m)[1].values() if block["parent"] is None]
+        assert len(first) == 2 and first[0]["tokens"] == first[1]["tokens"] and first[0]["hash"] != first[1]["hash"], first
+        assert sum("salt" in block for block in first) == 1, first
+
+
+def test_reader_of_events_waits_and_is_told_the_end():
+    if not IS_DEMO:
+        return
+    with Mount() as m:
+        fd = os.open(m.at("kv/events"), os.O_RDONLY)
+        turn(m, m.session("s"), "A text that is longer than one block of the cache, surely so.")
+        assert json.loads(os.read(fd, 65536).split(b"\n")[0])["type"] == "stored"
+        m.daemon.terminate()
+        while os.read(fd, 65536):
+            pass
+        os.close(fd)
 
 
 run_tests([value for name, value in list(globals().items()) if name.startswith("test_")])
