@@ -517,7 +517,7 @@ static void run_randomly(uint64_t seed, uint32_t n_pages, size_t n_steps)
 static void test_radix_random_workloads_hold_their_contents(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 300; seed++) {
+    for (uint64_t seed = 1; seed <= 150; seed++) {
         run_randomly(seed, 30 + (uint32_t)seed * 10 % 1000, 1500);
     }
 }
