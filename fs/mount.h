@@ -76,7 +76,7 @@ struct mount {
     struct session_table *sessions;
     struct user_errors errors;
     struct users *users;
-    bool has_private_caches;    // of prompts: each user his own
+    bool has_private_caches; // of prompts: each user his own
     struct kv_feed kv;
     struct list files;          // struct file
     struct list begun;          // struct file, by their latest write
