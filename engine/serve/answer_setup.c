@@ -33,11 +33,8 @@ int answer_style_find_marks(struct answer_style *style, const struct tokenizer *
     for (size_t i = 0; style->format.calls && call_syntax_mark(style->format.calls, i, &mark) && rc == 0; i++) {
         rc = add_marks(tok, mark, style->call_marks, &style->n_call_marks, err);
     }
-    if (rc == 0 && reasoning) {
-        rc = add_marks(tok, reasoning->begin, style->reasoning_marks, &style->n_reasoning_marks, err);
-    }
-    if (rc == 0 && reasoning) {
-        rc = add_marks(tok, reasoning->end, style->reasoning_marks, &style->n_reasoning_marks, err);
+    for (size_t i = 0; reasoning && reasoning_syntax_mark(reasoning, i, &mark) && rc == 0; i++) {
+        rc = add_marks(tok, mark, style->reasoning_marks, &style->n_reasoning_marks, err);
     }
     return rc;
 }
@@ -84,7 +81,8 @@ int answer_setup_new(const struct answer_style *style, const struct chat_request
                      struct answer_setup **ret, struct err *err)
 {
     const struct call_syntax *calls = style->format.calls;
-    bool reads_calls = calls && (may_call(request) || calls->body == CALL_CHANNELS || calls->begins_there);
+    bool reads_calls = calls && (may_call(request) || calls->body == CALL_CHANNELS || calls->begins_there ||
+                                 calls->header_end.len > 0);
     *ret = NULL;
     if (!reads_calls && !style->format.reasoning) {
         return 0;

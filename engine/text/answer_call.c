@@ -57,6 +57,7 @@ void answer_begin_call(struct answer_parser *p, struct str name, struct str id)
     p->error = p->error ? p->error : r;
     p->n_calls++;
     p->is_inside = true;
+    p->in_reasoning = false;
 }
 
 void answer_emit_arguments(struct answer_parser *p, struct str text)
@@ -82,6 +83,11 @@ static struct str key_of(const struct answer_object *o, struct str in)
     return str_take(str_skip(in, o->key_at), o->key_len);
 }
 
+static bool is_name_key(struct str key)
+{
+    return str_eq(key, STR("name")) || str_eq(key, STR("tool_name"));
+}
+
 static void end_string(struct answer_object *o, struct str in)
 {
     o->in_string = false;
@@ -92,7 +98,7 @@ static void end_string(struct answer_object *o, struct str in)
     if (!o->is_value) {
         o->key_at = at;
         o->key_len = len;
-    } else if (str_eq(key_of(o, in), STR("name"))) {
+    } else if (is_name_key(key_of(o, in))) {
         o->name_at = at;
         o->name_len = len;
     }
@@ -148,6 +154,12 @@ static bool arguments_of(struct arena *arena, const struct json *object, bool is
     return value->type == JSON_OBJECT;
 }
 
+static const struct json *name_in(const struct json *object)
+{
+    const struct json *name = json_get(object, STR("name"));
+    return name ? name : json_get(object, STR("tool_name"));
+}
+
 // The whole object was held, since its name came late or its arguments are no object.
 static enum answer_step take_whole(struct answer_parser *p)
 {
@@ -157,7 +169,7 @@ static enum answer_step take_whole(struct answer_parser *p)
     bool is_wrapped = !answer_calls(p)->is_bare;
     struct arena arena;
     arena_init(&arena, 0);
-    bool is_call = json_parse(&arena, text, &object, NULL) == 0 && (name = json_get(object, STR("name"))) &&
+    bool is_call = json_parse(&arena, text, &object, NULL) == 0 && (name = name_in(object)) &&
                    name->type == JSON_STRING && answer_function(p, name->text) &&
                    arguments_of(&arena, object, is_wrapped, &arguments);
     if (is_call) {
@@ -185,14 +197,15 @@ static enum answer_step scan_head(struct answer_parser *p)
 {
     struct str in = answer_rest(p);
     struct answer_object *o = &p->object;
+    bool is_keyed = answer_calls(p)->is_keyed;
     while (o->pos < in.len) {
-        bool at_arguments = o->depth == 1 && o->is_value && !o->in_string && in.ptr[o->pos] == '{' && o->name_len > 0 &&
-                            is_arguments_key(key_of(o, in));
+        bool at_arguments = o->depth == 1 && o->is_value && !o->in_string && in.ptr[o->pos] == '{' &&
+                            (is_keyed || (o->name_len > 0 && is_arguments_key(key_of(o, in))));
         if (!scan_byte(o, in)) {
             return answer_fall_back(p);
         }
         if (at_arguments) {
-            struct str name = str_take(str_skip(in, o->name_at), o->name_len);
+            struct str name = is_keyed ? key_of(o, in) : str_take(str_skip(in, o->name_at), o->name_len);
             if (!answer_function(p, name)) {
                 return answer_fall_back(p);
             }
@@ -206,12 +219,31 @@ static enum answer_step scan_head(struct answer_parser *p)
     return p->is_final ? answer_fall_back(p) : ANSWER_MORE;
 }
 
+bool answer_skip_fence(struct answer_parser *p, size_t *at)
+{
+    struct str in = str_skip(answer_rest(p), *at);
+    int fence = answer_match(p, in, answer_calls(p)->is_fenced ? STR("```") : STR(""));
+    const char *line_end = fence > 0 ? memchr(in.ptr, '\n', in.len) : NULL;
+    if (fence == 0 || (fence > 0 && !line_end && (p->is_final || in.len > ANSWER_NAME_MAX))) {
+        return true;
+    }
+    if (!line_end) {
+        return false;
+    }
+    p->head_len = *at + (size_t)(line_end - in.ptr) + 1;
+    *at = p->head_len + answer_space_len(str_skip(answer_rest(p), p->head_len));
+    return true;
+}
+
 static enum answer_step head_of_json(struct answer_parser *p)
 {
     struct str in = answer_rest(p);
     size_t at = p->head_len + answer_space_len(str_skip(in, p->head_len));
     if (p->object.is_begun) {
         return scan_head(p);
+    }
+    if (!answer_skip_fence(p, &at)) {
+        return ANSWER_MORE;
     }
     if (at < in.len && in.ptr[at] == '[' && !p->in_list) {
         p->in_list = true;
@@ -250,8 +282,12 @@ static ptrdiff_t find_name_end(const struct answer_parser *p, struct str in, siz
 // "functions.f:0" -> "f", where models write names so; "f[CALL_ID]abc" -> "f" and "abc".
 static struct str clean_name(const struct answer_parser *p, struct str written, struct str *ret_id)
 {
-    struct str name = str_trim(written);
-    ptrdiff_t at = str_find(name, STR("[CALL_ID]"));
+    struct str name_begin = answer_calls(p)->name_begin;
+    ptrdiff_t at = name_begin.len > 0 ? str_find(written, name_begin) : -1;
+    struct str name = str_trim(at >= 0 ? str_skip(written, (size_t)at + name_begin.len) : written);
+    const char *quote = answer_calls(p)->body == CALL_TAGGED ? memchr(name.ptr, '"', name.len) : NULL;
+    name = quote ? str_take(name, (size_t)(quote - name.ptr)) : name; // NAME" index="1
+    at = str_find(name, STR("[CALL_ID]"));
     *ret_id = (struct str){ 0 };
     if (at >= 0) {
         *ret_id = str_skip(name, (size_t)at + STR("[CALL_ID]").len);
@@ -266,13 +302,14 @@ static struct str clean_name(const struct answer_parser *p, struct str written, 
     return name;
 }
 
-static enum answer_step begin_values(struct answer_parser *p, size_t at, struct str name, struct str id)
+enum answer_step answer_begin_values(struct answer_parser *p, size_t at, struct str name, struct str id,
+                                     enum answer_state next)
 {
     answer_begin_call(p, name, id);
     answer_consume(p, at);
     answer_emit_arguments(p, STR("{"));
     p->n_values = 0;
-    return answer_go(p, ANSWER_STATE_VALUES);
+    return answer_go(p, next);
 }
 
 // `at`: behind the name. An object follows, or the call's end.
@@ -316,7 +353,8 @@ static enum answer_step head_of_named(struct answer_parser *p)
     if (!p->function) {
         return answer_fall_back(p);
     }
-    return calls->body == CALL_TAGGED ? begin_values(p, at, name, id) : begin_named(p, at, name, id);
+    return calls->body == CALL_TAGGED ? answer_begin_values(p, at, name, id, ANSWER_STATE_VALUES)
+                                      : begin_named(p, at, name, id);
 }
 
 enum answer_step answer_step_head(struct answer_parser *p)
@@ -330,11 +368,13 @@ enum answer_step answer_step_head(struct answer_parser *p)
         }
         is_json = in.ptr[at] == '{' || in.ptr[at] == '[';
     }
-    enum answer_step step = is_json ? head_of_json(p) : head_of_named(p);
+    enum answer_step step = answer_calls(p)->body == CALL_LITERALS ? answer_head_of_literals(p)
+                            : is_json                              ? head_of_json(p)
+                                                                   : head_of_named(p);
     if (p->state != ANSWER_STATE_HEAD && p->state != ANSWER_STATE_ARGUMENTS) {
         p->object.is_begun = false;
     }
-    if (p->state == ANSWER_STATE_TEXT) {
+    if (p->state == ANSWER_STATE_TEXT || p->state == ANSWER_STATE_REASONING) {
         p->in_list = false;
     }
     return step;
@@ -409,7 +449,7 @@ enum answer_step answer_step_tail(struct answer_parser *p)
 
 // ---- arguments between marks ---------------------------------------------------------------------------------------
 
-static struct str type_of(const struct answer_parser *p, struct str key)
+struct str answer_type_of(const struct answer_parser *p, struct str key)
 {
     const struct json *parameters = json_get(p->function, STR("parameters"));
     const struct json *properties = parameters ? json_get(parameters, STR("properties")) : NULL;
@@ -425,13 +465,14 @@ static bool is_json(struct str text)
     return text.len > 0 && json_scan_feed(&scan, text, NULL) >= 0 && json_scan_end(&scan, NULL) == 0;
 }
 
-// `key` as written, which may carry an attribute: KEY" string="true
+// `written` is the key, which may carry an attribute: KEY" string="true
 static void write_value(struct strbuf *out, const struct answer_parser *p, struct str written, struct str key,
                         struct str value, bool is_cut)
 {
     struct json_writer w;
-    struct str type = type_of(p, key), trimmed = str_trim(value);
-    bool is_text = str_eq(type, STR("string")) || str_find(written, STR("string=\"true")) >= 0;
+    struct str type = answer_type_of(p, key), trimmed = str_trim(value);
+    bool is_text = str_eq(type, STR("string")) || str_find(written, STR("string=\"true")) >= 0 ||
+                   str_find(written, STR("type=\"string")) >= 0;
     json_writer_init(&w, out);
     if (!is_text && str_eq(type, STR("boolean")) && (str_eq(trimmed, STR("True")) || str_eq(trimmed, STR("False")))) {
         json_write_bool(&w, trimmed.ptr[0] == 'T');
@@ -445,20 +486,16 @@ static void write_value(struct strbuf *out, const struct answer_parser *p, struc
     }
 }
 
-static void emit_member(struct answer_parser *p, struct str written, struct str value, bool is_cut)
+void answer_emit_member(struct answer_parser *p, struct str key, struct str value_json)
 {
     struct strbuf out;
     struct json_writer w;
-    struct str key = str_trim(written);
-    for (size_t i = 0; i < key.len; i++) {
-        key = key.ptr[i] == '"' || key.ptr[i] == '<' ? str_trim(str_take(key, i)) : key;
-    }
     strbuf_init(&out, 0);
     strbuf_append(&out, p->n_values++ > 0 ? STR(", ") : STR(""));
     json_writer_init(&w, &out);
     json_write_str(&w, key);
     strbuf_append(&out, STR(": "));
-    write_value(&out, p, written, key, value, is_cut);
+    strbuf_append(&out, value_json);
     p->error = p->error ? p->error : out.error;
     if (out.error == 0) {
         answer_emit_arguments(p, strbuf_str(&out));
@@ -466,7 +503,23 @@ static void emit_member(struct answer_parser *p, struct str written, struct str 
     strbuf_deinit(&out);
 }
 
-static enum answer_step end_values(struct answer_parser *p, enum answer_state next)
+static void emit_member(struct answer_parser *p, struct str written, struct str value, bool is_cut)
+{
+    struct strbuf json;
+    struct str key = str_trim(written);
+    for (size_t i = 0; i < key.len; i++) {
+        key = key.ptr[i] == '"' || key.ptr[i] == '<' ? str_trim(str_take(key, i)) : key;
+    }
+    strbuf_init(&json, 0);
+    write_value(&json, p, written, key, value, is_cut);
+    p->error = p->error ? p->error : json.error;
+    if (json.error == 0) {
+        answer_emit_member(p, key, strbuf_str(&json));
+    }
+    strbuf_deinit(&json);
+}
+
+enum answer_step answer_end_values(struct answer_parser *p, enum answer_state next)
 {
     answer_emit_arguments(p, STR("}"));
     answer_end_call(p);
@@ -483,7 +536,7 @@ static enum answer_step take_value(struct answer_parser *p)
         return ANSWER_MORE;
     }
     if (key_len < 0 || key_len >= ANSWER_NAME_MAX) {
-        return end_values(p, ANSWER_STATE_TEXT);
+        return answer_end_values(p, ANSWER_STATE_TEXT);
     }
     struct str value = str_skip(in, (size_t)key_len + calls->key_end.len);
     ptrdiff_t value_len = answer_find(p, value, calls->value_end, &safe);
@@ -508,10 +561,10 @@ enum answer_step answer_step_values(struct answer_parser *p)
         return take_value(p);
     }
     if (end > 0 || section_end > 0) {
-        return end_values(p, ANSWER_STATE_AFTER);
+        return answer_end_values(p, ANSWER_STATE_AFTER);
     }
     if (in.len == 0 || value < 0 || end < 0 || section_end < 0) {
         return ANSWER_MORE;
     }
-    return end_values(p, ANSWER_STATE_TEXT);
+    return answer_end_values(p, ANSWER_STATE_TEXT);
 }

@@ -1,29 +1,31 @@
 // How a model writes tool calls and reasoning, told by its chat template: a template shows the calls of earlier turns
 // in the form in which the model is to write new ones, so the marks that occur in its source name the form. The first
-// row that fits counts:
+// row of the table in answer_format.c that fits counts. By the rows' bodies:
 //
-//     in the template's source           a call in the answer
-//     <|channel|> <|message|> <|call|>   (gpt-oss) to=functions.NAME<|channel|>commentary json<|message|>{...}<|call|>
-//     <｜DSML｜invoke                     <｜DSML｜invoke name="NAME"> <｜DSML｜parameter name="KEY"
-//     string="true">VALUE... <｜tool▁call▁begin｜> ```json       <｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME, a
-//     line "```json", {...}, "```" <｜tool▁call▁begin｜>
-//     <｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{...}<｜tool▁call▁end｜>
-//     <|tool_call_begin|>                (Kimi) <|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>{...}...
-//     [TOOL_CALLS]                       [TOOL_CALLS][{"name":NAME,"arguments":{...}}] or [TOOL_CALLS]NAME[ARGS]{...}
-//     <minimax:tool_call>                <invoke name="NAME"><parameter name="KEY">VALUE</parameter></invoke>
-//     <function= <parameter=             (Qwen3-Coder, Seed) <function=NAME><parameter=KEY>VALUE</parameter></function>
-//     <function=                         (functionary 3.1) <function=NAME>{...}</function>
-//     >>>all                             (functionary 3.2) >>>NAME, a line's end, {...}
-//     <arg_key>                          (GLM) <tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>...
-//     <TOOLCALL> <tool_calls>            <TOOLCALL>[{"name":NAME,"arguments":{...}}]</TOOLCALL>
-//     <|tool_call|> <function_call>      <|tool_call|>[{"name":NAME,"arguments":{...}}]
-//     <tool_call>                        (Hermes, Qwen) <tool_call>{"name":NAME,"arguments":{...}}</tool_call>
-//     <|python_tag|>, or ipython and     (Llama 3) the whole answer: {"name":NAME,"parameters":{...}}, several with ';'
-//     "parameters":                      between them, each with or without <|python_tag|> before it
+//     JSON       <tool_call>{"name":NAME,"arguments":{...}}</tool_call>       Hermes, Qwen
+//                <TOOLCALL>[...]</TOOLCALL>, <tool_calls>, <|tool_call|>[...]  a list: Nemotron, Apriel, Granite, Phi 4
+//                {"name":NAME,"parameters":{...}}, <|python_tag|>{...}         the whole answer: Llama 3; [...]: xLAM
+//                functools[...], <|action_start|><|plugin|>{...}               Firefunction, InternLM 2
+//                function call<|role_sep|>{...}                                GigaChat 3
+//                <|START_ACTION|>[{"tool_name":NAME,"parameters":{...}}]       Command R7B; R+: Action:, ```json, ```
+//                <|tools_prefix|>[{NAME:{...}}]<|tools_suffix|>                Apertus
+//     NAMED      [TOOL_CALLS]NAME[ARGS]{...}, or [TOOL_CALLS] and JSON         Mistral
+//                <｜tool▁call▁begin｜>NAME<｜tool▁sep｜>{...}            DeepSeek 3.1; R1, 3: ```json, ```
+//                <|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>{...}   Kimi K2
+//                <function=NAME>{...}</function>; >>>NAME, a line's end, {...} functionary 3.1, 3.2
+//                <server_name>..<tool_name>NAME</tool_name><arguments>{...}    MiroThinker
+//     TAGGED     <function=NAME><parameter=KEY>VALUE</parameter></function>    Qwen3-Coder, Seed, Nemotron 3
+//                <invoke name="NAME"><parameter name="KEY">VALUE...            MiniMax; with ｜DSML｜: DeepSeek 3.2, 4
+//                NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>        GLM, Laguna
+//                <|open|>call tool="NAME"<|sep|><|open|>argument key="KEY"...  Kimi K3
+//                to=NAME<|message|><atem:invoke name="NAME">...                Glimmer: messages with headers
+//     LITERALS   [NAME(KEY=VALUE, ...), ...]                                   the whole answer: Llama 3.2, 4, ToolACE
+//                between <|tool_call_start|>, <function_calls>                 LFM 2, MiniCPM 3; OLMo 3
+//                <|tool_call>call:NAME{KEY:VALUE,...}<tool_call|>              Gemma 4
+//     CHANNELS   to=functions.NAME<|channel|>commentary json<|message|>{...}   gpt-oss
 //
-// Reasoning stands between <think> and </think>, [THINK] and [/THINK], or what else reasoning_syntaxes names, at the
-// beginning of an answer. A template with none of the marks leaves an answer as it is: all of it is content. So do
-// Python-style calls ([f(x=1)]) and those of Gemma 4, which are not read.
+// Reasoning stands between <think> and </think>, [THINK] and [/THINK], or what else the table of reasoning names, at
+// the beginning of an answer. A template with none of the marks leaves an answer as it is: all of it is content.
 #ifndef TOKFS_TEXT_ANSWER_FORMAT_H
 #define TOKFS_TEXT_ANSWER_FORMAT_H
 
@@ -33,6 +35,7 @@ enum call_body {
     CALL_JSON,     // one object or an array of objects with name and arguments
     CALL_NAMED,    // the name, then the arguments as an object; or as CALL_JSON when it begins with a bracket
     CALL_TAGGED,   // the name, then each argument between marks of its own
+    CALL_LITERALS, // the name, then arguments as Python writes them, or in Gemma's likeness of JSON
     CALL_CHANNELS, // gpt-oss: the answer is a list of messages, each with a header
 };
 
@@ -47,15 +50,23 @@ struct call_syntax {
     enum call_id_form id_form;
     struct str section_begin, section_end;      // around several calls, may be left out; empty: never there
     struct str begin;                           // of each call
+    struct str name_begin;                      // NAMED: what comes between begin and it is dropped; empty: nothing
     struct str name_end;                        // not JSON; empty: the name ends at a line's end or at '<'
     struct str end;                             // of each call; empty: nothing
     struct str value_begin, key_end, value_end; // TAGGED: value_begin KEY key_end VALUE value_end
-    bool is_bare;                               // JSON: a call may also be the whole answer, without `begin`
-    bool begins_there;                          // the prompt ends with `begin`: an answer starts with a name
+    struct str quote;                           // LITERALS: of strings without escapes, besides ' and "
+    struct str header_end, message_end;         // an answer is several messages with headers; empty: it is one without
+    bool is_bare;                               // JSON, LITERALS: calls may also be the whole answer, without `begin`
+    bool is_keyed;                              // JSON: {"NAME": {...}} in place of {"name": NAME, "arguments": {...}}
+    bool is_fenced;    // JSON, LITERALS: lines of ``` may stand around what is between the marks
+    bool begins_there; // the prompt ends with `begin`: an answer starts with a name
 };
+
+#define ANSWER_DROPPED_MAX 3
 
 struct reasoning_syntax {
     struct str begin, end;
+    struct str dropped[ANSWER_DROPPED_MAX]; // marks around content; empty: none
 };
 
 struct answer_format {
@@ -65,7 +76,8 @@ struct answer_format {
 
 struct answer_format answer_format_detect(struct str template_source);
 
-// The marks of a format one after another, for finding those that are special tokens: false at the end.
+// The marks one after another, for finding those that are special tokens: false at the end.
 bool call_syntax_mark(const struct call_syntax *syntax, size_t idx, struct str *ret);
+bool reasoning_syntax_mark(const struct reasoning_syntax *syntax, size_t idx, struct str *ret);
 
 #endif

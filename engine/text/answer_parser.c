@@ -14,7 +14,9 @@
 #include <assert.h>
 #include <string.h>
 
-#define SPACE_MAX 64 // bytes of white space before a call that are dropped
+#define SPACE_MAX        64           // bytes of white space before a call that are dropped
+#define THOUGHT_CALL_MAX (256u << 10) // bytes of reasoning that are held back since they may be a call
+#define COUNT(a)         (sizeof(a) / sizeof((a)[0]))
 
 // ---- text ----------------------------------------------------------------------------------------------------------
 
@@ -44,9 +46,11 @@ enum answer_step answer_go(struct answer_parser *p, enum answer_state state)
 
 enum answer_step answer_fall_back(struct answer_parser *p)
 {
-    answer_emit(p, ANSWER_CONTENT, str_take(answer_rest(p), p->head_len));
+    bool is_thought = p->in_reasoning;
+    answer_emit(p, is_thought ? ANSWER_REASONING : ANSWER_CONTENT, str_take(answer_rest(p), p->head_len));
     answer_consume(p, p->head_len);
-    return answer_go(p, ANSWER_STATE_TEXT);
+    p->is_inside = is_thought; // some of the reasoning was told
+    return answer_go(p, is_thought ? ANSWER_STATE_REASONING : ANSWER_STATE_TEXT);
 }
 
 static bool is_space(char c)
@@ -106,7 +110,7 @@ ptrdiff_t answer_find(const struct answer_parser *p, struct str s, struct str ma
 static enum answer_state after_reasoning(const struct answer_parser *p)
 {
     const struct call_syntax *calls = answer_calls(p);
-    if (calls && calls->body == CALL_CHANNELS) {
+    if (calls && (calls->body == CALL_CHANNELS || calls->header_end.len > 0)) {
         return ANSWER_STATE_HEADER;
     }
     return calls && calls->is_bare ? ANSWER_STATE_BARE : ANSWER_STATE_TEXT;
@@ -136,29 +140,75 @@ static enum answer_step step_start(struct answer_parser *p)
     return answer_go(p, ANSWER_STATE_REASONING);
 }
 
-// Text of one kind until a mark, without white space before it or, at first, at its beginning.
-static bool emit_until(struct answer_parser *p, enum answer_part_kind kind, struct str mark)
+// The first mark of a call in reasoning. -1: none; no more than *safe is then certain not to be part of one.
+static ptrdiff_t find_call(const struct answer_parser *p, struct str in, size_t *safe, struct str *ret_mark)
 {
-    struct str in = answer_rest(p);
-    size_t safe;
-    ptrdiff_t at = answer_find(p, in, mark, &safe);
-    size_t len = at >= 0 ? (size_t)at : safe;
-    size_t text_len = len;
-    while (text_len > 0 && is_space(in.ptr[text_len - 1])) {
-        text_len--;
+    const struct call_syntax *calls = answer_calls(p);
+    if (!calls || !p->request->tools || calls->begins_there || calls->body == CALL_CHANNELS) {
+        return -1;
     }
-    answer_emit(p, kind, str_take(in, text_len));
-    answer_consume(p, at >= 0 ? len + mark.len : p->is_final ? len : text_len);
-    return at >= 0;
+    const struct str marks[] = { calls->begin, calls->section_begin };
+    ptrdiff_t first = -1;
+    for (size_t i = 0; i < COUNT(marks); i++) {
+        size_t mark_safe;
+        ptrdiff_t at = answer_find(p, in, marks[i], &mark_safe);
+        *safe = mark_safe < *safe ? mark_safe : *safe;
+        if (at >= 0 && (first < 0 || at < first)) {
+            first = at;
+            *ret_mark = marks[i];
+        }
+    }
+    return first;
 }
 
+// Whether an answer that ends here ends with a call.
+static bool ends_with_call(const struct answer_parser *p)
+{
+    const struct call_syntax *calls = answer_calls(p);
+    struct str text = str_trim(answer_rest(p));
+    return calls->end.len == 0 || str_ends_with(text, calls->end) ||
+           (calls->section_end.len > 0 && str_ends_with(text, calls->section_end));
+}
+
+// What is held begins with white space and the mark of a call, and has no end of the reasoning.
+static enum answer_step step_call_in_reasoning(struct answer_parser *p, struct str mark)
+{
+    struct str in = answer_rest(p);
+    if (!p->is_final && in.len < THOUGHT_CALL_MAX) {
+        return ANSWER_MORE;
+    }
+    p->head_len = answer_space_len(in) + mark.len;
+    p->in_reasoning = true;
+    if (!p->is_final || !ends_with_call(p)) {
+        return answer_fall_back(p);
+    }
+    p->is_inside = false;
+    return answer_go(p, str_eq(mark, answer_calls(p)->begin) ? ANSWER_STATE_HEAD : ANSWER_STATE_SECTION);
+}
+
+// Reasoning until its end, without white space before that or, at first, at its beginning.
 static enum answer_step step_reasoning(struct answer_parser *p)
 {
     if (!p->is_inside) { // nothing of it was emitted: white space at its beginning
         answer_consume(p, answer_space_len(answer_rest(p)));
         p->is_inside = answer_rest(p).len > 0;
     }
-    if (!emit_until(p, ANSWER_REASONING, p->request->format.reasoning->end)) {
+    struct str in = answer_rest(p), end = p->request->format.reasoning->end, mark;
+    size_t safe;
+    ptrdiff_t at = answer_find(p, in, end, &safe);
+    ptrdiff_t call_at = at < 0 ? find_call(p, in, &safe, &mark) : -1;
+    size_t len = at >= 0 ? (size_t)at : call_at >= 0 ? (size_t)call_at : safe;
+    size_t text_len = len;
+    while (text_len > 0 && is_space(in.ptr[text_len - 1])) {
+        text_len--;
+    }
+    answer_emit(p, ANSWER_REASONING, str_take(in, text_len));
+    if (call_at >= 0) {
+        answer_consume(p, text_len);
+        return step_call_in_reasoning(p, mark);
+    }
+    answer_consume(p, at >= 0 ? len + end.len : p->is_final ? len : text_len);
+    if (at < 0) {
         return ANSWER_MORE;
     }
     p->is_inside = false;
@@ -180,7 +230,7 @@ static enum answer_step step_bare(struct answer_parser *p)
     if (space == in.len && !p->is_final) {
         return ANSWER_MORE;
     }
-    if (space < in.len && in.ptr[space] == '{') {
+    if (space < in.len && (in.ptr[space] == '{' || in.ptr[space] == '[')) {
         p->head_len = space;
         return answer_go(p, ANSWER_STATE_HEAD);
     }
@@ -190,11 +240,17 @@ static enum answer_step step_bare(struct answer_parser *p)
 // The first of the marks that mean something in content. False: none; *ret_at is then how much is certain.
 static bool find_mark(const struct answer_parser *p, struct str in, size_t *ret_at, struct str *ret_mark)
 {
-    const struct call_syntax *calls = answer_calls(p);
-    struct str marks[] = { calls->begin, calls->section_begin, p->is_inside ? calls->end : STR("") };
+    static const struct call_syntax none;
+    static const struct reasoning_syntax no_reasoning;
+    const struct call_syntax *calls = answer_calls(p) ? answer_calls(p) : &none;
+    const struct reasoning_syntax *reasoning =
+        p->request->format.reasoning ? p->request->format.reasoning : &no_reasoning;
+    struct str marks[] = { calls->begin,         calls->section_begin,  p->is_inside ? calls->end : STR(""),
+                           calls->message_end,   reasoning->dropped[0], reasoning->dropped[1],
+                           reasoning->dropped[2] };
     bool is_found = false;
     *ret_at = in.len;
-    for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+    for (size_t i = 0; i < COUNT(marks); i++) {
         size_t safe;
         ptrdiff_t at = answer_find(p, in, marks[i], &safe);
         size_t limit = at >= 0 ? (size_t)at : safe;
@@ -212,26 +268,22 @@ static enum answer_step step_text(struct answer_parser *p)
     const struct call_syntax *calls = answer_calls(p);
     struct str in = answer_rest(p), mark = { 0 };
     size_t len = in.len;
-    if (!calls) {
-        answer_emit(p, ANSWER_CONTENT, in);
-        answer_consume(p, in.len);
-        return ANSWER_MORE;
-    }
     bool is_found = find_mark(p, in, &len, &mark);
-    size_t space = is_found || !p->is_final ? trailing_space(str_take(in, len)) : 0;
+    bool is_begin = is_found && calls && (str_eq(mark, calls->begin) || str_eq(mark, calls->section_begin));
+    size_t space = calls && (is_found || !p->is_final) ? trailing_space(str_take(in, len)) : 0;
     answer_emit(p, ANSWER_CONTENT, str_take(in, len - space));
     answer_consume(p, len - space);
     if (!is_found) {
         return ANSWER_MORE;
     }
-    if (p->is_inside && str_eq(mark, calls->end)) {
-        answer_emit(p, ANSWER_CONTENT, str_take(answer_rest(p), space));
-        answer_consume(p, space + mark.len);
-        p->is_inside = false;
-        return ANSWER_ON;
+    if (is_begin) {
+        p->head_len = space + mark.len;
+        return answer_go(p, str_eq(mark, calls->begin) ? ANSWER_STATE_HEAD : ANSWER_STATE_SECTION);
     }
-    p->head_len = space + mark.len;
-    return answer_go(p, str_eq(mark, calls->begin) ? ANSWER_STATE_HEAD : ANSWER_STATE_SECTION);
+    answer_emit(p, ANSWER_CONTENT, str_take(answer_rest(p), space));
+    answer_consume(p, space + mark.len);
+    p->is_inside = p->is_inside && !str_eq(mark, calls->end);
+    return calls && str_eq(mark, calls->message_end) ? answer_go(p, ANSWER_STATE_HEADER) : ANSWER_ON;
 }
 
 // ---- around calls --------------------------------------------------------------------------------------------------
@@ -255,16 +307,19 @@ static enum answer_step step_section(struct answer_parser *p)
 static size_t separator_len(const struct answer_parser *p, struct str in)
 {
     const struct call_syntax *calls = answer_calls(p);
-    bool is_json = calls->body == CALL_JSON || p->in_list;
-    size_t len = is_json && in.len > 0 && (in.ptr[0] == ',' || in.ptr[0] == ';') ? 1 : 0;
+    bool is_listed = calls->body == CALL_JSON || p->in_list;
+    size_t len = is_listed && in.len > 0 && (in.ptr[0] == ',' || in.ptr[0] == ';') ? 1 : 0;
     return len + answer_space_len(str_skip(in, len));
 }
 
-// Whether an object here is a further call.
-static bool takes_object(const struct answer_parser *p)
+// Whether what begins with this byte is a further call.
+static bool begins_call(const struct answer_parser *p, char c)
 {
     const struct call_syntax *calls = answer_calls(p);
-    return p->in_list || (calls->body == CALL_JSON && (p->is_inside || calls->is_bare));
+    if (calls->body == CALL_LITERALS) {
+        return c != '<' && c != ']' && (p->in_list || (p->is_inside && !calls->is_bare));
+    }
+    return c == '{' && (p->in_list || (calls->body == CALL_JSON && (p->is_inside || calls->is_bare)));
 }
 
 // Behind a call that has its end: another one, an end mark, or text.
@@ -276,7 +331,8 @@ static enum answer_step step_after(struct answer_parser *p)
     size_t len = separator_len(p, in);
     struct str next = str_skip(in, len);
     int end = answer_match(p, in, calls->end), section_end = answer_match(p, in, calls->section_end);
-    int begin = answer_match(p, next, calls->begin);
+    int begin = answer_match(p, next, calls->begin),
+        fence = answer_match(p, in, calls->is_fenced ? STR("```") : STR(""));
     if (in.len == 0) {
         return ANSWER_MORE;
     }
@@ -290,12 +346,16 @@ static enum answer_step step_after(struct answer_parser *p)
         answer_consume(p, end > 0 ? calls->end.len : calls->section_end.len);
         return ANSWER_ON;
     }
-    if (begin > 0 || (next.len > 0 && next.ptr[0] == '{' && takes_object(p))) {
+    if (fence != 0) {
+        answer_consume(p, fence > 0 ? 3 : 0);
+        return fence > 0 ? ANSWER_ON : ANSWER_MORE;
+    }
+    if (begin > 0 || (next.len > 0 && begins_call(p, next.ptr[0]))) {
         p->head_len = len + (begin > 0 ? calls->begin.len : 0);
         p->in_list = p->in_list && begin <= 0;
         return answer_go(p, ANSWER_STATE_HEAD);
     }
-    bool is_undecided = end < 0 || section_end < 0 || begin < 0;
+    bool is_undecided = end < 0 || section_end < 0 || begin < 0 || (next.len == 0 && !p->is_final);
     return is_undecided ? ANSWER_MORE : answer_go(p, ANSWER_STATE_TEXT);
 }
 
@@ -337,6 +397,7 @@ static enum answer_step step(struct answer_parser *p)
     case ANSWER_STATE_BROKEN: return answer_step_broken(p);
     case ANSWER_STATE_TAIL: return answer_step_tail(p);
     case ANSWER_STATE_VALUES: return answer_step_values(p);
+    case ANSWER_STATE_LITERALS: return answer_step_literals(p);
     case ANSWER_STATE_AFTER: return step_after(p);
     case ANSWER_STATE_HEADER: return answer_step_header(p);
     case ANSWER_STATE_BODY: return answer_step_body(p);

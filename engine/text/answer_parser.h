@@ -9,7 +9,10 @@
 //     request's functions, an end before the arguments) is content, marks included: nothing is lost.
 //   * Dropped are the marks of calls and reasoning, and white space: around reasoning, before a call (64 bytes at most)
 //     and after it.
-//   * Reasoning is read at the beginning of an answer only. Without its end all of the answer is reasoning.
+//   * Reasoning is read at the beginning of an answer only. Without its end all of the answer is reasoning, but for
+//   calls
+//     that end it: from the mark of a call on reasoning is held back until its end shows that the call was only thought
+//     of, or the answer's end that it was made.
 //
 // Memory: its buffers grow where more is held than was reserved; a call whose name comes last, and an argument between
 // marks, take some for a moment. The parts' memory is the caller's. A piece of 4 bytes takes about a quarter of a
@@ -44,9 +47,10 @@ enum answer_state {
     ANSWER_STATE_BROKEN,    // arguments that are not JSON, until the call's end
     ANSWER_STATE_TAIL,      // behind the arguments, inside the call's object
     ANSWER_STATE_VALUES,    // TAGGED: between arguments
+    ANSWER_STATE_LITERALS,  // LITERALS: between the brackets of a call
     ANSWER_STATE_AFTER,     // behind a call
-    ANSWER_STATE_HEADER,    // CHANNELS: a message's header
-    ANSWER_STATE_BODY,      // CHANNELS: a message's text
+    ANSWER_STATE_HEADER,    // CHANNELS, or messages: a message's header
+    ANSWER_STATE_BODY,      // CHANNELS, or messages: a message's text
 };
 
 struct answer_parser {
@@ -64,6 +68,7 @@ struct answer_parser {
     bool is_final;                   // nothing comes after what is held
     bool in_list;                    // inside an array of calls
     bool is_inside;                  // behind a call's mark, before its end
+    bool in_reasoning;               // HEAD, SECTION: what is no call is reasoning
     enum answer_part_kind body_kind; // BODY
     struct answer_object {           // a JSON object in the making; offsets count from `at`
         struct json_scan scan;
@@ -72,8 +77,14 @@ struct answer_parser {
         unsigned depth, arguments_depth;
         bool is_begun, is_streamed, in_string, is_escaped, is_value;
     } object;
+    struct answer_literals {  // LITERALS: the argument in hand; offsets count from `at`
+        size_t pos, value_at; // the next byte to look at; behind the key, 0: no key so far
+        unsigned depth;
+        char quote; // of the string that `pos` is in; 0: the syntax' own quote
+        bool in_string, is_escaped, has_text;
+    } literals;
     const struct json *function; // of the call in hand; not JSON
-    unsigned n_values;           // VALUES: so far; BODY: pieces of arguments
+    unsigned n_values;           // VALUES, LITERALS: so far; BODY: pieces of arguments
 };
 
 int answer_parser_init(struct answer_parser *parser, size_t n_reserved); // 0 or -ENOMEM

@@ -1,5 +1,5 @@
 // What the states of the answer parser share: answer_parser.c has those of text, answer_call.c those of calls,
-// answer_channels.c those of gpt-oss.
+// answer_literals.c those of calls whose arguments are literals, answer_channels.c those of messages with headers.
 #ifndef TOKFS_TEXT_ANSWER_PARSER_INTERNAL_H
 #define TOKFS_TEXT_ANSWER_PARSER_INTERNAL_H
 
@@ -32,11 +32,24 @@ void answer_begin_call(struct answer_parser *p, struct str name, struct str id);
 void answer_emit_arguments(struct answer_parser *p, struct str text);
 void answer_end_call(struct answer_parser *p);
 
+// A call of `name` whose arguments begin `at` bytes on and are written member by member; then `next`.
+enum answer_step answer_begin_values(struct answer_parser *p, size_t at, struct str name, struct str id,
+                                     enum answer_state next);
+enum answer_step answer_end_values(struct answer_parser *p, enum answer_state next);
+// A member of the arguments, whose value is JSON in the making: with its comma, key and colon.
+void answer_emit_member(struct answer_parser *p, struct str key, struct str value_json);
+struct str answer_type_of(const struct answer_parser *p, struct str key); // as the function's schema has it, or ""
+
+// Puts *at behind a line ``` where the syntax has them. False: more text will tell.
+bool answer_skip_fence(struct answer_parser *p, size_t *at);
+
 enum answer_step answer_step_head(struct answer_parser *p);
+enum answer_step answer_head_of_literals(struct answer_parser *p);
 enum answer_step answer_step_arguments(struct answer_parser *p);
 enum answer_step answer_step_broken(struct answer_parser *p);
 enum answer_step answer_step_tail(struct answer_parser *p);
 enum answer_step answer_step_values(struct answer_parser *p);
+enum answer_step answer_step_literals(struct answer_parser *p);
 enum answer_step answer_step_header(struct answer_parser *p);
 enum answer_step answer_step_body(struct answer_parser *p);
 

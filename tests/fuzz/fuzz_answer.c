@@ -29,6 +29,16 @@ static const char *const templates[] = {
     "<|channel|><|message|><|call|>",
     "<TOOLCALL>",
     "<|tool_call|>",
+    "[func_name1(",
+    "<|tool_call_start|></think>",
+    "<|tool_call>call:<channel|>",
+    "<|tools_prefix|><|inner_suffix|>",
+    "<|START_ACTION|><|END_THINKING|>",
+    "Action:```json tool_name",
+    "<use_mcp_tool></think>",
+    "<atem:function_calls><|message|>",
+    "<|open|><|close|>'argument'close_tag('think')",
+    "\"tool_call_name\"",
 };
 #define N_TEMPLATES (sizeof(templates) / sizeof(templates[0]))
 
@@ -55,6 +65,21 @@ const struct str fuzz_seeds[] = {
     STR("\x0d\x00\x03<|channel|>analysis<|message|>a<|end|><|start|>assistant to=functions.f<|channel|>commentary "
         "json<|message|>{}<|call|>"),
     STR("\x0e\x00\x03<TOOLCALL>[{\"name\":\"f\",\"arguments\":{}}]</TOOLCALL>"),
+    STR("\x10\x00\x03[f(a='x\\n', b=[1, {'c': (True,)}]), g(\"y\", z)]"),
+    STR("\x11\x01\x03Hm <|tool_call_start|>```python\nf(a=1)\ng()\n```<|tool_call_end|>"),
+    STR("\x12\x00\x03<|tool_call>call:f{a:<|\"|>x<|\"|>,b:{c:[1,true]}}<tool_call|>"),
+    STR("\x13\x00\x03<|inner_prefix|>a<|inner_suffix|><|tools_prefix|>[{\"f\":{\"a\":1}},{\"g\":{}}]<|tools_suffix|>"),
+    STR("\x14\x00\x03<|START_ACTION|>[{\"tool_name\":\"f\",\"parameters\":{}}]<|END_ACTION|><|START_RESPONSE|>a"),
+    STR("\x15\x00\x03"
+        "Action:\n```json\n[{\"tool_name\":\"f\",\"parameters\":{}}]\n```"),
+    STR("\x16\x00\x03<use_mcp_tool><server_name>s</server_name>\n<tool_name>f</tool_name>\n<arguments>\n{}\n"
+        "</arguments></use_mcp_tool>"),
+    STR("\x17\x00\x03 to=self<|message|>a<|eom|><|start|>assistant to=f<|message|><atem:function_calls><atem:invoke "
+        "name=\"f\"><atem:parameter name=\"a\">1</atem:parameter></atem:invoke></atem:function_calls><|eom|>"),
+    STR("\x18\x00\x03<|open|>response<|sep|>a<|close|>response<|sep|><|open|>tools<|sep|><|open|>call tool=\"f\" "
+        "index=\"1\"<|sep|><|open|>argument key=\"a\" "
+        "type=\"string\"<|sep|>1<|close|>argument<|sep|><|close|>call<|sep|>"),
+    STR("\x19\x00\x03[{\"name\":\"f\",\"arguments\":{}}]"),
     { NULL, 0 },
 };
 
@@ -89,6 +114,16 @@ const struct str fuzz_words[] = {
     STR(";"),
     STR(",{"),
     STR("]"),
+    STR("f("),
+    STR("a="),
+    STR("{'"),
+    STR("```\n"),
+    STR("<|\"|>"),
+    STR("f{a:"),
+    STR("<|tool_call_start|>"),
+    STR("<tool_call|>"),
+    STR("<|eom|>"),
+    STR("\\u00e9\\ud83d\\ude00\\x41\\101"),
     { NULL, 0 },
 };
 

@@ -25,6 +25,14 @@ struct answer_case {
 #define GLM       "<tool_call><arg_key>"
 #define HARMONY   "<|channel|><|message|><|call|>"
 #define THINK     "</think>"
+#define PYTHON    "[func_name1("
+#define LFM       "<|tool_list_start|>"
+#define GEMMA     "<|tool_call>call:"
+#define APERTUS   "<|tools_prefix|><|inner_suffix|>"
+#define COMMAND   "<|START_ACTION|><|END_THINKING|>"
+#define MCP       "<use_mcp_tool>"
+#define GLIMMER   "<atem:function_calls><|message|>"
+#define KIMI_K3   "<|open|><|close|>'argument'close_tag('think')"
 #define CALL(...) "<tool_call>\n{\"name\": \"get_w\", \"arguments\": " __VA_ARGS__ "}\n</tool_call>"
 
 static const struct answer_case cases[] = {
@@ -144,6 +152,87 @@ static const struct answer_case cases[] = {
       "T0<get_w>A0<{\"n\": 0}>" },
     { "<|tool_call|>", "<|tool_call|>[{\"name\": \"now\", \"arguments\": {}}, {\"name\": \"x\", \"arguments\": {}}]",
       "T0<now>A0<{}>C<, {\"name\": \"x\", \"arguments\": {}}]>" },
+    { "\"tool_call_name\"",
+      " [{\"name\": \"get_w\", \"arguments\": {\"n\": 0}}, {\"name\": \"now\", \"arguments\": {}}]",
+      "T0<get_w>A0<{\"n\": 0}>T1<now>A1<{}>" },
+    { "\"tool_call_name\"", "[1, 2]", "C<[1, 2]>" },
+    { "functools", " functools[{\"name\": \"now\", \"arguments\": {}}]", "T0<now>A0<{}>" },
+    { "<|action_start|>", "Ok\n<|action_start|><|plugin|>\n{\"name\": \"now\", \"parameters\": {}}<|action_end|>\n",
+      "C<Ok>T0<now>A0<{}>" },
+    { "function call<|role_sep|>", "Ok\n\nfunction call<|role_sep|>\n{\"name\": \"now\", \"arguments\": {\"n\": 1}}",
+      "C<Ok>T0<now>A0<{\"n\": 1}>" },
+    { APERTUS,
+      "<|inner_prefix|>Hm<|inner_suffix|><|tools_prefix|>[{\"get_w\": {\"n\": 0}}, {\"now\": {}}]<|tools_suffix|>",
+      "R<Hm>T0<get_w>A0<{\"n\": 0}>T1<now>A1<{}>" },
+    { APERTUS, "<|tools_prefix|>[{\"nobody\": {}}]<|tools_suffix|>",
+      "C<<|tools_prefix|>[{\"nobody\": {}}]<|tools_suffix|>>" },
+    { COMMAND,
+      "<|START_THINKING|>I look.<|END_THINKING|><|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": "
+      "\"get_w\", "
+      "\"parameters\": {\"n\": 0}},\n    {\"tool_call_id\": \"1\", \"tool_name\": \"now\", \"parameters\": "
+      "{}}\n]<|END_ACTION|>",
+      "R<I look.>T0<get_w>A0<{\"n\": 0}>T1<now>A1<{}>" },
+    { COMMAND, "<|START_RESPONSE|>Hi <co>you</co: 0:[1]>.<|END_RESPONSE|>", "C<Hi <co>you</co: 0:[1]>.>" },
+    { "Action:```json tool_name",
+      "Action:\n```json\n[\n    {\n        \"tool_name\": \"get_w\",\n        \"parameters\": {\"n\": 0}\n    "
+      "}\n]\n```",
+      "T0<get_w>A0<{\"n\": 0}>" },
+    { "Action:```json tool_name", "Action: none", "C<Action: none>" },
+    { MCP,
+      "I look.\n<use_mcp_tool>\n<server_name>s</server_name>\n<tool_name>get_w</tool_name>\n<arguments>\n{\"n\": "
+      "0}\n</arguments>\n<server_name>s</server_name>\n<tool_name>now</tool_name>\n<arguments>\n{}\n</arguments>\n"
+      "</use_mcp_tool>",
+      "C<I look.>T0<get_w>A0<{\"n\": 0}>T1<now>A1<{}>" },
+    // Python
+    { PYTHON, "[get_w(city=\"Par'is\", n=3), now()]", "T0<get_w>A0<{\"city\": \"Par'is\", \"n\": 3}>T1<now>A1<{}>" },
+    { PYTHON,
+      "[get_w(free=[1, -2.5e3, (True, None), {'a': False, 'b': ['x,)']}], city='it\\'s "
+      "\\x41\\u00e9\\n\\d\\ud83d\\ude00')]",
+      "T0<get_w>A0<{\"free\": [1,-2.5e3,[true,null],{\"a\":false,\"b\":[\"x,)\"]}], \"city\": \"it's "
+      "A\u00e9\\n\\\\d\U0001f600\"}>" },
+    { PYTHON, "[get_w(city=Par\"is (old), free=a b, )]",
+      "T0<get_w>A0<{\"city\": \"Par\\\"is (old)\", \"free\": \"a b\"}>" },
+    { PYTHON, "[get_w('Rome', 3)]", "T0<get_w>A0<{\"city\": \"Rome\", \"n\": 3}>" },
+    { PYTHON, "[get_w(city=''), now( )] and more", "T0<get_w>A0<{\"city\": \"\"}>T1<now>A1<{}>C<and more>" },
+    { PYTHON, "[nobody(x=1)]", "C<[nobody(x=1)]>" },
+    { PYTHON, "[now(), nobody()]", "T0<now>A0<{}>C<, nobody()]>" },
+    { PYTHON, "[1, 2] now()", "C<[1, 2] now()>" },
+    { PYTHON, "I call [now()].", "C<I call [now()].>" },
+    { PYTHON, "[get_w(city=\"Par", "T0<get_w>A0<{\"city\": \"Par>" },
+    { PYTHON, "[get_w(city=\"", "T0<get_w>A0<{\"city\": \">" },
+    { PYTHON, "[get_w(n=1, ", "T0<get_w>A0<{\"n\": 1>" },
+    { PYTHON, "[get_w(n=[1, ", "T0<get_w>A0<{\"n\": \"[1,>" },
+    { PYTHON, "[get_w", "C<[get_w>" },
+    { LFM, "Ok.<|tool_call_start|>[get_w(n=1), now()]<|tool_call_end|>Done.",
+      "C<Ok.>T0<get_w>A0<{\"n\": 1}>T1<now>A1<{}>C<Done.>" },
+    { LFM, "<|tool_call_start|>\n```python\nget_w(n=1)\nnow()\n```\n<|tool_call_end|>",
+      "T0<get_w>A0<{\"n\": 1}>T1<now>A1<{}>" },
+    { "\\n<function_calls>\\n", "<function_calls>\nget_w(city='a', on=true)\nnow()\n</function_calls>",
+      "T0<get_w>A0<{\"city\": \"a\", \"on\": true}>T1<now>A1<{}>" },
+    { GEMMA,
+      "Ok<|tool_call>call:get_w{city:<|\"|>Par\"is, \\n<|\"|>,free:{a:[1,<|\"|>}<|\"|>],b c:null},on:true}<tool_call|>"
+      "<|tool_call>call:now{}<tool_call|>",
+      "C<Ok>T0<get_w>A0<{\"city\": \"Par\\\"is, \\\\n\", \"free\": {\"a\":[1,\"}\"],\"b c\":null}, \"on\": "
+      "true}>T1<now>A1<{}>" },
+    { GEMMA, "<|tool_call>call:get_w{city:<|\"|>Par", "T0<get_w>A0<{\"city\": \"Par>" },
+    { GEMMA, "<|tool_call>call:nobody{}<tool_call|>", "C<<|tool_call>call:nobody{}<tool_call|>>" },
+    // marks with attributes, and headers
+    { KIMI_K3,
+      "<|open|>think<|sep|>Hm<|close|>think<|sep|><|open|>response<|sep|>Ok<|close|>response<|sep|><|open|>tools<|sep|>"
+      "<|open|>call "
+      "tool=\"get_w\" index=\"1\"<|sep|><|open|>argument key=\"free\" "
+      "type=\"string\"<|sep|>1<|close|>argument<|sep|><|open|>argument "
+      "key=\"n\" "
+      "type=\"number\"<|sep|>0<|close|>argument<|sep|><|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|>",
+      "R<Hm>C<Ok>T0<get_w>A0<{\"free\": \"1\", \"n\": 0}>" },
+    { GLIMMER,
+      " to=self<|message|>Hm<|eom|><|start|>assistant to=get_w<|message|><atem:function_calls>\n<atem:invoke "
+      "name=\"get_w\">\n<atem:parameter "
+      "name=\"city\">1</atem:parameter>\n</atem:invoke>\n</atem:function_calls><|eom|><|start|>assistant "
+      "to=user<|message|>Hi",
+      "R<Hm>T0<get_w>A0<{\"city\": \"1\"}>C<Hi>" },
+    { GLIMMER, " to=user<|message|>Hi", "C<Hi>" },
+    { GLIMMER, "Hi", "C<Hi>" },
     // gpt-oss
     { HARMONY, "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>Hi<|return|>",
       "R<Hm>C<Hi>" },
@@ -164,6 +253,16 @@ static const struct answer_case cases[] = {
     { THINK, "Hm </thi", "R<Hm </thi>", .in_reasoning = true },
     { "[/THINK]" MISTRAL, "[THINK]Hm[/THINK][TOOL_CALLS]now[ARGS]{}", "R<Hm>T0<now>A0<{}>" },
     { THINK HERMES, "<think>" CALL("{}") "</think>\n\n" CALL("{}"), "R<" CALL("{}") ">T0<get_w>A0<{}>" },
+    { THINK HERMES, "<think>I look.\n\n" CALL("{\"n\": 1}") "\n" CALL("{}") "\n",
+      "R<I look.>T0<get_w>A0<{\"n\": 1}>T1<get_w>A1<{}>" },
+    { THINK HERMES, CALL("{}"), "T0<get_w>A0<{}>", .in_reasoning = true },
+    { THINK HERMES, "I might " CALL("{}") " but no", "R<I might " CALL("{}") " but no>", .in_reasoning = true },
+    { THINK HERMES, "a <tool_call>{\"name\":\"nobody\"}</tool_call>\nb\n<tool_call>{\"name\":\"now\"}</tool_call>",
+      "R<a <tool_call>{\"name\":\"nobody\"}</tool_call>\nb>T0<now>A0<{}>", .in_reasoning = true },
+    { THINK HERMES, "a <tool_call>", "R<a <tool_call>>", .in_reasoning = true },
+    { THINK DEEPSEEK,
+      "Hm\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+      "R<Hm>T0<now>A0<{}>", .in_reasoning = true },
     { "</seed:think>", "<seed:think>Hm</seed:think>Hi", "R<Hm>C<Hi>" },
 };
 
