@@ -89,6 +89,9 @@ void json_write_object_end(struct json_writer *w);
 void json_write_array_begin(struct json_writer *w);
 void json_write_array_end(struct json_writer *w);
 void json_write_key(struct json_writer *w, const char *key);
+void json_write_member_u64(struct json_writer *w, const char *key, uint64_t v);
+void json_write_member_bool(struct json_writer *w, const char *key, bool v);
+void json_write_member_cstr(struct json_writer *w, const char *key, const char *v);
 void json_write_key_str(struct json_writer *w, struct str key);
 void json_write_str(struct json_writer *w,
                     struct str s); // escapes " \ and control characters; ill-formed UTF-8 -> U+FFFD

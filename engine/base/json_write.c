@@ -286,3 +286,21 @@ void json_write_value(struct json_writer *w, const struct json *value)
     }
     close_container(w, is_object ? '}' : ']');
 }
+
+void json_write_member_u64(struct json_writer *w, const char *key, uint64_t v)
+{
+    json_write_key(w, key);
+    json_write_u64(w, v);
+}
+
+void json_write_member_bool(struct json_writer *w, const char *key, bool v)
+{
+    json_write_key(w, key);
+    json_write_bool(w, v);
+}
+
+void json_write_member_cstr(struct json_writer *w, const char *key, const char *v)
+{
+    json_write_key(w, key);
+    json_write_cstr(w, v);
+}

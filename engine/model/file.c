@@ -32,12 +32,8 @@ static int read_to_end(int fd, const char *path, size_t bytes_max, struct strbuf
     }
 }
 
-int file_read(const char *dir, const char *name, size_t bytes_max, struct strbuf *out, struct err *err)
+int file_read_path(const char *path, size_t bytes_max, struct strbuf *out, struct err *err)
 {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path)) {
-        return err_set(err, -ENAMETOOLONG, "%s/%s: %s", dir, name, strerror(ENAMETOOLONG));
-    }
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe in its place must not block
     if (fd < 0) {
         return err_set(err, -errno, "%s: %s", path, strerror(errno));
@@ -53,4 +49,13 @@ int file_read(const char *dir, const char *name, size_t bytes_max, struct strbuf
     }
     close(fd);
     return rc;
+}
+
+int file_read(const char *dir, const char *name, size_t bytes_max, struct strbuf *out, struct err *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof(path), "%s/%s", dir, name) >= (int)sizeof(path)) {
+        return err_set(err, -ENAMETOOLONG, "%s/%s: %s", dir, name, strerror(ENAMETOOLONG));
+    }
+    return file_read_path(path, bytes_max, out, err);
 }

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define FENCE_MAX 32 // bytes of ``` and the name of a language
+
 // ---- functions and calls -------------------------------------------------------------------------------------------
 
 const struct json *answer_function(const struct answer_parser *p, struct str name)
@@ -219,19 +221,34 @@ static enum answer_step scan_head(struct answer_parser *p)
     return p->is_final ? answer_fall_back(p) : ANSWER_MORE;
 }
 
-bool answer_skip_fence(struct answer_parser *p, size_t *at)
+static bool skip_fence(struct answer_parser *p, size_t *at)
 {
     struct str in = str_skip(answer_rest(p), *at);
-    int fence = answer_match(p, in, answer_calls(p)->is_fenced ? STR("```") : STR(""));
-    const char *line_end = fence > 0 ? memchr(in.ptr, '\n', in.len) : NULL;
-    if (fence == 0 || (fence > 0 && !line_end && (p->is_final || in.len > ANSWER_NAME_MAX))) {
-        return true;
+    int fence = answer_match(p, in, answer_calls(p)->is_fenced && !p->has_fence ? STR("```") : STR(""));
+    size_t len = 3; // of the mark and the name of a language
+    while (fence > 0 && len < in.len && ((in.ptr[len] >= 'a' && in.ptr[len] <= 'z') || in.ptr[len] == '_')) {
+        len++;
     }
-    if (!line_end) {
+    if (fence <= 0 || len >= in.len || in.ptr[len] != '\n' || len > FENCE_MAX) {
+        return fence == 0 || (fence > 0 && (len < in.len || len > FENCE_MAX)) || p->is_final;
+    }
+    p->has_fence = true;
+    p->head_len = *at + len + 1;
+    *at = p->head_len + answer_space_len(str_skip(answer_rest(p), p->head_len));
+    return true;
+}
+
+bool answer_open_list(struct answer_parser *p, size_t *at)
+{
+    if (!skip_fence(p, at)) {
         return false;
     }
-    p->head_len = *at + (size_t)(line_end - in.ptr) + 1;
-    *at = p->head_len + answer_space_len(str_skip(answer_rest(p), p->head_len));
+    struct str in = str_skip(answer_rest(p), *at);
+    if (in.len > 0 && in.ptr[0] == '[' && !p->in_list) {
+        p->in_list = true;
+        p->head_len = ++*at;
+        *at += answer_space_len(str_skip(in, 1));
+    }
     return true;
 }
 
@@ -242,13 +259,8 @@ static enum answer_step head_of_json(struct answer_parser *p)
     if (p->object.is_begun) {
         return scan_head(p);
     }
-    if (!answer_skip_fence(p, &at)) {
+    if (!answer_open_list(p, &at)) {
         return ANSWER_MORE;
-    }
-    if (at < in.len && in.ptr[at] == '[' && !p->in_list) {
-        p->in_list = true;
-        p->head_len = ++at;
-        at += answer_space_len(str_skip(in, at));
     }
     if (at == in.len) {
         return p->is_final ? answer_fall_back(p) : ANSWER_MORE;
@@ -374,6 +386,7 @@ enum answer_step answer_step_head(struct answer_parser *p)
     if (p->state != ANSWER_STATE_HEAD && p->state != ANSWER_STATE_ARGUMENTS) {
         p->object.is_begun = false;
     }
+    p->has_fence = p->has_fence && p->state == ANSWER_STATE_HEAD;
     if (p->state == ANSWER_STATE_TEXT || p->state == ANSWER_STATE_REASONING) {
         p->in_list = false;
     }
@@ -539,11 +552,12 @@ static enum answer_step take_value(struct answer_parser *p)
         return answer_end_values(p, ANSWER_STATE_TEXT);
     }
     struct str value = str_skip(in, (size_t)key_len + calls->key_end.len);
-    ptrdiff_t value_len = answer_find(p, value, calls->value_end, &safe);
+    ptrdiff_t value_len = answer_find_on(p, value, calls->value_end);
     if (value_len < 0 && !p->is_final) {
         return ANSWER_MORE;
     }
     bool is_cut = value_len < 0;
+    p->n_searched = 0;
     size_t len = is_cut ? value.len : (size_t)value_len;
     emit_member(p, str_take(in, (size_t)key_len), str_take(value, len), is_cut);
     answer_consume(p, (size_t)(value.ptr - answer_rest(p).ptr) + len + (is_cut ? 0 : calls->value_end.len));

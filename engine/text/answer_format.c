@@ -4,11 +4,22 @@
 #define COUNT(a)    (sizeof(a) / sizeof((a)[0]))
 #define NEEDLES_MAX 3
 
+// <PREFIXinvoke name="NAME"><PREFIXparameter name="KEY">VALUE</PREFIXparameter></PREFIXinvoke> inside of <SECTION>
+#define INVOKE(prefix, section, key_end_mark)                                                                          \
+    .body = CALL_TAGGED, .section_begin = STR("<" section ">"), .section_end = STR("</" section ">"),                  \
+    .begin = STR("<" prefix "invoke name=\""), .name_end = STR("\">"), .end = STR("</" prefix "invoke>"),              \
+    .value_begin = STR("<" prefix "parameter name=\""), .key_end = STR(key_end_mark),                                  \
+    .value_end = STR("</" prefix "parameter>")
+
+// <function=NAME><parameter=KEY>VALUE</parameter></function> inside of <SECTION>
+#define FUNCTION(section)                                                                                              \
+    .body = CALL_TAGGED, .section_begin = STR("<" section ">"), .section_end = STR("</" section ">"),                  \
+    .begin = STR("<function="), .name_end = STR(">"), .end = STR("</function>"), .value_begin = STR("<parameter="),    \
+    .key_end = STR(">"), .value_end = STR("</parameter>")
+
 // Calls of Python, in brackets or a line each.
-#define PYTHON_BETWEEN(begin_mark, end_mark)                                                                           \
-    {                                                                                                                  \
-        .body = CALL_LITERALS, .begin = STR(begin_mark), .name_end = STR("("), .end = STR(end_mark), .is_fenced = true \
-    }
+#define PYTHON(begin_mark, end_mark)                                                                                   \
+    .body = CALL_LITERALS, .begin = STR(begin_mark), .name_end = STR("("), .end = STR(end_mark), .is_fenced = true
 
 struct call_row {
     struct str needles[NEEDLES_MAX]; // all of them are in the source
@@ -17,39 +28,12 @@ struct call_row {
 
 static const struct call_row call_rows[] = {
     { { STR("<atem:function_calls>"), STR("<|message|>") },
-      { .body = CALL_TAGGED,
-        .section_begin = STR("<atem:function_calls>"),
-        .section_end = STR("</atem:function_calls>"),
-        .begin = STR("<atem:invoke name=\""),
-        .name_end = STR("\">"),
-        .end = STR("</atem:invoke>"),
-        .value_begin = STR("<atem:parameter name=\""),
-        .key_end = STR("\">"),
-        .value_end = STR("</atem:parameter>"),
-        .header_end = STR("<|message|>"),
+      { INVOKE("atem:", "atem:function_calls", "\">"), .header_end = STR("<|message|>"),
         .message_end = STR("<|eom|>") } },
     { { STR("<|channel|>"), STR("<|message|>"), STR("<|call|>") },
       { .body = CALL_CHANNELS, .begin = STR("<|start|>"), .name_end = STR("<|message|>"), .end = STR("<|call|>") } },
-    { { STR("DSML"), STR("tool_calls>") },
-      { .body = CALL_TAGGED,
-        .section_begin = STR("<｜DSML｜tool_calls>"),
-        .section_end = STR("</｜DSML｜tool_calls>"),
-        .begin = STR("<｜DSML｜invoke name=\""),
-        .name_end = STR("\">"),
-        .end = STR("</｜DSML｜invoke>"),
-        .value_begin = STR("<｜DSML｜parameter name=\""),
-        .key_end = STR(">"),
-        .value_end = STR("</｜DSML｜parameter>") } },
-    { { STR("DSML"), STR("function_calls>") },
-      { .body = CALL_TAGGED,
-        .section_begin = STR("<｜DSML｜function_calls>"),
-        .section_end = STR("</｜DSML｜function_calls>"),
-        .begin = STR("<｜DSML｜invoke name=\""),
-        .name_end = STR("\">"),
-        .end = STR("</｜DSML｜invoke>"),
-        .value_begin = STR("<｜DSML｜parameter name=\""),
-        .key_end = STR(">"),
-        .value_end = STR("</｜DSML｜parameter>") } },
+    { { STR("DSML"), STR("tool_calls>") }, { INVOKE("｜DSML｜", "｜DSML｜tool_calls", ">") } },
+    { { STR("DSML"), STR("function_calls>") }, { INVOKE("｜DSML｜", "｜DSML｜function_calls", ">") } },
     { { STR("<｜tool▁call▁begin｜>"), STR("```json") },
       { .body = CALL_NAMED,
         .section_begin = STR("<｜tool▁calls▁begin｜>"),
@@ -103,43 +87,16 @@ static const struct call_row call_rows[] = {
       { .begin = STR("Action:"), .end = STR("```"), .is_fenced = true } },
     { { STR("<|action_start|>") }, { .begin = STR("<|action_start|><|plugin|>"), .end = STR("<|action_end|>") } },
     { { STR("function call"), STR("<|role_sep|>") }, { .begin = STR("function call<|role_sep|>") } },
-    { { STR("<|tool_call_start|>") }, PYTHON_BETWEEN("<|tool_call_start|>", "<|tool_call_end|>") },
-    { { STR("<|tool_list_start|>") }, PYTHON_BETWEEN("<|tool_call_start|>", "<|tool_call_end|>") },
-    { { STR("\"List of tools: [\"") }, PYTHON_BETWEEN("<|tool_call_start|>", "<|tool_call_end|>") },
-    { { STR("<function_calls>\\n") }, PYTHON_BETWEEN("<function_calls>", "</function_calls>") },
+    { { STR("<|tool_call_start|>") }, { PYTHON("<|tool_call_start|>", "<|tool_call_end|>") } },
+    { { STR("<|tool_list_start|>") }, { PYTHON("<|tool_call_start|>", "<|tool_call_end|>") } },
+    { { STR("\"List of tools: [\"") }, { PYTHON("<|tool_call_start|>", "<|tool_call_end|>") } },
+    { { STR("<function_calls>\\n") }, { PYTHON("<function_calls>", "</function_calls>") } },
     { { STR("[func_name1(") }, { .body = CALL_LITERALS, .name_end = STR("("), .is_bare = true } },
     { { STR("[TOOL_CALLS]") },
       { .body = CALL_NAMED, .id_form = CALL_ID_SHORT, .begin = STR("[TOOL_CALLS]"), .name_end = STR("[ARGS]") } },
-    { { STR("<minimax:tool_call>") },
-      { .body = CALL_TAGGED,
-        .section_begin = STR("<minimax:tool_call>"),
-        .section_end = STR("</minimax:tool_call>"),
-        .begin = STR("<invoke name=\""),
-        .name_end = STR("\">"),
-        .end = STR("</invoke>"),
-        .value_begin = STR("<parameter name=\""),
-        .key_end = STR("\">"),
-        .value_end = STR("</parameter>") } },
-    { { STR("<function="), STR("<parameter="), STR("<seed:tool_call>") },
-      { .body = CALL_TAGGED,
-        .section_begin = STR("<seed:tool_call>"),
-        .section_end = STR("</seed:tool_call>"),
-        .begin = STR("<function="),
-        .name_end = STR(">"),
-        .end = STR("</function>"),
-        .value_begin = STR("<parameter="),
-        .key_end = STR(">"),
-        .value_end = STR("</parameter>") } },
-    { { STR("<function="), STR("<parameter=") },
-      { .body = CALL_TAGGED,
-        .section_begin = STR("<tool_call>"),
-        .section_end = STR("</tool_call>"),
-        .begin = STR("<function="),
-        .name_end = STR(">"),
-        .end = STR("</function>"),
-        .value_begin = STR("<parameter="),
-        .key_end = STR(">"),
-        .value_end = STR("</parameter>") } },
+    { { STR("<minimax:tool_call>") }, { INVOKE("", "minimax:tool_call", "\">") } },
+    { { STR("<function="), STR("<parameter="), STR("<seed:tool_call>") }, { FUNCTION("seed:tool_call") } },
+    { { STR("<function="), STR("<parameter=") }, { FUNCTION("tool_call") } },
     { { STR("<function=") },
       { .body = CALL_NAMED, .begin = STR("<function="), .name_end = STR(">"), .end = STR("</function>") } },
     { { STR(">>>all") }, { .body = CALL_NAMED, .begin = STR(">>>"), .name_end = STR("\n"), .begins_there = true } },

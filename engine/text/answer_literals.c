@@ -383,13 +383,8 @@ enum answer_step answer_head_of_literals(struct answer_parser *p)
 {
     struct str in = answer_rest(p);
     size_t at = p->head_len + answer_space_len(str_skip(in, p->head_len)), len = 0;
-    if (!answer_skip_fence(p, &at)) {
+    if (!answer_open_list(p, &at)) {
         return ANSWER_MORE;
-    }
-    if (at < in.len && in.ptr[at] == '[' && !p->in_list) {
-        p->in_list = true;
-        p->head_len = ++at;
-        at += answer_space_len(str_skip(in, at));
     }
     struct str name = str_skip(in, at);
     while (len < name.len && len < ANSWER_NAME_MAX && is_word_byte(name.ptr[len])) {

@@ -1,10 +1,13 @@
 // The answer parser's states of text: reasoning, content, and what stands between calls.
 //
-//   START --begin mark--> REASONING --end mark--> TRIM --> BARE --'{'--> HEAD
-//     |                                                      |
-//     `-----------------------------------------------------+--> TEXT --mark--> SECTION, HEAD
-//   HEAD --name--> ARGUMENTS, VALUES --> TAIL --> AFTER --mark--> HEAD, or TEXT
-//     `--no call--> TEXT
+//   START --begin mark--> REASONING --end mark--> TRIM --> BARE --bracket--> HEAD
+//     |                    |     ^                           |
+//     |                call's mark                           |
+//     |                    v     |                           |
+//     |                  THOUGHT_CALL --answer's end--> HEAD |
+//     `------------------------------------------------------+--> TEXT --mark--> SECTION, HEAD
+//   HEAD --name--> ARGUMENTS, VALUES, LITERALS --> TAIL --> AFTER --mark--> HEAD, or TEXT
+//     `--no call--> TEXT, or REASONING
 //
 // Each step looks at what is held, decides some of it, or waits. Invariants: a step that does not wait consumes bytes
 // or goes to a later state, so that the loop ends; a step depends on the text only, never on where it was cut; once
@@ -105,6 +108,18 @@ ptrdiff_t answer_find(const struct answer_parser *p, struct str s, struct str ma
     return at;
 }
 
+ptrdiff_t answer_find_on(struct answer_parser *p, struct str s, struct str mark)
+{
+    ptrdiff_t at = str_find(str_skip(s, p->n_searched), mark);
+    if (at >= 0) {
+        at += (ptrdiff_t)p->n_searched;
+        p->n_searched = 0;
+    } else if (s.len >= p->n_searched + mark.len) {
+        p->n_searched = s.len - mark.len + 1;
+    }
+    return at;
+}
+
 // ---- reasoning -----------------------------------------------------------------------------------------------------
 
 static enum answer_state after_reasoning(const struct answer_parser *p)
@@ -170,20 +185,23 @@ static bool ends_with_call(const struct answer_parser *p)
            (calls->section_end.len > 0 && str_ends_with(text, calls->section_end));
 }
 
-// What is held begins with white space and the mark of a call, and has no end of the reasoning.
-static enum answer_step step_call_in_reasoning(struct answer_parser *p, struct str mark)
+// What is held begins with white space and the mark of a call.
+static enum answer_step step_thought_call(struct answer_parser *p)
 {
+    const struct call_syntax *calls = answer_calls(p);
     struct str in = answer_rest(p);
-    if (!p->is_final && in.len < THOUGHT_CALL_MAX) {
+    bool has_end = answer_find_on(p, in, p->request->format.reasoning->end) >= 0;
+    if (!has_end && !p->is_final && in.len < THOUGHT_CALL_MAX) {
         return ANSWER_MORE;
     }
-    p->head_len = answer_space_len(in) + mark.len;
+    p->n_searched = 0;
     p->in_reasoning = true;
-    if (!p->is_final || !ends_with_call(p)) {
+    if (has_end || !p->is_final || !ends_with_call(p)) {
         return answer_fall_back(p);
     }
     p->is_inside = false;
-    return answer_go(p, str_eq(mark, answer_calls(p)->begin) ? ANSWER_STATE_HEAD : ANSWER_STATE_SECTION);
+    bool is_section = !str_ends_with(str_take(in, p->head_len), calls->begin);
+    return answer_go(p, is_section ? ANSWER_STATE_SECTION : ANSWER_STATE_HEAD);
 }
 
 // Reasoning until its end, without white space before that or, at first, at its beginning.
@@ -205,7 +223,8 @@ static enum answer_step step_reasoning(struct answer_parser *p)
     answer_emit(p, ANSWER_REASONING, str_take(in, text_len));
     if (call_at >= 0) {
         answer_consume(p, text_len);
-        return step_call_in_reasoning(p, mark);
+        p->head_len = (size_t)call_at - text_len + mark.len;
+        return answer_go(p, ANSWER_STATE_THOUGHT_CALL);
     }
     answer_consume(p, at >= 0 ? len + end.len : p->is_final ? len : text_len);
     if (at < 0) {
@@ -388,6 +407,7 @@ static enum answer_step step(struct answer_parser *p)
     switch (p->state) {
     case ANSWER_STATE_START: return step_start(p);
     case ANSWER_STATE_REASONING: return step_reasoning(p);
+    case ANSWER_STATE_THOUGHT_CALL: return step_thought_call(p);
     case ANSWER_STATE_TRIM: return step_trim(p);
     case ANSWER_STATE_BARE: return step_bare(p);
     case ANSWER_STATE_TEXT: return step_text(p);

@@ -36,21 +36,22 @@ struct answer_request {
 };
 
 enum answer_state {
-    ANSWER_STATE_START,     // reasoning may begin here
-    ANSWER_STATE_REASONING, // until its end
-    ANSWER_STATE_TRIM,      // white space after it
-    ANSWER_STATE_BARE,      // the answer itself may be a call
-    ANSWER_STATE_TEXT,      // content, until a mark
-    ANSWER_STATE_SECTION,   // behind the mark around calls
-    ANSWER_STATE_HEAD,      // behind a call's mark: the name
-    ANSWER_STATE_ARGUMENTS, // inside the arguments' object
-    ANSWER_STATE_BROKEN,    // arguments that are not JSON, until the call's end
-    ANSWER_STATE_TAIL,      // behind the arguments, inside the call's object
-    ANSWER_STATE_VALUES,    // TAGGED: between arguments
-    ANSWER_STATE_LITERALS,  // LITERALS: between the brackets of a call
-    ANSWER_STATE_AFTER,     // behind a call
-    ANSWER_STATE_HEADER,    // CHANNELS, or messages: a message's header
-    ANSWER_STATE_BODY,      // CHANNELS, or messages: a message's text
+    ANSWER_STATE_START,        // reasoning may begin here
+    ANSWER_STATE_REASONING,    // until its end
+    ANSWER_STATE_THOUGHT_CALL, // from the mark of a call in it until it is known whether that is one
+    ANSWER_STATE_TRIM,         // white space after it
+    ANSWER_STATE_BARE,         // the answer itself may be a call
+    ANSWER_STATE_TEXT,         // content, until a mark
+    ANSWER_STATE_SECTION,      // behind the mark around calls
+    ANSWER_STATE_HEAD,         // behind a call's mark: the name
+    ANSWER_STATE_ARGUMENTS,    // inside the arguments' object
+    ANSWER_STATE_BROKEN,       // arguments that are not JSON, until the call's end
+    ANSWER_STATE_TAIL,         // behind the arguments, inside the call's object
+    ANSWER_STATE_VALUES,       // TAGGED: between arguments
+    ANSWER_STATE_LITERALS,     // LITERALS: between the brackets of a call
+    ANSWER_STATE_AFTER,        // behind a call
+    ANSWER_STATE_HEADER,       // CHANNELS, or messages: a message's header
+    ANSWER_STATE_BODY,         // CHANNELS, or messages: a message's text
 };
 
 struct answer_parser {
@@ -63,12 +64,14 @@ struct answer_parser {
     bool is_done;     // n_calls_max calls are complete: the answer is over, what comes now is dropped
     // Private.
     enum answer_state state;
-    size_t at;                       // held: what lies before is through
-    size_t head_len;                 // HEAD, SECTION: white space and marks before it, content if it is no call
-    bool is_final;                   // nothing comes after what is held
-    bool in_list;                    // inside an array of calls
-    bool is_inside;                  // behind a call's mark, before its end
-    bool in_reasoning;               // HEAD, SECTION: what is no call is reasoning
+    size_t at;         // held: what lies before is through
+    size_t n_searched; // of what is held: see answer_find_on
+    size_t head_len;   // HEAD, SECTION, THOUGHT_CALL: white space and marks before it, content if it is no call
+    bool is_final;     // nothing comes after what is held
+    bool in_list;      // inside an array of calls
+    bool is_inside;    // behind a call's mark, before its end
+    bool has_fence;    // HEAD: its line ``` is through
+    bool in_reasoning; // HEAD, SECTION: what is no call is reasoning
     enum answer_part_kind body_kind; // BODY
     struct answer_object {           // a JSON object in the making; offsets count from `at`
         struct json_scan scan;

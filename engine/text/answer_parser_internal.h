@@ -26,6 +26,8 @@ size_t answer_space_len(struct str s); // white space at its beginning
 int answer_match(const struct answer_parser *p, struct str s, struct str mark);
 // Offset of `mark` in `s`, or -1; *ret_safe is then how much of `s` cannot be part of it.
 ptrdiff_t answer_find(const struct answer_parser *p, struct str s, struct str mark, size_t *ret_safe);
+// Offset of `mark`, or -1, in a text that only grows while it is looked for: each byte is looked at once.
+ptrdiff_t answer_find_on(struct answer_parser *p, struct str s, struct str mark);
 
 const struct json *answer_function(const struct answer_parser *p, struct str name); // of the request; NULL: none
 void answer_begin_call(struct answer_parser *p, struct str name, struct str id);    // id empty: a new one
@@ -40,8 +42,9 @@ enum answer_step answer_end_values(struct answer_parser *p, enum answer_state ne
 void answer_emit_member(struct answer_parser *p, struct str key, struct str value_json);
 struct str answer_type_of(const struct answer_parser *p, struct str key); // as the function's schema has it, or ""
 
-// Puts *at behind a line ``` where the syntax has them. False: more text will tell.
-bool answer_skip_fence(struct answer_parser *p, size_t *at);
+// Puts *at behind a line ``` where the syntax has them, and behind a bracket that opens a list. False: more text will
+// tell.
+bool answer_open_list(struct answer_parser *p, size_t *at);
 
 enum answer_step answer_step_head(struct answer_parser *p);
 enum answer_step answer_head_of_literals(struct answer_parser *p);

@@ -12,14 +12,7 @@ static int64_t type_of(const struct gguf_source *s, uint64_t id)
 static void write_type(struct json_writer *w, const char *type)
 {
     json_write_object_begin(w);
-    json_write_key(w, "type");
-    json_write_cstr(w, type);
-}
-
-static void write_bool(struct json_writer *w, const char *key, bool value)
-{
-    json_write_key(w, key);
-    json_write_bool(w, value);
+    json_write_member_cstr(w, "type", type);
 }
 
 static void write_pattern(struct json_writer *w, const char *kind, const char *pattern)
@@ -35,8 +28,7 @@ static void write_replace(struct json_writer *w, const char *from, const char *t
 {
     write_type(w, "Replace");
     write_pattern(w, "String", from);
-    json_write_key(w, "content");
-    json_write_cstr(w, to);
+    json_write_member_cstr(w, "content", to);
     json_write_object_end(w);
 }
 
@@ -54,8 +46,7 @@ static void write_normalizer(struct json_writer *w, const struct gguf_source *s)
     }
     if (s->add_space_prefix) {
         write_type(w, "Prepend");
-        json_write_key(w, "prepend");
-        json_write_cstr(w, s->model == GGUF_MODEL_GPT2 ? " " : SPACE_MARK);
+        json_write_member_cstr(w, "prepend", s->model == GGUF_MODEL_GPT2 ? " " : SPACE_MARK);
         json_write_object_end(w);
     }
     if (s->model != GGUF_MODEL_GPT2) {
@@ -68,9 +59,9 @@ static void write_normalizer(struct json_writer *w, const struct gguf_source *s)
 static void write_byte_level(struct json_writer *w, bool use_regex)
 {
     write_type(w, "ByteLevel");
-    write_bool(w, "add_prefix_space", false);
-    write_bool(w, "trim_offsets", false);
-    write_bool(w, "use_regex", use_regex);
+    json_write_member_bool(w, "add_prefix_space", false);
+    json_write_member_bool(w, "trim_offsets", false);
+    json_write_member_bool(w, "use_regex", use_regex);
     json_write_object_end(w);
 }
 
@@ -82,16 +73,16 @@ static void write_step(struct json_writer *w, const struct gguf_pre_step *step)
     case GGUF_PRE_SPLIT:
         write_type(w, "Split");
         write_pattern(w, "Regex", step->pattern);
-        json_write_key(w, "behavior");
-        json_write_cstr(w, "Isolated");
-        write_bool(w, "invert", false);
+        json_write_member_cstr(w, "behavior", "Isolated");
+        json_write_member_bool(w, "invert", false);
         break;
     case GGUF_PRE_PUNCTUATION:
         write_type(w, "Punctuation");
-        json_write_key(w, "behavior");
-        json_write_cstr(w, "Contiguous");
+        json_write_member_cstr(w, "behavior", "Contiguous");
         break;
-    default: write_type(w, "Digits"); write_bool(w, "individual_digits", step->kind == GGUF_PRE_DIGITS_EACH);
+    default:
+        write_type(w, "Digits");
+        json_write_member_bool(w, "individual_digits", step->kind == GGUF_PRE_DIGITS_EACH);
     }
     json_write_object_end(w);
 }
@@ -130,8 +121,7 @@ static void write_decoder(struct json_writer *w, const struct gguf_source *s)
     json_write_object_end(w);
     if (s->add_space_prefix) {
         write_type(w, "Strip");
-        json_write_key(w, "content");
-        json_write_cstr(w, " ");
+        json_write_member_cstr(w, "content", " ");
         json_write_key(w, "start");
         json_write_u64(w, 1);
         json_write_key(w, "stop");
@@ -147,8 +137,7 @@ static void write_template_piece(struct json_writer *w, const char *kind, const 
     json_write_object_begin(w);
     json_write_key(w, kind);
     json_write_object_begin(w);
-    json_write_key(w, "id");
-    json_write_cstr(w, id);
+    json_write_member_cstr(w, "id", id);
     json_write_object_end(w);
     json_write_object_end(w);
 }
@@ -210,11 +199,11 @@ static void write_added_tokens(struct json_writer *w, const struct gguf_source *
         json_write_u64(w, id);
         json_write_key(w, "content");
         json_write_str(w, token);
-        write_bool(w, "single_word", false);
-        write_bool(w, "lstrip", false);
-        write_bool(w, "rstrip", strips_right(s, token));
-        write_bool(w, "normalized", false);
-        write_bool(w, "special", is_special);
+        json_write_member_bool(w, "single_word", false);
+        json_write_member_bool(w, "lstrip", false);
+        json_write_member_bool(w, "rstrip", strips_right(s, token));
+        json_write_member_bool(w, "normalized", false);
+        json_write_member_bool(w, "special", is_special);
         json_write_object_end(w);
     }
     json_write_array_end(w);

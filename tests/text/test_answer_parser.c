@@ -207,6 +207,7 @@ static const struct answer_case cases[] = {
       "C<Ok.>T0<get_w>A0<{\"n\": 1}>T1<now>A1<{}>C<Done.>" },
     { LFM, "<|tool_call_start|>\n```python\nget_w(n=1)\nnow()\n```\n<|tool_call_end|>",
       "T0<get_w>A0<{\"n\": 1}>T1<now>A1<{}>" },
+    { LFM, "<|tool_call_start|>```python\n```python\nnow()", "C<<|tool_call_start|>```python\n```python\nnow()>" },
     { "\\n<function_calls>\\n", "<function_calls>\nget_w(city='a', on=true)\nnow()\n</function_calls>",
       "T0<get_w>A0<{\"city\": \"a\", \"on\": true}>T1<now>A1<{}>" },
     { GEMMA,

@@ -1,6 +1,7 @@
 // Workload render: compiling a chat template, and rendering a chat of ten messages with it, on one thread.
 //
 // The template is --text FILE, or one in the manner of Llama 3. Figures are the best of the rounds.
+#include "engine/model/file.h"
 #include "engine/text/chat_template.h"
 #include "tools/bench/bench.h"
 #include <errno.h>
@@ -48,22 +49,6 @@ static double now(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-static int read_template(const char *path, struct strbuf *text, struct err *err)
-{
-    char chunk[65536];
-    size_t n;
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        return err_set(err, -errno, "--text %s: %s", path, strerror(errno));
-    }
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0) {
-        strbuf_append(text, (struct str){ chunk, n });
-    }
-    int rc = ferror(f) ? -EIO : text->error;
-    fclose(f);
-    return rc < 0 ? err_set(err, rc, "--text %s: %s", path, strerror(-rc)) : 0;
-}
-
 struct render {
     struct chat_template_input input;
     struct strbuf out;
@@ -99,7 +84,8 @@ int bench_render(const struct bench_options *options, struct bench_report *repor
     strbuf_init(&text, TEMPLATE_BYTES);
     strbuf_init(&render.out, 0);
     arena_init(&arena, 0);
-    int rc = options->text ? read_template(options->text, &text, err) : strbuf_append(&text, default_template);
+    int rc = options->text ? file_read_path(options->text, TEMPLATE_BYTES, &text, err)
+                           : strbuf_append(&text, default_template);
     rc = rc < 0 ? rc : json_parse(&arena, chat, &render.input.messages, err);
     for (unsigned i = 0; i < options->n_rounds && rc == 0; i++) {
         rc = run_round(strbuf_str(&text), &render, err);

@@ -3,6 +3,7 @@
 //
 // The text is --text FILE, or one made of words, numbers and punctuation by a fixed generator. Figures are the best of
 // the rounds: what the code needs when nothing else gets in its way.
+#include "engine/model/file.h"
 #include "engine/text/tokenizer.h"
 #include "tools/bench/bench.h"
 #include <errno.h>
@@ -53,21 +54,8 @@ static int make_text(struct strbuf *text)
 
 static int read_text(const char *path, struct strbuf *text, struct err *err)
 {
-    FILE *f = fopen(path, "rb");
-    char chunk[65536];
-    size_t n;
-    if (!f) {
-        return err_set(err, -errno, "--text %s: %s", path, strerror(errno));
-    }
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0) {
-        strbuf_append(text, (struct str){ chunk, n });
-    }
-    int rc = ferror(f) ? -EIO : text->error;
-    fclose(f);
-    if (rc < 0 || text->len < DOCUMENT_BYTES) {
-        return err_set(err, rc < 0 ? rc : -EINVAL, "--text %s: %s", path, rc < 0 ? strerror(-rc) : "shorter than 1 KB");
-    }
-    return 0;
+    int rc = file_read_path(path, TEXT_BYTES_MAX, text, err);
+    return rc == 0 && text->len < DOCUMENT_BYTES ? err_set(err, -EINVAL, "%s: shorter than 1 KB", path) : rc;
 }
 
 // Length of a document that begins at `at`: about n bytes, to the end of a character.

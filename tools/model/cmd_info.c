@@ -145,18 +145,6 @@ static void print_text(const struct info *info, bool with_tensors)
 
 // ---- JSON ----------------------------------------------------------------------------------------------------------
 
-static void member_u64(struct json_writer *w, const char *key, uint64_t v)
-{
-    json_write_key(w, key);
-    json_write_u64(w, v);
-}
-
-static void member_text(struct json_writer *w, const char *key, const char *v)
-{
-    json_write_key(w, key);
-    json_write_cstr(w, v);
-}
-
 static void write_tensors(struct json_writer *w, const struct info *info)
 {
     json_write_key(w, "tensors");
@@ -174,7 +162,7 @@ static void write_tensors(struct json_writer *w, const struct info *info)
             json_write_u64(w, t->shape[d]);
         }
         json_write_array_end(w);
-        member_text(w, "file", safetensors_file_name(info->st, t->file_idx));
+        json_write_member_cstr(w, "file", safetensors_file_name(info->st, t->file_idx));
         json_write_object_end(w);
     }
     json_write_array_end(w);
@@ -182,27 +170,27 @@ static void write_tensors(struct json_writer *w, const struct info *info)
 
 static void write_config(struct json_writer *w, const struct model_config *c)
 {
-    member_text(w, "architecture", c->architecture);
-    member_text(w, "model_type", c->model_type);
-    member_u64(w, "parameters", model_config_n_params(c));
-    member_u64(w, "layers", c->n_layers);
-    member_u64(w, "hidden_size", c->n_embd);
-    member_u64(w, "intermediate_size", c->n_ff);
-    member_u64(w, "experts", c->n_experts);
-    member_u64(w, "experts_per_token", c->n_experts_used);
-    member_u64(w, "expert_intermediate_size", c->n_ff_expert);
-    member_u64(w, "heads", c->n_heads);
-    member_u64(w, "kv_heads", c->n_kv_heads);
-    member_u64(w, "head_dim", c->head_dim);
-    member_u64(w, "vocab_size", c->n_vocab);
-    member_u64(w, "context", c->n_ctx_max);
+    json_write_member_cstr(w, "architecture", c->architecture);
+    json_write_member_cstr(w, "model_type", c->model_type);
+    json_write_member_u64(w, "parameters", model_config_n_params(c));
+    json_write_member_u64(w, "layers", c->n_layers);
+    json_write_member_u64(w, "hidden_size", c->n_embd);
+    json_write_member_u64(w, "intermediate_size", c->n_ff);
+    json_write_member_u64(w, "experts", c->n_experts);
+    json_write_member_u64(w, "experts_per_token", c->n_experts_used);
+    json_write_member_u64(w, "expert_intermediate_size", c->n_ff_expert);
+    json_write_member_u64(w, "heads", c->n_heads);
+    json_write_member_u64(w, "kv_heads", c->n_kv_heads);
+    json_write_member_u64(w, "head_dim", c->head_dim);
+    json_write_member_u64(w, "vocab_size", c->n_vocab);
+    json_write_member_u64(w, "context", c->n_ctx_max);
     json_write_key(w, "window");
     if (count_layers(c, LAYER_WINDOWED) > 0) {
         json_write_u64(w, c->window);
     } else {
         json_write_null(w);
     }
-    member_u64(w, "windowed_layers", count_layers(c, LAYER_WINDOWED));
+    json_write_member_u64(w, "windowed_layers", count_layers(c, LAYER_WINDOWED));
     const char *features[N_FEATURES];
     int n_features = list_features(c, features);
     json_write_key(w, "features");
@@ -211,18 +199,17 @@ static void write_config(struct json_writer *w, const struct model_config *c)
         json_write_cstr(w, features[i]);
     }
     json_write_array_end(w);
-    json_write_key(w, "tied_embeddings");
-    json_write_bool(w, model_has(c, FEATURE_TIED));
+    json_write_member_bool(w, "tied_embeddings", model_has(c, FEATURE_TIED));
     json_write_key(w, "rope_theta");
     json_write_double(w, c->rope.theta);
-    member_text(w, "rope_scaling", rope_scaling_name(c->rope.scaling));
+    json_write_member_cstr(w, "rope_scaling", rope_scaling_name(c->rope.scaling));
     json_write_key(w, "end_tokens");
     json_write_array_begin(w);
     for (uint32_t i = 0; i < c->n_eos; i++) {
         json_write_i64(w, c->eos_ids[i]);
     }
     json_write_array_end(w);
-    member_u64(w, "kv_bytes_per_token", kv_bytes_per_token(c));
+    json_write_member_u64(w, "kv_bytes_per_token", kv_bytes_per_token(c));
 }
 
 static int print_json(const struct info *info, bool with_tensors)
@@ -238,7 +225,7 @@ static int print_json(const struct info *info, bool with_tensors)
     for (size_t i = 0; i < info->n_totals; i++) {
         char name[16];
         snprintf(name, sizeof(name), "%.*s", STR_ARG(info->totals[i].name));
-        member_u64(&w, name, info->totals[i].bytes);
+        json_write_member_u64(&w, name, info->totals[i].bytes);
     }
     json_write_object_end(&w);
     if (with_tensors) {

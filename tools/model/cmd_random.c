@@ -18,18 +18,6 @@ static const char *const torch_names[] = {
 
 // ---- configuration -------------------------------------------------------------------------------------------------
 
-static void member_u64(struct json_writer *w, const char *key, uint64_t v)
-{
-    json_write_key(w, key);
-    json_write_u64(w, v);
-}
-
-static void member_text(struct json_writer *w, const char *key, const char *v)
-{
-    json_write_key(w, key);
-    json_write_cstr(w, v);
-}
-
 static void write_rope(struct json_writer *w, const struct random_shape *s)
 {
     json_write_key(w, "rope_theta");
@@ -40,14 +28,14 @@ static void write_rope(struct json_writer *w, const struct random_shape *s)
         return;
     }
     json_write_object_begin(w);
-    member_text(w, "rope_type", "llama3");
+    json_write_member_cstr(w, "rope_type", "llama3");
     json_write_key(w, "factor");
     json_write_double(w, s->llama3_factor);
     json_write_key(w, "low_freq_factor");
     json_write_double(w, 1);
     json_write_key(w, "high_freq_factor");
     json_write_double(w, 4);
-    member_u64(w, "original_max_position_embeddings", 8192);
+    json_write_member_u64(w, "original_max_position_embeddings", 8192);
     json_write_object_end(w);
 }
 
@@ -58,25 +46,24 @@ static void write_config(struct json_writer *w, const struct random_shape *s, en
     json_write_array_begin(w);
     json_write_cstr(w, s->architecture);
     json_write_array_end(w);
-    member_text(w, "model_type", s->model_type);
-    member_u64(w, "vocab_size", s->n_vocab);
-    member_u64(w, "hidden_size", s->n_embd);
-    member_u64(w, "intermediate_size", s->n_ff);
-    member_u64(w, "num_hidden_layers", s->n_layers);
-    member_u64(w, "num_attention_heads", s->n_heads);
-    member_u64(w, "num_key_value_heads", s->n_kv_heads);
-    member_u64(w, "head_dim", s->head_dim);
-    member_u64(w, "max_position_embeddings", s->n_ctx_max);
+    json_write_member_cstr(w, "model_type", s->model_type);
+    json_write_member_u64(w, "vocab_size", s->n_vocab);
+    json_write_member_u64(w, "hidden_size", s->n_embd);
+    json_write_member_u64(w, "intermediate_size", s->n_ff);
+    json_write_member_u64(w, "num_hidden_layers", s->n_layers);
+    json_write_member_u64(w, "num_attention_heads", s->n_heads);
+    json_write_member_u64(w, "num_key_value_heads", s->n_kv_heads);
+    json_write_member_u64(w, "head_dim", s->head_dim);
+    json_write_member_u64(w, "max_position_embeddings", s->n_ctx_max);
     json_write_key(w, "rms_norm_eps");
     json_write_double(w, s->rms_eps);
     write_rope(w, s);
-    member_text(w, "hidden_act", "silu");
-    json_write_key(w, "tie_word_embeddings");
-    json_write_bool(w, s->tie_embeddings);
+    json_write_member_cstr(w, "hidden_act", "silu");
+    json_write_member_bool(w, "tie_word_embeddings", s->tie_embeddings);
     json_write_key(w, "bos_token_id");
     json_write_null(w);
-    member_u64(w, "eos_token_id", random_tokenizer_specials(s->n_vocab).im_end);
-    member_text(w, "torch_dtype", torch_names[dtype]);
+    json_write_member_u64(w, "eos_token_id", random_tokenizer_specials(s->n_vocab).im_end);
+    json_write_member_cstr(w, "torch_dtype", torch_names[dtype]);
     json_write_object_end(w);
     strbuf_append_byte(w->out, '\n');
 }
@@ -90,7 +77,7 @@ static void write_generation_config(struct json_writer *w, const struct random_s
     json_write_u64(w, special.im_end);
     json_write_u64(w, special.end_of_text);
     json_write_array_end(w);
-    member_u64(w, "pad_token_id", special.end_of_text);
+    json_write_member_u64(w, "pad_token_id", special.end_of_text);
     json_write_object_end(w);
     strbuf_append_byte(w->out, '\n');
 }

@@ -5,6 +5,7 @@
 // on standard error too, and the exit status is 1.
 #include "engine/base/gguf.h"
 #include "engine/base/json.h"
+#include "engine/model/file.h"
 #include "engine/text/chat_template.h"
 #include "tools/model/command.h"
 #include <errno.h>
@@ -14,28 +15,14 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#define TEMPLATE_BYTES_MAX (64u << 20) // a tokenizer_config.json may be large
+
 struct render {
     struct chat_template *tmpl; // NULL: compile_err tells why
     struct err compile_err;
     time_t now;
     bool has_now;
 };
-
-static int read_file(const char *path, struct strbuf *out, struct err *err)
-{
-    char part[65536];
-    size_t n;
-    FILE *file = fopen(path, "re");
-    if (!file) {
-        return err_set(err, -errno, "%s: %s", path, strerror(errno));
-    }
-    while ((n = fread(part, 1, sizeof(part), file)) > 0) {
-        strbuf_append(out, (struct str){ part, n });
-    }
-    int rc = ferror(file) ? -EIO : out->error;
-    fclose(file);
-    return rc < 0 ? err_set(err, rc, "%s: %s", path, strerror(-rc)) : 0;
-}
 
 // "chat_template" of a tokenizer_config.json: text, or a list of named ones of which "default" is taken.
 static int template_of_config(struct arena *arena, struct str text, const char *path, struct str *ret, struct err *err)
@@ -98,7 +85,7 @@ static int load_template(struct render *render, struct arena *arena, const char 
             is_config = true;
         }
     }
-    rc = read_file(path, &text, err);
+    rc = file_read_path(path, TEMPLATE_BYTES_MAX, &text, err);
     source = strbuf_str(&text);
     if (rc == 0 && is_config) {
         rc = template_of_config(arena, source, path, &source, err);
