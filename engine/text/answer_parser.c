@@ -52,6 +52,7 @@ enum answer_step answer_fall_back(struct answer_parser *p)
     bool is_thought = p->in_reasoning;
     answer_emit(p, is_thought ? ANSWER_REASONING : ANSWER_CONTENT, str_take(answer_rest(p), p->head_len));
     answer_consume(p, p->head_len);
+    p->in_reasoning = false;
     p->is_inside = is_thought; // some of the reasoning was told
     return answer_go(p, is_thought ? ANSWER_STATE_REASONING : ANSWER_STATE_TEXT);
 }

@@ -260,6 +260,7 @@ static const struct answer_case cases[] = {
     { THINK HERMES, "I might " CALL("{}") " but no", "R<I might " CALL("{}") " but no>", .in_reasoning = true },
     { THINK HERMES, "a <tool_call>{\"name\":\"nobody\"}</tool_call>\nb\n<tool_call>{\"name\":\"now\"}</tool_call>",
       "R<a <tool_call>{\"name\":\"nobody\"}</tool_call>\nb>T0<now>A0<{}>", .in_reasoning = true },
+    { THINK HERMES, "a <tool_call>b</think><tool_call>c", "R<a <tool_call>b>C<<tool_call>c>", .in_reasoning = true },
     { THINK HERMES, "a <tool_call>", "R<a <tool_call>>", .in_reasoning = true },
     { THINK DEEPSEEK,
       "Hm\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>now<｜tool▁sep｜>{}<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
