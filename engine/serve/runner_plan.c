@@ -53,6 +53,7 @@ static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bo
                               .n_pages = seq->n_pages,
                               .is_decoding = seq->state == SEQUENCE_DECODE,
                               .n_draft = seq->n_draft,
+                              .priority = completion_priority(seq->completion),
                               .is_blocked = sequence_is_blocked(seq) };
     if (seq->n_pages == 0 && !view.is_blocked) {
         look_up(r, seq->choice, seq->tokens, &view);
@@ -154,7 +155,8 @@ static size_t view_waiting(struct runner *r, uint64_t now_ns)
     size_t n = r->admission.n < r->n_idle ? r->admission.n : r->n_idle;
     for (size_t i = 0; i < n; i++) {
         const struct choice *c = r->admission.candidates[i].ref;
-        r->sched_waiting[i] = (struct sched_seq){ .n_tokens = c->n_prompt + c->n_known };
+        r->sched_waiting[i] =
+            (struct sched_seq){ .n_tokens = c->n_prompt + c->n_known, .priority = completion_priority(c->completion) };
         look_up(r, c, c->prompt, &r->sched_waiting[i]);
     }
     return n;
@@ -186,16 +188,20 @@ void runner_plan(struct runner *r, uint64_t now_ns)
 static void admit_planned(struct runner *r, uint64_t now_ns)
 {
     uint32_t n_active = r->n_active;
-    struct sched_item *items = &r->plan.items[r->plan.n_items - r->plan.n_admitted];
     struct choice *choices[ADMISSION_WINDOW]; // who is admitted leaves the window, and the others move up
-    for (size_t i = 0; i < r->plan.n_admitted; i++) {
-        choices[i] = r->admission.candidates[items[i].idx - n_active].ref;
+    for (size_t i = 0; i < r->admission.n; i++) {
+        choices[i] = r->admission.candidates[i].ref;
     }
-    for (size_t i = 0; i < r->plan.n_admitted; i++) {
-        runner_admit(r, choices[i], now_ns);
-        items[i].idx = r->n_active - 1;
-        uint32_t n_cached = items[i].n_cached < choices[i]->n_prompt ? items[i].n_cached : choices[i]->n_prompt;
-        choices[i]->usage.cached_tokens = n_cached; // of the prompt
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        struct sched_item *item = &r->plan.items[i];
+        if (item->idx < n_active) {
+            continue;
+        }
+        struct choice *choice = choices[item->idx - n_active];
+        runner_admit(r, choice, now_ns);
+        item->idx = r->n_active - 1;
+        uint32_t n_cached = item->n_cached < choice->n_prompt ? item->n_cached : choice->n_prompt;
+        choice->usage.cached_tokens = n_cached; // of the prompt
         r->stats.cached_tokens += n_cached;
     }
 }

@@ -7,8 +7,11 @@
 //   2. Prefill chunks of admitted sequences, oldest first, in what the decodes left of batch_tokens; beside decodes, of
 //      prefill_tokens: a long prompt makes the next token of every answer wait for its chunk, and for no more.
 //   3. Preempted sequences return, oldest first, when pages for all their known tokens are free.
-//   4. Waiting sequences are admitted in order of arrival, never past one that does not fit; but one whose next block
+//   4. Waiting sequences are admitted in their order, never past one that does not fit; but one whose next block
 //      is being computed by a running prefill stands back until it can be taken from the cache.
+//   5. Nobody waits for the less urgent: those come last in 2 and 3, and a block that one of them computes is not
+//   waited
+//      for in 4. Only decodes are not put off, and slots and pages that are taken not taken away.
 //
 // Why there is no deadlock: the engine accepts no request whose longest possible timeline exceeds the pool, and the
 // oldest active sequence can take the pages of all others; hence it always ends. Why pages are not reserved for the
@@ -118,16 +121,21 @@ static uint32_t chunk(const struct planning *p, uint32_t n)
     return n < p->n_rows_left ? n : (uint32_t)p->n_rows_left;
 }
 
-static void plan_prefills(struct planning *p)
+static void plan_prefill(struct planning *p, size_t idx, const struct sched_seq *seq)
+{
+    const struct sched_item item = { .idx = (uint32_t)idx, .n_tokens = chunk(p, n_todo(seq)), .n_pages = seq->n_pages };
+    assert(seq->n_pages >= pages_for(p, seq->n_tokens));
+    add_item(p, &item, seq, 0);
+}
+
+// Those of priorities first .. last.
+static void plan_prefills(struct planning *p, int64_t first, int64_t last)
 {
     for (size_t i = 0; i < p->n_resident && p->n_rows_left > 0; i++) {
         const struct sched_seq *seq = &p->in->active[i];
-        if (seq->n_pages > 0 && !seq->is_blocked && !is_decode(seq)) {
-            assert(seq->n_pages >= pages_for(p, seq->n_tokens));
-            add_item(
-                p,
-                &(struct sched_item){ .idx = (uint32_t)i, .n_tokens = chunk(p, n_todo(seq)), .n_pages = seq->n_pages },
-                seq, 0);
+        bool is_prefill = seq->n_pages > 0 && !seq->is_blocked && !is_decode(seq);
+        if (is_prefill && seq->priority >= first && seq->priority <= last) {
+            plan_prefill(p, i, seq);
         }
     }
 }
@@ -173,6 +181,11 @@ static const struct sched_seq *seq_of(const struct planning *p, size_t idx)
     return idx < p->in->n_active ? &p->in->active[idx] : &p->in->waiting[idx - p->in->n_active];
 }
 
+static bool computes_for(const struct sched_seq *other, const struct sched_seq *seq)
+{
+    return other->next_block == seq->next_block && other->priority <= seq->priority;
+}
+
 // A running prefill, or one that begins in this step, computes what this sequence would compute first.
 static bool is_in_flight(const struct planning *p, const struct sched_seq *seq)
 {
@@ -180,37 +193,57 @@ static bool is_in_flight(const struct planning *p, const struct sched_seq *seq)
         return false;
     }
     for (size_t i = 0; i < p->in->n_active; i++) {
-        if (p->in->active[i].n_pages > 0 && p->in->active[i].next_block == seq->next_block) {
+        if (p->in->active[i].n_pages > 0 && computes_for(&p->in->active[i], seq)) {
             return true;
         }
     }
     for (size_t i = 0; i < p->plan->n_items; i++) {
-        if (seq_of(p, p->plan->items[i].idx)->next_block == seq->next_block) {
+        if (computes_for(seq_of(p, p->plan->items[i].idx), seq)) {
             return true;
         }
     }
     return false;
 }
 
+static bool is_preempted(const struct sched_seq *seq)
+{
+    return seq->n_pages == 0 && !seq->is_blocked;
+}
+
+// Preempted ones, and between them those that wait and are more urgent. Nobody overtakes one that does not fit.
 static void plan_beginnings(struct planning *p)
 {
-    size_t n_holding = count_holding(p);
-    for (size_t i = 0; i < p->in->n_active && p->n_rows_left > 0; i++) {
-        const struct sched_seq *seq = &p->in->active[i];
-        if (seq->n_pages == 0 && !seq->is_blocked && !is_in_flight(p, seq) && !begin(p, i, seq, &n_holding)) {
-            return; // nobody overtakes it
+    const struct sched_input *in = p->in;
+    size_t n_holding = count_holding(p), a = 0, w = 0;
+    while (p->n_rows_left > 0) {
+        while (a < in->n_active && !is_preempted(&in->active[a])) {
+            a++;
         }
-    }
-    for (size_t i = 0; i < p->in->n_waiting && p->plan->n_admitted < p->in->n_slots_free && p->n_rows_left > 0; i++) {
-        const struct sched_seq *seq = &p->in->waiting[i];
-        if (is_in_flight(p, seq)) {
-            continue;
-        }
-        if (!begin(p, p->in->n_active + i, seq, &n_holding)) {
+        bool is_any_waiting = w < in->n_waiting && p->plan->n_admitted < in->n_slots_free;
+        if (a == in->n_active && !is_any_waiting) {
             return;
         }
-        p->plan->n_admitted++;
+        bool is_new = is_any_waiting && (a == in->n_active || in->waiting[w].priority < in->active[a].priority);
+        size_t idx = is_new ? in->n_active + w++ : a++;
+        if (is_in_flight(p, seq_of(p, idx))) {
+            continue;
+        }
+        if (!begin(p, idx, seq_of(p, idx), &n_holding)) {
+            return;
+        }
+        p->plan->n_admitted += is_new;
     }
+}
+
+// Of those that are to begin; INT64_MAX: there is none.
+static int64_t most_urgent(const struct sched_input *in)
+{
+    int64_t priority = in->n_waiting > 0 ? in->waiting[0].priority : INT64_MAX;
+    for (size_t i = 0; i < in->n_active; i++) {
+        const struct sched_seq *seq = &in->active[i];
+        priority = is_preempted(seq) && seq->priority < priority ? seq->priority : priority;
+    }
+    return priority;
 }
 
 void scheduler_plan(const struct sched_input *input, struct sched_plan *plan)
@@ -227,8 +260,12 @@ void scheduler_plan(const struct sched_input *input, struct sched_plan *plan)
     if (plan->n_items > 0 && p.n_rows_left > input->prefill_tokens) {
         p.n_rows_left = input->prefill_tokens;
     }
-    plan_prefills(&p);
+    int64_t urgent = most_urgent(input);
+    plan_prefills(&p, INT64_MIN, urgent);
     if (plan->n_preempted == 0) {
         plan_beginnings(&p);
+    }
+    if (urgent < INT64_MAX) {
+        plan_prefills(&p, urgent + 1, INT64_MAX);
     }
 }

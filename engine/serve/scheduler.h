@@ -17,6 +17,7 @@ struct sched_seq {
     uint32_t n_own;      // of them, those that nobody else holds: what its preemption sets free at least
     bool is_decoding;    // what is to be run are sampled and forced tokens, whose pages it may lack
     uint32_t n_draft;    // guessed tokens after them, to be checked if that costs nobody anything
+    int64_t priority;    // the lowest is the most urgent
     bool is_blocked;     // its last output has not been taken over by the event queue: it keeps its pages and waits
     struct sched_cached {
         uint32_t n_tokens;   // of a sequence without pages, that the prefix cache has now; fewer than all
@@ -29,8 +30,8 @@ struct sched_seq {
 };
 
 struct sched_input {
-    const struct sched_seq *active;  // admitted, the oldest first, preempted ones included
-    const struct sched_seq *waiting; // not admitted yet, in order of arrival; as many as there are free slots will do
+    const struct sched_seq *active;  // admitted, by priority, then the oldest first; preempted ones included
+    const struct sched_seq *waiting; // not admitted yet, in order of admission; as many as there are free slots will do
     size_t n_active, n_waiting;
     size_t n_slots_free;
     uint32_t n_pages_free; // free, or to be had from the prefix cache
@@ -49,8 +50,8 @@ struct sched_item {
 
 // Order of execution: preempted sequences give all their pages back, the admitted become active in this order, all that
 // begin hold what they take from the cache, then each item takes the pages that it lacks. Items that refer to waiting
-// ones come last, in the order of admission. The arrays are the caller's: items for n_active + n_slots_free, preempted
-// for n_active.
+// ones stand in the order of admission. The arrays are the caller's: items for n_active + n_slots_free, preempted for
+// n_active.
 struct sched_plan {
     struct sched_item *items;
     uint32_t *preempted; // indices into active

@@ -200,6 +200,124 @@ static void test_deadline_is_the_shorter_of_two(void **state)
     assert_true(deadline_is_over(s, s) && !deadline_is_over(s, s - 1));
 }
 
+// ---- whose turn it is ---------------------------------------------------------------------------------------------
+
+enum { LIGHT = 3, N_LIGHT = 8, N_HEAVY = 200 };
+
+static const int32_t *unlike_prompt(uint32_t i) // shares nothing with others
+{
+    static int32_t prompt[4];
+    prompt[0] = (int32_t)(i % RUNNER_TEST_VOCAB);
+    prompt[1] = (int32_t)(i / RUNNER_TEST_VOCAB % RUNNER_TEST_VOCAB);
+    return prompt;
+}
+
+// One tenant has two hundred requests waiting, three others ask one thing after the other.
+static void test_runner_light_tenants_do_not_wait_for_the_heavy_one(void **state)
+{
+    (void)state;
+    struct runner_test t;
+    struct runner_test_answer *heavy = calloc(N_HEAVY, sizeof(*heavy)), light[LIGHT];
+    uint32_t n_asked[LIGHT] = { 0 }, n = 0, n_over = 0;
+    uint64_t added_ns[LIGHT], longest_ns = 0;
+    assert_non_null(heavy);
+    runner_test_open(
+        &t, &(struct runner_test_options){ .n_slots = 4, .n_pages = 400, .batch_tokens = 16, .no_speculation = true });
+    for (; n < N_HEAVY; n++) {
+        runner_test_add(&t, &(struct runner_test_request){
+                                .prompt = unlike_prompt(n), .n_prompt = 4, .max_tokens = 20, .answers = &heavy[n] });
+    }
+    while (n_over < LIGHT * N_LIGHT) {
+        for (uint32_t i = 0; i < LIGHT; i++) {
+            bool is_over = n_asked[i] > 0 && light[i].is_over;
+            if (is_over) {
+                longest_ns = light[i].over_ns - added_ns[i] > longest_ns ? light[i].over_ns - added_ns[i] : longest_ns;
+                n_over++;
+            }
+            if ((is_over || n_asked[i] == 0) && n_asked[i] < N_LIGHT) {
+                added_ns[i] = t.now_ns;
+                n_asked[i]++;
+                runner_test_add(&t, &(struct runner_test_request){ .prompt = unlike_prompt(n++),
+                                                                   .n_prompt = 4,
+                                                                   .max_tokens = 20,
+                                                                   .tenant = 1 + i,
+                                                                   .answers = &light[i] });
+            } else if (is_over) {
+                light[i].is_over = false; // has asked enough
+            }
+        }
+        assert_true(runner_test_step(&t));
+    }
+    assert_true(longest_ns <= 2 * 22 * 1000000); // its own 20 steps, and at most as many for a slot
+    assert_false(heavy[N_HEAVY - 1].is_started);
+    runner_test_finish(&t);
+    runner_test_close(&t);
+    free(heavy);
+}
+
+// While usual ones arrive all the time, one of priority 2 waits for twenty seconds, and then has its turn.
+static void test_runner_what_gave_way_does_not_starve(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    struct runner_test t;
+    struct runner_test_answer patient, *usual = calloc(N, sizeof(*usual));
+    assert_non_null(usual);
+    runner_test_open(
+        &t, &(struct runner_test_options){ .n_slots = 1, .n_pages = 400, .batch_tokens = 16, .no_speculation = true });
+    t.step_ns = 50000000;
+    runner_test_add(&t,
+                    &(struct runner_test_request){
+                        .prompt = prompt_tokens, .n_prompt = 4, .max_tokens = 2, .priority = 2, .answers = &patient });
+    for (uint32_t n = 0; !patient.is_over; n++) { // two steps each, and always one more waits
+        assert_true(n < N);
+        runner_test_add(&t, &(struct runner_test_request){
+                                .prompt = unlike_prompt(n), .n_prompt = 4, .max_tokens = 2, .answers = &usual[n] });
+        assert_true(runner_test_step(&t));
+        assert_true(runner_test_step(&t));
+    }
+    assert_true(patient.over_ns >= RUNNER_TEST_START_NS + 20000000000 &&
+                patient.over_ns < RUNNER_TEST_START_NS + 21000000000);
+    runner_test_finish(&t);
+    runner_test_close(&t);
+    free(usual);
+}
+
+// A prompt of low priority has begun, usual ones take all the rows, and an urgent one has the same prompt: it does not
+// wait for what makes way for everybody.
+static void test_runner_urgent_duplicate_does_not_wait_for_a_low_one(void **state)
+{
+    (void)state;
+    enum { N = 20 };
+    struct runner_test t;
+    struct runner_test_answer low, urgent, usual[N];
+    runner_test_open(&t, &(struct runner_test_options){ .n_slots = N + 2, .n_pages = 1000, .batch_tokens = N + 2 });
+    runner_test_add(&t,
+                    &(struct runner_test_request){
+                        .prompt = prompt_tokens, .n_prompt = 200, .max_tokens = 2, .priority = 5, .answers = &low });
+    runner_test_step(&t);
+    for (uint32_t i = 0; i < N; i++) {
+        int32_t prompt[200] = { (int32_t)i };
+        runner_test_add(&t, &(struct runner_test_request){
+                                .prompt = prompt, .n_prompt = 200, .max_tokens = 2, .answers = &usual[i] });
+    }
+    for (int i = 0; i < 5; i++) {
+        runner_test_step(&t);
+    }
+    runner_test_add(
+        &t, &(struct runner_test_request){
+                .prompt = prompt_tokens, .n_prompt = 200, .max_tokens = 2, .priority = -1, .answers = &urgent });
+    uint32_t n_steps = 0;
+    while (!urgent.is_over) {
+        runner_test_step(&t);
+        n_steps++;
+    }
+    assert_true(n_steps <= 200 / (N + 2) + 4); // as many as its prompt takes
+    assert_false(low.is_over || usual[N - 1].is_over);
+    runner_test_finish(&t);
+    runner_test_close(&t);
+}
+
 // ---- random runs --------------------------------------------------------------------------------------------------
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -357,6 +475,9 @@ int main(void)
         cmocka_unit_test(test_runner_deadline_leaves_what_was_computed_in_the_cache),
         cmocka_unit_test(test_runner_deadline_ends_all_choices),
         cmocka_unit_test(test_deadline_is_the_shorter_of_two),
+        cmocka_unit_test(test_runner_light_tenants_do_not_wait_for_the_heavy_one),
+        cmocka_unit_test(test_runner_what_gave_way_does_not_starve),
+        cmocka_unit_test(test_runner_urgent_duplicate_does_not_wait_for_a_low_one),
         cmocka_unit_test(test_runner_random_runs_say_what_the_model_says),
     };
     return cmocka_run_group_tests_name("runner", tests, NULL, NULL);

@@ -248,6 +248,58 @@ static void test_scheduler_same_block_in_flight_is_waited_for(void **state)
     assert_int_equal(f->plan.n_admitted, 0);
 }
 
+static void test_scheduler_prompts_of_lower_priority_make_way(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture();
+    add_active(f, 100, 32, 7);
+    add_active(f, 100, 16, 7);
+    f->active[1].priority = 5;
+    add_waiting(f, 20);
+    f->waiting[0].priority = 1;
+    f->in.batch_tokens = 100;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_items, 3);
+    expect_item(f, 0, 0, 68, 7);
+    expect_item(f, 1, 2, 20, 2);
+    expect_item(f, 2, 1, 12, 7);
+    f->in.n_pages_free = 0; // the one that waits cannot begin
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 0);
+    expect_item(f, 1, 1, 32, 7);
+}
+
+static void test_scheduler_preempted_of_lower_priority_makes_way(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture();
+    add_active(f, 40, 39, 3);
+    add_active(f, 60, 0, 0); // finds no room
+    f->active[1].priority = 5;
+    add_waiting(f, 20);
+    f->in.n_pages_free = 5;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 1);
+    f->waiting[0].priority = 5;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 0);
+}
+
+static void test_scheduler_block_of_lower_priority_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture();
+    add_active(f, 200, 30, 13);
+    add_waiting(f, 20);
+    f->active[0].next_block = f->waiting[0].next_block = 7;
+    f->active[0].priority = 5;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 1);
+    f->waiting[0].priority = 5;
+    scheduler_plan(&f->in, &f->plan);
+    assert_int_equal(f->plan.n_admitted, 0);
+}
+
 static void test_scheduler_shared_pages_come_free_a_step_later(void **state)
 {
     (void)state;
@@ -363,6 +415,9 @@ int main(void)
         cmocka_unit_test(test_scheduler_blocked_waits_and_keeps_its_pages),
         cmocka_unit_test(test_scheduler_cached_tokens_are_not_run),
         cmocka_unit_test(test_scheduler_same_block_in_flight_is_waited_for),
+        cmocka_unit_test(test_scheduler_prompts_of_lower_priority_make_way),
+        cmocka_unit_test(test_scheduler_preempted_of_lower_priority_makes_way),
+        cmocka_unit_test(test_scheduler_block_of_lower_priority_is_not_waited_for),
         cmocka_unit_test(test_scheduler_shared_pages_come_free_a_step_later),
         cmocka_unit_test(test_scheduler_tiny_pool_ends_everyone),
     };
