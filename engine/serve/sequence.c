@@ -255,7 +255,7 @@ struct sampler_input sequence_sampler_input(const struct sequence *seq, const fl
         input.bans[1] = (struct token_set){ params->stop_ids, params->n_stop_ids };
     }
     input.guide = &seq->guide;
-    input.ends[0] = (struct token_set){ seq->env->end_ids, seq->env->n_end_ids };
+    input.ends[0] = (struct token_set){ seq->env->end_ids, params->ignore_eos ? 0 : seq->env->n_end_ids };
     input.ends[1] = (struct token_set){ params->stop_ids, params->n_stop_ids };
     return input;
 }

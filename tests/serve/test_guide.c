@@ -37,6 +37,7 @@ static const struct {
     { "\"structured_outputs\":{\"regex\":\"a{2,5}\"}", "^a{2,5}$", false },
     { "\"guided_choice\":[\"positive\",\"negative\",\"pos\"]", "^(positive|negative|pos)$", false },
     { "\"structured_outputs\":{\"choice\":[\"one\",\"two\"]},\"ignore_eos\":true", "^(one|two)$", false },
+    { "\"regex\":\"(ab|c)+\",\"ignore_eos\":true", "^(ab|c)+$", false }, // an end token is not among them
     { "\"response_format\":{\"type\":\"json_object\"}", "^[{].*[}]$", true },
     { "\"guided_choice\":[\"positive\"],\"min_tokens\":40", "^positive$", false }, // there is no more to say
     { "\"regex\":\"[ab]{3}\",\"logprobs\":true,\"top_logprobs\":2", "^[ab]{3}$", false },

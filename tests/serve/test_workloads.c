@@ -34,6 +34,7 @@ struct world {
     uint64_t set; // 0: none yet
     struct workload_request *requests;
     struct answer *alone; // [WORKLOAD_REQUESTS][CHOICES]
+    uint64_t prompt_hashes[WORKLOAD_REQUESTS * CHOICES];
     uint64_t page_bytes;
 };
 
@@ -63,7 +64,7 @@ static void make_fixture(struct world *w)
     for (size_t i = 0; i < sizeof(chars) - 1; i++) {
         fprintf(file, "%s\"%c\":%zu", i > 0 ? "," : "", chars[i], i);
     }
-    fprintf(file, "}}}");
+    fprintf(file, "}},\"decoder\":{\"type\":\"Fuse\"}}");
     assert_int_equal(fclose(file), 0);
 }
 
@@ -110,6 +111,24 @@ static void answers_free(struct answer *answers, size_t n)
     free(answers);
 }
 
+// Of the log probabilities of a choice's prompt, all bits of them.
+static uint64_t prompt_hash(const struct tokfs_completion *completion, uint32_t index, uint32_t n_prompt)
+{
+    struct tokfs_logprob probs[TOKFS_PROBS_MAX];
+    uint64_t hash = 0;
+    for (uint32_t pos = 1; pos < n_prompt; pos++) {
+        uint32_t rank, bits;
+        size_t n = tokfs_completion_prompt_probs(completion, index, pos, probs, &rank);
+        assert_true(n > 0);
+        for (size_t i = 0; i < n; i++) {
+            memcpy(&bits, &probs[i].logprob, sizeof(bits));
+            hash = (hash * 31 + (uint32_t)probs[i].id) * UINT64_C(0x9E3779B97F4A7C15) + bits;
+        }
+        hash = hash * 31 + rank;
+    }
+    return hash;
+}
+
 // The answers to all requests of the set, one choice after the other, nothing beside it and nothing from before.
 static void run_alone(struct world *w)
 {
@@ -134,8 +153,15 @@ static void run_alone(struct world *w)
         }
         workload_request_write_choice(r, i % CHOICES, &body);
         assert_int_equal(tokfs_submit_completion(engine, body.ptr, body.len, a, &a->completion, &error), 0);
-        engine_test_finish(engine, a, 1);
-        assert_true(a->is_finished && a->usage.cached_tokens == 0);
+        while (!answer_is_over(a)) {
+            engine_test_next(engine);
+        }
+        if (!a->is_finished) {
+            fail_msg("%s: %s: %s (after %zu tokens: %s)", w->name, body.ptr, a->error.msg, a->n_ids, a->text);
+        }
+        assert_int_equal(a->usage.cached_tokens, 0);
+        w->prompt_hashes[i] = r->scores_prompt ? prompt_hash(a->completion, 0, r->n_prompt[i % CHOICES / r->n]) : 0;
+        tokfs_completion_free(a->completion);
     }
     tokfs_engine_get_info(engine, &info);
     w->page_bytes = info.kv_bytes / info.n_pages;
@@ -288,6 +314,16 @@ static void submit_one(struct workload *w, struct strbuf *body)
     }
 }
 
+static void expect_prompt(struct workload *w, const struct submitted *s, const struct tokfs_completion *completion,
+                          uint32_t idx)
+{
+    const struct workload_request *r = &w->world->requests[s->request];
+    if (r->scores_prompt) {
+        assert_true(prompt_hash(completion, idx, r->n_prompt[idx / r->n]) ==
+                    w->world->prompt_hashes[s->request * CHOICES + idx]);
+    }
+}
+
 static void expect_answer(struct workload *w, uint32_t idx)
 {
     const struct submitted *s = &w->submitted[idx];
@@ -311,6 +347,7 @@ static void expect_answer(struct workload *w, uint32_t idx)
             assert_true(s->is_cancelled);
         } else {
             answers_equal(&got[i], &alone[i]);
+            expect_prompt(w, s, got->completion, i);
         }
     }
 }

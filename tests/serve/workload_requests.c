@@ -70,12 +70,27 @@ static void add_end(struct random *rnd, const struct workload_limits *limits, st
     }
 }
 
+// Beginnings that only one text continues are forced tokens. Letters and digits: the small vocabularies have no more.
+static void add_form(struct random *rnd, struct strbuf *out)
+{
+    static const char *const forms[] = { "[A-Za-z]{4,40}", "Answer[0-9]{1,6}(Yes|No|Maybe)", "(yes|no|notAtAll)+",
+                                         "([0-9]{3}abcdefgh)*" };
+    strbuf_printf(out, ",\"guided_regex\":\"%s\"", forms[random_below(rnd, 4)]);
+}
+
 static void make_params(struct random *rnd, const struct workload_limits *limits, struct workload_request *r)
 {
     struct strbuf out;
     strbuf_init(&out, sizeof(r->params));
     add_sampling(rnd, limits, &out);
     add_end(rnd, limits, &out);
+    if (random_one_in(rnd, 6) && !strstr(out.ptr, "stop_token_ids")) { // these may leave nothing to say
+        add_form(rnd, &out);
+    }
+    r->scores_prompt = random_one_in(rnd, 10);
+    if (r->scores_prompt) {
+        strbuf_printf(&out, ",\"prompt_logprobs\":%u", random_below(rnd, 4));
+    }
     r->has_probs = random_one_in(rnd, 4);
     if (r->has_probs) {
         strbuf_printf(&out, ",\"logprobs\":%u", random_below(rnd, 6));

@@ -31,7 +31,7 @@ struct workload_request {
     uint32_t n_prompts, n;
     uint32_t seed;
     char params[512]; // members of the body, each with a comma before it
-    bool has_probs;
+    bool has_probs, scores_prompt;
 };
 
 void workload_requests_make(struct workload_request *requests, const struct workload_limits *limits, uint64_t seed);
