@@ -125,7 +125,8 @@ static int make(struct grammar_store *store, const struct answer_rule *rule, str
     g->source = (struct str){ source, rule->source.len };
     int rc = answer_rule_compile(rule, &g->grammar, err);
     if (rc == 0 && (automaton_new(grammar_nfa(g->grammar), &g->automaton) < 0 ||
-                    token_masks_new(g->automaton, g->trie, MASKS_KEPT, &g->masks) < 0)) {
+                    token_masks_new(g->automaton, g->trie, MASKS_KEPT, &g->masks) < 0 ||
+                    token_masks_cut_forced(g->masks, g->tok) < 0)) {
         rc = err_set(err, -ENOMEM, "out of memory for a grammar");
     }
     if (rc < 0) {

@@ -124,6 +124,57 @@ int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flag
     return 0;
 }
 
+// ---- cutting ------------------------------------------------------------------------------------------------------
+
+// Encoding with memory that is kept: no piece is longer than the text, and short pieces of byte-level models are merged
+// on the stack.
+struct tokenizer_cutter {
+    struct encode e;
+    struct token_ids out;
+};
+
+int tokenizer_cutter_new(const struct tokenizer *tok, struct tokenizer_cutter **ret)
+{
+    struct tokenizer_cutter *cutter = calloc(1, sizeof(*cutter));
+    static const char words[] = "\"a\":{ 1,\n\n.2}  \xe4\xb8\xad don't [x]";
+    if (!cutter) {
+        return -ENOMEM;
+    }
+    cutter->e.tok = tok;
+    cutter->e.out = &cutter->out;
+    encode_init(&cutter->e);
+    for (size_t i = 0; i < TOKENIZER_CUT_BYTES_MAX; i++) { // as many tokens as there are bytes at most
+        if (token_ids_append(&cutter->out, 0) < 0) {
+            tokenizer_cutter_free(cutter);
+            return -ENOMEM;
+        }
+    }
+    tokenizer_cut_first(cutter, str_take(str_from(words), TOKENIZER_CUT_BYTES_MAX)); // takes the memory of its parts
+    *ret = cutter;
+    return 0;
+}
+
+void tokenizer_cutter_free(struct tokenizer_cutter *cutter)
+{
+    if (cutter) {
+        encode_deinit(&cutter->e);
+        token_ids_deinit(&cutter->out);
+        free(cutter);
+    }
+}
+
+int32_t tokenizer_cut_first(struct tokenizer_cutter *cutter, struct str text)
+{
+    struct encode *e = &cutter->e;
+    const struct bpe *bpe = &e->tok->bpe;
+    cutter->out.len = 0;
+    if (e->tok->spm.scores || !bpe->is_byte_level || bpe->prefix.len > 0 || bpe->suffix.len > 0 ||
+        text.len > TOKENIZER_CUT_BYTES_MAX || utf8_valid_len(text) != text.len) {
+        return -1;
+    }
+    return encode_between(e, text, false) == 0 && cutter->out.len > 0 ? cutter->out.ids[0] : -1;
+}
+
 // ---- decoding -----------------------------------------------------------------------------------------------------
 
 bool tokenizer_token_form(const struct tokenizer *tok, int32_t id, struct str *ret_form, bool *ret_is_skippable)

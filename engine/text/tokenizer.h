@@ -43,6 +43,14 @@ void tokenizer_free(struct tokenizer *tok);
 // *out keeps its old length.
 int tokenizer_encode(const struct tokenizer *tok, struct str text, unsigned flags, struct token_ids *out,
                      struct err *err);
+// The first token of what a short text in the middle of another is cut into, by a cutter that was made for it and is
+// used by one thread at a time. -1: none, or a tokenizer that does not work on bytes. Does not allocate.
+#define TOKENIZER_CUT_BYTES_MAX 32
+struct tokenizer_cutter;
+int tokenizer_cutter_new(const struct tokenizer *tok, struct tokenizer_cutter **ret); // 0 or -ENOMEM
+void tokenizer_cutter_free(struct tokenizer_cutter *cutter);                          // NULL is accepted
+int32_t tokenizer_cut_first(struct tokenizer_cutter *cutter, struct str text);
+
 // Appends the decoding of n ids as one text (decoder steps that concern the beginning of a text apply to the first id).
 // An id that does not exist decodes to nothing, as in Hugging Face's library. Ill-formed UTF-8 becomes U+FFFD.
 int tokenizer_decode(const struct tokenizer *tok, const int32_t *ids, size_t n, bool skip_special, struct strbuf *out);

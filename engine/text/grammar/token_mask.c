@@ -3,7 +3,14 @@
 // Inside strings nothing dies and the walk would be the whole vocabulary. There the state knows how many plain
 // characters may follow at the least; the tokens of so many are set together, and subtrees of nothing else are left
 // out.
+//
+// Forced bytes may be cut into tokens in many ways. What others do is to take the longest token at each place, or to
+// leave it to the model. Here the tokenizer itself cuts them, and only as far as no token of the vocabulary could join
+// them with what follows them, which is the model's to say. That is a rule of the mask, not of those who skip forward
+// passes: it holds whether anything is skipped or not.
 #include "engine/text/grammar/token_mask.h"
+#include "engine/base/utf8.h"
+#include "engine/text/tokenizer.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +28,10 @@ struct token_masks {
     uint32_t generation;
     uint64_t n_calls;
     size_t n_kept;
-    struct kept *kept; // [n_kept]
-    uint64_t *bits;    // [n_kept][trie->n_words]
-    uint32_t *path;    // [trie->depth_max + 1] states by depth
+    struct kept *kept;               // [n_kept]
+    uint64_t *bits;                  // [n_kept][trie->n_words]
+    uint32_t *path;                  // [trie->depth_max + 1] states by depth
+    struct tokenizer_cutter *cutter; // NULL: any tokens may make up bytes that are forced
 };
 
 int token_masks_new(struct automaton *a, const struct token_trie *trie, size_t n_kept_max, struct token_masks **ret)
@@ -51,8 +59,15 @@ void token_masks_free(struct token_masks *masks)
         free(masks->kept);
         free(masks->bits);
         free(masks->path);
+        tokenizer_cutter_free(masks->cutter);
         free(masks);
     }
+}
+
+int token_masks_cut_forced(struct token_masks *masks, const struct tokenizer *tok)
+{
+    assert(!masks->cutter);
+    return tokenizer_cutter_new(tok, &masks->cutter);
 }
 
 // The tokens of the nodes from..to - 1.
@@ -95,6 +110,47 @@ static void walk(struct token_masks *masks, uint64_t *bits)
     }
 }
 
+// ---- forced bytes --------------------------------------------------------------------------------------------------
+
+// Whether some token begins with all of the bytes and goes on.
+static bool may_run_past(const struct token_trie *trie, struct str bytes)
+{
+    uint32_t at = 0, end = trie->n_nodes;
+    for (size_t i = 0; i < bytes.len; i++) {
+        while (at < end && trie->nodes[at].byte != (uint8_t)bytes.ptr[i]) {
+            at = trie->nodes[at].skip;
+        }
+        if (at == end) {
+            return false;
+        }
+        end = trie->nodes[at].skip;
+        at++;
+    }
+    return at < end;
+}
+
+// The bytes up to the last whole character.
+static struct str whole_characters(struct str bytes)
+{
+    return str_take(bytes, utf8_valid_len(bytes));
+}
+
+static void cut_forced(struct token_masks *masks, const struct automaton_cursor *cursor, uint64_t *bits)
+{
+    const struct token_trie *trie = masks->trie;
+    char forced[TOKENIZER_CUT_BYTES_MAX];
+    size_t n = automaton_forced(masks->a, cursor, sizeof(forced), forced);
+    struct str bytes = whole_characters((struct str){ forced, n });
+    if (bytes.len == 0 || may_run_past(trie, bytes)) {
+        return;
+    }
+    int32_t id = tokenizer_cut_first(masks->cutter, bytes);
+    if (id >= 0 && (size_t)id < trie->n_vocab && bits[id / 64] >> id % 64 & 1) {
+        memset(bits, 0, trie->n_words * sizeof(*bits));
+        bits[id / 64] = UINT64_C(1) << id % 64;
+    }
+}
+
 static size_t oldest(const struct token_masks *masks)
 {
     size_t found = 0;
@@ -134,6 +190,9 @@ static size_t look_up(struct token_masks *masks, const struct automaton_cursor *
         uint64_t *bits = masks->bits + (at = oldest(masks)) * n_words;
         masks->path[0] = cursor->state;
         walk(masks, bits);
+        if (masks->cutter) {
+            cut_forced(masks, cursor, bits);
+        }
         masks->kept[at].only = find_only(bits, n_words);
     }
     // Should the walk have forgotten states, the next call drops all masks, this one too.

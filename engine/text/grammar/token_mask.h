@@ -10,6 +10,9 @@ struct token_masks;
 
 int token_masks_new(struct automaton *a, const struct token_trie *trie, size_t n_kept_max, struct token_masks **ret);
 void token_masks_free(struct token_masks *masks);
+// From now on, where the bytes that come are given and no token could run past them, only the token that the tokenizer
+// would make of them is allowed: the model sees the text cut as it is used to, and has nothing to decide. -ENOMEM.
+int token_masks_cut_forced(struct token_masks *masks, const struct tokenizer *tok);
 // [trie->n_words] bits, valid until the next call. Every allowed token can be followed by some end of the text. An end
 // token is allowed where automaton_may_end says so; it has no bit here. Does not allocate. May replace the cursor's
 // state by an equal one (automaton_collect).
