@@ -47,8 +47,8 @@ void completion_free(struct tokfs_completion *completion)
         free(completion->kept);
         free(completion->choices);
         answer_setup_free(completion->answer);
-        if (completion->grammar) {
-            grammar_store_give(completion->grammars, completion->grammar);
+        if (completion->guide.grammar) {
+            grammar_store_give(completion->grammars, completion->guide.grammar);
         }
         free_scores(completion);
         free(completion);

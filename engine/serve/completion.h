@@ -8,7 +8,7 @@
 
 #include "engine/base/err.h"
 #include "engine/serve/answer_setup.h"
-#include "engine/serve/grammar_store.h"
+#include "engine/serve/guide.h"
 #include "engine/serve/scores.h"
 #include "engine/text/chat_request.h"
 #include <pthread.h>
@@ -90,7 +90,7 @@ struct tokfs_completion {
     uint32_t n_choices;
     struct strbuf texts;            // of the prompts, if asked for, and names
     struct answer_setup *answer;    // how answers are read; NULL: all of them is content
-    struct answer_grammar *grammar; // what answers may be, held in `grammars`; NULL: any text
+    struct guide_plan guide;     // what answers may be; its grammar is held in `grammars`
     struct grammar_store *grammars;
     bool has_long_list; // of token ids: some list was longer than its limit, and was not copied
     bool has_logprobs;

@@ -174,10 +174,8 @@ int grammar_store_take(struct grammar_store *store, const struct answer_rule *ru
 
 void grammar_store_give(struct grammar_store *store, struct answer_grammar *grammar)
 {
-    if (grammar) {
-        pthread_mutex_lock(&store->lock);
-        assert(grammar->n_holders > 0);
-        grammar->n_holders--;
-        pthread_mutex_unlock(&store->lock);
-    }
+    pthread_mutex_lock(&store->lock);
+    assert(grammar->n_holders > 0);
+    grammar->n_holders--;
+    pthread_mutex_unlock(&store->lock);
 }

@@ -46,6 +46,6 @@ void grammar_store_deinit(struct grammar_store *store);                   // ass
 // ones are in use.
 int grammar_store_take(struct grammar_store *store, const struct answer_rule *rule, struct answer_grammar **ret,
                        struct err *err);
-void grammar_store_give(struct grammar_store *store, struct answer_grammar *grammar); // NULL is accepted
+void grammar_store_give(struct grammar_store *store, struct answer_grammar *grammar);
 
 #endif

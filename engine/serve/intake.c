@@ -21,7 +21,7 @@
 #define ARENA_BYTES_BASE          (1u << 20)
 
 static int tokenize(const struct intake *intake, struct tokfs_completion *c, const struct chat_request *request,
-                    struct err *err)
+                    struct arena *arena, struct err *err)
 {
     struct strbuf text;
     struct token_ids ids = { 0 };
@@ -39,6 +39,9 @@ static int tokenize(const struct intake *intake, struct tokfs_completion *c, con
     if (rc == 0) {
         rc = answer_setup_new(&style, request, strbuf_str(&text), &c->answer, err);
     }
+    if (rc == 0) {
+        rc = intake_guide_chat(intake, c, request, &style, strbuf_str(&text), arena, err);
+    }
     strbuf_deinit(&text);
     if (rc == 0 && ids.len > UINT32_MAX) {
         rc = err_set(err, -E2BIG, "the prompt has %zu tokens", ids.len);
@@ -52,13 +55,6 @@ static int tokenize(const struct intake *intake, struct tokfs_completion *c, con
     return 0;
 }
 
-int intake_take_grammar(const struct intake *intake, struct tokfs_completion *completion,
-                        const struct answer_rule *rule, struct err *err)
-{
-    completion->grammars = intake->grammars;
-    return rule->kind == ANSWER_RULE_NONE ? 0 : grammar_store_take(intake->grammars, rule, &completion->grammar, err);
-}
-
 static int prepare_chat(const struct intake *intake, struct tokfs_completion *c, struct arena *arena, struct err *err)
 {
     struct chat_request request;
@@ -67,10 +63,9 @@ static int prepare_chat(const struct intake *intake, struct tokfs_completion *c,
     if (rc == 0 && completion_keep_sampling(c, &request.sampling, request.common.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
-    rc = rc == 0 ? intake_take_grammar(intake, c, &request.common.rule, err) : rc;
     if (rc == 0) {
         request.now = c->origin.now;
-        rc = tokenize(intake, c, &request, err);
+        rc = tokenize(intake, c, &request, arena, err);
     }
     if (rc == 0 && c->has_origin && c->answer) {
         c->answer->request.id_seed = c->origin.call_seed;

@@ -19,9 +19,13 @@ struct intake {
 // Fills the completion's prompt, limits and sampling parameters, or its result, or its refusal. Frees its body.
 void intake_prepare(const struct intake *intake, struct tokfs_completion *completion);
 // The part of it for a body of v1/completions: prompts, echo and parameters, which are checked afterwards.
-// Compiles what the request demands of its answers, or finds it compiled.
-int intake_take_grammar(const struct intake *intake, struct tokfs_completion *completion,
-                        const struct answer_rule *rule, struct err *err);
+// Compiles what the request demands of its answers, or finds it compiled: of a text, and of an answer to a chat, with
+// what its template has for reasoning and calls; `prompt` is what it made of the request.
+int intake_guide_text(const struct intake *intake, struct tokfs_completion *completion, const struct answer_rule *rule,
+                      struct err *err);
+int intake_guide_chat(const struct intake *intake, struct tokfs_completion *completion,
+                      const struct chat_request *request, const struct answer_style *style, struct str prompt,
+                      struct arena *arena, struct err *err);
 int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *completion, struct arena *arena,
                          struct err *err);
 

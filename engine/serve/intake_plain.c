@@ -98,7 +98,7 @@ int intake_prepare_plain(const struct intake *intake, struct tokfs_completion *c
     if (rc == 0 && completion_keep_sampling(completion, &request.sampling, request.common.cache_salt) < 0) {
         rc = err_set(err, -ENOMEM, "out of memory for a request");
     }
-    rc = rc == 0 ? intake_take_grammar(intake, completion, &request.common.rule, err) : rc;
+    rc = rc == 0 ? intake_guide_text(intake, completion, &request.common.rule, err) : rc;
     rc = rc == 0 ? add_prompts(intake, completion, &request, err) : rc;
     rc = rc == 0 ? add_names(completion, &request, err) : rc;
     if (rc == 0) {

@@ -106,7 +106,7 @@ const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sample
     for (size_t i = 0; i < BANS_MAX; i++) {
         n_bans += input->bans[i].n;
     }
-    bool is_guided = input->guide && input->guide->grammar;
+    bool is_guided = guide_restricts(input->guide);
     if (!is_guided && n_bans == 0 && input->params->n_bias == 0 && !has_penalties(input->params)) {
         return input->logits;
     }

@@ -17,7 +17,7 @@ struct sampler_input {
     const struct sampling_params *params; // all but the seed
     uint64_t seed, pos;
     struct token_set bans[BANS_MAX]; // tokens that must not be drawn now (end tokens before min_tokens)
-    const struct guide *guide;       // what may be drawn at all; NULL or without a grammar: anything
+    const struct guide *guide;       // what may be drawn at all; NULL: anything
     struct token_set ends[BANS_MAX]; // with a guide: tokens that end the answer
     const int32_t *tokens;           // [n_tokens] the timeline: prompt, then sampled; each below n_vocab
     uint32_t n_prompt, n_tokens;

@@ -94,7 +94,7 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->n_tokens = choice->n_prompt + choice->n_known;
     seq->n_untold = choice->n_known;
     memcpy(seq->tokens, choice->prompt, seq->n_tokens * sizeof(*seq->tokens));
-    guide_begin(&seq->guide, completion->grammar);
+    guide_begin(&seq->guide, &completion->guide);
     draft_init(&seq->draft_state);
     seq->n_draft = 0;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;

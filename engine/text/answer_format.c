@@ -92,13 +92,27 @@ static const struct call_row call_rows[] = {
     { { STR("\"List of tools: [\"") }, { PYTHON("<|tool_call_start|>", "<|tool_call_end|>") } },
     { { STR("<function_calls>\\n") }, { PYTHON("<function_calls>", "</function_calls>") } },
     { { STR("[func_name1(") }, { .body = CALL_LITERALS, .name_end = STR("("), .is_bare = true } },
+    { { STR("[TOOL_CALLS]"), STR("[ARGS]") },
+      { .body = CALL_NAMED,
+        .writing = CALL_WRITES_NAMED,
+        .id_form = CALL_ID_SHORT,
+        .begin = STR("[TOOL_CALLS]"),
+        .name_end = STR("[ARGS]") } },
     { { STR("[TOOL_CALLS]") },
-      { .body = CALL_NAMED, .id_form = CALL_ID_SHORT, .begin = STR("[TOOL_CALLS]"), .name_end = STR("[ARGS]") } },
+      { .body = CALL_NAMED,
+        .writing = CALL_WRITES_LIST,
+        .id_form = CALL_ID_SHORT,
+        .begin = STR("[TOOL_CALLS]"),
+        .name_end = STR("[ARGS]") } },
     { { STR("<minimax:tool_call>") }, { INVOKE("", "minimax:tool_call", "\">") } },
     { { STR("<function="), STR("<parameter="), STR("<seed:tool_call>") }, { FUNCTION("seed:tool_call") } },
     { { STR("<function="), STR("<parameter=") }, { FUNCTION("tool_call") } },
     { { STR("<function=") },
-      { .body = CALL_NAMED, .begin = STR("<function="), .name_end = STR(">"), .end = STR("</function>") } },
+      { .body = CALL_NAMED,
+        .writing = CALL_WRITES_NAMED,
+        .begin = STR("<function="),
+        .name_end = STR(">"),
+        .end = STR("</function>") } },
     { { STR(">>>all") }, { .body = CALL_NAMED, .begin = STR(">>>"), .name_end = STR("\n"), .begins_there = true } },
     { { STR("<arg_key>") },
       { .body = CALL_TAGGED,
@@ -107,15 +121,18 @@ static const struct call_row call_rows[] = {
         .value_begin = STR("<arg_key>"),
         .key_end = STR("<arg_value>"),
         .value_end = STR("</arg_value>") } },
-    { { STR("<TOOLCALL>") }, { .begin = STR("<TOOLCALL>"), .end = STR("</TOOLCALL>") } },
-    { { STR("<tool_calls>") }, { .begin = STR("<tool_calls>"), .end = STR("</tool_calls>") } },
-    { { STR("<|tool_call|>") }, { .begin = STR("<|tool_call|>") } },
+    { { STR("<TOOLCALL>") }, { .writing = CALL_WRITES_LIST, .begin = STR("<TOOLCALL>"), .end = STR("</TOOLCALL>") } },
+    { { STR("<tool_calls>") },
+      { .writing = CALL_WRITES_LIST, .begin = STR("<tool_calls>"), .end = STR("</tool_calls>") } },
+    { { STR("<|tool_call|>") }, { .writing = CALL_WRITES_LIST, .begin = STR("<|tool_call|>") } },
     { { STR("functools") }, { .begin = STR("functools") } },
     { { STR("\"tool_call_name\"") }, { .is_bare = true } },
-    { { STR("<function_call>") }, { .begin = STR("<function_call>") } },
-    { { STR("<tool_call>") }, { .begin = STR("<tool_call>"), .end = STR("</tool_call>") } },
-    { { STR("<|python_tag|>") }, { .begin = STR("<|python_tag|>"), .is_bare = true } },
-    { { STR("ipython"), STR("\"parameters\":") }, { .begin = STR("<|python_tag|>"), .is_bare = true } },
+    { { STR("<function_call>") }, { .writing = CALL_WRITES_LIST, .begin = STR("<function_call>") } },
+    { { STR("<tool_call>") },
+      { .writing = CALL_WRITES_OBJECT, .begin = STR("<tool_call>"), .end = STR("</tool_call>") } },
+    { { STR("<|python_tag|>") }, { .writing = CALL_WRITES_OBJECT, .begin = STR("<|python_tag|>"), .is_bare = true } },
+    { { STR("ipython"), STR("\"parameters\":") },
+      { .writing = CALL_WRITES_OBJECT, .begin = STR("<|python_tag|>"), .is_bare = true } },
 };
 
 struct reasoning_row {
@@ -165,6 +182,20 @@ struct answer_format answer_format_detect(struct str template_source)
         }
     }
     return format;
+}
+
+size_t call_syntax_number(const struct call_syntax *syntax)
+{
+    size_t i = 0;
+    while (i < COUNT(call_rows) && &call_rows[i].syntax != syntax) {
+        i++;
+    }
+    return i;
+}
+
+const struct call_syntax *call_syntax_by_number(size_t number)
+{
+    return number < COUNT(call_rows) ? &call_rows[number].syntax : NULL;
 }
 
 bool call_syntax_mark(const struct call_syntax *syntax, size_t idx, struct str *ret)

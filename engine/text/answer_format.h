@@ -45,8 +45,17 @@ enum call_id_form {
     CALL_ID_NAME,  // what the model wrote for the name ("functions.f:0"), which the template wants back
 };
 
+// How a call is written that the model has to make. The exact form matters: it is what the model was trained on.
+enum call_writing {
+    CALL_WRITING_UNKNOWN,
+    CALL_WRITES_OBJECT, // begin, a line's end, {"name": NAME, "arguments": {...}}, a line's end, end
+    CALL_WRITES_LIST,   // begin, [{"name": NAME, "arguments": {...}}, ...], end
+    CALL_WRITES_NAMED,  // begin, NAME, name_end, {...}, end
+};
+
 struct call_syntax {
     enum call_body body;
+    enum call_writing writing;
     enum call_id_form id_form;
     struct str section_begin, section_end;      // around several calls, may be left out; empty: never there
     struct str begin;                           // of each call
@@ -75,6 +84,9 @@ struct answer_format {
 };
 
 struct answer_format answer_format_detect(struct str template_source);
+// Call syntaxes by number, for texts that name one.
+size_t call_syntax_number(const struct call_syntax *syntax);
+const struct call_syntax *call_syntax_by_number(size_t number);
 
 // The marks one after another, for finding those that are special tokens: false at the end.
 bool call_syntax_mark(const struct call_syntax *syntax, size_t idx, struct str *ret);

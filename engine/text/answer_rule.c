@@ -4,6 +4,8 @@
 // too.
 #include "engine/text/answer_rule.h"
 
+#include "engine/text/tool_grammar.h"
+
 #include <errno.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -189,9 +191,9 @@ int answer_rule_compile(const struct answer_rule *rule, struct grammar **ret, st
     switch (rule->kind) {
     case ANSWER_RULE_OBJECT: return grammar_from_any_object(rule->flags, ret, err);
     case ANSWER_RULE_SCHEMA: return grammar_from_schema(rule->source, rule->flags, rule->where, ret, err);
-    case ANSWER_RULE_REGEX: return grammar_from_regex(rule->source, rule->where, ret, err);
-    case ANSWER_RULE_CHOICE: return grammar_from_choices(rule->source, rule->where, ret, err);
-    case ANSWER_RULE_CALLS:
+    case ANSWER_RULE_REGEX: return grammar_from_regex(rule->source, rule->flags, rule->where, ret, err);
+    case ANSWER_RULE_CHOICE: return grammar_from_choices(rule->source, rule->flags, rule->where, ret, err);
+    case ANSWER_RULE_CALLS: return tool_grammar_compile(rule->source, rule->flags, ret, err);
     case ANSWER_RULE_NONE: break;
     }
     return err_set(err, -EINVAL, "there is nothing to compile");

@@ -494,8 +494,7 @@ static const struct field function_fields[] = {
     { "name", T_STRING, FIELD_TAKE, .take = check_tool_name },
     { "description", T_STRING, FIELD_IGNORE },
     { "parameters", T_OBJECT, FIELD_IGNORE },
-    // A strict schema would bind the answer's grammar.
-    { "strict", T_BOOL, FIELD_REFUSE, .neutral = "false" },
+    { "strict", T_BOOL, FIELD_IGNORE }, // tool_grammar.h
     { "return", T_OBJECT, FIELD_IGNORE }, // transformers' get_json_schema writes it
 };
 

@@ -43,26 +43,49 @@ static int take_tools(struct field_ctx *ctx, const struct json *value, const cha
     return r;
 }
 
+// {"type": "function", "function": {"name": NAME}}
+static int take_named_tool(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    struct parse *parse = ctx->target;
+    const struct json *type = json_get(value, STR("type")), *function = json_get(value, STR("function"));
+    const struct json *name = function != NULL ? json_get(function, STR("name")) : NULL;
+    char member_path[FIELD_PATH_MAX], got[48];
+
+    field_path(member_path, "%s.type", path);
+    if (type == NULL) {
+        return field_missing(ctx->err, member_path);
+    }
+    if (!str_eq(type->text, STR("function"))) {
+        field_quote(type->text, got);
+        return err_set_param(ctx->err, -EOPNOTSUPP, member_path,
+                             "Unsupported value: '%s' does not support '%s'. Only 'function' is supported.",
+                             member_path, got);
+    }
+    field_path(member_path, "%s.function.name", path);
+    if (name == NULL) {
+        return field_missing(ctx->err, member_path);
+    }
+    parse->fields.tool_choice_forced = true;
+    parse->fields.forced_tool = name->text;
+    return field_check_type(ctx->err, name, T_STRING, member_path);
+}
+
 static int take_tool_choice(struct field_ctx *ctx, const struct json *value, const char *path)
 {
     struct parse *parse = ctx->target;
     char got[48];
 
     if (value->type == JSON_OBJECT) {
-        return err_set_param(ctx->err, -EOPNOTSUPP, path,
-                             "Unsupported value: '%s' must be 'auto' or 'none'; a forced function is not supported.",
-                             path);
-    }
-    field_quote(value->text, got);
-    if (str_eq(value->text, STR("required"))) {
-        return err_set_param(ctx->err, -EOPNOTSUPP, path, "Unsupported value: '%s' does not support 'required'.", path);
-    }
-    if (!str_eq(value->text, STR("none")) && !str_eq(value->text, STR("auto"))) {
-        return err_set_param(ctx->err, -EINVAL, path, "Invalid value: '%s'. Supported values are: 'none' and 'auto'.",
-                             got);
+        return take_named_tool(ctx, value, path);
     }
     parse->fields.tool_choice_none = str_eq(value->text, STR("none"));
-    return 0;
+    parse->fields.tool_choice_forced = str_eq(value->text, STR("required"));
+    if (parse->fields.tool_choice_none || parse->fields.tool_choice_forced || str_eq(value->text, STR("auto"))) {
+        return 0;
+    }
+    field_quote(value->text, got);
+    return err_set_param(ctx->err, -EINVAL, path,
+                         "Invalid value: '%s'. Supported values are: 'none', 'auto', and 'required'.", got);
 }
 
 static int take_documents(struct field_ctx *ctx, const struct json *value, const char *path)
@@ -134,6 +157,42 @@ static const struct field request_fields[] = {
     { "prediction", T_OBJECT, FIELD_IGNORE }, // a guess of the answer, which could only make it faster
 };
 
+static bool has_tool(const struct json *tools, struct str name)
+{
+    const struct json *tool = json_first(tools);
+
+    for (size_t i = 0; i < tools->n_children; i++, tool = json_next(tool)) {
+        if (str_eq(json_get(json_get(tool, STR("function")), STR("name"))->text, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int check_forced_tool(const struct chat_request *fields, const struct answer_rule *rule, struct err *err)
+{
+    char got[48];
+
+    if (!fields->tool_choice_forced) {
+        return 0;
+    }
+    if (fields->tools == NULL) {
+        return err_set_param(err, -EINVAL, "tool_choice",
+                             "Invalid 'tool_choice': it is only allowed when 'tools' are specified.");
+    }
+    if (fields->forced_tool.ptr != NULL && !has_tool(fields->tools, fields->forced_tool)) {
+        field_quote(fields->forced_tool, got);
+        return err_set_param(err, -EINVAL, "tool_choice.function.name",
+                             "Invalid value: 'tool_choice.function.name': '%s' is not among 'tools'.", got);
+    }
+    if (rule->kind != ANSWER_RULE_NONE) {
+        return err_set_param(err, -EINVAL, "tool_choice",
+                             "Invalid 'tool_choice': a forced call excludes '%s', which rules the form of the answer.",
+                             rule->where);
+    }
+    return 0;
+}
+
 // What can only be judged when all fields are known.
 static int check_together(const struct parse *parse, struct err *err)
 {
@@ -154,7 +213,7 @@ static int check_together(const struct parse *parse, struct err *err)
         return err_set_param(err, -EINVAL, "top_logprobs",
                              "Invalid 'top_logprobs': 'logprobs' must be true when it is set.");
     }
-    return 0;
+    return check_forced_tool(fields, &parse->common.common.rule, err);
 }
 
 static void parse_init(struct parse *parse, const struct sampling_params *defaults)

@@ -20,6 +20,8 @@ struct chat_request {
     const struct json *documents;       // array or NULL
     const struct json *template_kwargs; // object or NULL
     bool tool_choice_none;              // tools are not shown to the template
+    bool tool_choice_forced;            // the answer is a call of some tool, or of the one that forced_tool names
+    struct str forced_tool;             // ptr NULL: any
     bool parallel_tool_calls;           // false: at most one call
     bool add_generation_prompt, continue_final_message;
     bool add_special_tokens;  // the tokenizer adds its own (a beginning of text) to what the template wrote

@@ -82,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct grammar *grammar = NULL;
         struct err err = { 0 };
         int rc = kind == 0 ? grammar_from_schema(input, size & 3, "schema", &grammar, &err)
-                           : grammar_from_regex(input, "regex", &grammar, &err);
+                           : grammar_from_regex(input, 0, "regex", &grammar, &err);
         assert(rc == 0 || rc == -EINVAL || rc == -EOPNOTSUPP || rc == -E2BIG || rc == -ENOMEM);
         assert(rc == 0 || (err.code == rc && err.msg[0] != 0));
         if (rc == 0) {

@@ -3,6 +3,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/json.h"
 #include "engine/serve/guide.h"
+#include "tests/byte_tokenizer.h"
 #include "tests/serve/engine_test.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ static const struct {
 
 static void submit(struct tokfs_engine *engine, const char *fields, const char *more, struct answer *a)
 {
-    char body[2048];
+    char body[4096];
     struct tokfs_error error;
     int len = snprintf(body, sizeof(body), "{" HI ",%s%s}", fields, more);
     assert(len < (int)sizeof(body));
@@ -257,6 +258,261 @@ static void test_guide_what_cannot_be_is_refused(void **state)
     free(a);
 }
 
+// ---- tools ---------------------------------------------------------------------------------------------------------
+
+#define TEMPLATE(form) "\"chat_template\":\"{# " form " #}{% for m in messages %}{{ m.content }}{% endfor %}\""
+#define WEATHER_TOOL                                                                                                   \
+    "{\"type\":\"function\",\"function\":{\"name\":\"get_weather\",\"strict\":true,\"parameters\":{\"type\":"          \
+    "\"object\","                                                                                                      \
+    "\"properties\":{\"city\":{\"enum\":[\"Rome\",\"Oslo\"]},\"days\":{\"type\":\"integer\",\"minimum\":1,"            \
+    "\"maximum\":"                                                                                                     \
+    "9}},\"required\":[\"city\",\"days\"],\"additionalProperties\":false}}}"
+#define TOOLS   "\"tools\":[" WEATHER_TOOL ",{\"type\":\"function\",\"function\":{\"name\":\"now\"}}]"
+#define WEATHER "get_weather[{][ \n\t]*\"city\":[ \n\t]*\"(Rome|Oslo)\",[ \n\t]*\"days\":[ \n\t]*[1-9][ \n\t]*[}]"
+
+// A demanded call, in every form that can be demanded. The text of an answer is that of its parts.
+static void test_guide_demanded_calls_are_made(void **state)
+{
+    (void)state;
+    static const char *const templates[] = {
+        TEMPLATE("<tool_call>"),         TEMPLATE("ipython \\\"parameters\\\":"),
+        TEMPLATE("[TOOL_CALLS]"),        TEMPLATE("[TOOL_CALLS][ARGS]"),
+        TEMPLATE("<function="),          TEMPLATE("<TOOLCALL>"),
+        TEMPLATE("<tool_call></think>"),
+    };
+    static const struct {
+        const char *choice, *form;
+    } choices[] = {
+        { "\"required\"", "^(now[{][}]|" WEATHER ")+$" },
+        { "\"required\",\"parallel_tool_calls\":false", "^(now[{][}]|" WEATHER ")$" },
+        { "{\"type\":\"function\",\"function\":{\"name\":\"get_weather\"}}", "^" WEATHER "$" },
+        { "{\"type\":\"function\",\"function\":{\"name\":\"now\"}}", "^now[{][}]$" },
+    };
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    for (size_t t = 0; t < sizeof(templates) / sizeof(*templates); t++) {
+        for (size_t i = 0; i < 3 * sizeof(choices) / sizeof(*choices); i++) {
+            struct answer *a = answers_new(1);
+            char fields[2048];
+            snprintf(fields, sizeof(fields), "%s," TOOLS ",\"seed\":%zu,\"temperature\":1.5,\"tool_choice\":%s",
+                     templates[t], i, choices[i / 3].choice);
+            submit(engine, fields, ",\"max_tokens\":400", a);
+            engine_test_finish(engine, a, 1);
+            bool is_whole = strcmp(a->reason, "tool_calls") == 0;
+            if (!a->is_finished || (!is_whole && strcmp(a->reason, "length") != 0) ||
+                (is_whole && !is_of_form((struct str){ a->text, a->text_len }, choices[i / 3].form))) {
+                fail_msg("%s: %s %s%s", fields, a->reason, a->text, a->error.msg);
+            }
+            free(a);
+        }
+    }
+    tokfs_engine_close(engine);
+}
+
+static void test_guide_calls_that_cannot_be_demanded_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *fields;
+        int code;
+        const char *param;
+    } refused[] = {
+        { "\"tool_choice\":\"required\"", -EINVAL, "tool_choice" },
+        { TOOLS ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"nope\"}}", -EINVAL,
+          "tool_choice.function.name" },
+        { TOOLS ",\"tool_choice\":{\"type\":\"function\"}", -EINVAL, "tool_choice.function.name" },
+        { TOOLS ",\"tool_choice\":{\"type\":\"allowed_tools\"}", -EOPNOTSUPP, "tool_choice.type" },
+        { TOOLS ",\"tool_choice\":\"required\",\"regex\":\"a\"", -EINVAL, "tool_choice" },
+        { TOOLS ",\"tool_choice\":\"required\"", -EOPNOTSUPP, "tool_choice" }, // the model's template has no form
+        { TOOLS, -EOPNOTSUPP, "tools" },                                       // neither strict ones
+        { TEMPLATE("<tool_call>") "," TOOLS, -EOPNOTSUPP, "tools" },           // where the mark is no token
+        { TEMPLATE(
+              "<tool_call>") ",\"tool_choice\":\"required\",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
+                             "\"f\",\"parameters\":{\"properties\":{\"a\":{\"if\":1}}}}}]",
+          -EOPNOTSUPP, "tools[0].function.parameters.properties.a" },
+        { TEMPLATE("<|channel|><|message|><|call|>") ",\"regex\":\"a\"", -EOPNOTSUPP, "regex" },
+    };
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+        struct answer *a = answers_new(1);
+        submit(engine, refused[i].fields, "", a);
+        engine_test_finish(engine, a, 1);
+        if (!a->is_failed || a->error.code != refused[i].code || strcmp(a->error.param, refused[i].param) != 0) {
+            fail_msg("%s: %d at '%s': %s %s", refused[i].fields, a->error.code, a->error.param, a->error.msg, a->text);
+        }
+        free(a);
+    }
+    tokfs_engine_close(engine);
+}
+
+static void test_guide_bare_strict_calls_are_ruled_once_begun(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine = engine_test_open((struct tokfs_engine_options){ .model = model_dir });
+    struct answer *a = answers_new(1);
+    // A bias makes the answer begin as a call does.
+    submit(engine, TEMPLATE("ipython \\\"parameters\\\":") ",\"tools\":[" WEATHER_TOOL "]",
+           ",\"logit_bias\":{\"123\":100},\"max_tokens\":200,\"temperature\":1", a);
+    engine_test_finish(engine, a, 1);
+    if (!is_of_form((struct str){ a->text, a->text_len }, "^" WEATHER)) {
+        fail_msg("%s %s %s", a->text, a->reason, a->error.msg);
+    }
+    tokfs_engine_close(engine);
+    free(a);
+}
+
+// ---- states --------------------------------------------------------------------------------------------------------
+
+enum { END = 257, THINK, END_THINK, CALL, N_IDS };
+static const char *const specials[] = { "[THINK]", "[/THINK]", "[CALL]", NULL };
+
+struct machine {
+    struct tokenizer *tok;
+    struct grammar_store store;
+    struct guide_plan plan;
+    struct guide guide;
+};
+
+static void machine_init(struct machine *m, const char *regex, unsigned flags)
+{
+    const struct answer_rule rule = { ANSWER_RULE_REGEX, flags, str_from(regex), "regex" };
+    struct err err;
+    m->tok = byte_tokenizer_new_with(specials);
+    grammar_store_init(&m->store, GRAMMAR_STORE_BYTES_MAX);
+    m->store.tok = m->tok;
+    m->plan = (struct guide_plan){ .free_begin = THINK, .free_end = END_THINK, .call_begin = CALL };
+    assert_int_equal(grammar_store_take(&m->store, &rule, &m->plan.grammar, &err), 0);
+    guide_begin(&m->guide, &m->plan);
+}
+
+static void machine_deinit(struct machine *m)
+{
+    guide_end(&m->guide);
+    guide_end(&m->guide);
+    grammar_store_give(&m->store, m->plan.grammar);
+    grammar_store_deinit(&m->store);
+    tokenizer_free(m->tok);
+}
+
+// What may come, as characters: those of `letters`, T for reasoning's begin, C for a call, . for the end.
+static void check_next(struct machine *m, const char *expected)
+{
+    static const char letters[] = "abx\n";
+    static const int32_t ends[] = { END };
+    const struct token_set set = { ends, 1 };
+    float logits[N_IDS] = { 0 }, row[N_IDS];
+    char got[16];
+    size_t n = 0;
+    memcpy(row, logits, sizeof(row));
+    if (guide_restricts(&m->guide)) {
+        guide_restrict(&m->guide, &set, 1, logits, N_IDS, row);
+    }
+    for (const char *c = letters; *c; c++) {
+        if (row[(unsigned char)*c] == 0) {
+            got[n++] = *c;
+        }
+    }
+    const struct {
+        int32_t id;
+        char name;
+    } others[] = { { THINK, 'T' }, { CALL, 'C' }, { END, '.' } };
+    for (size_t i = 0; i < 3; i++) {
+        if (row[others[i].id] == 0) {
+            got[n++] = others[i].name;
+        }
+    }
+    got[n] = '\0';
+    assert_string_equal(got, expected);
+}
+
+static void take_all(struct machine *m, const int32_t *ids, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert_true(guide_take(&m->guide, ids[i]));
+    }
+}
+
+static void test_guide_reasoning_is_free_and_comes_first(void **state)
+{
+    (void)state;
+    struct machine m;
+    machine_init(&m, "ab", GRAMMAR_SPACED);
+    check_next(&m, "a\nTC");
+    take_all(&m, (int32_t[]){ THINK, 'x', 'a' }, 3);
+    check_next(&m, "abx\nTC"); // anything but the end
+    take_all(&m, (int32_t[]){ END_THINK }, 1);
+    check_next(&m, "a\nC"); // once is enough
+    assert_int_equal(guide_forced(&m.guide), -1);
+    take_all(&m, (int32_t[]){ '\n' }, 1);
+    check_next(&m, "a\nC");
+    take_all(&m, (int32_t[]){ 'a' }, 1);
+    check_next(&m, "b");
+    assert_int_equal(guide_forced(&m.guide), 'b');
+    assert_false(guide_take(&m.guide, 'x'));
+    assert_int_equal(guide_count_allowed(&m.guide, (int32_t[]){ 'b', 'b' }, 2), 1);
+    assert_false(guide_is_over(&m.guide));
+    take_all(&m, (int32_t[]){ 'b' }, 1);
+    assert_true(guide_is_over(&m.guide));
+    check_next(&m, ".");
+    machine_deinit(&m);
+}
+
+static void test_guide_calls_stand_in_place_of_the_form(void **state)
+{
+    (void)state;
+    struct machine m;
+    machine_init(&m, "ab", 0);
+    take_all(&m, (int32_t[]){ CALL, 'x', 'x' }, 3);
+    check_next(&m, "abx\nTC.");
+    assert_false(guide_is_over(&m.guide));
+    machine_deinit(&m);
+}
+
+static void test_guide_optional_calls_are_ruled_from_their_mark_to_their_end(void **state)
+{
+    (void)state;
+    struct machine m;
+    machine_init(&m, "a+x", 0);
+    m.plan.is_optional = true;
+    guide_end(&m.guide);
+    guide_begin(&m.guide, &m.plan);
+    for (int round = 0; round < 2; round++) {
+        check_next(&m, "abx\nTC.");
+        take_all(&m, (int32_t[]){ 'b', CALL }, 2);
+        check_next(&m, "a");
+        take_all(&m, (int32_t[]){ 'a' }, 1);
+        check_next(&m, "ax");
+        take_all(&m, (int32_t[]){ 'x' }, 1);
+    }
+    machine_deinit(&m);
+}
+
+static void test_guide_stores_are_bounded(void **state)
+{
+    (void)state;
+    struct tokenizer *tok = byte_tokenizer_new_with(specials);
+    struct grammar_store store;
+    struct answer_grammar *first, *again, *other, *none;
+    struct answer_rule rule = { ANSWER_RULE_REGEX, 0, STR("a"), "regex" };
+    struct err err = { 0 };
+    grammar_store_init(&store, GRAMMAR_STORE_BYTES_MAX);
+    store.tok = tok;
+    assert_int_equal(grammar_store_take(&store, &rule, &first, &err), 0);
+    assert_int_equal(grammar_store_take(&store, &rule, &again, &err), 0);
+    assert_ptr_equal(again, first);
+    store.n_bytes_max = first->n_bytes * 5 / 2;
+    rule.source = STR("b");
+    assert_int_equal(grammar_store_take(&store, &rule, &other, &err), 0);
+    rule.source = STR("c"); // both are held
+    assert_int_equal(grammar_store_take(&store, &rule, &none, &err), -EAGAIN);
+    grammar_store_give(&store, other);
+    assert_int_equal(grammar_store_take(&store, &rule, &other, &err), 0);
+    grammar_store_give(&store, other);
+    grammar_store_give(&store, first);
+    grammar_store_give(&store, again);
+    grammar_store_deinit(&store);
+    tokenizer_free(tok);
+}
+
 int main(int argc, char **argv)
 {
     assert(argc == 2);
@@ -267,6 +523,13 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_guide_plain_completions_are_ruled_too),
         cmocka_unit_test(test_guide_stop_ids_end_only_where_the_text_may),
         cmocka_unit_test(test_guide_what_cannot_be_is_refused),
+        cmocka_unit_test(test_guide_demanded_calls_are_made),
+        cmocka_unit_test(test_guide_calls_that_cannot_be_demanded_are_refused),
+        cmocka_unit_test(test_guide_bare_strict_calls_are_ruled_once_begun),
+        cmocka_unit_test(test_guide_reasoning_is_free_and_comes_first),
+        cmocka_unit_test(test_guide_calls_stand_in_place_of_the_form),
+        cmocka_unit_test(test_guide_optional_calls_are_ruled_from_their_mark_to_their_end),
+        cmocka_unit_test(test_guide_stores_are_bounded),
     };
     return cmocka_run_group_tests_name("guide", tests, NULL, NULL);
 }

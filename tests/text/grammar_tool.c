@@ -56,7 +56,7 @@ static void compile(struct machine *m, char kind, unsigned flags, struct str sou
     struct err err = { 0 };
     drop(m);
     int rc = kind == 'S' ? grammar_from_schema(source, flags, "schema", &m->grammar, &err)
-                         : grammar_from_regex(source, "regex", &m->grammar, &err);
+                         : grammar_from_regex(source, 0, "regex", &m->grammar, &err);
     if (rc < 0) {
         assert(err.code == rc && err.msg[0]);
         printf("error %d %s\n", rc, err.msg);

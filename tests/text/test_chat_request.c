@@ -413,7 +413,7 @@ static const struct {
     { "{" HI ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"a b\"}}]}", -EINVAL, "tools[0].function.name",
       "a b" },
     { "{" HI ",\"tool_choice\":\"perhaps\"}", -EINVAL, "tool_choice", "perhaps" },
-    { "{" HI ",\"tool_choice\":\"required\"}", -EOPNOTSUPP, "tool_choice", "required" },
+    { "{" HI ",\"tool_choice\":\"required\"}", -EINVAL, "tool_choice", "tools" },
     { "{" HI ",\"n\":0}", -EINVAL, "n", ">= 1" },
     { "{" HI ",\"presence_penalty\":3}", -EINVAL, "presence_penalty", "<= 2" },
     { "{" HI ",\"response_format\":{\"type\":\"json\"}}", -EINVAL, "response_format.type", "json_object" },

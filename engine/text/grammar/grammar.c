@@ -36,9 +36,12 @@ const struct nfa *grammar_nfa(const struct grammar *grammar)
     return &grammar->nfa;
 }
 
-static int finish(struct grammar *grammar, int rc, uint32_t start, const char *where, struct grammar **ret,
-                  struct err *err)
+static int finish(struct grammar *grammar, int rc, uint32_t start, unsigned flags, const char *where,
+                  struct grammar **ret, struct err *err)
 {
+    for (int i = 0; i < 2 && (flags & GRAMMAR_SPACED) && rc == 0; i++) {
+        start = nfa_either(&grammar->nfa, start, nfa_bytes(&grammar->nfa, '\n', '\n', start));
+    }
     if (rc == 0) {
         rc = nfa_finish(&grammar->nfa, start, err);
         if (rc < 0 && rc != -ENOMEM && err) {
@@ -54,83 +57,102 @@ static int finish(struct grammar *grammar, int rc, uint32_t start, const char *w
     return 0;
 }
 
-int grammar_from_schema(struct str schema, unsigned flags, const char *where, struct grammar **ret, struct err *err)
+int grammar_from_writer(grammar_write_fn *write, void *ctx, unsigned flags, const char *where, struct grammar **ret,
+                        struct err *err)
 {
     struct grammar *grammar;
     struct arena arena;
-    const struct json *root;
     uint32_t start = NFA_FAILED;
-    if (schema.len > GRAMMAR_SOURCE_BYTES_MAX) {
-        return err_set_param(err, -E2BIG, where, "%s: the schema is longer than %zu bytes", where,
-                             GRAMMAR_SOURCE_BYTES_MAX);
-    }
     int rc = grammar_new(&grammar);
     if (rc < 0) {
         return err_set(err, rc, "out of memory");
     }
     arena_init(&arena, ARENA_BYTES_MAX);
-    rc = json_parse(&arena, schema, &root, err);
-    if (rc == 0) {
-        rc = schema_add(&grammar->nfa, &arena, root, flags, where, &start, err);
-    }
+    rc = write(ctx, &grammar->nfa, &arena, &start, err);
     arena_deinit(&arena);
-    return finish(grammar, rc, start, where, ret, err);
+    return finish(grammar, rc, start, flags, where, ret, err);
+}
+
+// ---- the kinds -----------------------------------------------------------------------------------------------------
+
+struct source {
+    struct str text;
+    unsigned flags;
+    const char *where;
+};
+
+static int check_length(const struct source *source, struct err *err)
+{
+    return source->text.len <= GRAMMAR_SOURCE_BYTES_MAX
+               ? 0
+               : err_set_param(err, -E2BIG, source->where, "%s is longer than %zu bytes", source->where,
+                               GRAMMAR_SOURCE_BYTES_MAX);
+}
+
+static int write_schema(void *ctx, struct nfa *nfa, struct arena *arena, uint32_t *ret_start, struct err *err)
+{
+    const struct source *source = ctx;
+    const struct json *root;
+    int rc = check_length(source, err);
+    rc = rc == 0 ? json_parse(arena, source->text, &root, err) : rc;
+    return rc == 0 ? schema_add(nfa, arena, root, source->flags, source->where, ret_start, err) : rc;
+}
+
+int grammar_from_schema(struct str schema, unsigned flags, const char *where, struct grammar **ret, struct err *err)
+{
+    struct source source = { schema, flags, where };
+    return grammar_from_writer(write_schema, &source, flags, where, ret, err);
 }
 
 int grammar_from_any_object(unsigned flags, struct grammar **ret, struct err *err)
 {
-    return grammar_from_schema(STR("{\"type\":\"object\"}"), flags & GRAMMAR_COMPACT, "json_object", ret, err);
+    return grammar_from_schema(STR("{\"type\":\"object\"}"), flags & ~(unsigned)GRAMMAR_STRICT, "json_object", ret,
+                               err);
 }
 
-int grammar_from_regex(struct str pattern, const char *where, struct grammar **ret, struct err *err)
+static int write_regex(void *ctx, struct nfa *nfa, struct arena *arena, uint32_t *ret_start, struct err *err)
 {
-    struct grammar *grammar;
-    uint32_t start = NFA_FAILED;
-    if (pattern.len > GRAMMAR_SOURCE_BYTES_MAX) {
-        return err_set_param(err, -E2BIG, where, "%s: the pattern is longer than %zu bytes", where,
-                             GRAMMAR_SOURCE_BYTES_MAX);
-    }
-    int rc = grammar_new(&grammar);
-    if (rc < 0) {
-        return err_set(err, rc, "out of memory");
-    }
-    rc = pattern_add(&grammar->nfa, pattern, 0, NFA_ENDED, &start, err);
+    const struct source *source = ctx;
+    int rc = check_length(source, err);
+    (void)arena;
+    rc = rc == 0 ? pattern_add(nfa, source->text, 0, NFA_ENDED, ret_start, err) : rc;
     if (rc < 0 && err) {
-        snprintf(err->param, sizeof err->param, "%s", where);
+        snprintf(err->param, sizeof err->param, "%s", source->where);
     }
-    return finish(grammar, rc, start, where, ret, err);
+    return rc;
 }
 
-static int add_choices(struct nfa *nfa, const struct json *list, const char *where, uint32_t *ret, struct err *err)
+int grammar_from_regex(struct str pattern, unsigned flags, const char *where, struct grammar **ret, struct err *err)
 {
+    struct source source = { pattern, flags, where };
+    return grammar_from_writer(write_regex, &source, flags, where, ret, err);
+}
+
+static int write_choices(void *ctx, struct nfa *nfa, struct arena *arena, uint32_t *ret_start, struct err *err)
+{
+    const struct source *source = ctx;
+    const struct json *list;
+    int rc = json_parse(arena, source->text, &list, err);
+    if (rc < 0) {
+        return rc;
+    }
+    if (list->type != JSON_ARRAY || list->n_children == 0) {
+        return err_set_param(err, -EINVAL, source->where, "%s must be an array with members", source->where);
+    }
     const struct json *item = json_first(list);
     for (size_t i = 0; i < list->n_children; i++, item = json_next(item)) {
         char path[sizeof(err->param)];
-        snprintf(path, sizeof path, "%s[%zu]", where, i);
+        snprintf(path, sizeof path, "%s[%zu]", source->where, i);
         if (item->type != JSON_STRING || item->text.len == 0) {
             return err_set_param(err, -EINVAL, path, "%s: a choice must be a string with characters", path);
         }
-        *ret = nfa_either(nfa, nfa_literal(nfa, item->text, NFA_ENDED), *ret);
+        *ret_start = nfa_either(nfa, nfa_literal(nfa, item->text, NFA_ENDED), *ret_start);
     }
     return 0;
 }
 
-int grammar_from_choices(struct str list, const char *where, struct grammar **ret, struct err *err)
+int grammar_from_choices(struct str list, unsigned flags, const char *where, struct grammar **ret, struct err *err)
 {
-    struct grammar *grammar;
-    struct arena arena;
-    const struct json *root;
-    uint32_t start = NFA_FAILED;
-    int rc = grammar_new(&grammar);
-    if (rc < 0) {
-        return err_set(err, rc, "out of memory");
-    }
-    arena_init(&arena, ARENA_BYTES_MAX);
-    rc = json_parse(&arena, list, &root, err);
-    if (rc == 0 && (root->type != JSON_ARRAY || root->n_children == 0)) {
-        rc = err_set_param(err, -EINVAL, where, "%s must be an array with members", where);
-    }
-    rc = rc == 0 ? add_choices(&grammar->nfa, root, where, &start, err) : rc;
-    arena_deinit(&arena);
-    return finish(grammar, rc, start, where, ret, err);
+    struct source source = { list, flags, where };
+    return grammar_from_writer(write_choices, &source, flags, where, ret, err);
 }

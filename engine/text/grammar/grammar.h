@@ -18,6 +18,7 @@
 #ifndef TOKFS_TEXT_GRAMMAR_GRAMMAR_H
 #define TOKFS_TEXT_GRAMMAR_GRAMMAR_H
 
+#include "engine/base/arena.h"
 #include "engine/text/grammar/nfa.h"
 
 #define GRAMMAR_SOURCE_BYTES_MAX ((size_t)1 << 20)
@@ -25,6 +26,7 @@
 enum grammar_flags {
     GRAMMAR_COMPACT = 1 << 0, // no white space outside of strings
     GRAMMAR_STRICT = 1 << 1,  // refuse schemas that OpenAI's strict mode does: all is required, nothing additional
+    GRAMMAR_SPACED = 1 << 2,  // up to two lines' ends may come first
 };
 
 struct grammar;
@@ -33,9 +35,14 @@ struct grammar;
 // -E2BIG, -ENOMEM. err->param names the place, beginning with `where`.
 int grammar_from_schema(struct str schema, unsigned flags, const char *where, struct grammar **ret, struct err *err);
 int grammar_from_any_object(unsigned flags, struct grammar **ret, struct err *err);
-int grammar_from_regex(struct str pattern, const char *where, struct grammar **ret, struct err *err); // all of the text
-int grammar_from_choices(struct str list, const char *where, struct grammar **ret,
+int grammar_from_regex(struct str pattern, unsigned flags, const char *where, struct grammar **ret,
+                       struct err *err); // all of the text
+int grammar_from_choices(struct str list, unsigned flags, const char *where, struct grammar **ret,
                          struct err *err); // a JSON array of texts
+// From what is written by a function that adds it to `nfa`, ends in NFA_ENDED and returns its first node in *ret_start.
+typedef int grammar_write_fn(void *ctx, struct nfa *nfa, struct arena *arena, uint32_t *ret_start, struct err *err);
+int grammar_from_writer(grammar_write_fn *write, void *ctx, unsigned flags, const char *where, struct grammar **ret,
+                        struct err *err);
 void grammar_free(struct grammar *grammar);
 const struct nfa *grammar_nfa(const struct grammar *grammar);
 
