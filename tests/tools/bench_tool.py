@@ -44,6 +44,13 @@ class BenchTool(unittest.TestCase):
         self.assert_keys(f, "match_ns_per_1000_tokens match_ns_per_1000_tokens_p99 insert_ns_per_1000_tokens evict_ns_per_page "
                             "cached_sequences cached_sequence_tokens unshared_cost outside_share_on outside_share_off requests")
 
+    def test_grammar(self):
+        f = self.figures("grammar", *TINY, "--sequences", "2", "--tokens", "64")
+        self.assert_keys(f, "trie_ms vocabulary compile_us_p50 compile_us_max mask_us_p50 mask_us_p99 mask_us_max mask_kept_us_p50 "
+                            "mask_kept_us_p99 advance_us_p50 forced_share free_tokens_per_s guided_tokens_per_s jumping_tokens_per_s "
+                            "jumped_share sequences")
+        self.assertGreater(f["jumped_share"], 0)
+
     def test_decode(self):
         # Long enough that the first still speaks when a slow machine has the second begin.
         f = self.figures("decode", *TINY, "--sequences", "2", "--tokens", "400", "--rounds", "1")

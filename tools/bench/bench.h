@@ -73,6 +73,7 @@ int bench_mount(const struct bench_options *options, struct bench_report *report
 int bench_chat(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_cache(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_schedule(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_grammar(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mixed(const struct bench_options *options, struct bench_report *report, struct err *err);
 
 #endif

@@ -12,8 +12,11 @@
 #define TIME  "(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(?:\\.\\d{1,9})?(?:Z|[+-](?:[01]\\d|2[0-3]):[0-5]\\d)"
 #define LABEL "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 #define HOST  LABEL "(?:\\." LABEL "){0,3}"
-#define BYTE  "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
-#define GROUP "[0-9A-Fa-f]{1,4}"
+// As a part of something else, without the length of labels: loops have few states, and masks of them are soon made.
+#define LOOSE_LABEL "[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*"
+#define LOOSE_HOST  LOOSE_LABEL "(?:\\." LOOSE_LABEL ")*"
+#define BYTE        "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"
+#define GROUP       "[0-9A-Fa-f]{1,4}"
 
 // What is accepted of each format: less than all of it where all of it cannot be said, such as February 29.
 static const struct {
@@ -25,12 +28,12 @@ static const struct {
     { "duration",
       "P(?:\\d+W|(?:\\d+Y(?:\\d+M(?:\\d+D)?)?|\\d+M(?:\\d+D)?|\\d+D)(?:T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|"
       "\\d+S))?|T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S))" },
-    { "email", "[A-Za-z0-9_%+-]+(?:\\.[A-Za-z0-9_%+-]+){0,8}@" HOST },
+    { "email", "[A-Za-z0-9_%+-]+(?:\\.[A-Za-z0-9_%+-]+)*@" LOOSE_HOST },
     { "hostname", HOST },
     { "ipv4", BYTE "\\." BYTE "\\." BYTE "\\." BYTE },
     { "ipv6", "(?:" GROUP ":){7}" GROUP "|::(?:" GROUP ":){0,5}" GROUP "|" GROUP "::(?:" GROUP ":){0,4}" GROUP "|::" },
     { "uuid", "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}" },
-    { "uri", "[A-Za-z][A-Za-z0-9+.-]*://" HOST "(?::\\d{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*"
+    { "uri", "[A-Za-z][A-Za-z0-9+.-]*://" LOOSE_HOST "(?::\\d{1,5})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*"
              "(?:\\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?(?:#[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?" },
 };
 
