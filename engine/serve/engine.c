@@ -296,6 +296,14 @@ static void drain(struct tokfs_engine *e)
     }
 }
 
+// What was charged has been given back, and every request has been answered once, well or ill.
+static void expect_nothing_left(struct tokfs_engine *e)
+{
+    const struct tokfs_engine_stats *s = &e->runner.stats;
+    assert(e->n_live == 0 && e->n_waiting == 0 && e->waiting_bytes == 0 && atomic_load(&e->score_bytes) == 0);
+    assert(e->n_submitted == s->n_finished + s->n_cancelled + s->n_failed + e->n_refused + e->n_texts);
+}
+
 void tokfs_engine_close(struct tokfs_engine *engine)
 {
     if (!engine) {
@@ -304,7 +312,7 @@ void tokfs_engine_close(struct tokfs_engine *engine)
     engine_stop_text_threads(engine);
     drain(engine);
     engine_stop_engine_thread(engine);
-    assert(engine->n_live == 0 && engine->n_waiting == 0 && engine->waiting_bytes == 0);
+    expect_nothing_left(engine);
     if (engine->has_runner) {
         engine->runner.radix.log = NULL; // nobody listens any more
         runner_deinit(&engine->runner);

@@ -76,7 +76,8 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
 
 void runner_deinit(struct runner *runner)
 {
-    assert(runner_is_idle(runner));
+    assert(runner_is_idle(runner) && !runner->waiting_first && runner->admission.n == 0);
+    assert(runner->n_idle == runner->n_slots || runner->n_slots_ready < runner->n_slots);
     for (uint32_t i = 0; i < runner->n_slots_ready; i++) {
         sequence_deinit(&runner->slots[i]);
     }

@@ -102,8 +102,8 @@ static void take_cancels(struct tokfs_engine *engine)
 static bool has_news(struct tokfs_engine *engine)
 {
     bool is_idle = runner_is_idle(&engine->runner);
-    return atomic_load(&engine->admission.n) > 0 || kv_log_has_work(&engine->kv_log) || (!is_idle && event_ring_is_roomy(&engine->ring)) ||
-           (is_idle && atomic_load(&engine->is_closing));
+    return atomic_load(&engine->admission.n) > 0 || kv_log_has_work(&engine->kv_log) ||
+           (!is_idle && event_ring_is_roomy(&engine->ring)) || (is_idle && atomic_load(&engine->is_closing));
 }
 
 static void sleep_until_news(struct tokfs_engine *engine)
