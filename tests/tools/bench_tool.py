@@ -42,7 +42,8 @@ class BenchTool(unittest.TestCase):
         f = self.figures("cache", *TINY, "--sequences", "20", "--ctx", "700", "--prompt", "20", "--tokens", "2", "--rounds", "1",
                          "--clients", "2")
         self.assert_keys(f, "match_ns_per_1000_tokens match_ns_per_1000_tokens_p99 insert_ns_per_1000_tokens evict_ns_per_page "
-                            "cached_sequences cached_sequence_tokens unshared_cost outside_share_on outside_share_off requests")
+                            "cached_sequences cached_sequence_tokens unshared_cost unshared_cost_p25 unshared_cost_p75 "
+                            "outside_share_on outside_share_off requests")
 
     def test_grammar(self):
         f = self.figures("grammar", *TINY, "--sequences", "2", "--tokens", "64")

@@ -235,6 +235,8 @@ static int measure_load(struct load *l, struct bench_report *report, struct err 
         double on = bench_quantile(l->outside_share[ON], n, 0.5), off = bench_quantile(l->outside_share[OFF], n, 0.5);
 
         bench_report_add(report, "unshared_cost", bench_quantile(l->ratio, n, 0.5), "of the steps' time, median");
+        bench_report_add(report, "unshared_cost_p25", bench_quantile(l->ratio, n, 0.25), "");
+        bench_report_add(report, "unshared_cost_p75", bench_quantile(l->ratio, n, 0.75), "");
         bench_report_add(report, "outside_share_on", on, "of the steps' time outside the model, with the cache");
         bench_report_add(report, "outside_share_off", off, "without");
     }
