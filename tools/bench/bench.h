@@ -29,6 +29,8 @@ struct bench_options {
     unsigned n_ctx;                     // schedule: longest sequence
     unsigned n_pages;                   // schedule: pages of 16 tokens
     double step_us, row_us, context_us; // schedule: what a step takes, each of its rows, each position a row sees
+    const char *url;                    // http: whom to ask; NULL: a bridge of its own
+    bool stream;                        // http
     bool no_prefix_cache;               // schedule
     bool json;
 };
@@ -74,6 +76,7 @@ int bench_chat(const struct bench_options *options, struct bench_report *report,
 int bench_cache(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_schedule(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_grammar(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_http(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mixed(const struct bench_options *options, struct bench_report *report, struct err *err);
 
 #endif

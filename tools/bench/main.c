@@ -84,6 +84,16 @@ static const struct workload workloads[] = {
         .row_us = 150,
         .context_us = 0.05 },
       bench_schedule },
+    { "http",
+      "an OpenAI server as its clients see it: requests/s, times from when a request was due, streams",
+      { .shape = "llama-15m",
+        .dtype = "bf16",
+        .n_sequences = 64,
+        .max_tokens = 16,
+        .seconds = 3,
+        .n_clients = 16,
+        .seed = 1 },
+      bench_http },
 };
 #define N_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
@@ -93,32 +103,37 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < N_WORKLOADS; i++) {
         fprintf(out, "  %-9s %s\n", workloads[i].name, workloads[i].help);
     }
-    fprintf(out, "\nOptions:\n"
-                 "  --model DIR       Hugging Face directory to run on\n"
-                 "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
-                 "  --shape NAME      or a random model of this shape: llama-15m (default) ...\n"
-                 "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
-                 "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
-                 "  --threads N       compute threads (default: one per processor)\n"
-                 "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
-                 "  --batch N         most tokens of one step (default: the engine's)\n"
-                 "  --prompt N        prompt tokens\n"
-                 "  --tokens N        tokens per answer\n"
-                 "  --rounds N        measured rounds; figures are medians\n"
-                 "  --clients N       mount: concurrent clients of the requests/s part; cache: requests together\n"
-                 "  --seconds S       mount: duration of the requests/s part\n"
-                 "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
-                 "  --requests N      schedule: so many requests\n"
-                 "  --tenants N       schedule: from so many users\n"
-                 "  --rate R          schedule: so many arriving per second\n"
-                 "  --seed N          schedule: another made-up trace\n"
-                 "  --ctx N           schedule: longest sequence; cache: tokens of a cached one\n"
-                 "  --pages N         schedule: pages of 16 tokens for K and V\n"
-                 "  --step-us T, --row-us T, --context-us T\n"
-                 "                    schedule: time of a step, of each row, of each position that a row attends to\n"
-                 "  --no-prefix-cache schedule: compute every prompt anew\n"
-                 "  --json            one JSON object on standard output\n"
-                 "  --help, --version\n");
+    fprintf(
+        out,
+        "\nOptions:\n"
+        "  --model DIR       Hugging Face directory to run on\n"
+        "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
+        "  --shape NAME      or a random model of this shape: llama-15m (default) ...\n"
+        "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
+        "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
+        "  --threads N       compute threads (default: one per processor)\n"
+        "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
+        "  --batch N         most tokens of one step (default: the engine's)\n"
+        "  --prompt N        prompt tokens\n"
+        "  --tokens N        tokens per answer\n"
+        "  --rounds N        measured rounds; figures are medians\n"
+        "  --clients N       mount: concurrent clients of the requests/s part; cache: requests together; http: "
+        "connections\n"
+        "  --seconds S       mount: duration of the requests/s part; http: of arrivals\n"
+        "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
+        "  --requests N      schedule: so many requests\n"
+        "  --tenants N       schedule: from so many users\n"
+        "  --rate R          schedule, http: so many arriving per second (http default: the next after each answer)\n"
+        "  --seed N          schedule: another made-up trace\n"
+        "  --ctx N           schedule: longest sequence; cache: tokens of a cached one\n"
+        "  --pages N         schedule: pages of 16 tokens for K and V\n"
+        "  --step-us T, --row-us T, --context-us T\n"
+        "                    schedule: time of a step, of each row, of each position that a row attends to\n"
+        "  --no-prefix-cache schedule: compute every prompt anew\n"
+        "  --url URL         http: whom to ask (default: a bridge and a mount of its own)\n"
+        "  --stream          http: streamed answers\n"
+        "  --json            one JSON object on standard output\n"
+        "  --help, --version\n");
 }
 
 enum {
@@ -132,6 +147,8 @@ enum {
     OPT_TEXT,
     OPT_TRACE,
     OPT_NO_PREFIX_CACHE,
+    OPT_URL,
+    OPT_STREAM,
     OPT_NUMBER,
     OPT_COUNT = OPT_NUMBER + 64
 };
@@ -202,6 +219,8 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
     case OPT_JSON: options->json = true; return 0;
     case OPT_TRACE: options->trace = text; return 0;
     case OPT_NO_PREFIX_CACHE: options->no_prefix_cache = true; return 0;
+    case OPT_URL: options->url = text; return 0;
+    case OPT_STREAM: options->stream = true; return 0;
     default: return -EINVAL; // getopt has said why
     }
 }
@@ -209,13 +228,14 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
 // 0 go on, 1 done (help, version), -EINVAL said on stderr.
 static int parse_options(int argc, char **argv, struct bench_options *options)
 {
-    enum { N_OTHERS = 10 }; // besides the counts and numbers
+    enum { N_OTHERS = 12 }; // besides the counts and numbers
     struct option longopts[N_OTHERS + N_COUNTS + N_NUMBERS + 1] = {
         { "help", no_argument, NULL, OPT_HELP },         { "version", no_argument, NULL, OPT_VERSION },
         { "model", required_argument, NULL, OPT_MODEL }, { "shape", required_argument, NULL, OPT_SHAPE },
         { "dtype", required_argument, NULL, OPT_DTYPE }, { "isa", required_argument, NULL, OPT_ISA },
         { "json", no_argument, NULL, OPT_JSON },         { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
         { "text", required_argument, NULL, OPT_TEXT },   { "trace", required_argument, NULL, OPT_TRACE },
+        { "url", required_argument, NULL, OPT_URL },     { "stream", no_argument, NULL, OPT_STREAM },
     };
     int opt;
 
