@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FOREVER_S 3600.0
+
 struct node *node_from_ino(struct mount *mount, fuse_ino_t ino)
 {
     return ino == FUSE_ROOT_ID ? &mount->nodes[0] : (struct node *)(uintptr_t)ino;
@@ -180,6 +182,21 @@ static struct node *find_child(struct mount *mount, struct node *dir, const char
     return node;
 }
 
+// For how many seconds the kernel may take an answer as still true. The tree's own directories never change, nor does
+// what a stat of a transaction file says; sessions come and go, and their files grow.
+static double name_lasts(const struct node *node)
+{
+    bool is_fixed = !node->session && S_ISDIR(node->type->mode);
+    return is_fixed ? FOREVER_S : 0;
+}
+
+static double attr_lasts(const struct node *node)
+{
+    bool changes = node->type->flags & (NODE_SESSIONS | NODE_MODELS);
+    bool is_stream = node->type->flags & NODE_STREAM && node->type->write && !node->type->size;
+    return !node->session && (is_stream || (S_ISDIR(node->type->mode) && !changes)) ? FOREVER_S : 0;
+}
+
 static void reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
 {
     struct fuse_entry_param entry = { 0 };
@@ -192,6 +209,8 @@ static void reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
     }
     entry.ino = node_number(mount, node);
     node_stat(mount, node, &entry.attr);
+    entry.entry_timeout = name_lasts(node);
+    entry.attr_timeout = attr_lasts(node);
     node_get(node);
     if (fuse_reply_entry(req, &entry) != 0) {
         node_put(mount, node, 1); // the caller was interrupted: no FORGET will come
@@ -236,7 +255,7 @@ static void reply_attr(fuse_req_t req, struct node *node)
     struct mount *mount = fuse_req_userdata(req);
     struct stat st;
     node_stat(mount, node, &st);
-    fuse_reply_attr(req, &st, 0);
+    fuse_reply_attr(req, &st, attr_lasts(node));
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -5,6 +5,7 @@
 #include "engine/base/err.h"
 #include "engine/base/loop.h"
 #include "tools/bridge/access.h"
+#include "tools/bridge/exchange.h"
 #include "tools/bridge/mounts.h"
 #include "tools/bridge/options.h"
 #include <microhttpd.h>
@@ -27,6 +28,7 @@ struct bridge_counts {
 struct bridge {
     const struct options *options;
     struct loop *loop;
+    struct exchange_pool *files;
     struct mounts *mounts;
     struct access *access; // NULL: everybody is let in
     struct http *http;

@@ -13,6 +13,13 @@
 
 struct exchange;
 
+// Files that have answered well and wait for their next request: an open costs as much as an exchange.
+struct exchange_pool;
+int exchange_pool_new(struct loop *loop, struct exchange_pool **ret);
+// Closes those whose path begins so, as a mount that has gone lives on as long as its files are open. "": all.
+void exchange_pool_flush(struct exchange_pool *pool, const char *prefix);
+void exchange_pool_free(struct exchange_pool *pool); // after a flush of all, when no exchange is left; NULL is accepted
+
 struct exchange_ends {
     int open;  // 0 or -errno
     int write; // 0 or -errno: the request was refused, and what was read is the reason
@@ -29,9 +36,12 @@ struct exchange_sink {
 
 // `path` is copied; `body` is malloc'ed memory, freed by the exchange (by a failed start as well), NULL: the file is
 // only read. `personality` as for loop_open. NULL when out of memory. Nothing is called before it returns.
-struct exchange *exchange_start(struct loop *loop, const char *path, char *body, size_t body_len, unsigned personality,
-                                const struct exchange_sink *sink);
-void exchange_go_on(struct exchange *exchange);
+struct exchange *exchange_start(struct exchange_pool *pool, const char *path, char *body, size_t body_len,
+                                unsigned personality, const struct exchange_sink *sink);
+// `is_there`: what is left is there already, most likely, so that it need not be waited for; within `data` only.
+void exchange_go_on(struct exchange *exchange, bool is_there);
+// What was read is all: as if the end of the file had been read. Within `data` only; `ended` runs after it.
+void exchange_complete(struct exchange *exchange);
 // Ends it soon: no callback runs any more.
 void exchange_cancel(struct exchange *exchange);
 

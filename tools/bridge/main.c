@@ -117,6 +117,7 @@ static void stop(struct program *p)
         http_stop(p->bridge.http);
     }
     mounts_stop(p->bridge.mounts);
+    exchange_pool_flush(p->bridge.files, "");
     access_log_stop(p->bridge.log);
     loop_cancel(p->bridge.loop, &p->signals);
     loop_cancel(p->bridge.loop, &p->drain);
@@ -213,6 +214,9 @@ static int open_all(struct program *p, struct err *err)
     r = r < 0 ? r : read_pem("--tls-cert", o->tls_cert, &p->cert, err);
     r = r < 0 ? r : read_pem("--tls-key", o->tls_key, &p->key, err);
     r = r < 0 ? r : loop_new(1024, &bridge->loop, err);
+    if (r == 0 && (r = exchange_pool_new(bridge->loop, &bridge->files)) < 0) {
+        err_set(err, r, "out of memory");
+    }
     r = r < 0 || !o->access_log ? r : access_log_open(bridge->loop, o->access_log, &bridge->log, err);
     if (r == 0 && o->api_keys) {
         r = access_new(bridge->loop, &bridge->access);
@@ -231,7 +235,9 @@ static int run(struct program *p)
     struct err err = { 0 };
     bridge->options = &p->options;
     int r = open_all(p, &err);
-    r = r < 0 ? r : mounts_new(bridge->loop, p->options.mounts, p->options.n_mounts, mounts_ready, p, &bridge->mounts);
+    r = r < 0 ? r
+              : mounts_new(bridge->loop, bridge->files, p->options.mounts, p->options.n_mounts, mounts_ready, p,
+                           &bridge->mounts);
     if (r < 0) {
         p->status = complain(err.msg[0] ? err.msg : strerror(-r));
     } else {
@@ -247,6 +253,7 @@ static int run(struct program *p)
         listen_remove(p->options.listen);
     }
     http_free(bridge->http);
+    exchange_pool_free(bridge->files);
     mounts_free(bridge->mounts);
     access_free(bridge->access);
     access_log_free(bridge->log);

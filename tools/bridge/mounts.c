@@ -23,6 +23,7 @@ struct one {
 struct mounts {
     struct loop_op timer;
     struct loop *loop;
+    struct exchange_pool *files;
     void (*ready)(void *ctx);
     void *ctx;
     unsigned n, n_asked; // n_asked: that have not answered yet in this round
@@ -40,7 +41,7 @@ static void told(void *ctx, struct str bytes)
 {
     struct one *one = ctx;
     strbuf_append(&one->answer, bytes);
-    exchange_go_on(one->exchange);
+    exchange_go_on(one->exchange, true);
 }
 
 static void round_over(struct mounts *mounts)
@@ -67,6 +68,7 @@ static void answered(void *ctx, const struct exchange_ends *ends)
         one->models = models;
     } else {
         strbuf_deinit(&models);
+        exchange_pool_flush(one->mounts->files, one->path);
     }
     if (--one->mounts->n_asked == 0) {
         round_over(one->mounts);
@@ -80,7 +82,7 @@ static void ask_all(struct mounts *mounts)
         struct one *one = &mounts->each[i];
         struct exchange_sink sink = { .data = told, .ended = answered, .ctx = one };
         strbuf_reset(&one->answer);
-        one->exchange = exchange_start(mounts->loop, one->file, NULL, 0, 0, &sink);
+        one->exchange = exchange_start(mounts->files, one->file, NULL, 0, 0, &sink);
         if (!one->exchange) {
             answered(one, &(struct exchange_ends){ .open = -ENOMEM });
         }
@@ -95,14 +97,15 @@ static void timer_done(struct loop_op *op, int res)
     }
 }
 
-int mounts_new(struct loop *loop, const char *const *paths, unsigned n, void (*ready)(void *ctx), void *ctx,
-               struct mounts **ret)
+int mounts_new(struct loop *loop, struct exchange_pool *files, const char *const *paths, unsigned n,
+               void (*ready)(void *ctx), void *ctx, struct mounts **ret)
 {
     struct mounts *mounts = calloc(1, sizeof(*mounts) + n * sizeof(mounts->each[0]));
     if (!mounts) {
         return -ENOMEM;
     }
     mounts->loop = loop;
+    mounts->files = files;
     mounts->timer.done = timer_done;
     mounts->ready = ready;
     mounts->ctx = ctx;

@@ -5,12 +5,13 @@
 
 #include "engine/base/loop.h"
 #include "engine/base/str.h"
+#include "tools/bridge/exchange.h"
 
 struct mounts;
 
 // The paths must outlive it. Asking begins at once; `ready` is called when all have answered for the first time.
-int mounts_new(struct loop *loop, const char *const *paths, unsigned n, void (*ready)(void *ctx), void *ctx,
-               struct mounts **ret);
+int mounts_new(struct loop *loop, struct exchange_pool *files, const char *const *paths, unsigned n,
+               void (*ready)(void *ctx), void *ctx, struct mounts **ret);
 void mounts_stop(struct mounts *mounts); // asks no more; free it when the loop has nothing pending
 void mounts_free(struct mounts *mounts);
 

@@ -179,6 +179,20 @@ static void finish(struct request *request)
 
 // ---- arrivals ------------------------------------------------------------------------------------------------------
 
+// The end of an answer is seen in it, which saves asking the mount for the end of the file.
+static bool is_complete(struct part *part, struct str bytes)
+{
+    const struct request *request = part->request;
+    struct err err;
+    if (request->route->kind != ROUTE_TRANSACTION) {
+        return false;
+    }
+    if (request->is_streaming) {
+        return str_ends_with(bytes, STR("\ndata: [DONE]\n\n"));
+    }
+    return json_scan_feed(&part->scan, bytes, &err) == JSON_SCAN_COMPLETE && str_ends_with(bytes, STR("}\n"));
+}
+
 static void arrived(void *ctx, struct str bytes)
 {
     struct part *part = ctx;
@@ -189,11 +203,13 @@ static void arrived(void *ctx, struct str bytes)
         request->is_streaming = true;
         respond_stream(request);
     }
-    if (request->is_streaming) {
+    if (is_complete(part, bytes)) {
+        exchange_complete(part->exchange);
+    } else if (request->is_streaming) {
         part->is_paused = true;
         request_resume(request);
     } else {
-        exchange_go_on(part->exchange);
+        exchange_go_on(part->exchange, true);
     }
 }
 
@@ -229,8 +245,9 @@ static bool ask(struct request *request, struct part *part, unsigned mount_idx, 
     part->request = request;
     part->mount_idx = mount_idx;
     strbuf_init(&part->bytes, ANSWER_BYTES_MAX);
+    json_scan_init(&part->scan);
     snprintf(path, sizeof(path), "%s%s", mounts_path(request->bridge->mounts, mount_idx), file_of(request->route));
-    part->exchange = exchange_start(request->bridge->loop, path, body, body_len, request->user.personality, &sink);
+    part->exchange = exchange_start(request->bridge->files, path, body, body_len, request->user.personality, &sink);
     request->n_running += part->exchange != NULL;
     return part->exchange != NULL;
 }

@@ -2,6 +2,7 @@
 #ifndef TOKFS_BRIDGE_REQUEST_INTERNAL_H
 #define TOKFS_BRIDGE_REQUEST_INTERNAL_H
 
+#include "engine/base/json.h"
 #include "engine/base/str.h"
 #include "tools/bridge/exchange.h"
 #include "tools/bridge/request.h"
@@ -15,8 +16,9 @@ struct part {
     struct request *request;
     struct exchange *exchange; // NULL: it has ended, or was not asked
     struct exchange_ends ends;
-    struct strbuf bytes; // read; of a streamed answer, what has not been sent
-    size_t n_sent;       // of them
+    struct strbuf bytes;   // read; of a streamed answer, what has not been sent
+    size_t n_sent;         // of them
+    struct json_scan scan; // of an answer that is not streamed
     unsigned mount_idx;
     bool is_paused; // the exchange waits for exchange_go_on
 };
