@@ -183,7 +183,8 @@ static struct node *find_child(struct mount *mount, struct node *dir, const char
 }
 
 // For how many seconds the kernel may take an answer as still true. The tree's own directories never change, nor does
-// what a stat of a transaction file says; sessions come and go, and their files grow.
+// what a stat of a transaction file says; sessions come and go, and their files grow. The root is always asked, so that
+// a mount whose daemon was killed shows itself.
 static double name_lasts(const struct node *node)
 {
     bool is_fixed = !node->session && S_ISDIR(node->type->mode);
@@ -192,7 +193,7 @@ static double name_lasts(const struct node *node)
 
 static double attr_lasts(const struct node *node)
 {
-    bool changes = node->type->flags & (NODE_SESSIONS | NODE_MODELS);
+    bool changes = node->type->flags & (NODE_SESSIONS | NODE_MODELS) || node->type == &root_type;
     bool is_stream = node->type->flags & NODE_STREAM && node->type->write && !node->type->size;
     return !node->session && (is_stream || (S_ISDIR(node->type->mode) && !changes)) ? FOREVER_S : 0;
 }
