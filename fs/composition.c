@@ -9,9 +9,11 @@ struct composition {
     struct conversation base; // until the body is made
     struct strbuf given;      // likewise
     bool is_json;
+    bool keeps_body;
     size_t body_bytes_max;
     uint64_t n_bytes; // the loop thread's
     struct conversation_input input;
+    struct strbuf body; // kept
 };
 
 static int copy_conversation(struct conversation *to, const struct conversation *from)
@@ -24,19 +26,29 @@ static int copy_conversation(struct conversation *to, const struct conversation 
     return r;
 }
 
-int composition_new(const struct conversation *base, struct str given, bool is_json, size_t body_bytes_max,
-                    struct composition **ret)
+static struct composition *allocate(void)
 {
     struct composition *composition = calloc(1, sizeof(*composition));
+    if (composition) {
+        atomic_init(&composition->refs, 1);
+        conversation_init(&composition->base, 0);
+        conversation_input_init(&composition->input);
+        strbuf_init(&composition->given, 0);
+        strbuf_init(&composition->body, 0);
+    }
+    return composition;
+}
+
+int composition_new(const struct conversation *base, struct str given, bool is_json, size_t body_bytes_max,
+                    bool keeps_body, struct composition **ret)
+{
+    struct composition *composition = allocate();
     if (!composition) {
         return -ENOMEM;
     }
-    atomic_init(&composition->refs, 1);
     composition->is_json = is_json;
+    composition->keeps_body = keeps_body;
     composition->body_bytes_max = body_bytes_max;
-    conversation_init(&composition->base, 0);
-    conversation_input_init(&composition->input);
-    strbuf_init(&composition->given, 0);
     int r = copy_conversation(&composition->base, base);
     r = r == 0 ? strbuf_append(&composition->given, given) : r;
     if (r < 0) {
@@ -45,6 +57,20 @@ int composition_new(const struct conversation *base, struct str given, bool is_j
     }
     composition->n_bytes =
         sizeof(*composition) + given.len + base->messages.len + base->system.len + base->params.len + base->tools.len;
+    *ret = composition;
+    return 0;
+}
+
+int composition_restore(struct composition_made *made, struct composition **ret)
+{
+    struct composition *composition = allocate();
+    if (!composition) {
+        conversation_input_deinit(&made->input);
+        strbuf_deinit(&made->body);
+        return -ENOMEM;
+    }
+    composition->input = made->input;
+    composition->body = made->body;
     *ret = composition;
     return 0;
 }
@@ -62,6 +88,7 @@ void composition_unref(struct composition *composition)
     if (composition && atomic_fetch_sub(&composition->refs, 1) == 1) {
         drop_sources(composition);
         conversation_input_deinit(&composition->input);
+        strbuf_deinit(&composition->body);
         free(composition);
     }
 }
@@ -91,11 +118,23 @@ static int make(void *ctx, char **ret_json, size_t *ret_len, struct tokfs_error 
         }
     }
     drop_sources(composition);
+    if (r == 0 && composition->keeps_body && strbuf_append(&composition->body, strbuf_str(&body)) < 0) {
+        r = reason_set(reason, -ENOMEM, NULL, "out of memory");
+    }
     if (r == 0) {
         *ret_len = body.len;
         *ret_json = strbuf_steal(&body);
     }
     strbuf_deinit(&body);
+    return r;
+}
+
+int composition_make(struct composition *composition, struct tokfs_error *reason)
+{
+    char *json = NULL;
+    size_t len;
+    int r = make(composition, &json, &len, reason);
+    free(json);
     return r;
 }
 
@@ -128,4 +167,9 @@ void composition_settle(struct composition *composition)
 const struct conversation_input *composition_input(const struct composition *composition)
 {
     return &composition->input;
+}
+
+struct str composition_body(const struct composition *composition)
+{
+    return strbuf_str(&composition->body);
 }

@@ -5,6 +5,7 @@
 // An open is parked like a read: the file exists already, is_opened tells whether the kernel knows it.
 #include "fs/file.h"
 #include "engine/base/loop.h"
+#include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/node.h"
 #include "fs/session.h"
@@ -20,10 +21,9 @@ struct file *file_from_info(const struct fuse_file_info *fi)
     return (struct file *)(uintptr_t)fi->fh;
 }
 
-static int file_new(struct mount *mount, fuse_req_t req, struct node *node, int flags, struct file **ret)
+int file_new(struct mount *mount, struct node *node, int flags, const struct fuse_ctx *caller, struct file **ret)
 {
-    const struct fuse_ctx *ctx = fuse_req_ctx(req);
-    struct user *user = user_get(mount->users, ctx->uid);
+    struct user *user = user_get(mount->users, caller->uid);
     struct file *file = calloc(1, sizeof(*file));
     int r = file && user ? user_charge(user, USER_FILES, NULL) : -ENOMEM;
     if (r < 0) {
@@ -37,9 +37,9 @@ static int file_new(struct mount *mount, fuse_req_t req, struct node *node, int 
     file->mount = mount;
     file->node = node;
     file->flags = flags;
-    file->uid = ctx->uid;
-    file->gid = ctx->gid;
-    file->pid = ctx->pid;
+    file->uid = caller->uid;
+    file->gid = caller->gid;
+    file->pid = caller->pid;
     strbuf_init(&file->snapshot, 0);
     list_init(&file->watch_link);
     list_init(&file->begun_link);
@@ -60,9 +60,11 @@ static int file_new(struct mount *mount, fuse_req_t req, struct node *node, int 
 void file_free(struct file *file)
 {
     channel_unwatch(file);
+    journal_draft_closing(file);
     if (file->type->close) {
         file->type->close(file);
     }
+    journal_draft_closed(file);
     strbuf_deinit(&file->snapshot);
     node_remove_file(file->mount, file->node, file);
     list_remove(&file->link);
@@ -201,7 +203,17 @@ void file_answer(fuse_req_t req, struct file *file, enum parked_kind kind, int r
     }
 }
 
-// Sends the result of a handler, or parks the request.
+static void answer_write(const struct journal_held *held, int code)
+{
+    if (code < 0) {
+        fuse_reply_err(held->req, -code);
+    } else {
+        fuse_reply_write(held->req, held->size);
+    }
+}
+
+// Sends the result of a handler, or parks the request. What was written for a conversation is in the journal before its
+// writer hears so.
 static void finish(fuse_req_t req, struct file *file, enum parked_kind kind, int result, struct str bytes, size_t size,
                    uint64_t offset)
 {
@@ -209,7 +221,10 @@ static void finish(fuse_req_t req, struct file *file, enum parked_kind kind, int
     if (result == FILE_WAIT && kind == PARKED_READ && file->flags & O_NONBLOCK) {
         result = -EAGAIN;
     }
-    if (result == FILE_WAIT) {
+    if (result >= 0 && result != FILE_WAIT && kind == PARKED_WRITE && file->session) {
+        journal_answer(file->mount,
+                       &(struct journal_held){ .req = req, .answer = answer_write, .size = (size_t)result });
+    } else if (result == FILE_WAIT) {
         channel_park(file->channel, req, file, kind, size, offset);
     } else {
         file_answer(req, file, kind, result, bytes);
@@ -229,7 +244,7 @@ void file_op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         return;
     }
     struct file *file;
-    int r = file_new(mount, req, node, fi->flags, &file);
+    int r = file_new(mount, node, fi->flags, fuse_req_ctx(req), &file);
     if (r < 0) {
         fuse_reply_err(req, -r);
         return;
@@ -269,6 +284,7 @@ uint64_t file_give_up_stalled(struct mount *mount, uint64_t now_ns)
         list_remove(&file->begun_link);
         if (!is_stale(file)) {
             file->type->give_up(file);
+            journal_draft_changed(file, STR(""), -ETIMEDOUT);
         }
     }
     return 0;
@@ -285,7 +301,9 @@ void file_op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size,
     if (is_stale(file)) {
         result = -ESTALE;
     } else if (file->type->write) {
-        result = file->type->write(file, (struct str){ buf, size });
+        int code = file->session ? journal_check(file->mount) : 0;
+        result = code < 0 ? code : file->type->write(file, (struct str){ buf, size });
+        journal_draft_changed(file, (struct str){ buf, size }, result);
         result = result == 0 ? (int)size : result;
     }
     note_write(file);

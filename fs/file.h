@@ -37,11 +37,14 @@ struct file {
     struct strbuf snapshot; // nodes that render: their text as it was at open
     void *state;            // the type's own
     bool is_opened;         // the open was answered with success
+    uint64_t draft_id;      // of its text in the journal; 0: none
     struct fuse_pollhandle *poll;
     struct list watch_link; // in channel->watchers while poll is set
 };
 
 struct file *file_from_info(const struct fuse_file_info *fi);
+// Made by an open or, for a text whose writer had not closed the file before a restart, by recovery. -EDQUOT, -ENOMEM.
+int file_new(struct mount *mount, struct node *node, int flags, const struct fuse_ctx *caller, struct file **ret);
 void file_free(struct file *file); // closes the type's part too
 // Asks the file's handler for a parked request: result as the handler's.
 int file_resume(struct file *file, enum parked_kind kind, size_t size, uint64_t offset, struct str *ret_bytes);

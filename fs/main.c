@@ -8,6 +8,7 @@
 //
 // Errors are one line on standard error, written by whoever finds them. With -f there is no parent.
 #include "engine/base/log.h"
+#include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/notify.h"
 #include "fs/options.h"
@@ -32,6 +33,7 @@ struct daemon {
     struct options options;
     char model[PATH_MAX];
     char mountpoint[PATH_MAX];
+    struct state_dir state;
     sigset_t signals;
     int ready_fd; // -1: in front
     bool has_progress;
@@ -276,6 +278,11 @@ static void set_limits(const struct options *options, struct mount_limits *limit
     }
 }
 
+static int open_journal(struct daemon *d, struct mount *mount, struct err *err)
+{
+    return d->state.path ? journal_open(&d->state, &d->options.journal, mount, &mount->journal, err) : 0;
+}
+
 static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engine, int signal_fd)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
@@ -292,7 +299,8 @@ static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engin
     int status = EXIT_SUCCESS;
     if (make_fuse_args(d, &args) < 0) {
         status = complain("out of memory");
-    } else if (mount_new(&options, loop, engine, &mount, &err) < 0 || mount_attach(mount, d->mountpoint, &err) < 0) {
+    } else if (mount_new(&options, loop, engine, &mount, &err) < 0 || open_journal(d, mount, &err) < 0 ||
+               mount_attach(mount, d->mountpoint, &err) < 0) {
         status = complain_of_mount(&err);
     } else {
         int r = mount_run(mount);
@@ -302,6 +310,10 @@ static int serve(struct daemon *d, struct loop *loop, struct tokfs_engine *engin
         } else {
             log_info("%s has ended", d->mountpoint);
         }
+    }
+    if (mount) {
+        journal_close(mount->journal);
+        mount->journal = NULL;
     }
     mount_free(mount);
     fuse_opt_free_args(&args);
@@ -320,6 +332,8 @@ static int run(struct daemon *d)
         complain("signalfd: %s", strerror(errno));
     } else if (loop_new(256, &loop, &err) < 0) {
         complain("%s", err.msg);
+    } else if (d->options.state && state_dir_open(d->options.state, &d->state, &err) < 0) {
+        complain("%s", err.msg);
     } else if (open_engine(d, &engine) == 0) {
         warn_of_model(d, engine);
         status = serve(d, loop, engine, signal_fd);
@@ -328,6 +342,7 @@ static int run(struct daemon *d)
     if (loop) {
         loop_free(loop);
     }
+    state_dir_close(&d->state);
     if (signal_fd >= 0) {
         close(signal_fd);
     }

@@ -4,6 +4,7 @@
 #include "fs/metrics.h"
 
 #include "engine/base/json.h"
+#include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/session_table.h"
 #include <inttypes.h>
@@ -228,6 +229,27 @@ static void write_infos(struct strbuf *out, const struct figures *f)
                   f->info.n_pages);
 }
 
+static void write_journal(struct strbuf *out, const struct journal *j)
+{
+    const struct journal_stats *stats = &j->stats;
+    const struct {
+        const char *name, *help, *type;
+        uint64_t value;
+    } rows[] = {
+        { "journal_ok", "Whether the journal is written.", "gauge", j->error == 0 },
+        { "journal_bytes", "Length of the journal.", "gauge", j->file.end },
+        { "journal_records_total", "Records written.", "counter", stats->n_records },
+        { "journal_commits_total", "Groups of records written.", "counter", stats->n_commits },
+        { "journal_syncs_total", "Syncs of the journal.", "counter", stats->n_syncs },
+        { "journal_errors_total", "Writes and syncs of it that failed.", "counter", stats->n_errors },
+        { "journal_compactions_total", "Times that it was rewritten.", "counter", stats->n_compactions },
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        write_head(out, "tokfs_", rows[i].name, rows[i].help, rows[i].type);
+        strbuf_printf(out, "tokfs_%s %" PRIu64 "\n", rows[i].name, rows[i].value);
+    }
+}
+
 int metrics_render(struct file *file, struct strbuf *out)
 {
     const struct figures f = take_figures(file->mount);
@@ -240,6 +262,9 @@ int metrics_render(struct file *file, struct strbuf *out)
             write_vllm(out, &f, m->vllm_name, m->help, type);
             strbuf_printf(out, "%" PRIu64 "\n", m->value(&f));
         }
+    }
+    if (file->mount->journal) {
+        write_journal(out, file->mount->journal);
     }
     write_seconds(out, "step_seconds_total", "Time in steps.", f.engine.step_ns);
     write_seconds(out, "model_seconds_total", "Time in forward passes.", f.engine.model_ns);

@@ -4,6 +4,7 @@
 // handled in the order in which the kernel queued them (a RELEASE that submits an input comes before the open of its
 // output), which reads blocking in worker threads would not promise.
 #include "fs/mount.h"
+#include "fs/journal.h"
 #include "fs/root_files.h"
 #include "fs/session_table.h"
 #include "fs/turn.h"
@@ -68,6 +69,18 @@ static void detach_lazily(struct mount *mount)
     }
 }
 
+// One that the journal has goes on after the next start.
+static void end_late_turn(struct mount *mount, struct turn *turn)
+{
+    if (mount->journal && turn->trail) {
+        struct tokfs_error error = { 0 };
+        reason_set(&error, -ESHUTDOWN, NULL, "the mount is shutting down: the answer goes on when it starts again");
+        turn_fail(turn, &error);
+    } else {
+        turn_cancel(turn);
+    }
+}
+
 static void on_timer(struct loop_op *op, int res)
 {
     struct mount *mount = list_entry(op, struct mount, timer_op);
@@ -79,7 +92,7 @@ static void on_timer(struct loop_op *op, int res)
     } else if (mount->phase == MOUNT_DRAINING) {
         list_for_each(link, next, &mount->running)
         {
-            turn_cancel(list_entry(link, struct turn, link));
+            end_late_turn(mount, list_entry(link, struct turn, link));
         }
     }
 }
@@ -150,7 +163,10 @@ static void on_turn_end(void *ctx)
 {
     struct mount *mount = ctx;
     mount_flush(mount);
-    tokfs_engine_passed_on(mount->engine);
+    journal_flush(mount->journal);
+    if (journal_is_idle(mount->journal)) {
+        tokfs_engine_passed_on(mount->engine);
+    }
     go_on_draining(mount);
 }
 
@@ -186,8 +202,10 @@ static void on_request(struct loop_op *op, int res)
 void mount_take_events(struct mount *mount)
 {
     struct tokfs_event event;
-    for (int i = 0; i < EVENTS_PER_TURN && tokfs_poll(mount->engine, &event); i++) {
-        turn_take_event(event.user, &event);
+    for (int i = 0; i < EVENTS_PER_TURN && journal_has_room(mount->journal) && tokfs_poll(mount->engine, &event); i++) {
+        if (!journal_take_event(event.user, &event)) {
+            turn_take_event(event.user, &event);
+        }
     }
     if (kv_feed_take(&mount->kv) && !mount->kv_op.is_pending && mount->phase != MOUNT_STOPPED) {
         loop_timer(mount->loop, &mount->kv_op, 0);
@@ -208,8 +226,15 @@ static void on_engine(struct loop_op *op, int res)
     if (res >= 0) {
         mount_take_events(mount);
     }
-    if (mount->phase != MOUNT_STOPPED) {
+    if (mount->phase != MOUNT_STOPPED && journal_has_room(mount->journal)) {
         loop_poll(mount->loop, &mount->engine_op, tokfs_engine_fd(mount->engine), POLLIN);
+    }
+}
+
+void mount_poll_engine(struct mount *mount)
+{
+    if (mount->phase != MOUNT_STOPPED && !mount->engine_op.is_pending) {
+        on_engine(&mount->engine_op, 0);
     }
 }
 
@@ -360,6 +385,7 @@ static void cancel_all(struct mount *mount)
 int mount_run(struct mount *mount)
 {
     loop_set_turn_end(mount->loop, on_turn_end, mount);
+    journal_start(mount->journal);
     for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
         receive(&mount->receivers[i]);
     }

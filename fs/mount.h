@@ -23,6 +23,7 @@
 #include <time.h>
 #include <tokfs/engine.h>
 
+struct journal;
 struct session_table;
 
 // What clients can grow, and how far. Over it: the errno in the comment.
@@ -74,6 +75,7 @@ struct mount {
     struct node *nodes; // the fixed tree; [0] is the root
     size_t n_nodes;
     struct session_table *sessions;
+    struct journal *journal; // NULL: conversations end with the mount. Its maker's, who closes it before mount_free
     struct user_errors errors;
     struct users *users;
     bool has_private_caches; // of prompts: each user his own
@@ -125,6 +127,7 @@ void mount_drain(struct mount *mount);
 void mount_process(struct mount *mount, const struct fuse_buf *buf);
 // What the loop does when the engine's descriptor is readable, and at the end of its turn.
 void mount_take_events(struct mount *mount);
+void mount_poll_engine(struct mount *mount); // goes on after the journal had no room for events
 void mount_flush(struct mount *mount);
 void mount_watch_writers(struct mount *mount); // somebody has written: see file_give_up_stalled
 bool mount_is_draining(const struct mount *mount);

@@ -3,6 +3,7 @@
 //
 // Every time-out is 0: the kernel asks again each time, so sizes, links and sessions are always as they are now.
 #include "fs/node.h"
+#include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/session.h"
 #include "fs/session_files.h"
@@ -251,12 +252,34 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 
 // ---- attributes ----------------------------------------------------------------------------------------------------
 
+// What was done is in the journal before its caller hears so.
+static void answer_later(fuse_req_t req, struct node *node, struct session *session,
+                         void (*answer)(const struct journal_held *held, int code))
+{
+    struct mount *mount = fuse_req_userdata(req);
+    journal_answer(mount, &(struct journal_held){ .req = req, .answer = answer, .node = node, .session = session });
+}
+
+static void answer_code(const struct journal_held *held, int code)
+{
+    fuse_reply_err(held->req, -code);
+}
+
 static void reply_attr(fuse_req_t req, struct node *node)
 {
     struct mount *mount = fuse_req_userdata(req);
     struct stat st;
     node_stat(mount, node, &st);
     fuse_reply_attr(req, &st, attr_lasts(node));
+}
+
+static void answer_attr(const struct journal_held *held, int code)
+{
+    if (code < 0) {
+        fuse_reply_err(held->req, -code);
+    } else {
+        reply_attr(held->req, held->node);
+    }
 }
 
 static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -288,7 +311,12 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
             return;
         }
     }
-    reply_attr(req, node); // times are the server's own: setting them is accepted and has no effect
+    // Times are the server's own: setting them is accepted and has no effect.
+    if (to_set & FUSE_SET_ATTR_SIZE && node->session) {
+        answer_later(req, node, node->session, answer_attr);
+    } else {
+        reply_attr(req, node);
+    }
 }
 
 static void op_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -452,6 +480,20 @@ static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info 
     fuse_reply_err(req, 0);
 }
 
+// A session that is not in the journal is not there.
+static void answer_mkdir(const struct journal_held *held, int code)
+{
+    struct mount *mount = fuse_req_userdata(held->req);
+    if (code < 0 && !held->session->is_removed) {
+        session_table_remove(mount->sessions, held->session);
+    }
+    if (code < 0 || held->session->is_removed) {
+        fuse_reply_err(held->req, code < 0 ? -code : ENOENT);
+    } else {
+        reply_entry(held->req, mount, held->node);
+    }
+}
+
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     struct mount *mount = fuse_req_userdata(req);
@@ -472,7 +514,7 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
         fuse_reply_err(req, -r);
         return;
     }
-    reply_entry(req, mount, &session->dir);
+    answer_later(req, &session->dir, session, answer_mkdir);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -482,8 +524,12 @@ static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node *node = find_child(mount, dir, name);
     int code = ENOENT;
     if (node && node->type->flags & NODE_SESSION && dir->type->flags & NODE_SESSIONS) {
-        session_table_remove(mount->sessions, node->session);
-        code = 0;
+        code = -journal_check(mount);
+        if (code == 0) {
+            session_table_remove(mount->sessions, node->session);
+            answer_later(req, NULL, NULL, answer_code);
+            return;
+        }
     } else if (node) {
         code = S_ISDIR(node->type->mode) ? EPERM : ENOTDIR;
     }
@@ -549,6 +595,10 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
         code = EEXIST;
     } else {
         code = -session_table_rename(mount->sessions, node->session, str_from(new_name));
+        if (code == 0) {
+            answer_later(req, NULL, NULL, answer_code);
+            return;
+        }
     }
     fuse_reply_err(req, code);
 }

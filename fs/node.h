@@ -44,8 +44,10 @@ struct node_type {
     void (*write_abort)(struct file *file);            // the waiting writer was interrupted: as if it had not written
     void (*give_up)(struct file *file);                // the writer has stalled: what was begun is dropped
     int (*flush)(struct file *file);
-    bool (*is_readable)(struct file *file);                       // NULL: always
-    uint64_t (*size)(struct session *session, struct file *file); // st_size; file NULL: not open
+    // Whether what was written takes effect when the file is closed; appends it, as it may be written again.
+    bool (*put_draft)(const struct file *file, struct strbuf *out); // out NULL: only whether
+    bool (*is_readable)(struct file *file);                         // NULL: always
+    uint64_t (*size)(struct session *session, struct file *file);   // st_size; file NULL: not open
     // To st_size `size`; file NULL: by name, not on an open file.
     int (*truncate)(struct session *session, struct file *file, uint64_t size);
     int (*readlink)(struct mount *mount, const struct fuse_ctx *caller, char *buf, size_t size);

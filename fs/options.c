@@ -27,6 +27,10 @@ const char options_help[] =
     "  --write-timeout N   seconds after which a writer that stalls in the middle is given up (default 3600)\n"
     "  --share-prefix-cache  with -o allow_other, take what users' prompts share from one cache\n"
     "  --timeout SECONDS   a request that takes longer fails; it may ask for less (default: none)\n"
+    "  --state DIR         keep conversations in DIR, from where they come back after a crash\n"
+    "  --sync WHEN         with --state: always, batch (every 100 ms; default) or off\n"
+    "  --on-journal-error DO  fail (turns fail visibly; default) or continue without it\n"
+    "  --journal-slack SIZE   growth beyond twice its live size before it is rewritten (default 64M)\n"
     "  --no-prefix-cache   compute every prompt anew\n"
     "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
@@ -59,7 +63,11 @@ enum {
     OPT_USER_BYTES,
     OPT_MAX_BYTES,
     OPT_WRITE_TIMEOUT,
-    OPT_LOG_LEVEL
+    OPT_LOG_LEVEL,
+    OPT_STATE,
+    OPT_SYNC,
+    OPT_ON_JOURNAL_ERROR,
+    OPT_JOURNAL_SLACK
 };
 
 static const struct option long_options[] = {
@@ -82,6 +90,10 @@ static const struct option long_options[] = {
     { "max-bytes", required_argument, NULL, OPT_MAX_BYTES },
     { "write-timeout", required_argument, NULL, OPT_WRITE_TIMEOUT },
     { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+    { "state", required_argument, NULL, OPT_STATE },
+    { "sync", required_argument, NULL, OPT_SYNC },
+    { "on-journal-error", required_argument, NULL, OPT_ON_JOURNAL_ERROR },
+    { "journal-slack", required_argument, NULL, OPT_JOURNAL_SLACK },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -176,6 +188,31 @@ static int take_own_option(struct options *options, struct str option, struct er
         return r < 0 ? r : 1;
     }
     return 0;
+}
+
+static int parse_state(struct options *options, const char *value, struct err *err)
+{
+    options->state = value;
+    return value[0] ? 0 : err_set(err, -EINVAL, "--state: the name of the directory is empty");
+}
+
+// Its places in the list are the numbers of enum journal_sync.
+static int parse_sync(struct options *options, const char *value, struct err *err)
+{
+    static const char *const whens[] = { "batch", "always", "off", NULL };
+    unsigned idx = 0;
+    int r = option_choice("sync", value, whens, &idx, err);
+    options->journal.sync = (enum journal_sync)idx;
+    return r;
+}
+
+static int parse_on_journal_error(struct options *options, const char *value, struct err *err)
+{
+    static const char *const whats[] = { "fail", "continue", NULL };
+    unsigned idx = 0;
+    int r = option_choice("on-journal-error", value, whats, &idx, err);
+    options->journal.continues = idx == 1;
+    return r;
 }
 
 static int add_mount_option(struct options *options, struct str option, struct err *err)
@@ -285,6 +322,10 @@ static int take_option(struct options *options, int opt, const char *value, stru
         options->engine.device = value;
         break;
     case OPT_TIMEOUT: r = option_real("timeout", value, false, TIMEOUT_S_MAX, &options->engine.timeout, err); break;
+    case OPT_STATE: r = parse_state(options, value, err); break;
+    case OPT_SYNC: r = parse_sync(options, value, err); break;
+    case OPT_ON_JOURNAL_ERROR: r = parse_on_journal_error(options, value, err); break;
+    case OPT_JOURNAL_SLACK: r = option_bytes("journal-slack", value, &options->journal.slack, err); break;
     case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
     case OPT_NO_SPECULATION: options->engine.no_speculation = true; break;
     case 'o': r = parse_mount_options(options, value, err); break;

@@ -5,6 +5,7 @@
 #include "engine/base/err.h"
 #include "engine/base/log.h"
 #include "engine/base/str.h"
+#include "fs/journal.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <tokfs/engine.h>
@@ -29,6 +30,8 @@ struct options {
     uint32_t write_timeout_s;
     uint64_t user_tokens; // a minute
     uint64_t user_bytes, max_bytes;
+    const char *state; // directory of the journal; NULL: none
+    struct journal_options journal;
     struct tokfs_engine_options engine; // without model and progress
 };
 

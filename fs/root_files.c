@@ -2,6 +2,7 @@
 #include "fs/root_files.h"
 #include "engine/base/json.h"
 #include "fs/ask.h"
+#include "fs/journal.h"
 #include "fs/metrics.h"
 #include "fs/mount.h"
 #include "fs/session_table.h"
@@ -9,6 +10,7 @@
 #include "fs/transaction.h"
 #include "fs/turn.h"
 #include <inttypes.h>
+#include <string.h>
 
 static const char readme[] =
     "This is a language model. Run these in this directory.\n"
@@ -52,6 +54,12 @@ static int readme_render(struct file *file, struct strbuf *out)
 
 static int health_render(struct file *file, struct strbuf *out)
 {
+    const struct journal *journal = file->mount->journal;
+    if (journal && journal->error) {
+        char path[256];
+        return strbuf_printf(out, "%s: %s%s\n", journal_path(journal, path, sizeof(path)), strerror(-journal->error),
+                             journal->options.continues ? " (goes on without it)" : "");
+    }
     return strbuf_append(out, mount_is_draining(file->mount) ? STR("shutting down\n") : STR("ok\n"));
 }
 

@@ -6,6 +6,7 @@
 // What a turn leaves in the conversation: an answer that is complete, or was cut short by a cancel after its reader saw
 // some of it, is kept with its question. A turn that failed, or was cancelled before it said anything, leaves nothing.
 #include "fs/session.h"
+#include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/session_files.h"
 #include "fs/session_table.h"
@@ -13,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void stamp(struct session *session)
 {
@@ -28,7 +30,7 @@ static void set_up_nodes(struct session *session)
     }
 }
 
-int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, struct session **ret)
+int session_restore(struct mount *mount, struct str name, uid_t uid, gid_t gid, uint64_t serial, struct session **ret)
 {
     struct session *session = calloc(1, sizeof(*session));
     struct user *user = session ? user_get(mount->users, uid) : NULL;
@@ -42,7 +44,8 @@ int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, stru
     session->mount = mount;
     session->uid = uid;
     session->gid = gid;
-    session->serial = ++mount->n_sessions_made;
+    session->serial = serial;
+    mount->n_sessions_made = serial > mount->n_sessions_made ? serial : mount->n_sessions_made;
     session->name = name.ptr ? str_dup(name) : NULL;
     list_init(&session->used_link);
     list_init(&session->user_link);
@@ -59,6 +62,11 @@ int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, stru
     }
     *ret = session;
     return 0;
+}
+
+int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid, struct session **ret)
+{
+    return session_restore(mount, name, uid, gid, mount->n_sessions_made + 1, ret);
 }
 
 struct session *session_ref(struct session *session)
@@ -188,9 +196,19 @@ static void on_ended(struct turn *turn, void *ctx)
     stamp(session);
 }
 
+static struct turn_owner owner_of(struct session *session)
+{
+    return (struct turn_owner){ .channel = &session->channel,
+                                .accepted = on_accepted,
+                                .ended = on_ended,
+                                .ctx = session,
+                                .uid = session->uid,
+                                .keeper = journal_keeps(session) ? session : NULL };
+}
+
 static int submit(struct session *session, struct str given, bool is_json, struct turn **ret)
 {
-    struct turn_owner owner = { &session->channel, on_accepted, on_ended, session, session->uid };
+    struct turn_owner owner = owner_of(session);
     size_t bytes_max = session->mount->limits.body_bytes;
     struct composition *composition;
     // As much as is there already goes to the engine too.
@@ -198,7 +216,7 @@ static int submit(struct session *session, struct str given, bool is_json, struc
     if (r < 0) {
         return r;
     }
-    if (composition_new(&session->conversation, given, is_json, bytes_max, &composition) < 0) {
+    if (composition_new(&session->conversation, given, is_json, bytes_max, owner.keeper != NULL, &composition) < 0) {
         session_weigh(session);
         return session_fail(session, -ENOMEM, "out of memory");
     }
@@ -212,6 +230,7 @@ static int submit(struct session *session, struct str given, bool is_json, struc
     }
     session->composition = composition;
     session_weigh(session);
+    journal_turn_begun(session, *ret, given, !is_json);
     if (session->has_priority) {
         turn_set_priority(*ret, session->priority);
     }
@@ -220,8 +239,12 @@ static int submit(struct session *session, struct str given, bool is_json, struc
 
 static int check_idle(struct session *session)
 {
+    int r = session->name ? journal_check(session->mount) : 0;
     if (session_is_busy(session)) {
         return session_fail(session, -EBUSY, "a turn is running: read its answer, or cancel it");
+    }
+    if (r < 0) {
+        return session_fail(session, r, "the journal failed: %s", strerror(-r));
     }
     return mount_is_draining(session->mount) ? session_fail(session, -ESHUTDOWN, "the mount is shutting down") : 0;
 }
@@ -231,6 +254,7 @@ void session_refuse(struct session *session, const struct tokfs_error *reason)
     struct turn *turn;
     session->error = *reason;
     if (!session_is_busy(session) && turn_new_failed(session->mount, &session->error, &turn) == 0) {
+        journal_turn_failed(session, turn);
         append_turn(session, turn);
         channel_mark(&session->channel);
     }
@@ -286,6 +310,7 @@ void session_abandon_candidate(struct session *session)
 {
     struct turn *turn = session->candidate;
     if (turn) {
+        journal_turn_refused(session);
         session->candidate = NULL;
         turn_disown(turn);
         turn_unref(turn);
@@ -300,6 +325,9 @@ void session_cancel(struct session *session)
         turn_cancel(session->candidate);
     }
     turn_cancel(session->last);
+    if (session_is_busy(session)) {
+        journal_cancelled(session);
+    }
 }
 
 int session_set_priority(struct session *session, int64_t priority)
@@ -310,6 +338,7 @@ int session_set_priority(struct session *session, int64_t priority)
     }
     session->has_priority = true;
     session->priority = priority;
+    journal_priority_set(session);
     turn_set_priority(session->last, priority);
     if (session->candidate) {
         turn_set_priority(session->candidate, priority);
@@ -327,6 +356,7 @@ int session_reset(struct session *session)
     c->n_messages = 0;
     session->error = (struct tokfs_error){ 0 };
     stamp(session);
+    journal_session_reset(session);
     channel_mark(&session->channel);
     return 0;
 }
@@ -337,4 +367,77 @@ void session_remove(struct session *session)
     session_abandon_candidate(session);
     turn_disown(session->last);
     channel_mark(&session->channel);
+}
+
+// ---- recovery ------------------------------------------------------------------------------------------------------
+
+static int recover_composition(struct session *session, const struct session_recovered_turn *recovered)
+{
+    size_t bytes_max = session->mount->limits.body_bytes;
+    if (recovered->made) {
+        return composition_restore(recovered->made, &session->composition);
+    }
+    int r = composition_new(&session->conversation, recovered->given, !recovered->is_text, bytes_max, true,
+                            &session->composition);
+    if (r == 0) {
+        r = composition_make(session->composition, &session->error);
+    }
+    return r == -ENOMEM ? r : 0; // what was refused then is refused now: it has no body
+}
+
+int session_recover_turn(struct session *session, const struct session_recovered_turn *recovered)
+{
+    struct turn_owner owner = owner_of(session);
+    struct turn *turn;
+    owner.keeper = session;
+    int r = turn_new_recovered(session->mount, recovered->id, recovered->created, &owner, &recovered->origin, &turn);
+    if (r < 0) {
+        return r;
+    }
+    session->error = (struct tokfs_error){ 0 };
+    session->adopts_settings = recovered->adopts_settings;
+    if (recovered->is_text) {
+        append_turn(session, turn);
+    } else {
+        session->candidate = turn;
+    }
+    return recover_composition(session, recovered);
+}
+
+int session_recover_answer(struct session *session, enum turn_state state, struct record_reader *reader,
+                           int (*get)(struct record_reader *reader, struct turn *turn))
+{
+    const struct tokfs_error none = { 0 };
+    struct turn *turn;
+    if (turn_new_failed(session->mount, &none, &turn) < 0) {
+        return -ENOMEM;
+    }
+    struct timespec changed = session->changed;
+    turn->state = state;
+    turn->user = user_get(session->mount->users, session->uid); // there, as the session has him
+    holding_init(&turn->holding, turn->user);
+    append_turn(session, turn);
+    session->n_turns--; // the session has told of it
+    session->changed = changed;
+    int r = get(reader, turn);
+    session->error = turn->error;
+    return r;
+}
+
+void session_resume(struct session *session)
+{
+    struct turn *turn = session->last;
+    if (session->candidate && session->adopts_settings) {
+        session_table_remove(session->mount->sessions, session); // it was to create the session
+    } else if (session->candidate) {
+        session_abandon_candidate(session);
+    } else if (turn->trail && composition_body(session->composition).len == 0) {
+        struct tokfs_error reason = session->error; // it could not be put together
+        turn_fail(turn, &reason);
+    } else if (turn->trail) {
+        turn_resume(turn, composition_body(session->composition));
+        if (session->has_priority) {
+            turn_set_priority(turn, session->priority);
+        }
+    }
 }

@@ -47,8 +47,10 @@ struct session {
     bool has_priority;               // set by ctl, for this turn and those to come
     int64_t priority;
     uint64_t n_turns;
-    uint32_t n_files;         // open
-    struct tokfs_error error; // of the latest failure; code 0: none
+    uint32_t n_files;            // open
+    uint32_t n_drafts;           // of them, those whose text the journal has
+    uint32_t journal_generation; // see struct journal
+    struct tokfs_error error;    // of the latest failure; code 0: none
 
     struct node dir;
     struct node files[SESSION_N_FILES];
@@ -56,6 +58,8 @@ struct session {
 
 int session_new(struct mount *mount, struct str name, uid_t uid, gid_t gid,
                 struct session **ret); // name.ptr NULL: private
+// One that the journal tells of, under its old number.
+int session_restore(struct mount *mount, struct str name, uid_t uid, gid_t gid, uint64_t serial, struct session **ret);
 struct session *session_ref(struct session *session);
 void session_unref(struct session *session); // NULL is accepted
 void session_touch(struct session *session); // it is in use now
@@ -77,6 +81,24 @@ void session_cancel(struct session *session);
 int session_set_priority(struct session *session, int64_t priority); // -EPERM below 0, but for the mount's owner
 int session_reset(struct session *session);                          // forgets the messages; cancels what runs
 void session_remove(struct session *session); // by the table, or by the owner of a private one: ends everything
+
+// A turn that the journal tells of: what the user gave for it or, where that is known already, what came of it.
+struct session_recovered_turn {
+    struct str id;
+    int64_t created;
+    bool is_text, adopts_settings;
+    struct tokfs_origin origin;
+    struct str given;
+    struct composition_made *made; // taken; NULL: given counts
+};
+int session_recover_turn(struct session *session, const struct session_recovered_turn *recovered); // 0 or -ENOMEM
+// An ended answer as a whole, which `get` fills in from the reader. 0, -ENOMEM, or what `get` gives.
+struct record_reader;
+int session_recover_answer(struct session *session, enum turn_state state, struct record_reader *reader,
+                           int (*get)(struct record_reader *reader, struct turn *turn));
+// After recovery: a request that was not accepted is dropped, a turn that had not ended goes on. The session may be
+// gone after it.
+void session_resume(struct session *session);
 int session_fail(struct session *session, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -116,6 +116,18 @@ static int input_flush(struct file *file)
     return input->body.failed ? 0 : body_check_end(&input->body, &reason);
 }
 
+static bool input_put_draft(const struct file *file, struct strbuf *out)
+{
+    const struct input *input = file->state;
+    if (!input || input->body.failed || input->body.kind == BODY_JSON) {
+        return false;
+    }
+    if (out) {
+        strbuf_append(out, strbuf_str(&input->body.bytes));
+    }
+    return true;
+}
+
 static void input_submit(struct session *session, const struct input *input)
 {
     const struct body *body = &input->body;
@@ -339,7 +351,8 @@ const struct node_type session_nodes[] = {
       .write_done = input_write_done,
       .write_abort = input_write_abort,
       .give_up = input_give_up,
-      .flush = input_flush },
+      .flush = input_flush,
+      .put_draft = input_put_draft },
     { .name = "system",
       .mode = S_IFREG | 0600,
       .flags = NODE_SIZED,
@@ -349,6 +362,7 @@ const struct node_type session_nodes[] = {
       .write = setting_write,
       .give_up = setting_give_up,
       .flush = setting_flush,
+      .put_draft = setting_put_draft,
       .truncate = system_truncate },
     { .name = "params",
       .mode = S_IFREG | 0600,
@@ -359,6 +373,7 @@ const struct node_type session_nodes[] = {
       .write = setting_write,
       .give_up = setting_give_up,
       .flush = setting_flush,
+      .put_draft = setting_put_draft,
       .truncate = params_truncate },
     { .name = "tools",
       .mode = S_IFREG | 0600,
@@ -369,6 +384,7 @@ const struct node_type session_nodes[] = {
       .write = setting_write,
       .give_up = setting_give_up,
       .flush = setting_flush,
+      .put_draft = setting_put_draft,
       .truncate = tools_truncate },
     { .name = "output",
       .mode = S_IFREG | 0400,

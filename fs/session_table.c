@@ -1,6 +1,7 @@
 // Chained hash by name, grown by doubling, and one list in order of use. A listed session is held by one reference of
 // the table. A session is idle when no turn runs in it and no file of it is open.
 #include "fs/session_table.h"
+#include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/random_id.h"
 #include <assert.h>
@@ -152,13 +153,22 @@ static int check_name(struct str name)
     return name.len > 0 ? 0 : -EINVAL;
 }
 
+static void take_in(struct session_table *table, struct session *session)
+{
+    insert(table, session);
+    list_append(&table->used, &session->used_link);
+    list_append(&session->user->sessions, &session->user_link);
+    table->n++;
+    grow(table);
+}
+
 int session_table_create(struct session_table *table, struct str name, uid_t uid, gid_t gid, pid_t pid,
                          struct session **ret)
 {
     char id[RANDOM_ID_LEN + 1];
     struct session *session;
     struct user *user = user_get(table->mount->users, uid);
-    int r = user ? 0 : -ENOMEM;
+    int r = user ? journal_check(table->mount) : -ENOMEM;
     if (r == 0 && !name.ptr) {
         r = random_id_write("", id, sizeof(id));
         name = (struct str){ id, RANDOM_ID_LEN };
@@ -179,18 +189,31 @@ int session_table_create(struct session_table *table, struct str name, uid_t uid
     user_charge(session->user, USER_SESSIONS, NULL);
     session_weigh(session);
     ancestry_read("/proc", pid, &session->creator);
-    insert(table, session);
-    list_append(&table->used, &session->used_link);
-    list_append(&session->user->sessions, &session->user_link);
-    table->n++;
-    grow(table);
+    take_in(table, session);
+    journal_session_made(session);
     *ret = session;
     return 0;
+}
+
+int session_table_restore(struct session_table *table, struct str name, uid_t uid, gid_t gid, uint64_t serial,
+                          struct session **ret)
+{
+    int r = check_name(name);
+    if (r == 0 && session_table_find(table, name)) {
+        r = -EEXIST;
+    }
+    r = r == 0 ? session_restore(table->mount, name, uid, gid, serial, ret) : r;
+    if (r == 0) {
+        user_take((*ret)->user, USER_SESSIONS);
+        take_in(table, *ret);
+    }
+    return r;
 }
 
 int session_table_rename(struct session_table *table, struct session *session, struct str name)
 {
     int r = check_name(name);
+    r = r == 0 ? journal_check(table->mount) : r;
     char *copy = r == 0 ? str_dup(name) : NULL;
     if (!copy) {
         return r < 0 ? r : -ENOMEM;
@@ -199,12 +222,14 @@ int session_table_rename(struct session_table *table, struct session *session, s
     free(session->name);
     session->name = copy;
     insert(table, session);
+    journal_session_renamed(session);
     return 0;
 }
 
 void session_table_remove(struct session_table *table, struct session *session)
 {
     assert(!session->is_removed);
+    journal_session_removed(session);
     take_out(table, session);
     list_remove(&session->used_link);
     list_remove(&session->user_link);

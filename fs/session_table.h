@@ -17,6 +17,9 @@ size_t session_table_count(const struct session_table *table);
 // -ENAMETOOLONG, -ENOMEM. The name must be free.
 int session_table_create(struct session_table *table, struct str name, uid_t uid, gid_t gid, pid_t pid,
                          struct session **ret);
+// One that the journal tells of. -EEXIST: the name is not free.
+int session_table_restore(struct session_table *table, struct str name, uid_t uid, gid_t gid, uint64_t serial,
+                          struct session **ret);
 struct session *session_table_find(struct session_table *table, struct str name); // NULL: none
 int session_table_rename(struct session_table *table, struct session *session, struct str name);
 void session_table_remove(struct session_table *table, struct session *session);

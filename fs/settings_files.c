@@ -8,6 +8,7 @@
 // the same time neither is lost.
 #include "fs/settings_files.h"
 #include "fs/body.h"
+#include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/session.h"
 #include <errno.h>
@@ -18,6 +19,7 @@
 
 // What differs between the three.
 struct setting {
+    enum journal_setting which;
     unsigned takes; // of struct body
     struct strbuf *(*in)(struct conversation *c);
     int (*gather)(struct file *file, struct tokfs_error *reason); // the body as far as it is
@@ -135,6 +137,21 @@ int setting_flush(struct file *file)
     return draft && !draft->body.failed ? body_check_end(&draft->body, &reason) : 0;
 }
 
+bool setting_put_draft(const struct file *file, struct strbuf *out)
+{
+    struct draft *draft = file->state;
+    if (!draft || draft->body.failed) {
+        return false;
+    }
+    if (out && !(draft->setting->takes & BODY_IS_TEXT)) {
+        strbuf_append(out, draft_given(draft));
+    }
+    if (out) {
+        strbuf_append(out, strbuf_str(&draft->body.bytes));
+    }
+    return true;
+}
+
 static void put_in_force(struct file *file)
 {
     struct draft *draft = file->state;
@@ -143,7 +160,10 @@ static void put_in_force(struct file *file)
         return; // what was refused has been told
     }
     if (body_check_end(&draft->body, &reason) == 0) {
-        draft_settle(file, draft->setting->in(&file->session->conversation), &reason);
+        int r = draft_settle(file, draft->setting->in(&file->session->conversation), &reason);
+        if (r == 0) {
+            journal_setting_set(file->session, draft->setting->which);
+        }
         session_weigh(file->session);
     }
     tell(file, &reason);
@@ -171,9 +191,15 @@ static int setting_truncate(const struct setting *setting, struct session *sessi
         return -EINVAL;
     }
     if (!draft) {
-        strbuf_reset(setting->in(&session->conversation));
-        return 0;
+        int r = journal_check(session->mount);
+        if (r == 0) {
+            strbuf_reset(setting->in(&session->conversation));
+            journal_setting_set(session, setting->which);
+        }
+        return r;
     }
+    journal_draft_changed(file, STR(""), -EINVAL); // what was written so far is forgotten
+    file->flags |= O_TRUNC;
     body_reset(&draft->body);
     strbuf_reset(setting->in(&draft->given));
     draft->replaces = true;
@@ -201,7 +227,7 @@ static int system_gather(struct file *file, struct tokfs_error *reason)
     return draft->body.bytes.len > old->len_max - old_len ? too_long(reason, -EFBIG, old->len_max) : 0;
 }
 
-static const struct setting system_setting = { BODY_IS_TEXT, system_in, system_gather, system_add };
+static const struct setting system_setting = { JOURNAL_SYSTEM, BODY_IS_TEXT, system_in, system_gather, system_add };
 
 int system_open(struct file *file)
 {
@@ -243,7 +269,8 @@ static int params_gather(struct file *file, struct tokfs_error *reason)
     return r;
 }
 
-static const struct setting params_setting = { BODY_TAKES_TEXT, params_in, params_gather, conversation_merge_params };
+static const struct setting params_setting = { JOURNAL_PARAMS, BODY_TAKES_TEXT, params_in, params_gather,
+                                               conversation_merge_params };
 
 int params_open(struct file *file)
 {
@@ -305,7 +332,8 @@ static int tools_gather(struct file *file, struct tokfs_error *reason)
     return r;
 }
 
-static const struct setting tools_setting = { BODY_TAKES_ARRAY, tools_in, tools_gather, conversation_add_tools };
+static const struct setting tools_setting = { JOURNAL_TOOLS, BODY_TAKES_ARRAY, tools_in, tools_gather,
+                                              conversation_add_tools };
 
 int tools_open(struct file *file)
 {

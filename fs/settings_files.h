@@ -22,6 +22,7 @@ int tools_truncate(struct session *session, struct file *file, uint64_t size);
 int setting_write(struct file *file, struct str bytes);
 void setting_give_up(struct file *file);
 int setting_flush(struct file *file); // -EINVAL while a character or a JSON value has no end
+bool setting_put_draft(const struct file *file, struct strbuf *out);
 void setting_close(struct file *file);
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 static struct turn *turn_new(struct mount *mount, enum turn_state state)
 {
@@ -46,13 +47,58 @@ int turn_new_failed(struct mount *mount, const struct tokfs_error *error, struct
     return 0;
 }
 
-// A turn that is ready to be submitted for its owner; NULL with the reason.
-static struct turn *prepare(struct mount *mount, const struct turn_kind *kind, const struct turn_owner *owner,
-                            struct tokfs_error *reason)
+// ---- trails --------------------------------------------------------------------------------------------------------
+
+static void trail_free(struct turn_trail *trail)
+{
+    if (trail) {
+        free(trail->ids);
+        free(trail);
+    }
+}
+
+static struct turn_trail *trail_new(struct session *session, const struct tokfs_origin *origin)
+{
+    struct turn_trail *trail = calloc(1, sizeof(*trail));
+    if (trail) {
+        trail->session = session;
+        trail->origin = *origin;
+    }
+    return trail;
+}
+
+int turn_trail_add(struct turn_trail *trail, const struct tokfs_event *event)
+{
+    if (event->token_id >= 0 && trail->n_ids == trail->ids_cap) {
+        size_t cap = trail->ids_cap ? trail->ids_cap * 2 : 64;
+        int32_t *ids = reallocarray(trail->ids, cap, sizeof(*ids));
+        if (!ids) {
+            return -ENOMEM;
+        }
+        trail->ids = ids;
+        trail->ids_cap = cap;
+    }
+    if (event->token_id >= 0) {
+        trail->ids[trail->n_ids++] = event->token_id;
+    }
+    trail->n_told++;
+    return 0;
+}
+
+// ---- beginning -----------------------------------------------------------------------------------------------------
+
+static void tell_tenant(struct mount *mount, const struct turn_owner *owner)
 {
     const struct tokfs_tenant tenant = { .id = owner->uid,
                                          .may_hurry = owner->uid == mount->uid,
                                          .cache_scope = mount->has_private_caches ? 1 + (uint64_t)owner->uid : 0 };
+    tokfs_set_tenant(mount->engine, &tenant);
+}
+
+// A turn that is ready to be submitted for its owner; NULL with the reason.
+static struct turn *prepare(struct mount *mount, const struct turn_kind *kind, const struct turn_owner *owner,
+                            struct tokfs_error *reason)
+{
     if (mount_is_draining(mount)) {
         reason_set(reason, -ESHUTDOWN, NULL, "the mount is shutting down");
         return NULL;
@@ -75,22 +121,26 @@ static struct turn *prepare(struct mount *mount, const struct turn_kind *kind, c
         turn_unref(turn);
         return NULL;
     }
-    tokfs_set_tenant(mount->engine, &tenant);
+    tell_tenant(mount, owner);
     return turn;
+}
+
+static void join_running(struct turn *turn, const struct turn_owner *owner)
+{
+    turn->owner = *owner;
+    list_append(&turn->mount->running, &turn->link);
+    turn->mount->counts.n_running++;
 }
 
 // r: of its submission to the engine.
 static int begin(struct turn *turn, int r, const struct turn_owner *owner, struct turn **ret)
 {
-    struct mount *mount = turn->mount;
     if (r < 0) {
         user_uncharge(turn->user, USER_TURNS);
         turn_unref(turn);
         return r;
     }
-    turn->owner = *owner;
-    list_append(&mount->running, &turn->link);
-    mount->counts.n_running++;
+    join_running(turn, owner);
     *ret = turn_ref(turn);
     return 0;
 }
@@ -106,6 +156,19 @@ int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str bo
     return begin(turn, r, owner, ret);
 }
 
+static int leave_trail(struct turn *turn, struct session *keeper, struct tokfs_error *reason)
+{
+    struct tokfs_origin origin = { .now = turn->created };
+    uint64_t seeds[2];
+    if (getrandom(seeds, sizeof(seeds), 0) != sizeof(seeds)) {
+        return reason_set(reason, -EIO, NULL, "no random numbers");
+    }
+    origin.seed = seeds[0];
+    origin.call_seed = seeds[1];
+    turn->trail = trail_new(keeper, &origin);
+    return turn->trail ? 0 : reason_set(reason, -ENOMEM, NULL, "out of memory");
+}
+
 int turn_submit_chat_from(struct mount *mount, const struct tokfs_chat_source *source, const struct turn_owner *owner,
                           struct turn **ret, struct tokfs_error *reason)
 {
@@ -113,8 +176,52 @@ int turn_submit_chat_from(struct mount *mount, const struct tokfs_chat_source *s
     if (!turn) {
         return reason->code;
     }
-    int r = tokfs_submit_chat_source(mount->engine, source, NULL, turn, &turn->completion, reason);
+    int r = owner->keeper ? leave_trail(turn, owner->keeper, reason) : 0;
+    if (r == 0) {
+        const struct tokfs_origin *origin = turn->trail ? &turn->trail->origin : NULL;
+        r = tokfs_submit_chat_source(mount->engine, source, origin, turn, &turn->completion, reason);
+    }
     return begin(turn, r, owner, ret);
+}
+
+int turn_new_recovered(struct mount *mount, struct str id, int64_t created, const struct turn_owner *owner,
+                       const struct tokfs_origin *origin, struct turn **ret)
+{
+    struct turn *turn = turn_new(mount, TURN_SUBMITTED);
+    struct turn_trail *trail = trail_new(owner->keeper, origin);
+    struct user *user = user_get(mount->users, owner->uid);
+    if (!turn || !trail || !user) {
+        user_put(user);
+        turn_unref(turn);
+        trail_free(trail);
+        return -ENOMEM;
+    }
+    snprintf(turn->id, sizeof(turn->id), "%.*s", STR_ARG(id));
+    turn->created = created;
+    turn->trail = trail;
+    turn->user = user;
+    holding_init(&turn->holding, user);
+    user_take(user, USER_TURNS);
+    join_running(turn, owner);
+    *ret = turn_ref(turn);
+    return 0;
+}
+
+void turn_resume(struct turn *turn, struct str body)
+{
+    struct turn_trail *trail = turn->trail;
+    struct tokfs_error error = { 0 };
+    struct tokfs_origin origin = trail->origin;
+    origin.ids = trail->ids;
+    origin.n_ids = trail->n_ids;
+    trail->n_told_again = trail->n_told;
+    tell_tenant(turn->mount, &turn->owner);
+    int r = tokfs_submit_chat_from(turn->mount->engine, body.ptr, body.len, &origin, turn, &turn->completion, &error);
+    if (r < 0) {
+        turn_fail(turn, &error);
+    } else if (trail->is_cancelled) {
+        tokfs_cancel(turn->completion);
+    }
 }
 
 struct turn *turn_ref(struct turn *turn)
@@ -128,6 +235,7 @@ void turn_unref(struct turn *turn)
     while (turn && --turn->refs == 0) { // a chain is freed from its head, however long it is
         struct turn *next = turn->next;
         assert(!turn->completion);
+        trail_free(turn->trail);
         turn->mount->counts.n_turns--;
         strbuf_deinit(&turn->text);
         strbuf_deinit(&turn->hidden);
@@ -208,6 +316,8 @@ static void end(struct turn *turn, enum turn_state state)
         tokfs_completion_free(turn->completion);
     }
     turn->completion = NULL;
+    trail_free(turn->trail);
+    turn->trail = NULL;
     turn->owner = (struct turn_owner){ 0 };
     list_remove(&turn->link);
     mount->counts.n_running--;
@@ -224,7 +334,7 @@ void turn_disown(struct turn *turn)
 {
     turn->owner.accepted = NULL;
     turn->owner.ended = NULL;
-    if (turn->completion) {
+    if (turn->completion || turn->trail) {
         reason_set(&turn->error, -ECANCELED, NULL, "cancelled: the client went away");
         end(turn, TURN_CANCELLED);
     }
@@ -233,7 +343,7 @@ void turn_disown(struct turn *turn)
 
 // ---- events --------------------------------------------------------------------------------------------------------
 
-static void fail(struct turn *turn, const struct tokfs_error *error)
+void turn_fail(struct turn *turn, const struct tokfs_error *error)
 {
     turn->error = *error;
     end(turn, turn->is_accepted && error->code == -ECANCELED ? TURN_CANCELLED : TURN_FAILED);
@@ -243,7 +353,7 @@ static void fail_for_memory(struct turn *turn)
 {
     struct tokfs_error error = { 0 };
     reason_set(&error, -ENOMEM, NULL, "out of memory for the answer");
-    fail(turn, &error);
+    turn_fail(turn, &error);
 }
 
 static void on_accepted(struct turn *turn, const struct tokfs_event *event)
@@ -320,7 +430,7 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
         turn->n_tokens += event->token_id >= 0;
         break;
     case TOKFS_EVENT_FINISHED: on_finished(turn, event); break;
-    case TOKFS_EVENT_FAILED: fail(turn, event->error); break;
+    case TOKFS_EVENT_FAILED: turn_fail(turn, event->error); break;
     }
 }
 

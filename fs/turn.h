@@ -37,7 +37,19 @@ struct turn_owner {
     void (*accepted)(struct turn *turn, void *ctx);
     void (*ended)(struct turn *turn, void *ctx);
     void *ctx;
-    uid_t uid; // users take turns, and have so many at once
+    uid_t uid;              // users take turns, and have so many at once
+    struct session *keeper; // whose journaled conversation it belongs to; NULL: the turn is not in the journal
+};
+
+// What is needed to go on with a journaled turn after a restart, as long as it runs.
+struct turn_trail {
+    struct session *session;    // that disowns its turns before it goes
+    struct tokfs_origin origin; // without ids
+    int32_t *ids;               // [n_ids] sampled so far
+    size_t n_ids, ids_cap;
+    uint64_t n_told;       // TOKEN events so far
+    uint64_t n_told_again; // of them, those that the engine will tell again
+    bool is_cancelled;     // asked for before the restart
 };
 
 // A piece of the answer, as it came.
@@ -103,6 +115,7 @@ struct turn {
     int prompt_logprobs; // as in struct tokfs_event, as is probs_from
     int64_t probs_from;
     struct turn_owner owner;     // cleared by turn_disown
+    struct turn_trail *trail;    // NULL: not journaled, or ended
     struct user *user;           // shared: who submitted it; NULL: nobody
     struct holding holding;      // of the answer
     struct strbuf text;          // the answer so far, as readers of text see it
@@ -131,6 +144,10 @@ int turn_submit(struct mount *mount, const struct turn_kind *kind, struct str bo
 // The same for a chat whose body a text thread makes.
 int turn_submit_chat_from(struct mount *mount, const struct tokfs_chat_source *source, const struct turn_owner *owner,
                           struct turn **ret, struct tokfs_error *reason);
+// A turn that the journal tells of: submitted, without a completion until turn_resume. -ENOMEM.
+int turn_new_recovered(struct mount *mount, struct str id, int64_t created, const struct turn_owner *owner,
+                       const struct tokfs_origin *origin, struct turn **ret);
+void turn_resume(struct turn *turn, struct str body); // submits it again; it fails where that is refused at once
 struct turn *turn_ref(struct turn *turn);
 void turn_unref(struct turn *turn);                     // NULL is accepted
 void turn_follow(struct turn *turn, struct turn *next); // takes a reference of next
@@ -138,6 +155,8 @@ void turn_set_priority(struct turn *turn, int64_t priority);
 void turn_cancel(struct turn *turn); // asks the engine; the turn ends within a step
 void turn_disown(struct turn *turn); // its owner goes: cancelled at once, no callback comes any more
 void turn_take_event(struct turn *turn, const struct tokfs_event *event);
+void turn_fail(struct turn *turn, const struct tokfs_error *error);            // ends it, whatever the engine would say
+int turn_trail_add(struct turn_trail *trail, const struct tokfs_event *event); // a TOKEN event. 0 or -ENOMEM
 
 bool turn_is_ended(const struct turn *turn);
 bool turn_is_taken(const struct turn *turn); // its request was not refused: accepted, or done
@@ -152,6 +171,7 @@ const struct tokfs_completion *turn_prompts(const struct turn *turn); // NULL: n
 int turn_begin_choices(struct turn *turn); // with the echo of their prompts, if asked for. 0 or -ENOMEM
 int turn_add_text(struct turn *turn, const struct tokfs_event *event); // 0 or -ENOMEM
 int turn_add_prompt(struct turn *turn, unsigned index); // with its log probabilities, if its echo has them
+int turn_add_piece(struct turn *turn, const struct turn_piece *piece);   // whose text is there already. 0 or -ENOMEM
 int turn_end_choice(struct turn *turn, const struct tokfs_event *event); // of several. 0 or -ENOMEM
 int turn_end_text(struct turn *turn);                                    // no more comes. 0 or -ENOMEM
 struct tokfs_answer_head turn_head(const struct turn *turn);

@@ -117,6 +117,15 @@ static int show_call(struct turn *turn)
     return r;
 }
 
+int turn_add_piece(struct turn *turn, const struct turn_piece *piece)
+{
+    int r = grow_pieces(turn);
+    if (r == 0) {
+        append_piece(turn, *piece);
+    }
+    return r;
+}
+
 static int add_probs(struct turn *turn, const struct tokfs_event *event)
 {
     if (turn->n_probs + event->n_probs > turn->probs_cap) {
@@ -176,6 +185,9 @@ int turn_begin_choices(struct turn *turn)
     turn->choices = calloc(turn->n > 0 ? turn->n : 1, sizeof(*turn->choices));
     for (unsigned i = 0; i < turn->n && turn->choices && r == 0; i++) {
         turn->choices[i].matched_id = -1;
+        if (!turn->completion) { // recovered: a chat, without any of these
+            continue;
+        }
         tokfs_completion_prompt(turn->completion, i, &turn->choices[i].n_prompt);
         r = copy_name(turn, i, &turn->choices[i].name);
         r = r == 0 ? add_echo(turn, i) : r;

@@ -183,6 +183,11 @@ int user_charge(struct user *user, enum user_thing thing, struct tokfs_error *re
     return 0;
 }
 
+void user_take(struct user *user, enum user_thing thing)
+{
+    user->n[thing]++;
+}
+
 void user_uncharge(struct user *user, enum user_thing thing)
 {
     assert(user->n[thing] > 0);

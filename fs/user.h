@@ -50,6 +50,8 @@ void user_put(struct user *user); // NULL is accepted
 
 // One more of them, or -EDQUOT with the reason (which may be NULL).
 int user_charge(struct user *user, enum user_thing thing, struct tokfs_error *reason);
+void user_take(struct user *user,
+               enum user_thing thing); // one more, whatever the limits say: what a restart brings back
 void user_uncharge(struct user *user, enum user_thing thing);
 bool user_is_at_limit(const struct user *user, enum user_thing thing);
 // The one who has the most of them; NULL when nobody has any.

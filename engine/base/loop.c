@@ -30,7 +30,19 @@
 #define BATCH_MAX    64
 #define RW_BYTES_MAX 0x7ffff000u // what one read or write moves at most (MAX_RW_COUNT of Linux)
 
-enum code { CODE_READ, CODE_WRITE, CODE_FSYNC, CODE_POLL, CODE_TIMER, CODE_OPEN, CODE_CLOSE };
+enum code {
+    CODE_READ,
+    CODE_WRITE,
+    CODE_FSYNC,
+    CODE_FDATASYNC,
+    CODE_POLL,
+    CODE_TIMER,
+    CODE_OPEN,
+    CODE_OPENAT,
+    CODE_RENAMEAT,
+    CODE_UNLINKAT,
+    CODE_CLOSE
+};
 enum stage { STAGE_IDLE, STAGE_QUEUED, STAGE_IN_FLIGHT, STAGE_CANCELLING };
 
 struct op_list {
@@ -216,6 +228,36 @@ void loop_fsync(struct loop *loop, struct loop_op *op, int fd)
     enqueue(loop, op, CODE_FSYNC, fd);
 }
 
+void loop_fdatasync(struct loop *loop, struct loop_op *op, int fd)
+{
+    enqueue(loop, op, CODE_FDATASYNC, fd);
+}
+
+// Names travel in the fields of a read or write.
+static void enqueue_name(struct loop *loop, struct loop_op *op, enum code code, int dir_fd, const char *name)
+{
+    op->buf = (void *)(uintptr_t)name;
+    enqueue(loop, op, code, dir_fd);
+}
+
+void loop_openat(struct loop *loop, struct loop_op *op, int dir_fd, const char *name, int flags, mode_t mode)
+{
+    op->len = (uint32_t)flags;
+    op->offset = mode;
+    enqueue_name(loop, op, CODE_OPENAT, dir_fd, name);
+}
+
+void loop_renameat(struct loop *loop, struct loop_op *op, int dir_fd, const char *from, const char *to)
+{
+    op->offset = (uintptr_t)to;
+    enqueue_name(loop, op, CODE_RENAMEAT, dir_fd, from);
+}
+
+void loop_unlinkat(struct loop *loop, struct loop_op *op, int dir_fd, const char *name)
+{
+    enqueue_name(loop, op, CODE_UNLINKAT, dir_fd, name);
+}
+
 void loop_poll(struct loop *loop, struct loop_op *op, int fd, short events)
 {
     op->len = (uint16_t)events;
@@ -271,12 +313,18 @@ static void prepare(struct io_uring_sqe *sqe, struct loop_op *op)
     case CODE_READ: io_uring_prep_read(sqe, op->fd, op->buf, op->len, op->offset); break;
     case CODE_WRITE: io_uring_prep_write(sqe, op->fd, op->buf, op->len, op->offset); break;
     case CODE_FSYNC: io_uring_prep_fsync(sqe, op->fd, 0); break;
+    case CODE_FDATASYNC: io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC); break;
     case CODE_POLL: io_uring_prep_poll_add(sqe, op->fd, op->len); break;
     case CODE_TIMER: io_uring_prep_timeout(sqe, (struct __kernel_timespec *)op->timeout, 0, IORING_TIMEOUT_ABS); break;
     case CODE_OPEN:
         io_uring_prep_openat(sqe, op->fd, op->buf, (int)op->len, 0);
         sqe->personality = op->personality;
         break;
+    case CODE_OPENAT: io_uring_prep_openat(sqe, op->fd, op->buf, (int)op->len, (mode_t)op->offset); break;
+    case CODE_RENAMEAT:
+        io_uring_prep_renameat(sqe, op->fd, op->buf, op->fd, (const char *)(uintptr_t)op->offset, 0);
+        break;
+    case CODE_UNLINKAT: io_uring_prep_unlinkat(sqe, op->fd, op->buf, 0); break;
     case CODE_CLOSE: io_uring_prep_close(sqe, op->fd); break;
     }
     if (op->is_async) {

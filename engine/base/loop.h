@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 struct loop;
@@ -65,6 +66,12 @@ void loop_write_slow(struct loop *loop, struct loop_op *op, int fd, const void *
 int loop_add_personality(struct loop *loop);
 void loop_remove_personality(struct loop *loop, unsigned personality);
 void loop_fsync(struct loop *loop, struct loop_op *op, int fd);
+void loop_fdatasync(struct loop *loop, struct loop_op *op, int fd); // without times that nobody needs to find the bytes
+// Names are relative to dir_fd and stay valid until `done`. openat: res = the descriptor.
+void loop_openat(struct loop *loop, struct loop_op *op, int dir_fd, const char *name, int flags, mode_t mode);
+void loop_renameat(struct loop *loop, struct loop_op *op, int dir_fd, const char *from, const char *to);
+void loop_unlinkat(struct loop *loop, struct loop_op *op, int dir_fd, const char *name);
+void loop_close(struct loop *loop, struct loop_op *op, int fd);              // the last close of a long file takes time
 void loop_poll(struct loop *loop, struct loop_op *op, int fd, short events); // one shot; res = ready events
 void loop_timer(struct loop *loop, struct loop_op *op, uint64_t delay_ns);   // one shot, counted from this call
 // No-op when not pending; `done` still runs, later, with -ECANCELED or with its result where that came first.

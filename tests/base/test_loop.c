@@ -105,6 +105,44 @@ static void test_loop_timer_zero_and_forever(void **state)
     assert_int_equal(forever.res, -ECANCELED);
 }
 
+// As a file is replaced: made under another name, written, synced, renamed, the directory synced.
+static void test_loop_file_is_made_and_renamed(void **state)
+{
+    struct loop *loop = *state;
+    struct probe p = PROBE;
+    char dir[] = "/tmp/tokfs-loop-XXXXXX", text[8] = "";
+    assert_non_null(mkdtemp(dir));
+    int dir_fd = open(dir, O_RDONLY | O_DIRECTORY);
+    loop_openat(loop, &p.op, dir_fd, "new", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    int fd = p.res;
+    assert_true(fd >= 0);
+    loop_write(loop, &p.op, fd, "text", 4, 0);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    loop_fdatasync(loop, &p.op, fd);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    assert_int_equal(p.res, 0);
+    loop_renameat(loop, &p.op, dir_fd, "new", "old");
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    assert_int_equal(p.res, 0);
+    loop_fsync(loop, &p.op, dir_fd);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    assert_int_equal(p.res, 0);
+    assert_int_equal(pread(fd, text, sizeof(text), 0), 4);
+    assert_string_equal(text, "text");
+    loop_close(loop, &p.op, fd);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    assert_int_equal(fcntl(fd, F_GETFD), -1);
+    loop_openat(loop, &p.op, dir_fd, "new", O_RDONLY, 0);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    assert_int_equal(p.res, -ENOENT);
+    loop_unlinkat(loop, &p.op, dir_fd, "old");
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    assert_int_equal(p.res, 0);
+    close(dir_fd);
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void test_loop_file_write_then_read_at_offsets(void **state)
 {
     struct loop *loop = *state;
@@ -476,6 +514,7 @@ int main(void)
         LOOP_TEST(test_loop_timers_expire_in_order_of_deadline),
         LOOP_TEST(test_loop_timer_zero_and_forever),
         LOOP_TEST(test_loop_file_write_then_read_at_offsets),
+        LOOP_TEST(test_loop_file_is_made_and_renamed),
         LOOP_TEST(test_loop_failing_call_gives_errno),
         LOOP_TEST(test_loop_cancel_pending_pipe_read_ends_it),
         LOOP_TEST(test_loop_cancel_before_submission_never_reaches_the_kernel),

@@ -41,6 +41,27 @@ static void test_options_all_given_are_taken(void **state)
     options_deinit(&o);
 }
 
+static void test_options_of_the_journal_are_taken(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse("m d", &o, &err), 0);
+    assert_null(o.state);
+    assert_int_equal(o.journal.sync, JOURNAL_SYNC_BATCH);
+    options_deinit(&o);
+    assert_int_equal(parse("--state /s --sync always --on-journal-error continue --journal-slack 1M m d", &o, &err), 0);
+    assert_string_equal(o.state, "/s");
+    assert_int_equal(o.journal.sync, JOURNAL_SYNC_ALWAYS);
+    assert_true(o.journal.continues);
+    assert_int_equal(o.journal.slack, 1 << 20);
+    options_deinit(&o);
+    assert_int_equal(parse("-o state=/s,sync=off m d", &o, &err), 0);
+    assert_string_equal(o.state, "/s");
+    assert_int_equal(o.journal.sync, JOURNAL_SYNC_OFF);
+    options_deinit(&o);
+}
+
 static void test_options_bad_ones_are_named(void **state)
 {
     static const char *const cases[][2] = {
@@ -51,6 +72,9 @@ static void test_options_bad_ones_are_named(void **state)
         { "--threads -1 m d", "--threads" },
         { "--kv-mem 3X m d", "--kv-mem 3X" },
         { "--device tpu m d", "--device tpu" },
+        { "--sync never m d", "--sync never" },
+        { "--on-journal-error panic m d", "--on-journal-error panic" },
+        { "--journal-slack 0 m d", "--journal-slack 0" },
         { "-o ro m d", "-o ro" },
         { "--frobnicate m d", "--frobnicate" },
         { "m", "MOUNTPOINT" },
@@ -172,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_all_given_are_taken),
+        cmocka_unit_test(test_options_of_the_journal_are_taken),
         cmocka_unit_test(test_options_bad_ones_are_named),
         cmocka_unit_test(test_options_the_engines_words_get_the_options_name),
         cmocka_unit_test(test_options_what_users_may_have),

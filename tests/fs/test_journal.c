@@ -1,0 +1,449 @@
+// The journal on the null engine: what is written comes back, wherever the file is cut; damage is told; running turns
+// go on and end with the same words.
+#include "tests/fs/journal_world.h"
+
+static struct world world;
+static const struct journal_options options = { .sync = JOURNAL_SYNC_BATCH, .settle_ms = 1, .retry_ms = 20 };
+
+static int set_up(void **state)
+{
+    (void)state;
+    world_init(&world, "0");
+    return 0;
+}
+
+static int set_up_slow(void **state) // so that turns can be caught while they run
+{
+    (void)state;
+    world_init(&world, "100");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    world_deinit(&world);
+    return 0;
+}
+
+static void run(void)
+{
+    world_run(&world, world_is_quiet);
+}
+
+// A bit of everything that is recorded.
+static void live(void)
+{
+    struct world *w = &world;
+    struct session *bob = world_make(w, "bob"), *ann = world_make(w, "ann"), *gone = world_make(w, "gone");
+    world_echo(bob, "system", "Be terse\n");
+    world_echo(bob, "params", "temperature 0.5\n");
+    world_echo(bob, "tools",
+               "{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\"}}}");
+    world_echo(bob, "input", "count 4\n");
+    world_echo(gone, "input", "bye\n");
+    run();
+    world_echo(bob, "params", "top_p 0.9\n");
+    world_echo(bob, "input", "{\"role\":\"user\",\"content\":\"<think>hm</think>yes\"}");
+    run();
+    session_table_remove(w->mount->sessions, gone);
+    assert_int_equal(session_table_rename(w->mount->sessions, ann, STR("anna")), 0);
+    assert_int_equal(session_set_priority(ann, 7), 0);
+    world_echo(ann, "input", "{\"messages\":[{\"role\":\"user\",\"content\":\"count 3\"}],\"logprobs\":true}");
+    run();
+    session_reset(ann);
+    world_echo(ann, "input", "fail now\n");
+    run();
+    world_echo(ann, "input", "{\"messages\":[{\"role\":\"king\",\"content\":\"no\"}]}");
+    run();
+    assert_int_equal(session_submit_result(ann), -EINVAL); // as its writer is told
+    struct session *made = world_make(w, NULL);
+    assert_int_equal(session_submit_json(made,
+                                         STR("{\"messages\":[{\"role\":\"user\",\"content\":\"count 5\"}],"
+                                             "\"temperature\":0.25}"),
+                                         true),
+                     0);
+    run();
+}
+
+static void test_journal_brings_back_what_was_there(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    live();
+    char *before = world_tell(&world);
+    world_kill(&world);
+    world_open(&world, &options);
+    journal_start(world.mount->journal);
+    char *after = world_tell(&world);
+    world_compare(before, after);
+    free(before), free(after);
+    world_stop(&world);
+}
+
+// Every prefix of the file is the state at one moment: the same for all cuts within a record, and each session's text
+// only grows. Nothing is refused, nothing is made up.
+static void test_journal_cut_at_every_byte_loads(void **state)
+{
+    (void)state;
+    size_t len;
+    world_open(&world, &options);
+    live();
+    char *whole = world_tell(&world);
+    world_stop(&world);
+    char *bytes = world_read_file(world.path, &len);
+    char *last = NULL;
+    size_t at = 0, n_states = 0;
+    for (size_t n = 0; n <= len; n++) {
+        struct record record;
+        bool is_border = false;
+        while (at < n && record_parse((struct str){ bytes + at, n - at }, &record) > 0) {
+            at += (size_t)record_length((struct str){ bytes + at, n - at });
+            is_border = true;
+        }
+        world_write_journal(&world, bytes, n);
+        world_open(&world, &options);
+        char *now = world_tell(&world);
+        if (last && !is_border) {
+            world_compare(last, now);
+        }
+        n_states += !last || strcmp(last, now) != 0;
+        free(last);
+        last = now;
+        world_stop(&world);
+    }
+    world_compare(last, whole);
+    assert_true(n_states > 30);
+    free(last), free(whole), free(bytes);
+}
+
+static bool has_tokens(struct world *w)
+{
+    struct session *bob = world_find(w, "bob");
+    return bob->last->n_tokens >= 20;
+}
+
+// From every moment of a running turn: it goes on and ends as it would have.
+static void test_journal_cut_in_a_turn_ends_the_same(void **state)
+{
+    (void)state;
+    size_t len;
+    world_open(&world, &options);
+    struct session *bob = world_make(&world, "bob");
+    world_echo(bob, "input", "first\n");
+    run();
+    world_echo(bob, "input", "count 40\n");
+    run();
+    char *whole = strdup(bob->last->text.ptr), *messages = strdup(bob->conversation.messages.ptr);
+    char id[48];
+    strcpy(id, bob->last->id);
+    world_stop(&world);
+    char *bytes = world_read_file(world.path, &len);
+    size_t at = 0, n_resumed = 0;
+    for (int64_t n; (n = record_length((struct str){ bytes + at, len - at })) > 0; at += (size_t)n) {
+        world_write_journal(&world, bytes, at);
+        world_open(&world, &options);
+        bob = world_find(&world, "bob");
+        bool is_of_turn = bob && strcmp(bob->last->id, id) == 0;
+        size_t n_tokens = is_of_turn ? bob->last->n_tokens : 0;
+        journal_start(world.mount->journal);
+        run();
+        if (is_of_turn) {
+            assert_string_equal(bob->last->text.ptr, whole);
+            assert_string_equal(bob->conversation.messages.ptr, messages);
+            assert_true(bob->last->state == TURN_DONE && bob->last->n_tokens == 40);
+            n_resumed += n_tokens > 0 && n_tokens < 40;
+        }
+        world_stop(&world);
+    }
+    assert_true(n_resumed >= 39);
+    free(whole), free(messages), free(bytes);
+}
+
+static void test_journal_killed_again_and_again_ends_the_same(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    world_echo(world_make(&world, "bob"), "input", "count 60\n");
+    for (int i = 0; i < 5; i++) {
+        world_run(&world, has_tokens);
+        world_kill(&world);
+        world_open(&world, &options);
+        journal_start(world.mount->journal);
+    }
+    run();
+    struct session *bob = world_find(&world, "bob");
+    assert_int_equal(bob->last->state, TURN_DONE);
+    assert_true(str_ends_with(strbuf_str(&bob->last->text), STR(" 58 59 60")));
+    assert_int_equal(bob->last->usage.completion_tokens, 60);
+    world_stop(&world);
+}
+
+// A text whose write had returned is a turn after the restart, one that was not whole JSON is not.
+static void test_journal_closes_what_writers_had_open(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    struct session *bob = world_make(&world, "bob"), *ann = world_make(&world, "ann"), *eve = world_make(&world, "eve");
+    struct file *input = world_open_file(bob, "input", O_WRONLY), *system = world_open_file(bob, "system", O_WRONLY);
+    struct file *json = world_open_file(ann, "input", O_WRONLY), *params = world_open_file(ann, "params", O_WRONLY);
+    struct file *bad = world_open_file(eve, "params", O_WRONLY);
+    assert_int_equal(world_write_file(input, "  two "), 0);
+    assert_int_equal(world_write_file(input, "words\n"), 0);
+    assert_int_equal(world_write_file(system, "Be brief"), 0);
+    assert_int_equal(world_write_file(json, "{\"messages\":"), 0);
+    assert_int_equal(world_write_file(params, "temperature 0.5\n"), 0);
+    assert_int_equal(world_write_file(params, "top_p 0.9\n"), 0);
+    assert_int_equal(world_write_file(bad, "temperature 0.5\n"), 0);
+    assert_int_equal(world_write_file(bad, "temperature hot\n"), -EINVAL);
+    world.mount->journal->compact_at = 0; // and through a compaction
+    run();
+    world_kill(&world);
+    world_open(&world, &options);
+    journal_start(world.mount->journal);
+    run();
+    bob = world_find(&world, "bob");
+    ann = world_find(&world, "ann");
+    assert_string_equal(bob->last->text.ptr, "  two words");
+    assert_string_equal(bob->conversation.system.ptr, "Be brief");
+    assert_string_equal(ann->conversation.params.ptr, "{\"temperature\":0.5,\"top_p\":0.9}");
+    assert_int_equal(ann->last->state, TURN_IDLE);
+    assert_int_equal(world_find(&world, "eve")->conversation.params.len, 0);
+    char *before = world_tell(&world);
+    world_kill(&world); // once is enough
+    world_open(&world, &options);
+    journal_start(world.mount->journal);
+    run();
+    char *after = world_tell(&world);
+    world_compare(before, after);
+    free(before), free(after);
+    world_stop(&world);
+}
+
+static void test_journal_request_that_was_not_accepted_leaves_nothing(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    struct session *bob = world_make(&world, "bob");
+    world_make(&world, "ann");
+    struct session *made = world_make(&world, NULL);
+    assert_int_equal(session_submit_json(bob, STR("{\"role\":\"user\",\"content\":\"hi\"}"), false), 0);
+    assert_int_equal(session_submit_json(made, STR("{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"), true),
+                     0);
+    world_flush(&world); // and the engine's word is not heard
+    world_kill(&world);
+    world_open(&world, &options);
+    assert_int_equal(session_table_count(world.mount->sessions), 3);
+    journal_start(world.mount->journal);
+    assert_int_equal(session_table_count(world.mount->sessions), 2);
+    bob = world_find(&world, "bob");
+    assert_true(!session_is_busy(bob) && bob->last->state == TURN_IDLE);
+    run();
+    world_stop(&world);
+}
+
+// ---- damage --------------------------------------------------------------------------------------------------------
+
+// One flipped bit anywhere: an earlier state, or a refusal that names the file; never another state, never a crash.
+static void test_journal_flipped_bit_is_cut_off_or_refused(void **state)
+{
+    (void)state;
+    size_t len, n_refused = 0, n_cut = 0;
+    world_open(&world, &options);
+    world_echo(world_make(&world, "bob"), "input", "count 9\n");
+    run();
+    char *whole = world_tell(&world);
+    world_stop(&world);
+    char *bytes = world_read_file(world.path, &len);
+    for (size_t bit = 0; bit < len * 8; bit += 3) {
+        struct err err = { 0 };
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        world_write_journal(&world, bytes, len);
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        int r = world_try_open(&world, &options, &err);
+        if (r < 0) {
+            assert_non_null(strstr(err.msg, world.path));
+            n_refused++;
+        } else {
+            char *now = world_tell(&world);
+            n_cut += strcmp(now, whole) != 0;
+            free(now);
+        }
+        world_stop(&world);
+    }
+    assert_true(n_refused > len); // it was closed in order: all of it was synced and marked, but for the last mark
+    assert_int_equal(n_cut, 0);
+    free(whole), free(bytes);
+}
+
+static void expect_refusal(int code, const char *words)
+{
+    struct err err = { 0 };
+    assert_int_equal(world_try_open(&world, &options, &err), code);
+    assert_non_null(strstr(err.msg, words));
+    world_stop(&world);
+}
+
+static void write_head(uint32_t format, const char *architecture, uint64_t n_vocab)
+{
+    struct strbuf body, file;
+    strbuf_init(&body, 0);
+    strbuf_init(&file, 0);
+    record_put_u32(&body, format);
+    record_put_str(&body, STR("9.9"));
+    record_put_str(&body, STR("their model"));
+    record_put_str(&body, str_from(architecture));
+    record_put_u64(&body, n_vocab);
+    record_put_u64(&body, 0);
+    record_put_u64(&body, 0);
+    record_put_str(&body, STR("fp_1"));
+    const struct record record = { .type = RECORD_HEAD, .body = strbuf_str(&body) };
+    assert_int_equal(record_append(&file, &record), 0);
+    world_write_journal(&world, file.ptr, file.len);
+    strbuf_deinit(&body);
+    strbuf_deinit(&file);
+}
+
+static void test_journal_of_others_is_refused_by_name(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    world_stop(&world);
+    write_head(99, "Fake", 1);
+    expect_refusal(-EINVAL, "it has format 99 (of tokfs 9.9)");
+    write_head(1, "Other", 1);
+    expect_refusal(-EINVAL, "architecture \"Other\", and this is \"Fake\"");
+    write_head(1, "Fake", 17);
+    expect_refusal(-EINVAL, "another model (served as \"their model\")");
+    world_write_journal(&world, "something else that is long enough", 34);
+    expect_refusal(-EINVAL, "it is not a journal of tokfs");
+}
+
+static void test_journal_that_others_may_read_is_refused(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    world_stop(&world);
+    assert_int_equal(chmod(world.path, 0640), 0);
+    expect_refusal(-EACCES, "not a file of mode 0600");
+    assert_int_equal(chmod(world.path, 0600), 0);
+    assert_int_equal(chmod(world.state, 0750), 0);
+    expect_refusal(-EACCES, "its mode is 0750");
+    assert_int_equal(chmod(world.state, 0700), 0);
+    world_open(&world, &options);
+    struct state_dir other;
+    struct err err = { 0 };
+    assert_int_equal(state_dir_open(world.state, &other, &err), -EBUSY);
+    assert_non_null(strstr(err.msg, "another tokfs uses it"));
+    world_stop(&world);
+}
+
+// ---- compaction ----------------------------------------------------------------------------------------------------
+
+static void test_journal_compacted_says_the_same(void **state)
+{
+    (void)state;
+    size_t before_len, after_len;
+    world_open(&world, &options);
+    live();
+    for (int i = 0; i < 20; i++) {
+        world_echo(world_find(&world, "bob"), "system", "Be very terse\n");
+    }
+    run();
+    char *before = world_tell(&world);
+    free(world_read_file(world.path, &before_len));
+    world.mount->journal->compact_at = 0;
+    journal_flush(world.mount->journal);
+    run();
+    assert_int_equal(world.mount->journal->stats.n_compactions, 1);
+    free(world_read_file(world.path, &after_len));
+    assert_true(after_len < before_len);
+    world_echo(world_find(&world, "bob"), "input", "after it\n");
+    run();
+    free(before);
+    before = world_tell(&world);
+    world_kill(&world);
+    world_open(&world, &options);
+    journal_start(world.mount->journal);
+    char *after = world_tell(&world);
+    world_compare(before, after);
+    free(before), free(after);
+    world_stop(&world);
+}
+
+static bool is_flushed(struct world *w)
+{
+    return journal_is_idle(w->mount->journal);
+}
+
+static size_t n_wanted;
+
+static bool first_has_wanted(struct world *w)
+{
+    const struct turn *turn = world_find(w, "s0")->last;
+    return turn->n_tokens >= n_wanted || turn_is_ended(turn);
+}
+
+// Compactions without a pause while turns run; then a kill.
+static void test_journal_compacted_under_load_loses_nothing(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    struct journal_options often = options;
+    often.slack = 1;
+    uint64_t n_compactions = 0;
+    world_open(&world, &often);
+    for (int i = 0; i < N; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "s%d", i);
+        world_echo(world_make(&world, name), i % 2 ? "system" : "input", "count 50\n");
+        if (i == N / 2) {
+            world_run(&world, is_flushed);
+        }
+    }
+    for (int round = 0; round < 4; round++) {
+        n_wanted = (size_t)(round + 1) * 11;
+        world_run(&world, first_has_wanted);
+        n_compactions += world.mount->journal->stats.n_compactions;
+        world_kill(&world);
+        world_open(&world, &often);
+        journal_start(world.mount->journal);
+    }
+    run();
+    for (int i = 0; i < N; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "s%d", i);
+        struct session *session = world_find(&world, name);
+        assert_non_null(session);
+        if (i % 2) {
+            assert_string_equal(session->conversation.system.ptr, "count 50\n");
+        } else {
+            assert_int_equal(session->last->state, TURN_DONE);
+            assert_true(str_ends_with(strbuf_str(&session->last->text), STR(" 48 49 50")));
+            assert_int_equal(session->last->text.len, 140);
+        }
+    }
+    assert_true(n_compactions > 0);
+    world_stop(&world);
+}
+
+#define JOURNAL_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
+#define SLOW_TEST(fn)    cmocka_unit_test_setup_teardown(fn, set_up_slow, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        JOURNAL_TEST(test_journal_brings_back_what_was_there),
+        JOURNAL_TEST(test_journal_cut_at_every_byte_loads),
+        JOURNAL_TEST(test_journal_cut_in_a_turn_ends_the_same),
+        SLOW_TEST(test_journal_killed_again_and_again_ends_the_same),
+        JOURNAL_TEST(test_journal_closes_what_writers_had_open),
+        JOURNAL_TEST(test_journal_request_that_was_not_accepted_leaves_nothing),
+        JOURNAL_TEST(test_journal_flipped_bit_is_cut_off_or_refused),
+        JOURNAL_TEST(test_journal_of_others_is_refused_by_name),
+        JOURNAL_TEST(test_journal_that_others_may_read_is_refused),
+        JOURNAL_TEST(test_journal_compacted_says_the_same),
+        SLOW_TEST(test_journal_compacted_under_load_loses_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
