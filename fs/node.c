@@ -5,6 +5,7 @@
 #include "fs/node.h"
 #include "fs/journal.h"
 #include "fs/mount.h"
+#include "fs/root_files.h"
 #include "fs/session.h"
 #include "fs/session_files.h"
 #include "fs/session_table.h"
