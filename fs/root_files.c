@@ -149,6 +149,7 @@ static const struct node_type root_nodes[] = {
       .is_readable = ask_is_readable },
     { .name = "v1", .mode = S_IFDIR | 0555, .children = v1_nodes },
     TRANSACTION_FILE("generate", &turn_kind_generate),
+    TRANSACTION_FILE("retrieve_from_text", &turn_kind_retrieve),
     TRANSACTION_FILE("tokenize", &turn_kind_tokenize),
     TRANSACTION_FILE("detokenize", &turn_kind_detokenize),
     TRANSACTION_FILE("apply-template", &turn_kind_apply_template),

@@ -96,7 +96,7 @@ struct turn_kind {
 };
 extern const struct turn_kind turn_kind_chat, turn_kind_completion, turn_kind_generate;
 // Work on text: without tokens, accepted only once it is done. Its text is its response.
-extern const struct turn_kind turn_kind_tokenize, turn_kind_detokenize, turn_kind_apply_template;
+extern const struct turn_kind turn_kind_tokenize, turn_kind_detokenize, turn_kind_apply_template, turn_kind_retrieve;
 extern const struct turn_kind turn_kind_embeddings; // always refused
 
 struct turn {

@@ -52,6 +52,7 @@ static int move_text(struct turn *turn, struct strbuf *out)
 TEXT_KIND(tokenize, TOKFS_TEXT_TOKENIZE)
 TEXT_KIND(detokenize, TOKFS_TEXT_DETOKENIZE)
 TEXT_KIND(apply_template, TOKFS_TEXT_APPLY_TEMPLATE)
+TEXT_KIND(retrieve, TOKFS_TEXT_RETRIEVE)
 
 // ---- what the model cannot do --------------------------------------------------------------------------------------
 

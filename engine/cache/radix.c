@@ -256,6 +256,7 @@ static void trim(struct radix *r, uint32_t node)
     r->n_evicted++;
     if (last_begin > r->nodes[node].begin) {
         r->nodes[node].n_tokens = last_begin - r->nodes[node].begin;
+        r->nodes[node].last_logprob = 0;
         return;
     }
     uint32_t parent = parent_of(r, node);
@@ -312,7 +313,7 @@ void radix_clear(struct radix *radix)
 
 // ---- roots --------------------------------------------------------------------------------------------------------
 
-static struct radix_root *find_root(struct radix *r, struct str salt)
+static struct radix_root *find_root(const struct radix *r, struct str salt)
 {
     for (size_t i = 0; i < r->n_roots; i++) {
         if (str_eq(salt, (struct str){ r->roots[i].salt, r->roots[i].salt_len })) {
@@ -360,6 +361,12 @@ uint32_t radix_root_get(struct radix *radix, struct str salt)
     return node;
 }
 
+uint32_t radix_root_find(const struct radix *radix, struct str salt)
+{
+    const struct radix_root *root = find_root(radix, salt);
+    return root ? root->node : 0;
+}
+
 void radix_root_put(struct radix *radix, uint32_t root)
 {
     for (size_t i = 0; i < radix->n_roots; i++) {
@@ -402,6 +409,13 @@ static bool split(struct radix *r, uint32_t upper, uint32_t pos)
     memcpy(tokens_of(r, lower), tokens_of(r, upper) + n_upper, l->n_tokens * sizeof(int32_t));
     memcpy(pages_of(r, lower), pages_of(r, upper) + block, (n_pages - block) * sizeof(uint32_t));
     memcpy(hashes_of(r, lower), hashes_of(r, upper) + block, (n_pages - block) * sizeof(uint64_t));
+    if (u->has_logprobs) {
+        memcpy(logprobs_of(r, lower), logprobs_of(r, upper) + n_upper, l->n_tokens * sizeof(float));
+    }
+    l->has_logprobs = u->has_logprobs;
+    l->last_token = u->last_token;
+    l->last_logprob = u->last_logprob;
+    u->last_logprob = 0;
     if (pos % r->page_tokens != 0) {
         page_pool_keep(r->pool, pages_of(r, lower)[0]);
     }
@@ -420,6 +434,60 @@ static bool split(struct radix *r, uint32_t upper, uint32_t pos)
     }
     return true;
 }
+
+// ---- log probabilities --------------------------------------------------------------------------------------------
+
+static void note(struct radix *r, uint32_t node, uint32_t i, float held)
+{
+    struct radix_node *n = &r->nodes[node];
+    float *place = &logprobs_of(r, node)[i];
+    if (!n->has_logprobs) {
+        memset(logprobs_of(r, node), 0, n->n_tokens * sizeof(float));
+        n->has_logprobs = true;
+    }
+    if (!radix_held_is_known(*place) || (signbit(held) && !signbit(*place))) {
+        *place = held;
+    }
+}
+
+void radix_note_logprobs(struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens, uint32_t n_known,
+                         const float *held)
+{
+    struct place at = { root, 0 };
+    while (descend(radix, tokens, n_tokens, &at)) {
+        for (uint32_t pos = radix->nodes[at.node].begin; pos < at.pos; pos++) {
+            if (radix_held_is_known(held[pos])) {
+                note(radix, at.node, pos - radix->nodes[at.node].begin, held[pos]);
+            }
+        }
+    }
+    struct radix_node *last = &radix->nodes[at.node];
+    if (n_known > n_tokens && at.pos == n_tokens && at.pos == end_of(radix, at.node) &&
+        radix_held_is_known(held[n_tokens]) && !is_root(radix, at.node)) {
+        last->last_token = tokens[n_tokens];
+        last->last_logprob = held[n_tokens];
+    }
+}
+
+uint32_t radix_find_logprobs(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
+                             float *ret_held)
+{
+    struct place at = { root, 0 };
+    memset(ret_held, 0, n_tokens * sizeof(*ret_held));
+    while (descend(radix, tokens, n_tokens, &at)) {
+        const struct radix_node *node = &radix->nodes[at.node];
+        if (node->has_logprobs) {
+            memcpy(ret_held + node->begin, logprobs_of(radix, at.node), (at.pos - node->begin) * sizeof(*ret_held));
+        }
+    }
+    const struct radix_node *last = &radix->nodes[at.node];
+    if (at.pos < n_tokens && at.pos == end_of(radix, at.node) && last->last_token == tokens[at.pos]) {
+        ret_held[at.pos] = last->last_logprob;
+    }
+    return at.pos;
+}
+
+// ---- growth -------------------------------------------------------------------------------------------------------
 
 // Appends tokens from the end of a linked leaf on, as far as it has room.
 static uint32_t extend(struct radix *r, uint32_t node, const int32_t *tokens, uint32_t n_tokens, const uint32_t *pages)
@@ -441,7 +509,15 @@ static uint32_t extend(struct radix *r, uint32_t node, const int32_t *tokens, ui
         pages_of(r, node)[block - first] = pages[block];
     }
     memcpy(tokens_of(r, node) + n->n_tokens, tokens + pos, (end - pos) * sizeof(*tokens));
+    if (n->has_logprobs) {
+        memset(logprobs_of(r, node) + n->n_tokens, 0, (end - pos) * sizeof(float));
+    }
+    float last = n->last_token == tokens[pos] ? n->last_logprob : 0;
+    n->last_logprob = 0;
     n->n_tokens = end - n->begin;
+    if (radix_held_is_known(last)) { // what an answer ended with has been read since
+        note(r, node, pos - n->begin, last);
+    }
     hash_blocks(r, node, n_done, tokens);
     return end;
 }
@@ -465,9 +541,13 @@ static bool grow(struct radix *r, struct place *at, const int32_t *tokens, uint3
             return false;
         }
         tokens_of(r, child)[0] = tokens[at->pos];
+        const struct radix_node *parent = &r->nodes[at->node];
+        float last = is_at_end && parent->last_token == tokens[at->pos] ? parent->last_logprob : 0;
         radix_link(r, at->node, child);
         radix_lru_add(r, child, 0);
         at->node = child;
+        r->nodes[child].last_token = tokens[at->pos];
+        r->nodes[child].last_logprob = last;
     }
     at->pos = extend(r, at->node, tokens, n_tokens, pages);
     return true;

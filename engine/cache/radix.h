@@ -20,6 +20,8 @@
 
 #include "engine/base/str.h"
 #include "engine/cache/page_pool.h"
+#include <float.h>
+#include <math.h>
 
 struct radix_node;
 struct radix_edge;
@@ -34,6 +36,7 @@ struct radix {
 
     struct radix_node *nodes; // [n_nodes_max + 1]; node 0 is nobody's: the ends of the LRU list
     int32_t *tokens;          // [n_nodes_max + 1][run_pages * page_tokens]
+    float *logprobs;          // [n_nodes_max + 1][run_pages * page_tokens] held, where a node has any
     uint32_t *pages;          // [n_nodes_max + 1][run_pages]
     uint64_t *hashes;         // [n_nodes_max + 1][run_pages], of the blocks that a node completes
     uint32_t *free_nodes;     // [n_nodes_max], a stack
@@ -58,6 +61,7 @@ void radix_deinit(struct radix *radix);
 // Timelines of different salts never share anything. 0: no memory, or too many salts in use. To be put back.
 uint32_t radix_root_get(struct radix *radix, struct str salt);
 void radix_root_put(struct radix *radix, uint32_t root);
+uint32_t radix_root_find(const struct radix *radix, struct str salt); // 0: no timeline has this salt
 
 // How many tokens of [0, n_tokens) are cached below `root`. ret_pages (NULL: not wanted) gets the page of each block
 // that the match touches, [ceil(result / page_tokens)]; the last one is to be copied when the match ends within it.
@@ -70,6 +74,26 @@ uint32_t radix_match(const struct radix *radix, uint32_t root, const int32_t *to
 // at first, and after that where the last insertion of this timeline ended; it stays valid as long as the caller holds
 // its pages.
 void radix_insert(struct radix *radix, uint32_t *cursor, const int32_t *tokens, uint32_t n_tokens, uint32_t *pages);
+
+// Beside its tokens the tree can hold how probable the model found each of them. Held as a number: 0 not known, below 0
+// (-0.0 included) the logarithm for a token that was sampled, above 0 its absolute value for one that was read.
+static inline float radix_held(float logprob, bool is_sampled)
+{
+    float size = logprob < 0 ? -logprob : 0;
+    return is_sampled ? -size : size > 0 ? size : FLT_TRUE_MIN;
+}
+static inline bool radix_held_is_known(float held)
+{
+    return held != 0 || signbit(held);
+}
+// Notes those of [0, n_tokens), as far as they are cached below `root`, and of the token after, which the tree does not
+// have, if n_tokens < n_known and the path ends there. What is known already stays, but for a token that was read and
+// is sampled now. `held` [n_known].
+void radix_note_logprobs(struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens, uint32_t n_known,
+                         const float *held);
+// As radix_match, without pages; ret_held [n_tokens] gets what is held, also of the token after the match.
+uint32_t radix_find_logprobs(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
+                             float *ret_held);
 
 // A page with one holder: a free one, or the one that was not used for the longest time. False: all are held.
 bool radix_take_page(struct radix *radix, uint32_t *ret_page);

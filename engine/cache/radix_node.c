@@ -43,13 +43,14 @@ int radix_nodes_init(struct radix *radix)
     radix->edge_mask = (uint32_t)(n_edges - 1);
     radix->nodes = reserve(n, sizeof(*radix->nodes));
     radix->tokens = reserve(n * run_tokens(radix), sizeof(*radix->tokens));
+    radix->logprobs = reserve(n * run_tokens(radix), sizeof(*radix->logprobs));
     radix->pages = reserve(n * radix->run_pages, sizeof(*radix->pages));
     radix->hashes = reserve(n * radix->run_pages, sizeof(*radix->hashes));
     radix->free_nodes = reserve(n, sizeof(*radix->free_nodes));
     radix->owners = reserve(n, sizeof(*radix->owners));
     radix->edges = reserve(n_edges, sizeof(*radix->edges));
-    if (!radix->nodes || !radix->tokens || !radix->pages || !radix->hashes || !radix->free_nodes || !radix->owners ||
-        !radix->edges) {
+    if (!radix->nodes || !radix->tokens || !radix->logprobs || !radix->pages || !radix->hashes || !radix->free_nodes ||
+        !radix->owners || !radix->edges) {
         return -ENOMEM;
     }
     for (uint32_t node = radix->n_nodes_max; node > 0; node--) {
@@ -64,6 +65,7 @@ void radix_nodes_deinit(struct radix *radix)
     size_t n = (size_t)radix->n_nodes_max + 1;
     release(radix->nodes, n, sizeof(*radix->nodes));
     release(radix->tokens, n * run_tokens(radix), sizeof(*radix->tokens));
+    release(radix->logprobs, n * run_tokens(radix), sizeof(*radix->logprobs));
     release(radix->pages, n * radix->run_pages, sizeof(*radix->pages));
     release(radix->hashes, n * radix->run_pages, sizeof(*radix->hashes));
     release(radix->free_nodes, n, sizeof(*radix->free_nodes));

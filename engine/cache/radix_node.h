@@ -12,6 +12,9 @@ struct radix_node {
     uint32_t parent_family; // 0: a root
     uint32_t first_child, next_sibling, prev_sibling;
     uint32_t older, newer; // LRU list; roots are not in it
+    bool has_logprobs;     // those of its tokens are initialised; before that none is known
+    int32_t last_token;    // what an answer ended with after the node's end, without K and V,
+    float last_logprob;    // and how probable it was; 0: nothing is known
 };
 
 struct radix_edge {
@@ -35,6 +38,11 @@ static inline uint32_t run_tokens(const struct radix *r)
 static inline int32_t *tokens_of(const struct radix *r, uint32_t node)
 {
     return r->tokens + (size_t)node * run_tokens(r);
+}
+
+static inline float *logprobs_of(const struct radix *r, uint32_t node)
+{
+    return r->logprobs + (size_t)node * run_tokens(r);
 }
 
 static inline uint32_t *pages_of(const struct radix *r, uint32_t node)

@@ -51,6 +51,7 @@ void completion_free(struct tokfs_completion *completion)
             grammar_store_give(completion->grammars, completion->guide.grammar);
         }
         free_scores(completion);
+        retrieval_free(completion->retrieval);
         free(completion);
     }
 }
@@ -218,15 +219,31 @@ void completion_queue_deinit(struct completion_queue *queue)
     pthread_mutex_destroy(&queue->lock);
 }
 
-void completion_queue_push(struct completion_queue *queue, struct tokfs_completion *completion)
+static void push_locked(struct completion_queue *queue, struct tokfs_completion *completion)
 {
     completion->next[queue->link] = NULL;
-    pthread_mutex_lock(&queue->lock);
     *queue->last = completion;
     queue->last = &completion->next[queue->link];
     atomic_fetch_add(&queue->n, 1);
     pthread_cond_signal(&queue->filled);
+}
+
+void completion_queue_push(struct completion_queue *queue, struct tokfs_completion *completion)
+{
+    pthread_mutex_lock(&queue->lock);
+    push_locked(queue, completion);
     pthread_mutex_unlock(&queue->lock);
+}
+
+bool completion_queue_push_open(struct completion_queue *queue, struct tokfs_completion *completion)
+{
+    pthread_mutex_lock(&queue->lock);
+    bool is_open = !queue->is_closed;
+    if (is_open) {
+        push_locked(queue, completion);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    return is_open;
 }
 
 static struct tokfs_completion *pop_locked(struct completion_queue *queue)

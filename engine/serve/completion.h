@@ -9,6 +9,7 @@
 #include "engine/base/err.h"
 #include "engine/serve/answer_setup.h"
 #include "engine/serve/guide.h"
+#include "engine/serve/retrieval.h"
 #include "engine/serve/scores.h"
 #include "engine/text/chat_request.h"
 #include <pthread.h>
@@ -67,7 +68,8 @@ struct tokfs_completion {
 
     bool is_text; // work on text alone: `text_kind` says which, and `result` is what comes of it
     enum tokfs_text_kind text_kind;
-    struct strbuf result; // set by the text thread
+    struct strbuf result;        // set by the text thread
+    struct retrieval *retrieval; // TOKFS_TEXT_RETRIEVE, on its way from the text thread to the engine and back
 
     // Set by the caller at any time, looked at by the owner.
     atomic_bool cancel;
@@ -88,8 +90,8 @@ struct tokfs_completion {
     struct str cache_salt;  // in kept, after the scope if there is one; empty: none
     struct choice *choices; // [n_choices]
     uint32_t n_choices;
-    struct strbuf texts;            // of the prompts, if asked for, and names
-    struct answer_setup *answer;    // how answers are read; NULL: all of them is content
+    struct strbuf texts;         // of the prompts, if asked for, and names
+    struct answer_setup *answer; // how answers are read; NULL: all of them is content
     struct guide_plan guide;     // what answers may be; its grammar is held in `grammars`
     struct grammar_store *grammars;
     bool has_long_list; // of token ids: some list was longer than its limit, and was not copied
@@ -149,6 +151,8 @@ struct completion_queue {
 void completion_queue_init(struct completion_queue *queue, enum completion_link link);
 void completion_queue_deinit(struct completion_queue *queue); // asserts that it is empty
 void completion_queue_push(struct completion_queue *queue, struct tokfs_completion *completion);
+// False, and it stays the caller's, when the queue is closed.
+bool completion_queue_push_open(struct completion_queue *queue, struct tokfs_completion *completion);
 struct tokfs_completion *completion_queue_pop(struct completion_queue *queue);  // NULL: empty; does not wait
 struct tokfs_completion *completion_queue_wait(struct completion_queue *queue); // NULL: closed and empty
 void completion_queue_close(struct completion_queue *queue);                    // waiters return once it is empty

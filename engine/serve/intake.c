@@ -264,9 +264,33 @@ static int draw_seed(struct tokfs_completion *c, struct err *err)
     return 0;
 }
 
+// The first time its tokens; the second time, after the engine thread has looked them up, its result.
+static int retrieve(const struct text_task_env *env, struct tokfs_completion *c, struct err *err)
+{
+    struct sampling_params unused;
+    int rc;
+    if (!c->retrieval) {
+        sampling_params_default(&unused);
+        rc = retrieval_new(env, (struct str){ c->body, c->body_len }, &c->retrieval, err);
+        if (rc == 0 && completion_keep_sampling(c, &unused, c->retrieval->cache_salt) < 0) {
+            rc = err_set(err, -ENOMEM, "out of memory for a request");
+        }
+        return rc;
+    }
+    strbuf_init(&c->result, TEXT_RESULT_BYTES_MAX);
+    rc = retrieval_write(c->retrieval, &c->result);
+    if (rc == -EFBIG) {
+        return err_set(err, -E2BIG, "the result is longer than %zu MiB", TEXT_RESULT_BYTES_MAX >> 20);
+    }
+    return rc < 0 ? err_set(err, -ENOMEM, "out of memory for the result") : 0;
+}
+
 static int run_text(const struct intake *intake, struct tokfs_completion *c, struct err *err)
 {
     const struct text_task_env env = { intake->tok, intake->format, intake->served_name, intake->n_ctx };
+    if (c->text_kind == TOKFS_TEXT_RETRIEVE) {
+        return retrieve(&env, c, err);
+    }
     strbuf_init(&c->result, TEXT_RESULT_BYTES_MAX);
     return text_task_run(&env, c->text_kind, (struct str){ c->body, c->body_len }, &c->result, err);
 }

@@ -352,9 +352,10 @@ static void take_scores(struct runner *r)
         while (r->score_rows[n_taken] >= r->batch[item].row + r->batch[item].n_rows) {
             item++;
         }
-        const struct sequence *seq = r->active[r->plan.items[item].idx];
+        struct sequence *seq = r->active[r->plan.items[item].idx];
         struct scores *scores = seq->choice->scores;
-        scores_take(scores, &r->sampler, logits, seq->tokens[scores->next]);
+        uint32_t pos = scores->next;
+        sequence_remember(seq, pos, scores_take(scores, &r->sampler, logits, seq->tokens[pos]), false);
         logits += r->drive.n_vocab;
         n_taken++;
     }
@@ -400,6 +401,9 @@ static void sample_one(struct runner *r, struct sequence *seq, const float *logi
     }
     if (seq->completion->has_logprobs) {
         seq->n_probs = sampler_logprobs(&r->sampler, logits, token_id, seq->completion->n_top_logprobs, seq->probs);
+    }
+    if (seq->completion->has_logprobs) {
+        sequence_remember(seq, seq->n_tokens, seq->probs[0].logprob, true);
     }
     append_token(r, seq, token_id);
 }

@@ -51,7 +51,7 @@ void scores_deinit(struct scores *scores)
     *scores = (struct scores){ 0 };
 }
 
-void scores_take(struct scores *scores, struct sampler *sampler, const float *logits, int32_t id)
+float scores_take(struct scores *scores, struct sampler *sampler, const float *logits, int32_t id)
 {
     assert(!scores_are_complete(scores));
     uint32_t i = scores->next++ - scores->first;
@@ -61,4 +61,5 @@ void scores_take(struct scores *scores, struct sampler *sampler, const float *lo
         probs[n].id = -1;
     }
     scores->ranks[i] = sampler_rank(sampler, logits, id);
+    return probs[0].logprob;
 }

@@ -39,7 +39,7 @@ static inline uint32_t scores_skippable(const struct scores *scores)
     return scores->next - 1;
 }
 
-// The row of token `pos` - 1 says how probable token `pos`, the next one to be scored, was.
-void scores_take(struct scores *scores, struct sampler *sampler, const float *logits, int32_t id);
+// The row of token `pos` - 1 says how probable token `pos`, the next one to be scored, was: returns the logarithm.
+float scores_take(struct scores *scores, struct sampler *sampler, const float *logits, int32_t id);
 
 #endif

@@ -37,6 +37,7 @@ int sequence_init(struct sequence *seq, const struct sequence_env *env)
 {
     *seq = (struct sequence){ .env = env, .copied_page = UINT32_MAX };
     seq->tokens = calloc(env->n_ctx, sizeof(*seq->tokens));
+    seq->logprobs = calloc(env->n_ctx, sizeof(*seq->logprobs));
     seq->pages = calloc((env->n_ctx + env->page_tokens - 1) / env->page_tokens, sizeof(*seq->pages));
     strbuf_init(&seq->text, 0);
     answer_parts_init(&seq->parts);
@@ -48,7 +49,7 @@ int sequence_init(struct sequence *seq, const struct sequence_env *env)
         rc = strbuf_reserve(&seq->detok.steps[i].held, DETOKENIZER_RESERVE);
         rc = rc == 0 ? strbuf_reserve(&seq->detok.steps[i].text, DETOKENIZER_RESERVE) : rc;
     }
-    if (!seq->tokens || !seq->pages || rc < 0) {
+    if (!seq->tokens || !seq->logprobs || !seq->pages || rc < 0) {
         sequence_deinit(seq);
         return -ENOMEM;
     }
@@ -59,6 +60,7 @@ void sequence_deinit(struct sequence *seq)
 {
     assert(seq->state == SEQUENCE_EMPTY && seq->n_pages == 0);
     free(seq->tokens);
+    free(seq->logprobs);
     free(seq->pages);
     strbuf_deinit(&seq->text);
     answer_parser_deinit(&seq->parser);
@@ -95,6 +97,10 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     seq->n_untold = choice->n_known;
     memcpy(seq->tokens, choice->prompt, seq->n_tokens * sizeof(*seq->tokens));
     guide_begin(&seq->guide, &completion->guide);
+    seq->is_remembered = completion->has_logprobs || choice->is_scorer;
+    if (seq->is_remembered) {
+        memset(seq->logprobs, 0, choice->n_tokens_max * sizeof(*seq->logprobs));
+    }
     draft_init(&seq->draft_state);
     seq->n_draft = 0;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
@@ -213,6 +219,13 @@ bool sequence_advance(struct sequence *seq, uint32_t n_rows)
     }
     seq->state = SEQUENCE_DECODE;
     return true;
+}
+
+void sequence_remember(struct sequence *seq, uint32_t pos, float logprob, bool is_sampled)
+{
+    if (seq->is_remembered) {
+        seq->logprobs[pos] = radix_held(logprob, is_sampled);
+    }
 }
 
 static bool has_id(const int32_t *ids, size_t n, int32_t id)

@@ -31,6 +31,8 @@ struct sequence {
     struct choice *choice;
     struct tokfs_completion *completion; // the choice's
     int32_t *tokens;                     // [env->n_ctx] prompt, then sampled
+    float *logprobs;                     // [env->n_ctx] of them, as the cache holds them; where is_remembered
+    bool is_remembered;                  // its log probabilities are asked for, and so are kept
     uint32_t n_tokens;                   // known
     uint32_t n_untold;                   // the last of them: sampled before it began, and not told yet
     uint32_t n_computed;                 // of them, whose K and V are in pages
@@ -77,6 +79,8 @@ bool sequence_advance(struct sequence *seq, uint32_t n_rows);
 // What the next token is drawn from: `logits` and all that the sequence knows. End tokens and the request's own stop
 // ids are banned while min_tokens asks for more.
 struct sampler_input sequence_sampler_input(const struct sequence *seq, const float *logits);
+// How probable its token `pos` was: kept for the cache, where such things are asked for.
+void sequence_remember(struct sequence *seq, uint32_t pos, float logprob, bool is_sampled);
 // The next token: its text, stop strings, the end. -ENOMEM has ended the sequence as failed.
 void sequence_append(struct sequence *seq, int32_t token_id, uint64_t now_ns);
 // The token that must come next, whatever the model would say; -1: the model is to be asked.

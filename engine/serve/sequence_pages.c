@@ -71,6 +71,10 @@ void sequence_give_pages(struct sequence *seq)
     assert(seq->copied_page == NO_PAGE);
     if (seq->completion->failure.code == 0) { // else what was computed is not to be trusted
         insert(seq, seq->n_computed);
+        if (seq->is_remembered && seq->n_inserted > 0) {
+            radix_note_logprobs(seq->env->radix, seq->completion->cache_root, seq->tokens, seq->n_inserted,
+                                seq->n_tokens, seq->logprobs);
+        }
     }
     while (seq->n_pages > 0) {
         page_pool_give(seq->env->radix->pool, seq->pages[--seq->n_pages]);

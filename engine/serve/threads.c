@@ -7,6 +7,7 @@
 
 #include "engine/serve/slice.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -32,6 +33,11 @@ static void *text_main(void *ctx)
     struct tokfs_completion *c;
     while ((c = completion_queue_wait(&engine->work)) != NULL) {
         intake_prepare(&engine->intake, c);
+        if (c->refusal.code == 0 && c->retrieval && !c->retrieval->is_looked_up) {
+            completion_queue_push(&engine->admission, c); // and back
+            wake_notify(&engine->wake);
+            continue;
+        }
         bool is_accepted = c->refusal.code == 0 && !c->is_text; // work on text is over now, well or ill
         if (!is_accepted) {
             count_over(engine, c->refusal.code < 0 ? &engine->n_refused : &engine->n_texts);
@@ -79,10 +85,27 @@ static void publish_stats(struct tokfs_engine *engine)
     pthread_mutex_unlock(&engine->stats_lock);
 }
 
+// What the cache holds: back to the text threads, who write it, or to the caller when they are gone.
+static void answer_retrieval(struct tokfs_engine *engine, struct tokfs_completion *c)
+{
+    struct runner *r = &engine->runner;
+    retrieval_look_up(c->retrieval, &r->radix, r->has_prefix_cache ? radix_root_find(&r->radix, c->cache_salt) : 0);
+    if (!completion_queue_push_open(&engine->work, c)) {
+        err_set(&c->refusal, -ECANCELED, "cancelled");
+        count_over(engine, &engine->n_refused);
+        completion_queue_push(&engine->verdicts, c);
+        engine_signal(engine);
+    }
+}
+
 static void take_arrivals(struct tokfs_engine *engine)
 {
     struct tokfs_completion *c;
     while ((c = completion_queue_pop(&engine->admission)) != NULL) {
+        if (c->retrieval) {
+            answer_retrieval(engine, c);
+            continue;
+        }
         runner_add(&engine->runner, c);
         if (atomic_load(&c->cancel)) { // flagged on its way here
             atomic_store(&engine->cancel_pending, true);

@@ -239,6 +239,9 @@ enum tokfs_text_kind {
     TOKFS_TEXT_DETOKENIZE, // {"tokens": [...]} -> {"prompt","content"}, the same text twice
     TOKFS_TEXT_APPLY_TEMPLATE, // {"conversations": [...]} -> {"rendered_chats","generation_indices"}
                                // {"messages": [...]} and what else a chat-completions body has -> {"prompt"}
+    // {"text"|"input_ids": ...} -> {"tokens","response","loss_mask","token_length","loss_mask_length","rollout_logp",
+    // "cached"}, or a list of them: what the prefix cache holds of texts. It changes nothing there.
+    TOKFS_TEXT_RETRIEVE,
 };
 TOKFS_API int tokfs_submit_text(struct tokfs_engine *engine, enum tokfs_text_kind kind, const char *json, size_t len,
                                 void *user, struct tokfs_completion **ret, struct tokfs_error *err);

@@ -75,6 +75,38 @@ static void check_contents(const struct timeline *s, uint32_t n)
     }
 }
 
+// What is held of a token that follows from it and all before it; of every third nothing is known.
+static float held_of(uint64_t value)
+{
+    float logprob = -(float)(value >> 44) / 16 - 0.5f;
+    return value % 3 == 0 ? 0 : radix_held(logprob, value % 2 == 0);
+}
+
+// Whatever is found is right; after a timeline has ended, and nothing was evicted, all of it is there.
+static void check_held(const struct timeline *s, bool is_whole)
+{
+    static float held[TOKENS_MAX];
+    uint64_t value = s->salt;
+    uint32_t n = radix_find_logprobs(&s->tree->radix, s->root, s->tokens, s->n_tokens, held);
+    for (uint32_t i = 0; i < s->n_tokens; i++) {
+        value = value_after(value, s->tokens[i]);
+        float expected = held_of(value);
+        assert_true(memcmp(&held[i], &expected, sizeof(expected)) == 0 || (!is_whole && held[i] == 0) || i > n);
+        assert_true(i <= n || held[i] == 0);
+    }
+}
+
+static void note_held(struct timeline *s)
+{
+    static float held[TOKENS_MAX];
+    uint64_t value = s->salt;
+    for (uint32_t i = 0; i < s->n_tokens; i++) {
+        value = value_after(value, s->tokens[i]);
+        held[i] = held_of(value);
+    }
+    radix_note_logprobs(&s->tree->radix, s->root, s->tokens, s->n_computed, s->n_tokens, held);
+}
+
 static bool take_page(struct timeline *s)
 {
     return radix_take_page(&s->tree->radix, &s->pages[s->n_pages]) && ++s->n_pages;
@@ -105,6 +137,7 @@ static bool begin(struct timeline *s, struct tree *tree, const char *salt)
     }
     s->n_computed = s->n_matched = n;
     check_contents(s, n);
+    check_held(s, false);
     return true;
 }
 
@@ -136,6 +169,11 @@ static void end(struct timeline *s)
 {
     radix_insert(&s->tree->radix, &s->cursor, s->tokens, s->n_computed, s->pages);
     check_contents(s, s->n_computed);
+    if (s->tokens[0] % 2 == 0) {
+        bool is_whole = radix_match(&s->tree->radix, s->root, s->tokens, s->n_computed, NULL) == s->n_computed;
+        note_held(s);
+        check_held(s, is_whole && s->n_computed == s->n_tokens);
+    }
     while (s->n_pages > 0) {
         page_pool_give(&s->tree->pool, s->pages[--s->n_pages]);
     }

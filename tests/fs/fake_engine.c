@@ -13,6 +13,7 @@
 #include "engine/base/loop.h"
 #include "engine/serve/deadline.h"
 #include "engine/serve/error.h"
+#include "engine/serve/retrieval.h"
 #include "engine/serve/text_task.h"
 #include "engine/text/answer_parser.h"
 #include "engine/text/chat_request.h"
@@ -216,6 +217,16 @@ static void make_answer(struct tokfs_completion *c, struct str question)
     c->answer = strbuf_steal(&out);
 }
 
+// There is no cache: nothing is held.
+static int retrieve(const struct text_task_env *env, struct tokfs_completion *c, struct err *err)
+{
+    struct retrieval *retrieval;
+    int r = retrieval_new(env, (struct str){ c->body, c->body_len }, &retrieval, err);
+    r = r == 0 ? retrieval_write(retrieval, &c->result) : r;
+    retrieval_free(retrieval);
+    return r;
+}
+
 static void run_text(struct tokfs_completion *c)
 {
     struct tokfs_engine *engine = c->engine;
@@ -225,7 +236,9 @@ static void run_text(struct tokfs_completion *c)
     c->is_checked = true;
     strbuf_init(&c->result, TEXT_RESULT_BYTES_MAX);
     int r = c->is_cancelled ? -ECANCELED
-                            : text_task_run(&env, c->text_kind, (struct str){ c->body, c->body_len }, &c->result, &err);
+            : c->text_kind == TOKFS_TEXT_RETRIEVE
+                ? retrieve(&env, c, &err)
+                : text_task_run(&env, c->text_kind, (struct str){ c->body, c->body_len }, &c->result, &err);
     if (r < 0) {
         if (err.code < 0) {
             error_export(&error, &err);
