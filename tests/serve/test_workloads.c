@@ -1,7 +1,8 @@
 // Random workloads: whatever is shared, copied, evicted, preempted, guessed, cancelled, reordered or cut into chunks,
 // each answer is that of the same request run alone by an engine without a cache, to the bit; and nothing is left over.
 //
-// TOKFS_TEST_WORKLOADS says how many (docs/testing.md), TOKFS_TEST_SEED with which one to begin. What a workload asks
+// TOKFS_TEST_WORKLOADS says how many (docs/testing.md), TOKFS_TEST_SEED with which one to begin, TOKFS_TEST_MODEL on
+// which of the models. What a workload asks
 // and how its engine is made follow from its seed; what happens when does not, because threads are involved.
 #define ANSWER_TOKENS_MAX 320
 #define ANSWER_TEXT_MAX   4096
@@ -13,9 +14,11 @@
 #include <time.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define N_WORKLOADS 12 // unless told otherwise
+#define N_WORKLOADS 20 // unless told otherwise
+#define DEMO_SHARE  0  // ten times as slow as the others together
 #else
 #define N_WORKLOADS 50
+#define DEMO_SHARE  2
 #endif
 #define N_CONTROL        40 // workloads in which everything has happened
 #define WORKLOADS_OF_SET 50 // until other requests are made up, and their answers computed
@@ -40,7 +43,7 @@ struct world {
 
 static struct world worlds[] = {
     { .name = "tiny", .limits = { 1000, 320, 60 }, .share = 6 },
-    { .name = "demo", .limits = { 1024, 160, 24 }, .share = 2 },
+    { .name = "demo", .limits = { 1024, 160, 24 }, .share = DEMO_SHARE },
     { .name = "gemma3", .is_fixture = true, .limits = { 61, 128, 60 }, .share = 3 },         // some layers have windows
     { .name = "mistral-window", .is_fixture = true, .limits = { 61, 128, 60 }, .share = 2 }, // all have
     { .name = "gpt-oss", .is_fixture = true, .limits = { 61, 128, 40 }, .share = 2 },        // experts, windows, sinks
@@ -70,6 +73,10 @@ static void make_fixture(struct world *w)
 
 static void make_worlds(const char *tool)
 {
+    const char *only = getenv("TOKFS_TEST_MODEL");
+    for (size_t i = 0; only && i < N_WORLDS; i++) {
+        worlds[i].share = strcmp(worlds[i].name, only) == 0;
+    }
     snprintf(worlds[0].model, sizeof(worlds[0].model), "%s", engine_test_model(tool));
     snprintf(worlds[1].model, sizeof(worlds[1].model), "%s/tools/demo/model", getenv("TOKFS_SOURCE_ROOT"));
     for (size_t i = 0; i < N_WORLDS; i++) {
