@@ -35,10 +35,12 @@ static int emit_buffer(enum chunk_form form, int r, struct tokfs_buffer *json, s
     return r;
 }
 
+// Timings are told with the last chunks only: those before are the same whenever they are made.
 static int emit_chunk(enum chunk_form form, const struct turn *turn, const struct tokfs_chunk *chunk,
                       struct strbuf *out)
 {
     struct tokfs_answer_head head = turn_head(turn);
+    head.timings = turn->timings_per_token && (chunk->no_choices || chunk->finish_reason) ? &turn->usage : NULL;
     struct tokfs_buffer json = { 0 };
     return emit_buffer(form, turn->kind->write_chunk(&head, chunk, &json), &json, out);
 }

@@ -197,6 +197,39 @@ static void write_id(struct json_writer *w, const struct told *told)
     json_write_cstr(w, id);
 }
 
+// When each token was sampled, and at the end what the answer took.
+static void write_timings(struct json_writer *w, const struct told *told)
+{
+    const struct turn *turn = told->turn;
+    const struct tokfs_usage *usage = &turn->choices[told->index].usage;
+    if (!turn->timings_per_token) {
+        return;
+    }
+    json_write_key(w, "timings");
+    json_write_object_begin(w);
+    json_write_key(w, "sampled_ns");
+    json_write_array_begin(w);
+    for (size_t i = 0; i < told->n_pieces; i++) {
+        if (turn->pieces[told->pieces[i]].token_id >= 0) {
+            json_write_u64(w, turn->pieces[told->pieces[i]].sampled_ns);
+        }
+    }
+    json_write_array_end(w);
+    const struct {
+        const char *name;
+        uint64_t ns;
+    } times[] = { { "queue_ns", usage->queue_ns },
+                  { "prefill_ns", usage->prefill_ns },
+                  { "ttft_ns", usage->ttft_ns },
+                  { "decode_ns", usage->decode_ns },
+                  { "total_ns", usage->total_ns } };
+    for (size_t i = 0; told->finish_reason && i < sizeof(times) / sizeof(times[0]); i++) {
+        json_write_key(w, times[i].name);
+        json_write_u64(w, times[i].ns);
+    }
+    json_write_object_end(w);
+}
+
 static void write_meta(struct json_writer *w, const struct told *told)
 {
     const struct turn_choice *choice = &told->turn->choices[told->index];
@@ -211,6 +244,7 @@ static void write_meta(struct json_writer *w, const struct told *told)
     json_write_key(w, "cached_tokens");
     json_write_u64(w, choice->usage.cached_tokens);
     write_logprobs(w, told);
+    write_timings(w, told);
     if (told->finish_reason) {
         json_write_key(w, "e2e_latency");
         json_write_double(w, (double)choice->usage.total_ns / 1e9);

@@ -463,6 +463,8 @@ void turn_write_usage(const struct turn *turn, struct strbuf *out)
     uint64_t n_completion = turn_is_ended(turn) && usage->completion_tokens ? usage->completion_tokens : turn->n_tokens;
     strbuf_printf(out, "prompt_tokens %" PRIu64 "\ncached_tokens %" PRIu64 "\ncompletion_tokens %" PRIu64 "\n",
                   usage->prompt_tokens, usage->cached_tokens, n_completion);
-    strbuf_printf(out, "queue_ns %" PRIu64 "\nprefill_ns %" PRIu64 "\nttft_ns %" PRIu64 "\ndecode_ns %" PRIu64 "\n",
-                  usage->queue_ns, usage->prefill_ns, usage->ttft_ns, usage->decode_ns);
+    strbuf_printf(out,
+                  "queue_ns %" PRIu64 "\nprefill_ns %" PRIu64 "\nttft_ns %" PRIu64 "\ndecode_ns %" PRIu64
+                  "\ntotal_ns %" PRIu64 "\n",
+                  usage->queue_ns, usage->prefill_ns, usage->ttft_ns, usage->decode_ns, usage->total_ns);
 }

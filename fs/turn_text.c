@@ -314,6 +314,7 @@ static int append_buffer(struct strbuf *out, int r, struct tokfs_buffer *json)
 int turn_write_response(struct turn *turn, struct strbuf *out)
 {
     struct tokfs_answer_head head = turn_head(turn);
+    head.timings = turn->timings_per_token ? &turn->usage : NULL;
     struct tokfs_buffer json = { 0 };
     struct tokfs_piece *pieces = gather(turn, 0);
     int r = pieces ? turn->kind->write_answer(&head, pieces, turn->n_pieces, turn->finish_reason, &turn->usage, &json)

@@ -86,17 +86,32 @@ int tokfs_tools_check(const char *text, size_t len, struct tokfs_buffer *ret, st
     return r;
 }
 
-static struct chat_response_head response_head(const struct tokfs_answer_head *head)
-{
-    return (struct chat_response_head){ .id = str_from(head->id),
-                                        .created = head->created,
-                                        .model = str_from(head->model),
-                                        .system_fingerprint = str_from(head->system_fingerprint) };
-}
-
 static struct chat_usage response_usage(const struct tokfs_usage *usage)
 {
     return (struct chat_usage){ usage->prompt_tokens, usage->cached_tokens, usage->completion_tokens };
+}
+
+static struct chat_timings response_timings(const struct tokfs_usage *usage)
+{
+    return (struct chat_timings){ .queue_ns = usage->queue_ns,
+                                  .prefill_ns = usage->prefill_ns,
+                                  .ttft_ns = usage->ttft_ns,
+                                  .decode_ns = usage->decode_ns,
+                                  .total_ns = usage->total_ns,
+                                  .usage = response_usage(usage) };
+}
+
+// `timings` is where its timings are put, if there are any.
+static struct chat_response_head response_head(const struct tokfs_answer_head *head, struct chat_timings *timings)
+{
+    if (head->timings) {
+        *timings = response_timings(head->timings);
+    }
+    return (struct chat_response_head){ .id = str_from(head->id),
+                                        .created = head->created,
+                                        .model = str_from(head->model),
+                                        .system_fingerprint = str_from(head->system_fingerprint),
+                                        .timings = head->timings ? timings : NULL };
 }
 
 static struct answer_part part_of(const struct tokfs_piece *piece)
@@ -128,7 +143,8 @@ static struct chat_prob prob_of(const struct tokfs_logprob *prob)
 int tokfs_write_chunk(const struct tokfs_answer_head *head, const struct tokfs_chunk *chunk, struct tokfs_buffer *ret)
 {
     const struct tokfs_piece *piece = chunk->piece;
-    struct chat_response_head top = response_head(head);
+    struct chat_timings timings;
+    struct chat_response_head top = response_head(head, &timings);
     struct chat_usage usage;
     struct chat_chunk out = {
         .index = piece ? piece->index : chunk->index,
@@ -306,7 +322,8 @@ static int write_whole(answer_writer write, const struct tokfs_answer_head *head
                        size_t n_pieces, const char *finish_reason, const struct tokfs_usage *usage,
                        struct tokfs_buffer *ret)
 {
-    struct chat_response_head top = response_head(head);
+    struct chat_timings timings;
+    struct chat_response_head top = response_head(head, &timings);
     struct chat_usage counts = response_usage(usage);
     struct sorted sorted;
     struct strbuf text;
@@ -349,7 +366,8 @@ int tokfs_write_text_chunk(const struct tokfs_answer_head *head, const struct to
 {
     const struct tokfs_piece *piece = chunk->piece;
     const char *reason = piece && piece->finish_reason ? piece->finish_reason : chunk->finish_reason;
-    struct chat_response_head top = response_head(head);
+    struct chat_timings timings;
+    struct chat_response_head top = response_head(head, &timings);
     struct chat_choice choice = { .index = piece ? piece->index : chunk->index, .finish_reason = str_from(reason) };
     struct chat_prob probs[PROBS_MAX];
     struct chat_token token = { probs, 0 };

@@ -226,6 +226,51 @@ static void write_logprobs(struct json_writer *w, const struct chat_token *token
     json_write_object_end(w);
 }
 
+static void write_count(struct json_writer *w, const char *key, uint64_t n)
+{
+    json_write_key(w, key);
+    json_write_u64(w, n);
+}
+
+static void write_ms(struct json_writer *w, const char *key, uint64_t ns)
+{
+    json_write_key(w, key);
+    json_write_double(w, (double)ns / 1e6);
+}
+
+void chat_timings_write(struct json_writer *w, const struct chat_timings *timings)
+{
+    const struct chat_usage *usage = &timings->usage;
+
+    write_count(w, "queue_ns", timings->queue_ns);
+    write_count(w, "prefill_ns", timings->prefill_ns);
+    write_count(w, "ttft_ns", timings->ttft_ns);
+    write_count(w, "decode_ns", timings->decode_ns);
+    write_count(w, "total_ns", timings->total_ns);
+    write_count(w, "cache_n", usage->cached_tokens);
+    write_count(w, "prompt_n", usage->prompt_tokens - usage->cached_tokens);
+    write_ms(w, "prompt_ms", timings->prefill_ns);
+    write_count(w, "predicted_n", usage->completion_tokens);
+    write_ms(w, "predicted_ms", timings->decode_ns);
+}
+
+// Of the whole, and of the token of a chunk (0: none).
+static void write_timings(struct json_writer *w, const struct chat_timings *timings, uint64_t sampled_ns)
+{
+    if (timings == NULL && sampled_ns == 0) {
+        return;
+    }
+    json_write_key(w, "timings");
+    json_write_object_begin(w);
+    if (sampled_ns != 0) {
+        write_count(w, "sampled_ns", sampled_ns);
+    }
+    if (timings != NULL) {
+        chat_timings_write(w, timings);
+    }
+    json_write_object_end(w);
+}
+
 static void write_prompt_logprobs(struct json_writer *w, struct str json)
 {
     if (json.len > 0) {
@@ -264,6 +309,7 @@ void chat_response_write(struct strbuf *out, const struct chat_response_head *he
         write_usage(&w, usage);
     }
     write_prompt_logprobs(&w, head->prompt_logprobs);
+    write_timings(&w, head->timings, 0);
     json_write_object_end(&w);
 }
 
@@ -320,18 +366,6 @@ static void write_chunk_choice(struct json_writer *w, const struct chat_chunk *c
     json_write_object_end(w);
 }
 
-static void write_timings(struct json_writer *w, uint64_t sampled_ns)
-{
-    if (sampled_ns == 0) {
-        return;
-    }
-    json_write_key(w, "timings");
-    json_write_object_begin(w);
-    json_write_key(w, "sampled_ns");
-    json_write_u64(w, sampled_ns);
-    json_write_object_end(w);
-}
-
 void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_chunk *chunk)
 {
     struct json_writer w;
@@ -348,7 +382,7 @@ void chat_chunk_write(struct strbuf *out, const struct chat_response_head *head,
     if (chunk->usage != NULL) {
         write_usage(&w, chunk->usage);
     }
-    write_timings(&w, chunk->sampled_ns);
+    write_timings(&w, head->timings, chunk->sampled_ns);
     json_write_object_end(&w);
 }
 
@@ -456,6 +490,7 @@ void text_completion_write(struct strbuf *out, const struct chat_response_head *
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     write_text_object(&w, head, choices, n_choices, usage);
+    write_timings(&w, head->timings, 0);
     json_write_object_end(&w);
 }
 
@@ -467,7 +502,7 @@ void text_chunk_write(struct strbuf *out, const struct chat_response_head *head,
     json_writer_init(&w, out);
     json_write_object_begin(&w);
     write_text_object(&w, head, choice, choice != NULL, usage);
-    write_timings(&w, sampled_ns);
+    write_timings(&w, head->timings, sampled_ns);
     json_write_object_end(&w);
 }
 

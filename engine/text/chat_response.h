@@ -12,13 +12,20 @@ struct chat_usage {
     uint64_t prompt_tokens, cached_tokens, completion_tokens;
 };
 
+// What an answer took: in nanoseconds, and by the names of llama-server.
+struct chat_timings {
+    uint64_t queue_ns, prefill_ns, ttft_ns, decode_ns, total_ns;
+    struct chat_usage usage;
+};
+
 // What all objects of one answer have in common.
 struct chat_response_head {
     struct str id;   // "chatcmpl-..."
     int64_t created; // unix seconds
     struct str model;
     struct str system_fingerprint;
-    struct str prompt_logprobs; // JSON; empty: absent
+    struct str prompt_logprobs;         // JSON; empty: absent
+    const struct chat_timings *timings; // NULL: absent
 };
 
 // An answer: its parts in order, cut anyhow.
@@ -76,6 +83,8 @@ void text_completion_write(struct strbuf *out, const struct chat_response_head *
                            size_t n_choices, const struct chat_usage *usage);
 void text_chunk_write(struct strbuf *out, const struct chat_response_head *head, const struct chat_choice *choice,
                       const struct chat_usage *usage, uint64_t sampled_ns);
+// Its members, into an object that has been begun.
+void chat_timings_write(struct json_writer *w, const struct chat_timings *timings);
 // {"error":{"message":...,"type":...,"param":...,"code":...}} for err->code (negative errno); the HTTP status that goes
 // with it is chat_error_http_status(err->code) (EINVAL 400, ENOENT 404, E2BIG 400, EFBIG 413, EOPNOTSUPP 400, EBUSY
 // 409, EAGAIN 429, EDQUOT 429, ESHUTDOWN 503, EIO 500, ...).

@@ -36,6 +36,7 @@ struct tokfs_answer_head {
     // most probable ones. NULL: absent.
     const struct tokfs_completion *prompts;
     int prompt_logprobs;
+    const struct tokfs_usage *timings; // told as such, of an answer that has ended; NULL: absent
 };
 // A piece of an answer, as an event brought it; its text may be empty where there are probs or a finish_reason.
 struct tokfs_piece {

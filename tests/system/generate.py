@@ -148,6 +148,41 @@ def test_log_probabilities_of_the_answer():
             assert parts[-1]["meta_info"]["output_token_logprobs"] == answer["meta_info"]["output_token_logprobs"]
 
 
+def check_times(timings, stamps):
+    assert timings["queue_ns"] + timings["prefill_ns"] <= timings["ttft_ns"] <= timings["total_ns"], timings
+    assert timings["decode_ns"] == stamps[-1] - stamps[0] and stamps == sorted(stamps), (timings, stamps)
+    assert timings["ttft_ns"] + timings["decode_ns"] <= timings["total_ns"], timings
+
+
+def test_timings_of_each_token_and_of_the_whole():
+    if IS_NULL:
+        return
+    request = {"temperature": 0, "max_tokens": 7, "ignore_eos": True, "timings_per_token": True}
+    with Mount() as m:
+        meta = whole(m, text="Once upon", timings_per_token=True)["meta_info"]
+        assert len(meta["timings"]["sampled_ns"]) == meta["completion_tokens"], meta
+        check_times(meta["timings"], meta["timings"]["sampled_ns"])
+        assert "timings" not in whole(m, text="Once upon")["meta_info"]
+        for path, more in (("v1/completions", {"prompt": "Once"}),
+                           ("v1/chat/completions", {"messages": [{"role": "user", "content": "count"}]})):
+            timings = json.loads(transact(m, path, {**request, **more}))["timings"]
+            assert timings["predicted_n"] == 7 and timings["cache_n"] + timings["prompt_n"] > 0, timings
+            assert timings["predicted_ms"] == timings["decode_ns"] / 1e6, timings
+            assert "timings" not in json.loads(transact(m, path, {**request, **more, "timings_per_token": False}))
+            chunks = [json.loads(line.removeprefix("data: "))
+                      for line in transact(m, path, {**request, **more, "stream": True}).split("\n\n")[:-2]]
+            stamps = [chunk["timings"]["sampled_ns"] for chunk in chunks if "sampled_ns" in chunk.get("timings", {})]
+            assert len(stamps) <= 7 and stamps == sorted(stamps), chunks
+            timings = chunks[-1]["timings"]
+            assert timings["total_ns"] >= timings["ttft_ns"] + timings["decode_ns"] > 0, timings
+        os.mkdir(m.at("sessions/s"))
+        m.write("sessions/s/input", json.dumps({**request, "messages": [{"role": "user", "content": "count"}]}))
+        events = [json.loads(line) for line in m.read("sessions/s/events").decode().splitlines()]
+        assert any("sampled_ns" in event.get("timings", {}) for event in events) and events[-1]["timings"]["total_ns"] > 0
+        usage = dict(line.split() for line in m.read("sessions/s/usage").decode().splitlines())
+        assert int(usage["total_ns"]) == events[-1]["timings"]["total_ns"], usage
+
+
 def test_refusals_are_objects():
     cases = [
         ({}, errno.EINVAL, "text"),
