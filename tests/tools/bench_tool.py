@@ -58,7 +58,7 @@ class BenchTool(unittest.TestCase):
         self.assert_keys(f, "decode_tokens_per_s read_bandwidth_bytes_per_s bandwidth_share weight_bytes sequences outside_share")
 
     SCHEDULE = ("ttft_ms_p50 ttft_ms_p90 ttft_ms_p99 itl_ms_p50 itl_ms_p90 itl_ms_p99 requests_per_s answer_tokens_per_s "
-                "prompt_tokens_per_s hit_rate fairness preemptions evicted_pages queued_max requests tenants steps simulated_s")
+                "prompt_tokens_per_s hit_rate fairness timed_out preemptions evicted_pages queued_max requests tenants steps simulated_s")
 
     def schedule(self, *args):
         f = self.figures("schedule", *args)
@@ -109,6 +109,13 @@ class BenchTool(unittest.TestCase):
         lines = [{**one, "priority": 0 if i else -1} for i in range(4)]
         self.assertEqual(self.replay(*lines, args=args)["ttft_ms_p99"], 4)
 
+    def test_schedule_ends_requests_at_their_timeout(self):
+        one = {"arrival_s": 0, "prompt_tokens": 10, "answer_tokens": 100}
+        args = ["--sequences", "1", "--step-us", "1000", "--row-us", "0", "--context-us", "0"]
+        f = self.replay({**one, "timeout": 0.02}, one, {**one, "timeout": 0.05}, args=args)
+        self.assertEqual(f["timed_out"], 2)  # the first after 20 ms, the last while the second runs
+        self.assertAlmostEqual(f["simulated_s"], 0.02 + 0.1)
+
     def test_schedule_refuses_by_line_and_field(self):
         good = '{"arrival_s":0,"prompt_tokens":5,"answer_tokens":1}'
         for line, message in (
@@ -118,6 +125,7 @@ class BenchTool(unittest.TestCase):
             ('{"arrival_s":0,"prompt_tokens":5,"answer_tokens":9999}', "answer_tokens is not a whole number from 0 to 4096"),
             ('{"arrival_s":0,"prompt_tokens":4000,"answer_tokens":97}', "prompt and answer do not fit in the context"),
             ('{"arrival_s":0,"prompt_tokens":5,"answer_tokens":1,"prefix":1}', "prefix and prefix_tokens go together"),
+            ('{"arrival_s":0,"prompt_tokens":5,"answer_tokens":1,"timeout":-1}', "timeout is not a number from 0 to 1e8"),
             ('{"arrival_s":0,"prompt":[1,-1],"answer_tokens":1}', "prompt has something that is not an id"),
             ('{"arrival_s":0,"prompt_tokens":5,"answer_tokens":1,"user":1}', "unknown field user"),
             ("nonsense", ""),

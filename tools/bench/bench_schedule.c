@@ -35,6 +35,7 @@ static void report_simulation(struct bench_report *report, struct simulation *s,
     bench_report_add(report, "hit_rate", ratio((double)s->cached_tokens, (double)s->prompt_tokens),
                      "of the prompt tokens");
     bench_report_add(report, "fairness", s->fairness, "Jain's index over tenants");
+    bench_report_add(report, "timed_out", (double)s->n_failed, "requests over their timeout");
     bench_report_add(report, "preemptions", (double)s->n_preempted, "sequences that gave way");
     bench_report_add(report, "evicted_pages", (double)s->n_evicted, "pages of the cache given up");
     bench_report_add(report, "queued_max", s->n_queued_max, "requests waiting at once");

@@ -173,7 +173,7 @@ static struct tokfs_completion *make_request(const struct simulator *s, const st
         c->prompt[i] = trace_token(request, i);
     }
     c->priority = request->priority;
-    c->deadline_ns = DEADLINE_NEVER;
+    c->deadline_ns = deadline_from(START_NS + request->arrival_ns, request->timeout_s, 0);
     c->submitted_ns = c->accepted_ns = START_NS + request->arrival_ns;
     atomic_store(&c->tenant, request->tenant);
     *(struct running *)c->user = (struct running){ .request = request, .arrived_ns = c->submitted_ns };
@@ -373,6 +373,7 @@ int simulate(const struct bench_options *options, uint32_t n_ctx, const struct t
         ret->n_preempted = stats->n_preempted;
         ret->n_steps = stats->n_steps;
         ret->n_evicted = s.runner.radix.n_evicted;
+        ret->n_failed = stats->n_failed;
         ret->fairness = fairness(&s);
     }
     simulator_close(&s);

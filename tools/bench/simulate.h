@@ -10,7 +10,7 @@
 struct simulation {
     uint64_t end_ns;                                          // of simulated time
     uint64_t prompt_tokens, cached_tokens, completion_tokens; // as struct tokfs_engine_stats has them
-    uint64_t n_preempted, n_steps, n_evicted;
+    uint64_t n_preempted, n_steps, n_evicted, n_failed;
     double *ttft_ms, *itl_ms; // [n_ttft], [n_itl]
     size_t n_ttft, n_itl, n_itl_allocated;
     uint32_t n_queued_max;

@@ -188,8 +188,10 @@ static int read_prompt(const struct reader *r, const struct json *line, struct t
 
 static int check_fields(const struct reader *r, const struct json *line)
 {
-    static const char *const known[] = { "arrival_s",     "tenant",        "priority", "prompt",  "prompt_tokens",
-                                         "prefix_tokens", "answer_tokens", "prefix",   "session", NULL };
+    static const char *const known[] = {
+        "timeout",       "arrival_s",     "tenant", "priority", "prompt", "prompt_tokens",
+        "prefix_tokens", "answer_tokens", "prefix", "session",  NULL
+    };
     if (line->type != JSON_OBJECT) {
         return refuse(r, "the line", "is not an object");
     }
@@ -207,18 +209,31 @@ static int check_fields(const struct reader *r, const struct json *line)
     return 0;
 }
 
+static int read_seconds(const struct reader *r, const struct json *line, const char *field, double *ret)
+{
+    const struct json *value = json_get(line, str_from(field));
+    double seconds = value && value->type == JSON_NUMBER ? json_get_double(value) : -1;
+
+    if (value && (seconds < 0 || seconds > SECONDS_MAX)) {
+        return refuse(r, field, "is not a number from 0 to 1e8");
+    }
+    *ret = value ? seconds : *ret;
+    return 0;
+}
+
 static int read_line(const struct reader *r, const struct json *line, struct trace *trace)
 {
     struct trace_request request = { 0 };
-    const struct json *arrival = json_get(line, STR("arrival_s"));
+    double seconds = -1;
     int64_t tenant = 0;
     int rc = check_fields(r, line);
 
-    double seconds = rc == 0 && arrival && arrival->type == JSON_NUMBER ? json_get_double(arrival) : -1;
-    if (rc == 0 && (seconds < 0 || seconds > SECONDS_MAX)) {
+    rc = rc == 0 ? read_seconds(r, line, "arrival_s", &seconds) : rc;
+    if (rc == 0 && seconds < 0) {
         rc = refuse(r, "arrival_s", "is not a number from 0 to 1e8");
     }
     rc = rc == 0 ? read_count(r, line, "tenant", 0, UINT32_MAX, &tenant) : rc;
+    rc = rc == 0 ? read_seconds(r, line, "timeout", &request.timeout_s) : rc;
     rc = rc == 0 ? read_count(r, line, "priority", -1000000, 1000000, &request.priority) : rc;
     rc = rc == 0 ? read_prompt(r, line, &request) : rc;
     request.arrival_ns = (uint64_t)llround(seconds > 0 ? seconds * 1e9 : 0);

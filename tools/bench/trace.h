@@ -16,6 +16,7 @@ struct trace_request {
     size_t order;        // in the file, among those that arrive together
     uint32_t tenant;     // index into tenants
     int64_t priority;
+    double timeout_s; // 0: none
     uint64_t prefix_stream, own_stream;
     uint32_t prefix_tokens, prompt_tokens, answer_tokens;
     int32_t *prompt; // [prompt_tokens] where the trace lists them; or NULL: of the streams
@@ -29,7 +30,7 @@ struct trace {
 };
 
 // One JSON object per line: arrival_s, answer_tokens, and prompt (ids) or prompt_tokens; perhaps tenant, priority,
-// prefix with prefix_tokens, session. n_ctx: no request may be longer. Errors name file, line and field.
+// timeout, prefix with prefix_tokens, session. n_ctx: no request may be longer. Errors name file, line and field.
 int trace_load(const char *path, uint32_t n_ctx, struct trace *ret, struct err *err);
 // Poisson arrivals; tenant i asks 1 / (i + 1) times as often as the first; half of the requests go on with a chat; each
 // tenant has a system prompt.
