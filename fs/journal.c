@@ -186,7 +186,7 @@ void journal_fail(struct journal *j, int code, const char *what)
     arm_timer(j);
     if (j->makes_engine_wait) {
         j->makes_engine_wait = false;
-        mount_poll_engine(j->mount);
+        mount_watch_engine(j->mount, true);
     }
 }
 
@@ -216,7 +216,7 @@ void journal_committed(struct journal *j)
     arm_timer(j);
     if (j->makes_engine_wait) {
         j->makes_engine_wait = false;
-        mount_poll_engine(j->mount);
+        mount_watch_engine(j->mount, true);
     }
 }
 

@@ -118,7 +118,7 @@ void journal_close(struct journal *journal);
 
 void journal_flush(struct journal *journal);         // at the end of a turn of the loop
 bool journal_is_idle(const struct journal *journal); // nothing waits for a commit
-// False: no events are to be polled until it asks for them (mount_poll_engine).
+// False: no events are to be polled until it asks for them (mount_watch_engine).
 bool journal_has_room(struct journal *journal);
 int journal_check(const struct mount *mount); // -errno while it is out of order and requests are to fail of it
 const char *journal_path(const struct journal *journal, char *buf, size_t size);

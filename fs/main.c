@@ -330,7 +330,7 @@ static int run(struct daemon *d)
     warn_of_timeouts();
     if (signal_fd < 0) {
         complain("signalfd: %s", strerror(errno));
-    } else if (loop_new(256, &loop, &err) < 0) {
+    } else if (loop_new_watching(256, &loop, &err) < 0) {
         complain("%s", err.msg);
     } else if (d->options.state && state_dir_open(d->options.state, &d->state, &err) < 0) {
         complain("%s", err.msg);

@@ -1,8 +1,9 @@
 // The mount's glue: ring, device, engine descriptor, signals, timers, and the order of starting and ending.
 //
-// The FUSE descriptor is made non-blocking: the ring then polls it and reads in the loop's own thread, so requests are
-// handled in the order in which the kernel queued them (a RELEASE that submits an input comes before the open of its
-// output), which reads blocking in worker threads would not promise.
+// The FUSE descriptor is made non-blocking and read in the loop's own thread, so requests are handled in the order in
+// which the kernel queued them (a RELEASE that submits an input comes before the open of its output), which reads
+// blocking in worker threads would not promise. It and the engine's descriptor are watched with poll(2) rather than
+// through the ring: see struct loop_watcher.
 #include "fs/mount.h"
 #include "fs/journal.h"
 #include "fs/root_files.h"
@@ -21,8 +22,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RECEIVE_BYTES   (MOUNT_WRITE_BYTES_MAX + 4096)
-#define EVENTS_PER_TURN 4096 // of the engine; the device gets its turn in between
+#define RECEIVE_BYTES     (MOUNT_WRITE_BYTES_MAX + 4096)
+#define REQUESTS_PER_TURN 64
+#define EVENTS_PER_TURN   4096 // of the engine; the device gets its turn in between
 
 const struct mount_limits mount_limits_default = {
     .n_sessions = 10000,
@@ -178,24 +180,20 @@ void mount_process(struct mount *mount, const struct fuse_buf *buf)
     }
 }
 
-static void receive(struct receiver *receiver)
+// Requests are read here, and not through the ring: see struct loop_watcher.
+static void on_device(struct loop_watcher *watcher)
 {
-    struct mount *mount = receiver->mount;
-    loop_read(mount->loop, &receiver->op, fuse_session_fd(mount->fuse), receiver->mem, RECEIVE_BYTES, (uint64_t)-1);
-}
-
-static void on_request(struct loop_op *op, int res)
-{
-    struct receiver *receiver = list_entry(op, struct receiver, op);
-    struct mount *mount = receiver->mount;
-    if (res > 0) {
-        struct fuse_buf buf = { .size = (size_t)res, .mem = receiver->mem };
-        mount_process(mount, &buf);
-    } else if (res != -EINTR && res != -EAGAIN && res != -ENOENT) { // ENOENT: the request was withdrawn
-        stop(mount);                                                // ENODEV: unmounted
-    }
-    if (mount->phase != MOUNT_STOPPED) {
-        receive(receiver);
+    struct mount *mount = list_entry(watcher, struct mount, device);
+    for (int i = 0; i < REQUESTS_PER_TURN && mount->phase != MOUNT_STOPPED; i++) {
+        ssize_t n = read(fuse_session_fd(mount->fuse), mount->received, RECEIVE_BYTES);
+        if (n > 0) {
+            struct fuse_buf buf = { .size = (size_t)n, .mem = mount->received };
+            mount_process(mount, &buf);
+        } else if (n == 0 || errno == EAGAIN) {
+            break;
+        } else if (errno != EINTR && errno != ENOENT) { // ENOENT: the request was withdrawn
+            stop(mount);                                // ENODEV: unmounted
+        }
     }
 }
 
@@ -220,21 +218,23 @@ static void on_more_kv(struct loop_op *op, int res)
     }
 }
 
-static void on_engine(struct loop_op *op, int res)
+void mount_watch_engine(struct mount *mount, bool is_watched)
 {
-    struct mount *mount = list_entry(op, struct mount, engine_op);
-    if (res >= 0) {
-        mount_take_events(mount);
+    is_watched = is_watched && mount->phase != MOUNT_STOPPED;
+    if (is_watched && !mount->is_engine_watched) {
+        loop_watch(mount->loop, &mount->engine_events);
+    } else if (!is_watched && mount->is_engine_watched) {
+        loop_unwatch(mount->loop, &mount->engine_events);
     }
-    if (mount->phase != MOUNT_STOPPED && journal_has_room(mount->journal)) {
-        loop_poll(mount->loop, &mount->engine_op, tokfs_engine_fd(mount->engine), POLLIN);
-    }
+    mount->is_engine_watched = is_watched;
 }
 
-void mount_poll_engine(struct mount *mount)
+static void on_engine(struct loop_watcher *watcher)
 {
-    if (mount->phase != MOUNT_STOPPED && !mount->engine_op.is_pending) {
-        on_engine(&mount->engine_op, 0);
+    struct mount *mount = list_entry(watcher, struct mount, engine_events);
+    mount_take_events(mount);
+    if (!journal_has_room(mount->journal)) {
+        mount_watch_engine(mount, false);
     }
 }
 
@@ -288,20 +288,6 @@ static int make_nodes(struct mount *mount)
     return 0;
 }
 
-static int make_receivers(struct mount *mount)
-{
-    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
-        struct receiver *receiver = &mount->receivers[i];
-        receiver->op.done = on_request;
-        receiver->mount = mount;
-        receiver->mem = aligned_alloc(4096, RECEIVE_BYTES);
-        if (!receiver->mem) {
-            return -ENOMEM;
-        }
-    }
-    return 0;
-}
-
 int mount_new(const struct mount_options *options, struct loop *loop, struct tokfs_engine *engine, struct mount **ret,
               struct err *err)
 {
@@ -311,6 +297,7 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     }
     mount->loop = loop;
     mount->engine = engine;
+    mount->received = aligned_alloc(4096, RECEIVE_BYTES);
     mount->limits = options->limits;
     mount->has_private_caches = options->has_private_caches;
     mount->signal_fd = options->signal_fd;
@@ -319,8 +306,8 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     mount->ctx = options->ctx;
     mount->uid = geteuid();
     mount->gid = getegid();
-    mount->engine_op.done = on_engine;
     mount->signal_op.done = on_signal;
+    mount->engine_events = (struct loop_watcher){ tokfs_engine_fd(engine), on_engine };
     mount->timer_op.done = on_timer;
     mount->stall_op.done = on_stall_timer;
     mount->kv_op.done = on_more_kv;
@@ -334,9 +321,8 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     list_init(&mount->fresh_nodes);
     list_init(&mount->all_sessions);
     kv_feed_init(&mount->kv, mount);
-    int r = model_dir_init(&mount->models, engine);
+    int r = mount->received ? model_dir_init(&mount->models, engine) : -ENOMEM;
     r = r < 0 ? r : make_nodes(mount);
-    r = r < 0 ? r : make_receivers(mount);
     r = r < 0 ? r : users_new(&options->limits.users, mount->uid, &mount->users);
     r = r < 0 ? r : session_table_new(mount, &mount->sessions);
     if (r < 0) {
@@ -371,10 +357,8 @@ int mount_attach(struct mount *mount, const char *mountpoint, struct err *err)
 
 static void cancel_all(struct mount *mount)
 {
-    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
-        loop_cancel(mount->loop, &mount->receivers[i].op);
-    }
-    loop_cancel(mount->loop, &mount->engine_op);
+    loop_unwatch(mount->loop, &mount->device);
+    mount_watch_engine(mount, false);
     loop_cancel(mount->loop, &mount->signal_op);
     loop_cancel(mount->loop, &mount->timer_op);
     loop_cancel(mount->loop, &mount->stall_op);
@@ -386,10 +370,9 @@ int mount_run(struct mount *mount)
 {
     loop_set_turn_end(mount->loop, on_turn_end, mount);
     journal_start(mount->journal);
-    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
-        receive(&mount->receivers[i]);
-    }
-    on_engine(&mount->engine_op, 0);
+    mount->device = (struct loop_watcher){ fuse_session_fd(mount->fuse), on_device };
+    loop_watch(mount->loop, &mount->device);
+    mount_watch_engine(mount, true);
     if (mount->signal_fd >= 0) {
         on_signal(&mount->signal_op, 0);
     }
@@ -453,9 +436,7 @@ void mount_free(struct mount *mount)
     assert(counts->n_running == 0 && counts->n_exchanges == 0 && counts->n_fresh_nodes == 0 &&
            list_is_empty(&mount->dirty_channels));
     users_free(mount->users);
-    for (int i = 0; i < MOUNT_N_RECEIVERS; i++) {
-        free(mount->receivers[i].mem);
-    }
+    free(mount->received);
     free(mount->mountpoint);
     free(mount->nodes);
     model_dir_deinit(&mount->models);

@@ -1,8 +1,7 @@
 // The mount: one libfuse session, one io_uring loop and one engine, and everything that hangs on them.
 //
-// All of it belongs to the loop thread. Requests come as io_uring reads of the FUSE device and are handled to
-// completion or parked; the engine's events come through its descriptor, polled by the same ring. After each turn of
-// the loop the marked channels are flushed.
+// All of it belongs to the loop thread. Requests are read from the FUSE device and handled to completion or parked;
+// the engine's events come through its descriptor. After each turn of the loop the marked channels are flushed.
 //
 //   serving --SIGTERM--> draining (new requests ESHUTDOWN; running ones have drain_ms, then they are cancelled)
 //           --all turns ended--> detached (out of the namespace; open descriptors have linger_ms to read what is left)
@@ -48,19 +47,10 @@ struct mount_counts {
 
 enum mount_phase { MOUNT_SERVING, MOUNT_DRAINING, MOUNT_DETACHED, MOUNT_STOPPED };
 
-// Requests are read into this many buffers at once, each with room for the longest write. Two keep the device busy;
-// each further one is woken for every request too (8 readers at once: 3.2 us per READ with two, 4.2 us with eight).
-#define MOUNT_N_RECEIVERS     2
 #define MOUNT_WRITE_BYTES_MAX (128u << 10)
 
 // st_ino: 1.. the fixed tree, then 32 numbers per session.
 #define MOUNT_SESSION_INO(serial) ((uint64_t)(serial)*32 + 1024)
-
-struct receiver {
-    struct loop_op op;
-    struct mount *mount;
-    char *mem; // [MOUNT_WRITE_BYTES_MAX + room for the headers]
-};
 
 struct mount {
     struct loop *loop;
@@ -93,11 +83,13 @@ struct mount {
     gid_t gid;
     struct timespec started;
 
-    struct receiver receivers[MOUNT_N_RECEIVERS];
+    char *received;    // [MOUNT_WRITE_BYTES_MAX + room for the headers]
     char *mountpoint;  // NULL: never in the namespace
     bool was_detached; // by detach_lazily
     pid_t helper;      // that it started, 0: none
-    struct loop_op engine_op, signal_op, timer_op, stall_op, kv_op;
+    struct loop_watcher device, engine_events;
+    bool is_engine_watched; // not while the journal has no room
+    struct loop_op signal_op, timer_op, stall_op, kv_op;
     int signal_fd;            // -1: none
     uint32_t signal_buf[32];  // struct signalfd_siginfo
     void (*ready)(void *ctx); // called once, when the kernel's INIT was answered
@@ -123,11 +115,11 @@ int mount_run(struct mount *mount);   // until it is unmounted or drained: 0 or 
 void mount_free(struct mount *mount); // detaches if need be; asserts that all counts are zero; NULL is accepted
 
 void mount_drain(struct mount *mount);
-// Handles one request of the kernel: what the receivers call, and tests with a device of their own.
+// Handles one request of the kernel: what the loop does, and tests with a device of their own.
 void mount_process(struct mount *mount, const struct fuse_buf *buf);
 // What the loop does when the engine's descriptor is readable, and at the end of its turn.
 void mount_take_events(struct mount *mount);
-void mount_poll_engine(struct mount *mount); // goes on after the journal had no room for events
+void mount_watch_engine(struct mount *mount, bool is_watched); // for its events; not while the journal has no room
 void mount_flush(struct mount *mount);
 void mount_watch_writers(struct mount *mount); // somebody has written: see file_give_up_stalled
 bool mount_is_draining(const struct mount *mount);

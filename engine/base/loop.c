@@ -56,6 +56,8 @@ struct loop {
     size_t n_pending;
     void (*turn_end)(void *ctx);
     void *turn_end_ctx;
+    bool may_watch;
+    struct loop_watcher *watchers[LOOP_WATCHERS_MAX]; // NULL: none
     bool is_enabled;
     bool is_stopping;
 };
@@ -91,8 +93,8 @@ uint64_t clock_monotonic_ns(void)
 }
 
 // The cheapest mode that the kernel has: completions gathered until we ask (6.1), without interrupting us (5.19),
-// plain.
-static int init_ring(unsigned n_entries, struct io_uring *ring)
+// plain. The first tells poll(2) nothing of what it has gathered.
+static int init_ring(unsigned n_entries, bool may_watch, struct io_uring *ring)
 {
     static const unsigned modes[] = {
         IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
@@ -100,19 +102,20 @@ static int init_ring(unsigned n_entries, struct io_uring *ring)
         IORING_SETUP_R_DISABLED,
     };
     int rc = -EINVAL;
-    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]) && rc == -EINVAL; i++) {
+    for (size_t i = may_watch ? 1 : 0; i < sizeof(modes) / sizeof(modes[0]) && rc == -EINVAL; i++) {
         rc = io_uring_queue_init(n_entries, ring, modes[i]);
     }
     return rc;
 }
 
-int loop_new(unsigned n_entries, struct loop **ret, struct err *err)
+static int new_loop(unsigned n_entries, bool may_watch, struct loop **ret, struct err *err)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
     if (!loop) {
         return err_set(err, -ENOMEM, "io_uring: out of memory");
     }
-    int rc = init_ring(n_entries, &loop->ring);
+    loop->may_watch = may_watch;
+    int rc = init_ring(n_entries, may_watch, &loop->ring);
     if (rc == 0) {
         *ret = loop;
         return 0;
@@ -129,6 +132,36 @@ int loop_new(unsigned n_entries, struct loop **ret, struct err *err)
         return err_set(err, rc, "io_uring: no memory for %u entries; see ulimit -l (locked memory)", n_entries);
     }
     return err_set(err, rc, "io_uring: cannot create a ring of %u entries: %s", n_entries, strerror(-rc));
+}
+
+int loop_new(unsigned n_entries, struct loop **ret, struct err *err)
+{
+    return new_loop(n_entries, false, ret, err);
+}
+
+int loop_new_watching(unsigned n_entries, struct loop **ret, struct err *err)
+{
+    return new_loop(n_entries, true, ret, err);
+}
+
+static void replace_watcher(struct loop *loop, struct loop_watcher *old, struct loop_watcher *new)
+{
+    size_t i = 0;
+    while (i < LOOP_WATCHERS_MAX && loop->watchers[i] != old) {
+        i++;
+    }
+    assert(loop->may_watch && i < LOOP_WATCHERS_MAX);
+    loop->watchers[i] = new;
+}
+
+void loop_watch(struct loop *loop, struct loop_watcher *watcher)
+{
+    replace_watcher(loop, NULL, watcher);
+}
+
+void loop_unwatch(struct loop *loop, struct loop_watcher *watcher)
+{
+    replace_watcher(loop, watcher, NULL);
 }
 
 void loop_free(struct loop *loop)
@@ -380,6 +413,25 @@ static int enter(struct loop *loop, bool may_sleep)
     return rc >= 0 || rc == -EINTR || rc == -EAGAIN || rc == -EBUSY ? 0 : rc;
 }
 
+// Likewise, but asleep in poll(2); *ret_ready: bits of the watchers to be called.
+static int enter_watching(struct loop *loop, bool may_sleep, unsigned *ret_ready)
+{
+    struct pollfd fds[1 + LOOP_WATCHERS_MAX] = { { .fd = loop->ring.ring_fd, .events = POLLIN } };
+    int rc = io_uring_sq_ready(&loop->ring) > 0 ? enter(loop, false) : 0;
+    for (size_t i = 0; i < LOOP_WATCHERS_MAX; i++) {
+        fds[1 + i] = (struct pollfd){ .fd = loop->watchers[i] ? loop->watchers[i]->fd : -1, .events = POLLIN };
+    }
+    may_sleep = may_sleep && rc == 0 && io_uring_cq_ready(&loop->ring) == 0;
+    int n = poll(fds, 1 + LOOP_WATCHERS_MAX, may_sleep ? -1 : 0);
+    if (n > 0 && fds[0].revents && io_uring_cq_ready(&loop->ring) == 0) {
+        io_uring_get_events(&loop->ring); // the kernel keeps what had no room
+    }
+    for (size_t i = 0; n > 0 && i < LOOP_WATCHERS_MAX; i++) {
+        *ret_ready |= fds[1 + i].revents ? 1u << i : 0;
+    }
+    return rc;
+}
+
 // Runs the callbacks of what had completed when it was called: a callback that completes new work at once cannot keep
 // it.
 static void dispatch(struct loop *loop)
@@ -425,23 +477,40 @@ static int turn(struct loop *loop)
     }
     struct op_list dropped = { 0 };
     flush(loop, &dropped);
-    rc = enter(loop, !dropped.first && !loop->queue.first && !loop->cancels.first);
+    bool may_sleep = !dropped.first && !loop->queue.first && !loop->cancels.first;
+    unsigned ready = 0;
+    rc = loop->may_watch ? enter_watching(loop, may_sleep, &ready) : enter(loop, may_sleep);
     for (struct loop_op *op; (op = dropped.first);) {
         list_remove(&dropped, op);
         finish(loop, op, -ECANCELED);
     }
     dispatch(loop);
+    for (size_t i = 0; i < LOOP_WATCHERS_MAX; i++) {
+        if (ready & 1u << i && loop->watchers[i]) {
+            loop->watchers[i]->ready(loop->watchers[i]);
+        }
+    }
     if (loop->turn_end) {
         loop->turn_end(loop->turn_end_ctx);
     }
     return rc;
 }
 
+static bool has_watchers(const struct loop *loop)
+{
+    for (size_t i = 0; i < LOOP_WATCHERS_MAX; i++) {
+        if (loop->watchers[i]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int loop_run(struct loop *loop)
 {
     int rc = 0;
     while (rc == 0 && !loop->is_stopping) {
-        rc = loop->n_pending > 0 ? turn(loop) : -EDEADLK;
+        rc = loop->n_pending > 0 || has_watchers(loop) ? turn(loop) : -EDEADLK;
     }
     loop->is_stopping = false;
     return rc;

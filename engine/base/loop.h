@@ -39,6 +39,8 @@ struct loop_op {
 
 // -EPERM or -ENOSYS where the system forbids io_uring (err says where to look), -ENOMEM, -EINVAL.
 int loop_new(unsigned n_entries, struct loop **ret, struct err *err);
+// One that may have watchers.
+int loop_new_watching(unsigned n_entries, struct loop **ret, struct err *err);
 void loop_free(struct loop *loop); // asserts that nothing is pending
 // Runs until loop_stop: returns after the callbacks of the turn in which it was called (at once when it was called
 // before). 0 or -errno; -EDEADLK when nothing is pending, so that nothing could ever wake it.
@@ -74,6 +76,18 @@ void loop_unlinkat(struct loop *loop, struct loop_op *op, int dir_fd, const char
 void loop_close(struct loop *loop, struct loop_op *op, int fd);              // the last close of a long file takes time
 void loop_poll(struct loop *loop, struct loop_op *op, int fd, short events); // one shot; res = ready events
 void loop_timer(struct loop *loop, struct loop_op *op, uint64_t delay_ns);   // one shot, counted from this call
+// Descriptors that are watched all the time, and that somebody is kept waiting behind: a loop that has some sleeps in
+// poll(2) on them and on its ring, so that who woke it may leave it his processor. (A wake through the ring goes to
+// where the loop ran last: two idle processors have to be waked for a question and its answer.) `ready` is called once
+// per turn while the descriptor is readable. Before the loop runs first; a watcher is the caller's and stays in place
+// until loop_unwatch.
+#define LOOP_WATCHERS_MAX 4
+struct loop_watcher {
+    int fd;
+    void (*ready)(struct loop_watcher *watcher);
+};
+void loop_watch(struct loop *loop, struct loop_watcher *watcher);
+void loop_unwatch(struct loop *loop, struct loop_watcher *watcher);
 // No-op when not pending; `done` still runs, later, with -ECANCELED or with its result where that came first.
 void loop_cancel(struct loop *loop, struct loop_op *op);
 

@@ -24,6 +24,7 @@ struct probe {
 };
 
 static int last_serial; // reset by setup
+static bool watches;    // every test runs on both kinds of loop
 
 static void probe_done(struct loop_op *op, int res)
 {
@@ -50,7 +51,7 @@ static int setup(void **state)
     struct loop *loop = NULL;
     struct err err = { 0 };
     last_serial = 0;
-    if (loop_new(64, &loop, &err) < 0) {
+    if ((watches ? loop_new_watching(64, &loop, &err) : loop_new(64, &loop, &err)) < 0) {
         print_error("%s\n", err.msg);
         return -1;
     }
@@ -502,6 +503,85 @@ static void test_loop_new_forbidden_names_the_sysctl(void **state)
     }
 }
 
+struct bell {
+    struct loop_watcher watcher; // first
+    struct loop *loop;
+    int n_rung, n_max;
+    bool reads, stops;
+};
+
+static void on_bell(struct loop_watcher *watcher)
+{
+    struct bell *bell = (struct bell *)watcher;
+    char byte;
+    bell->n_rung++;
+    if (bell->reads) {
+        assert_int_equal(read(watcher->fd, &byte, 1), 1);
+    }
+    if (bell->n_rung >= bell->n_max) {
+        loop_stop(bell->loop);
+    }
+}
+
+static void test_loop_watcher_is_called_while_readable(void **state)
+{
+    struct loop *loop = *state;
+    int ends[2];
+    if (!watches) {
+        return;
+    }
+    assert_int_equal(pipe(ends), 0);
+    struct bell bell = { .watcher = { ends[0], on_bell }, .loop = loop, .n_max = 3 };
+    loop_watch(loop, &bell.watcher);
+    assert_int_equal(write(ends[1], "xy", 2), 2);
+    assert_int_equal(loop_run(loop), 0); // nothing else is pending
+    assert_int_equal(bell.n_rung, 3);
+    bell = (struct bell){ .watcher = { ends[0], on_bell }, .loop = loop, .n_max = 2, .reads = true };
+    assert_int_equal(loop_run(loop), 0);
+    assert_int_equal(bell.n_rung, 2);
+    loop_unwatch(loop, &bell.watcher);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+// What goes through the ring wakes a loop that sleeps beside quiet watchers, and watchers one whose ring is quiet.
+static void test_loop_ring_and_watchers_wake_it(void **state)
+{
+    struct loop *loop = *state;
+    int quiet[2], pipe_ends[2];
+    char byte;
+    if (!watches) {
+        return;
+    }
+    assert_int_equal(pipe(quiet), 0);
+    assert_int_equal(pipe(pipe_ends), 0);
+    struct bell bell = { .watcher = { quiet[0], on_bell }, .loop = loop, .n_max = 1, .reads = true };
+    struct probe timer = PROBE, reader = PROBE;
+    loop_watch(loop, &bell.watcher);
+    timer.stops = true;
+    for (int i = 1; i <= 50; i++) {
+        loop_timer(loop, &timer.op, 1 * MS);
+        assert_int_equal(loop_run(loop), 0);
+        assert_int_equal(timer.n_done, i);
+    }
+    loop_read(loop, &reader.op, pipe_ends[0], &byte, 1, (uint64_t)-1);
+    reader.stops = true;
+    timer.stops = false;
+    loop_timer(loop, &timer.op, 20 * MS);
+    assert_int_equal(write(pipe_ends[1], "x", 1), 1);
+    assert_int_equal(loop_run(loop), 0);
+    assert_int_equal(reader.res, 1);
+    assert_int_equal(write(quiet[1], "x", 1), 1);
+    assert_int_equal(loop_run(loop), 0);
+    assert_int_equal(bell.n_rung, 1);
+    loop_unwatch(loop, &bell.watcher);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    for (int i = 0; i < 2; i++) {
+        close(quiet[i]);
+        close(pipe_ends[i]);
+    }
+}
+
 #define LOOP_TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -527,6 +607,8 @@ int main(void)
         LOOP_TEST(test_loop_run_with_nothing_pending_is_edeadlk),
         LOOP_TEST(test_loop_made_and_filled_here_runs_in_another_thread),
         LOOP_TEST(test_loop_sleeping_is_woken_by_another_thread),
+        LOOP_TEST(test_loop_watcher_is_called_while_readable),
+        LOOP_TEST(test_loop_ring_and_watchers_wake_it),
     };
     if (cmocka_run_group_tests(refusals, NULL, NULL) != 0) {
         return 1;
@@ -539,5 +621,7 @@ int main(void)
         printf("skipped: %s\n", err.msg);
         return TEST_EXIT_SKIP;
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+    watches = true;
+    return n_failed + cmocka_run_group_tests_name("watching", tests, NULL, NULL);
 }

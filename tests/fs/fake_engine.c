@@ -22,6 +22,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -501,7 +502,11 @@ static void *engine_thread(void *ctx)
         }
         step(engine);
         pthread_mutex_unlock(&engine->lock);
-        usleep(engine->step_us);
+        if (engine->step_us > 0) {
+            usleep(engine->step_us);
+        } else {
+            sched_yield();
+        }
         pthread_mutex_lock(&engine->lock);
     }
     pthread_mutex_unlock(&engine->lock);

@@ -44,7 +44,7 @@ static inline void world_init(struct world *w, const char *token_us)
     snprintf(w->state, sizeof(w->state), "%s/state", w->dir);
     snprintf(w->path, sizeof(w->path), "%s/journal", w->state);
     setenv("TOKFS_FAKE_TOKEN_US", token_us, 1);
-    assert_int_equal(loop_new(64, &w->loop, &err), 0);
+    assert_int_equal(loop_new_watching(64, &w->loop, &err), 0);
     assert_int_equal(tokfs_engine_open(&options, &w->engine, &error), 0);
 }
 
@@ -113,7 +113,7 @@ static inline void world_run(struct world *w, bool (*is_done)(struct world *w))
     w->deadline_ns = clock_monotonic_ns() + 60000000000u;
     w->tick.done = world_on_tick;
     loop_set_turn_end(w->loop, world_turn_end, w);
-    mount_poll_engine(w->mount);
+    mount_watch_engine(w->mount, true);
     loop_timer(w->loop, &w->tick, 0);
     assert_int_equal(loop_run(w->loop), 0);
     loop_set_turn_end(w->loop, NULL, NULL);
@@ -141,7 +141,7 @@ static inline void world_flush(struct world *w)
 static inline void world_kill(struct world *w)
 {
     w->mount->phase = MOUNT_STOPPED;
-    loop_cancel(w->loop, &w->mount->engine_op);
+    mount_watch_engine(w->mount, false);
     struct journal *j = w->mount->journal;
     if (j) {
         j->error = -EIO; // it writes nothing more
@@ -153,7 +153,7 @@ static inline void world_kill(struct world *w)
 static inline void world_stop(struct world *w)
 {
     w->mount->phase = MOUNT_STOPPED;
-    loop_cancel(w->loop, &w->mount->engine_op);
+    mount_watch_engine(w->mount, false);
     world_close(w);
 }
 

@@ -19,6 +19,7 @@ struct bench_options {
     unsigned max_tokens;                // per sequence
     unsigned n_rounds;                  // measured rounds, the bandwidth measured between them; figures are medians
     double seconds;                     // mount: duration of the requests/s part
+    unsigned n_readers;                 // scale
     unsigned n_clients;                 // mount: concurrent clients of the requests/s part
     unsigned batch_tokens;              // most rows of a step; 0: the engine's default
     const char *trace;                  // schedule: a file of JSON lines; NULL: a made-up one, of
@@ -72,6 +73,7 @@ int bench_prefill(const struct bench_options *options, struct bench_report *repo
 int bench_tokenize(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_render(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mount(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_scale(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_chat(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_cache(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_schedule(const struct bench_options *options, struct bench_report *report, struct err *err);

@@ -54,7 +54,7 @@ static int start_bridge(struct server *server, struct err *err)
 static int start_server(const struct bench_options *options, struct server *server, struct err *err)
 {
     int rc = bench_model_prepare(options, &server->model, err);
-    rc = rc < 0 ? rc : mount_process_start(options, server->model.dir, &server->mount, err);
+    rc = rc < 0 ? rc : mount_process_start(options, "tokfs", server->model.dir, &server->mount, err);
     return rc < 0 ? rc : start_bridge(server, err);
 }
 

@@ -17,7 +17,7 @@ extern char **environ;
 
 void bench_program_path(const char *name, char *ret, size_t size)
 {
-    static const char *const places[] = { ".", "../model", "../bridge", "../../fs" };
+    static const char *const places[] = { ".", "../model", "../bridge", "../../fs", "../../tests/fs" };
     char self[512];
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 

@@ -41,6 +41,16 @@ static const struct workload workloads[] = {
         .seconds = 3,
         .n_clients = 8 },
       bench_mount },
+    { "scale",
+      "the mount by itself, on a null model: READs, many sessions, requests/s, many readers",
+      { .n_sequences = 256,
+        .max_tokens = 100,
+        .seconds = 3,
+        .n_clients = 8,
+        .n_readers = 1000,
+        .n_requests = 10000,
+        .step_us = 20000 },
+      bench_scale },
     { "chat",
       "chats of ten turns with a shared system prompt: hit rate, time to first token with the prefix cache and without",
       { .shape = "llama-15m",
@@ -120,6 +130,7 @@ static void print_help(FILE *out)
         "  --clients N       mount: concurrent clients of the requests/s part; cache: requests together; http: "
         "connections\n"
         "  --seconds S       mount: duration of the requests/s part; http: of arrivals\n"
+        "  --readers N       scale: blocked readers; --sequences of --requests sessions run\n"
         "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
         "  --requests N      schedule: so many requests\n"
         "  --tenants N       schedule: from so many users\n"
@@ -166,6 +177,7 @@ static const struct count_option {
     { "rounds", offsetof(struct bench_options, n_rounds), 64 },
     { "batch", offsetof(struct bench_options, batch_tokens), 65536 },
     { "clients", offsetof(struct bench_options, n_clients), 10000 },
+    { "readers", offsetof(struct bench_options, n_readers), 10000 },
     { "requests", offsetof(struct bench_options, n_requests), 10000000 },
     { "tenants", offsetof(struct bench_options, n_tenants), 10000 },
     { "seed", offsetof(struct bench_options, seed), 1000000000 },

@@ -32,11 +32,11 @@ static int wait_until_mounted(struct mount_process *process, struct err *err)
     }
 }
 
-int mount_process_start(const struct bench_options *options, const char *model_dir, struct mount_process *ret,
-                        struct err *err)
+int mount_process_start(const struct bench_options *options, const char *name, const char *model_dir,
+                        struct mount_process *ret, struct err *err)
 {
     const char *tmp = getenv("TMPDIR");
-    char program[512], threads[16], sequences[16];
+    char program[512], threads[16], sequences[16], sessions[16];
     int n = 0;
 
     *ret = (struct mount_process){ 0 };
@@ -44,14 +44,19 @@ int mount_process_start(const struct bench_options *options, const char *model_d
     if (!mkdtemp(ret->dir)) {
         return err_set(err, -errno, "%s: cannot be created: %s", ret->dir, strerror(errno));
     }
-    bench_program_path("tokfs", program, sizeof(program));
+    bench_program_path(name, program, sizeof(program));
     snprintf(threads, sizeof(threads), "%u", options->n_threads);
     snprintf(sequences, sizeof(sequences), "%u", options->n_sequences);
-    char *argv[12];
+    char *argv[16];
     argv[n++] = program;
     argv[n++] = (char *)"-f";
     argv[n++] = (char *)"--max-sequences";
     argv[n++] = sequences;
+    if (options->n_requests > 0) {
+        snprintf(sessions, sizeof(sessions), "%u", options->n_requests);
+        argv[n++] = (char *)"--max-sessions";
+        argv[n++] = sessions;
+    }
     if (options->n_threads) {
         argv[n++] = (char *)"--threads";
         argv[n++] = threads;

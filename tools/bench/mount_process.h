@@ -10,9 +10,9 @@ struct mount_process {
     char dir[128];
 };
 
-// Starts `tokfs -f` on the model and waits until the mount answers.
-int mount_process_start(const struct bench_options *options, const char *model_dir, struct mount_process *ret,
-                        struct err *err);
+// Starts the program (tokfs, or tokfs-fake) with -f on the model and waits until the mount answers.
+int mount_process_start(const struct bench_options *options, const char *name, const char *model_dir,
+                        struct mount_process *ret, struct err *err);
 // SIGTERM, wait, remove the mount point. -EIO when tokfs did not exit with 0.
 int mount_process_stop(struct mount_process *process, struct err *err);
 
