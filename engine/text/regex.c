@@ -3,6 +3,8 @@
 //   outside a class   \s -> [white space]   \S -> [^white space]   \p{L} -> [\p{L}newer letters]   \h -> [0-9a-fA-F]
 //   inside a class    the same sets without their brackets; a negated set becomes its complement's ranges
 //
+//   classes inside a class: their members stand in it; where one is negated or intersected, a group of lookaheads
+//
 // Classes that pcre2 knows by name keep the name (its lookup is a table, a list of ranges is searched) and get the
 // ranges of points that Unicode 14 did not know. Owned by the step that uses it; immutable after regex_new.
 #include "engine/text/regex.h"
@@ -18,6 +20,7 @@
 
 #define MATCH_LIMIT     10000000u
 #define GROUP_DEPTH_MAX 64
+#define CLASS_DEPTH_MAX 16
 
 struct regex {
     pcre2_code *code;
@@ -31,6 +34,8 @@ struct rewrite {
     size_t at;
     struct strbuf out;
     bool in_class;
+    unsigned class_depth;           // in_class: brackets that are open
+    size_t class_start;             // in_class: behind the last of them, where a bracket is a character
     size_t atom;                    // where in `out` the last atom begins: what a quantifier applies to
     size_t groups[GROUP_DEPTH_MAX]; // where the open groups begin
     size_t n_groups;
@@ -236,21 +241,129 @@ static int rewrite_escape(struct rewrite *rw)
     }
 }
 
-static int rewrite_class_char(struct rewrite *rw, char c, size_t class_start)
+// ---- classes -------------------------------------------------------------------------------------------------------
+
+// What a class has inside of it, from its bracket at `at` on.
+struct class_parts {
+    bool has_classes; // of which at least one is negated, or
+    bool has_intersection;
+    bool has_posix;
+};
+
+static struct class_parts class_look_into(struct str in, size_t at)
 {
-    if (c == '[') {
-        return refuse(rw, "a class inside a class");
-    }
-    if (c == '&' && rw->at + 1 < rw->in.len && rw->in.ptr[rw->at + 1] == '&') {
-        return refuse(rw, "the intersection of classes");
-    }
-    if (c == ']' && rw->at > class_start) {
-        rw->in_class = false;
-    }
-    strbuf_append_byte(&rw->out, c);
+    struct class_parts parts = { 0 };
+    size_t depth = 0;
+    do {
+        char c = in.ptr[at], next = at + 1 < in.len ? in.ptr[at + 1] : 0;
+        bool is_first = at > 0 && (in.ptr[at - 1] == '[' || (in.ptr[at - 1] == '^' && at > 1 && in.ptr[at - 2] == '['));
+        at += c == '\\';
+        if (c == '[') {
+            parts.has_posix = parts.has_posix || (depth > 0 && next == ':');
+            parts.has_classes = parts.has_classes || (depth > 0 && next == '^');
+            depth++;
+        } else if (c == ']' && !is_first) {
+            depth--;
+        } else if (c == '&' && next == '&') {
+            parts.has_intersection = true;
+        }
+    } while (depth > 0 && ++at < in.len);
+    return parts;
+}
+
+static void open_class(struct rewrite *rw)
+{
+    rw->in_class = true;
+    rw->class_depth = 1;
     rw->at++;
+    put(rw, "[");
+    if (rw->at < rw->in.len && rw->in.ptr[rw->at] == '^') {
+        put(rw, "^");
+        rw->at++;
+    }
+    rw->class_start = rw->at;
+}
+
+// Classes inside that are not negated add what they hold: their brackets go.
+static void rewrite_class_char(struct rewrite *rw, char c)
+{
+    bool is_end = c == ']' && rw->at > rw->class_start;
+    rw->at++;
+    rw->class_depth += c == '[';
+    rw->class_depth -= is_end;
+    rw->in_class = rw->class_depth > 0;
+    if (c == '[') {
+        rw->class_start = rw->at;
+    } else if (!is_end || !rw->in_class) {
+        strbuf_append_byte(&rw->out, c);
+    }
+}
+
+// The members that stand side by side until the next bracket or intersection.
+static int rewrite_members(struct rewrite *rw)
+{
+    int r = 0;
+    size_t start = rw->at;
+    put(rw, "[");
+    rw->in_class = true;
+    while (rw->at < rw->in.len && r == 0) {
+        char c = rw->in.ptr[rw->at];
+        if (c == '[' || (c == ']' && rw->at > start) || str_starts_with(str_skip(rw->in, rw->at), STR("&&"))) {
+            break;
+        }
+        rw->at++;
+        if (c == '\\') {
+            r = rewrite_escape(rw);
+        } else {
+            strbuf_append_byte(&rw->out, c);
+        }
+    }
+    rw->in_class = false;
+    put(rw, "]");
+    return r;
+}
+
+// A class that pcre2 has no form for: one character that is in each of the sets between &&, each of which is a union.
+//
+//   [ab[^c]&&d]    (?:(?=(?:[ab]|[^c]))(?=(?:[d]))(?s:.))        negated: the lookaheads are one negative lookahead
+static int rewrite_class_set(struct rewrite *rw, unsigned depth)
+{
+    bool is_negated = str_starts_with(str_skip(rw->in, rw->at), STR("[^")), is_empty = true;
+    int r = depth == CLASS_DEPTH_MAX ? refuse(rw, "so deep a nesting of classes") : 0;
+    rw->at += 1 + is_negated;
+    put(rw, is_negated ? "(?:(?!(?=(?:" : "(?:(?=(?:");
+    while (rw->at < rw->in.len && r == 0 && (rw->in.ptr[rw->at] != ']' || is_empty)) {
+        if (str_starts_with(str_skip(rw->in, rw->at), STR("&&"))) {
+            r = is_empty ? refuse(rw, "the intersection with nothing") : 0;
+            rw->at += 2;
+            put(rw, "))(?=(?:");
+            is_empty = true;
+            continue;
+        }
+        put(rw, is_empty ? "" : "|");
+        is_empty = false;
+        r = rw->in.ptr[rw->at] == '[' ? rewrite_class_set(rw, depth + 1) : rewrite_members(rw);
+    }
+    rw->at++;
+    put(rw, is_negated ? ")))(?s:.))" : "))(?s:.))");
+    return r;
+}
+
+static int rewrite_class(struct rewrite *rw)
+{
+    struct class_parts parts = class_look_into(rw->in, rw->at);
+    rw->atom = rw->out.len;
+    if (parts.has_posix) {
+        return refuse(rw, "a POSIX bracket");
+    }
+    if (parts.has_classes || parts.has_intersection) {
+        return rewrite_class_set(rw, 0);
+    }
+    open_class(rw);
     return 0;
 }
+
+// ---- the rest ------------------------------------------------------------------------------------------------------
 
 // (?m in Ruby's syntax lets the dot match a line break, which pcre2 calls s.
 static int rewrite_group(struct rewrite *rw)
@@ -302,17 +415,6 @@ static int rewrite_interval(struct rewrite *rw)
     return r;
 }
 
-static void open_class(struct rewrite *rw)
-{
-    rw->in_class = true;
-    rw->at++;
-    put(rw, "[");
-    if (rw->at < rw->in.len && rw->in.ptr[rw->at] == '^') {
-        put(rw, "^");
-        rw->at++;
-    }
-}
-
 static int open_group(struct rewrite *rw)
 {
     if (rw->n_groups == GROUP_DEPTH_MAX) {
@@ -336,7 +438,6 @@ static void copy_char(struct rewrite *rw, char c)
 
 static int rewrite_pattern(struct rewrite *rw)
 {
-    size_t class_start = 0;
     int r = 0;
     while (rw->at < rw->in.len && r == 0) {
         char c = rw->in.ptr[rw->at];
@@ -345,11 +446,9 @@ static int rewrite_pattern(struct rewrite *rw)
             rw->at++;
             r = rewrite_escape(rw);
         } else if (rw->in_class) {
-            r = rewrite_class_char(rw, c, class_start);
+            rewrite_class_char(rw, c);
         } else if (c == '[') {
-            rw->atom = rw->out.len;
-            open_class(rw);
-            class_start = rw->at;
+            r = rewrite_class(rw);
         } else if (c == '(') {
             r = open_group(rw);
         } else if (c == '{') {

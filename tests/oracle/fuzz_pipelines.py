@@ -27,6 +27,8 @@ SPACES = [" ", "  ", "\t", "\n", "\r\n", "\u00a0", "\u3000", "\u2028", "\u200b",
 SPECIAL = ["<s>", "</s>", "<unk>", "<|im_end|>", "[MASK]", "ab", "a b", " x", "é", "E\u0301", "▁a", "##", "12", "Ġ", "aa", "aaa", "<s", "\n"]
 REGEXES = [r"\s+", r"\s", r"\d", r"\d{1,3}", r"\p{L}+", r"[^\s\p{L}\p{N}]+", r"\w+|[^\w\s]+", r"a|b", r"(?i:AB|c)", r"\p{Lu}", r" ?\p{L}+", r"\s+(?!\S)",
            r"\p{N}", r"x*", r"(?=(\d{3})+(?!\d))", r"\b", r"^a", r"e$", r"[\r\n]", r"\s?\p{P}+", r".", r"\S+", r"\s+$", r"'s|'t| ?\p{L}+| ?\p{N}+|\s+",
+           r" ?[^(\s|[.,!?…。，、।۔،])]+", r"[\p{L}&&[^\p{Lu}]]+", r"[^\p{L}&&\p{Lu}a-e]", r"[a-e[^\p{L}\s]]+|\d", r"[\w&&[^\d]]{1,3}", r"[[a-c]&&[^b]A-C]+?",
+           r"[^[^a-zA-Z]é]+", r"[\p{Han}]+|[\p{L}\p{M}&&[^\p{Han}]]+(?i:'s)?", r"[^\s&&[^\n]]+",
            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
 STRINGS = [" ", "▁", "a", "ab", "-", "\n", "  ", "Ġ", "é", "", "##", "中", "''", ".", " a"]
 
@@ -201,7 +203,7 @@ def check(tool, path, maker, counts):
         words = refusal.split(": ", 2)[-1] if refusal else "taken"
         counts[("refused by both: " if theirs is None and refusal else "refused: " if refusal else "taken, refused by the other: ") + words[:60]] += 1
         return None
-    lists = [maker.ids(len(spec["model"]["vocab"])) for _ in range(24)]
+    lists = [[i for i in maker.ids(len(spec["model"]["vocab"])) if theirs.id_to_token(i) is not None] for _ in range(24)]
     for special, command in ((False, "tokenize"), (True, "tokenize --special")):
         wanted = [attempt(lambda t=t: theirs.encode(t, add_special_tokens=special).ids) for t in texts]
         pairs = [(t, w) for t, w in zip(texts, wanted) if w is not None]

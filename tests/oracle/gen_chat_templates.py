@@ -97,7 +97,7 @@ a {#- comment -#} b
 {{ 'a'.split('') }}
 {{ 'abcabc'.replace('b', 'X', 1) }} {{ 'xxabxx'.strip('x') }} {{ 'abc'.startswith(('x', 'a')) }} {{ 'abcb'.find('b', 2) }} {{ 'abcb'.count('b') }}
 {{ '7'.zfill(3) }} {{ '-7'.zfill(4) }} {{ 'ab'.center(5, '*') }} {{ 'ab'.ljust(4, '.') }}| {{ 'ab'.rjust(4) }}
-{{ 'abc'.isalpha() }} {{ '12'.isdigit() }} {{ 'Ab'.islower() }} {{ ' '.isspace() }} {{ 'aB1'.swapcase() }}
+{{ 'abc'.isalpha() }} {{ '12'.isdigit() }} {{ 'Ab'.islower() }} {{ ' '.isspace() }} {{ 'aB1ǅß'.swapcase() }}
 {{ '-'.join(['a', 'b']) }} {{ '-'.join([1]) }}
 {{ b | join(',') }} {{ rows | join(', ', attribute='k') }} {{ rows | map(attribute='v') | sum }}
 {{ rows | sort(attribute='k') | map(attribute='k') | join }} {{ rows | sort(attribute='k,v', reverse=true) | map(attribute='v') | list }}

@@ -118,6 +118,9 @@ def variants():
                                              pre.ByteLevel(add_prefix_space=False, use_regex=False)]))
     yield "regex_words", byte_level(pre.Sequence([split(r"\b\w+\b", "isolated"), split(r"[^\W\d]+|\D", "merged_with_next", True) if False else split(r"\d{1,2}+", "isolated"),
                                                   split(r"(?m:a.)|\h", "isolated"), pre.ByteLevel(add_prefix_space=False, use_regex=False)]))
+    yield "bloom", byte_level(pre.Sequence([split(r" ?[^(\s|[.,!?…。，、।۔،])]+", "isolated"), pre.ByteLevel(add_prefix_space=False, use_regex=False)]))
+    yield "class_sets", byte_level(pre.Sequence([split(r"\p{Han}+|[\p{L}\p{M}&&[^\p{Han}]]+(?i:'s)?|[a-c[^\p{L}\s]]{2}|[^\s&&[^\n]]", "isolated"),
+                                                 pre.ByteLevel(add_prefix_space=False, use_regex=False)]))
     yield "byte_level_normalizer", train(None, norm.Sequence([norm.NFC(), norm.ByteLevel()]), dec.ByteLevel(), 500, alphabet=pre.ByteLevel.alphabet())
     legacy = norm.Sequence([norm.Prepend("▁"), norm.Replace(" ", "▁")])
     yield "llama2", template(sentencepiece(legacy, None, dec.Sequence(LLAMA_DECODER)))

@@ -395,9 +395,13 @@ static void test_tokenizer_malformed_files_named_entry(void **state)
         { MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(\"},\"behavior\":\"Isolated\","
                 "\"invert\":false}"),
           -EINVAL, "pre_tokenizer.pattern" },
-        { MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"},\"behavior\":\"Isolated\","
+        { MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&&&b]\"},\"behavior\":\"Isolated\","
                 "\"invert\":false}"),
           -EOPNOTSUPP, "intersection" },
+        { MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[[:alpha:]]\"},\"behavior\":"
+                "\"Isolated\","
+                "\"invert\":false}"),
+          -EOPNOTSUPP, "POSIX" },
         { MODEL(",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},\"behavior\":\"Odd\",\"invert\":"
                 "false}"),
           -EINVAL, "\"Odd\"" },

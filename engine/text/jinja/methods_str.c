@@ -41,11 +41,12 @@ METHOD(str_m_swapcase)
     while (text.len > 0) {
         uint32_t c, mapped[3];
         size_t len = char_decode(text, &c);
+        bool is_swapped = char_is_upper(c) || char_is_lower(c); // a letter in title case stays
         size_t n_mapped = char_map_case(c, char_is_upper(c) ? CASE_LOWER : CASE_UPPER, mapped);
 
-        for (size_t i = 0; i < n_mapped; i++) {
+        for (size_t i = 0; i < (is_swapped ? n_mapped : 1); i++) {
             char bytes[4];
-            size_t k = utf8_encode(char_is_cased(c) ? mapped[i] : c, bytes);
+            size_t k = utf8_encode(is_swapped ? mapped[i] : c, bytes);
 
             memcpy(out + n, bytes, k);
             n += k;
