@@ -432,14 +432,21 @@ void journal_start(struct journal *journal)
     }
 }
 
+void journal_settle_down(struct journal *journal)
+{
+    if (journal) {
+        journal->is_closing = true;
+        loop_cancel(journal->loop, &journal->timer_op);
+        compaction_abandon(journal);
+    }
+}
+
 void journal_close(struct journal *j)
 {
     if (!j) {
         return;
     }
-    j->is_closing = true;
-    loop_cancel(j->loop, &j->timer_op);
-    compaction_abandon(j);
+    journal_settle_down(j);
     loop_run_until_idle(j->loop);
     while (!j->error && j->file.gather.len > 0) {
         journal_flush(j);

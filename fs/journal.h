@@ -113,6 +113,8 @@ int journal_open(const struct state_dir *dir, const struct journal_options *opti
                  struct journal **ret, struct err *err);
 // What recovery leaves for when the mount is there: running turns go on, texts whose writers have gone are submitted.
 void journal_start(struct journal *journal);
+// The mount ends: what is under way comes to its end, and nothing is begun that takes time.
+void journal_settle_down(struct journal *journal);
 // Writes and syncs what there is (waiting for it) and frees it. The loop must not be running.
 void journal_close(struct journal *journal);
 

@@ -287,7 +287,7 @@ void journal_draft_closed(struct file *file)
         return;
     }
     struct journal *j = file->session->mount->journal;
-    if (j->draft_in_hand != 0) {
+    if (j->draft_in_hand != 0 && !mount_is_draining(j->mount)) { // else it takes effect at the next start
         drop_draft(file);
     } else {
         file->draft_id = 0;

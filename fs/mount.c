@@ -357,6 +357,7 @@ int mount_attach(struct mount *mount, const char *mountpoint, struct err *err)
 
 static void cancel_all(struct mount *mount)
 {
+    journal_settle_down(mount->journal);
     loop_unwatch(mount->loop, &mount->device);
     mount_watch_engine(mount, false);
     loop_cancel(mount->loop, &mount->signal_op);

@@ -264,6 +264,10 @@ int session_submit_text(struct session *session, struct str text)
 {
     struct turn *turn;
     int r = check_idle(session);
+    if (r < 0 && r == journal_check(session->mount)) {
+        struct tokfs_error reason = session->error;
+        session_refuse(session, &reason); // its writer may have gone
+    }
     if (r < 0) {
         return r;
     }
@@ -398,6 +402,7 @@ int session_recover_turn(struct session *session, const struct session_recovered
     session->adopts_settings = recovered->adopts_settings;
     if (recovered->is_text) {
         append_turn(session, turn);
+        session->n_turns -= recovered->made != NULL; // the session has told of it
     } else {
         session->candidate = turn;
     }

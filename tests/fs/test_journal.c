@@ -5,9 +5,45 @@
 static struct world world;
 static const struct journal_options options = { .sync = JOURNAL_SYNC_BATCH, .settle_ms = 1, .retry_ms = 20 };
 
+// ---- a medium that fails
+// ---------------------------------------------------------------------------------------------
+
+static int write_error, sync_error; // of all writes and syncs while set
+static size_t n_torn;               // bytes of a write that come through before it fails
+
+void __real_loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset);
+void __wrap_loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset);
+void __real_loop_fdatasync(struct loop *loop, struct loop_op *op, int fd);
+void __wrap_loop_fdatasync(struct loop *loop, struct loop_op *op, int fd);
+
+static int no_space_fd = -1; // full(4) gives ENOSPC, a closed number EBADF
+
+static int fd_that_fails(int error)
+{
+    if (error == -ENOSPC && no_space_fd < 0) {
+        no_space_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    }
+    return error == -ENOSPC ? no_space_fd : 999999;
+}
+
+void __wrap_loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset)
+{
+    if (write_error && n_torn > 0) {
+        assert_int_equal(pwrite(fd, buf, n_torn < len ? n_torn : len, (off_t)offset), n_torn < len ? n_torn : len);
+    }
+    __real_loop_write(loop, op, write_error ? fd_that_fails(write_error) : fd, buf, len, offset);
+}
+
+void __wrap_loop_fdatasync(struct loop *loop, struct loop_op *op, int fd)
+{
+    __real_loop_fdatasync(loop, op, sync_error ? 999999 : fd);
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    write_error = sync_error = 0;
+    n_torn = 0;
     world_init(&world, "0");
     return 0;
 }
@@ -15,6 +51,8 @@ static int set_up(void **state)
 static int set_up_slow(void **state) // so that turns can be caught while they run
 {
     (void)state;
+    write_error = sync_error = 0;
+    n_torn = 0;
     world_init(&world, "100");
     return 0;
 }
@@ -427,6 +465,166 @@ static void test_journal_compacted_under_load_loses_nothing(void **state)
     world_stop(&world);
 }
 
+// ---- errors --------------------------------------------------------------------------------------------------------
+
+static bool has_failed(struct world *w)
+{
+    return w->mount->journal->error != 0;
+}
+
+static bool is_mended(struct world *w)
+{
+    return w->mount->journal->error == 0 && world_is_quiet(w);
+}
+
+static int answered_code;
+static unsigned n_answered;
+
+static void take_answer(const struct journal_held *held, int code)
+{
+    (void)held;
+    answered_code = code;
+    n_answered++;
+}
+
+static void expect_same_after_restart(const struct journal_options *of)
+{
+    char *before = world_tell(&world);
+    world_kill(&world);
+    world_open(&world, of);
+    journal_start(world.mount->journal);
+    run();
+    char *after = world_tell(&world);
+    world_compare(before, after);
+    free(before), free(after);
+    world_stop(&world);
+}
+
+static void test_journal_full_disk_fails_turns_and_requests(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    struct session *bob = world_make(&world, "bob"), *ann = world_make(&world, "ann"), *refused;
+    world_echo(ann, "input", "kept\n");
+    run();
+    world_echo(bob, "input", "count 100000\n");
+    world_run(&world, has_tokens);
+    write_error = -ENOSPC;
+    n_torn = 30;
+    n_answered = 0;
+    world_echo(ann, "system", "not kept");
+    journal_answer(world.mount, &(struct journal_held){ .answer = take_answer });
+    world_run(&world, has_failed);
+    assert_int_equal(world.mount->journal->error, -ENOSPC);
+    assert_true(n_answered == 1 && answered_code == -ENOSPC);
+    assert_int_equal(bob->last->state, TURN_FAILED);
+    assert_int_equal(bob->last->error.code, -ENOSPC);
+    assert_non_null(strstr(bob->error.msg, "the journal failed"));
+    assert_int_equal(journal_check(world.mount), -ENOSPC);
+    assert_int_equal(session_table_create(world.mount->sessions, STR("new"), 1000, 100, getpid(), &refused), -ENOSPC);
+    assert_int_equal(session_submit_text(ann, STR("no")), -ENOSPC);
+    assert_true(ann->last->state == TURN_FAILED && ann->last->text.len == 0); // its reader is told
+    assert_int_equal(world.mount->journal->compaction.stage == COMPACTION_READY, 0);
+    write_error = 0;
+    world_run(&world, is_mended);
+    assert_int_equal(journal_check(world.mount), 0);
+    assert_true(world.mount->journal->stats.n_compactions == 1 && world.mount->journal->stats.n_errors >= 1);
+    world_echo(ann, "input", "again\n");
+    run();
+    assert_string_equal(ann->last->text.ptr, "again");
+    expect_same_after_restart(&options);
+}
+
+static void test_journal_full_disk_goes_on_without_it_if_told_so(void **state)
+{
+    (void)state;
+    struct journal_options goes_on = options;
+    goes_on.continues = true;
+    world_open(&world, &goes_on);
+    struct session *bob = world_make(&world, "bob");
+    world_echo(bob, "input", "count 300\n");
+    world_run(&world, has_tokens);
+    write_error = -ENOSPC;
+    world_run(&world, has_failed);
+    assert_int_equal(journal_check(world.mount), 0);
+    world_make(&world, "ann");
+    world_echo(world_find(&world, "ann"), "input", "hi\n");
+    n_answered = 0;
+    journal_answer(world.mount, &(struct journal_held){ .answer = take_answer });
+    assert_true(n_answered == 1 && answered_code == 0);
+    while (world.mount->counts.n_running > 0) { // the ring is busy with tries
+        world_run(&world, has_failed);
+    }
+    assert_true(str_ends_with(strbuf_str(&bob->last->text), STR(" 299 300")));
+    world_echo(bob, "input", "count 5000\n");
+    write_error = 0;
+    world_run(&world, is_mended);
+    assert_string_equal(world_find(&world, "ann")->last->text.ptr, "hi");
+    expect_same_after_restart(&goes_on);
+}
+
+static void test_journal_sync_that_fails_is_an_error(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct journal_options of = options;
+        of.sync = i == 0 ? JOURNAL_SYNC_ALWAYS : JOURNAL_SYNC_BATCH;
+        world_open(&world, &of);
+        char name[8];
+        snprintf(name, sizeof(name), "s%d", i);
+        struct session *session = world_make(&world, name);
+        run();
+        sync_error = -EIO;
+        world_echo(session, "system", "Be terse");
+        world_run(&world, has_failed);
+        sync_error = 0;
+        world_run(&world, is_mended);
+        expect_same_after_restart(&of);
+    }
+}
+
+// Whatever the instant at which writes begin to fail, and how much of the first comes through: what was committed is
+// there after a kill, and what follows makes sense.
+static void test_journal_write_that_fails_at_any_instant_loses_nothing_committed(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < 120; n += 7) {
+        char name[8];
+        snprintf(name, sizeof(name), "s%zu", n);
+        world_open(&world, &options);
+        journal_start(world.mount->journal);
+        run();
+        struct session *session = world_make(&world, name);
+        world_echo(session, "system", "kept\n");
+        run();
+        write_error = -EIO;
+        n_torn = n;
+        world_echo(session, "params", "temperature 0.5\n");
+        world_run(&world, has_failed);
+        world_kill(&world);
+        write_error = 0;
+        world_open(&world, &options);
+        session = world_find(&world, name);
+        assert_non_null(session);
+        assert_string_equal(session->conversation.system.ptr, "kept\n");
+        world_stop(&world);
+    }
+}
+
+static void test_journal_always_syncs_before_it_tells(void **state)
+{
+    (void)state;
+    struct journal_options always = options;
+    always.sync = JOURNAL_SYNC_ALWAYS;
+    world_open(&world, &always);
+    struct session *bob = world_make(&world, "bob");
+    world_echo(bob, "input", "count 10\n");
+    run();
+    const struct journal *j = world.mount->journal;
+    assert_true(j->file.synced >= j->file.data_end && j->stats.n_syncs >= j->stats.n_commits);
+    expect_same_after_restart(&always);
+}
+
 #define JOURNAL_TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 #define SLOW_TEST(fn)    cmocka_unit_test_setup_teardown(fn, set_up_slow, tear_down)
 
@@ -443,6 +641,11 @@ int main(void)
         JOURNAL_TEST(test_journal_of_others_is_refused_by_name),
         JOURNAL_TEST(test_journal_that_others_may_read_is_refused),
         JOURNAL_TEST(test_journal_compacted_says_the_same),
+        SLOW_TEST(test_journal_full_disk_fails_turns_and_requests),
+        SLOW_TEST(test_journal_full_disk_goes_on_without_it_if_told_so),
+        JOURNAL_TEST(test_journal_sync_that_fails_is_an_error),
+        JOURNAL_TEST(test_journal_write_that_fails_at_any_instant_loses_nothing_committed),
+        JOURNAL_TEST(test_journal_always_syncs_before_it_tells),
         SLOW_TEST(test_journal_compacted_under_load_loses_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,12 +40,18 @@ class Mount:
         self.environment = {**os.environ, **environment}
         self.daemon = None
 
-    def start(self):
+    def spawn(self):
+        """Starts the daemon without waiting for the mount."""
         if not os.path.lexists(self.path) and not self.daemon:
             os.mkdir(self.path)
+        if self.daemon:
+            self.stderr.close()
         self.stderr = open(os.path.join(self.scratch, "stderr"), "w+")
         command = [os.environ["TOKFS_BIN"], "-f", *self.options, self.model, self.path]
         self.daemon = subprocess.Popen(command, stderr=self.stderr, env=self.environment)
+
+    def start(self):
+        self.spawn()
         deadline = time.monotonic() + 60
         while not os.path.exists(self.path + "/health"):
             if self.daemon.poll() is not None or time.monotonic() > deadline:
