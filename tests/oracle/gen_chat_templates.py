@@ -185,6 +185,8 @@ a {#- comment -#} b
 {{ missing['x'] }}
 {{ '{:^4}|{:*^5}|{:^ 03,.0f}|{:^+6}'.format('a', 'ab', 1.0, 7) }} {{ 'ab'.center(5, '*') }}
 {% if e %}{% with x = a | nosuch %}{% endwith %}{% for x in a | nosuch %}{% endfor %}{% endif %}ok
+{{ {'a': none, 'b': 1} | xmlattr }}
+{{ {1: 'x'} | xmlattr }}
 {% if e %}{% with x = 1 %}{{ x | nosuch }}{% endwith %}{% endif %}
 {% if e %}{% for x in b %}{{ x | nosuch }}{% endfor %}{% endif %}
 {% for i, j in [[1, 2], [3, 4]] if i %}{{ loop.previtem }}{{ loop.nextitem }}{% endfor %}

@@ -307,8 +307,11 @@ FILTER(f_xmlattr)
         if (value.type == V_NONE || value.type == V_UNDEFINED) {
             continue;
         }
-        for (uint32_t k = 0; k < key.len && key.type == V_STR; k++) {
-            if (strchr(" \t\n\r\f\v/>=", key.s[k]) != NULL) {
+        if (key.type != V_STR) {
+            rt_fail(rt, "expected string or bytes-like object, got '%s'", value_type_name(key));
+        }
+        for (uint32_t k = 0; k < key.len; k++) {
+            if (key.s[k] != '\0' && strchr(" \t\n\r\f\v/>=", key.s[k]) != NULL) {
                 rt_fail(rt, "Invalid character in attribute name: '%.*s'", STR_ARG(value_str(key)));
             }
         }
