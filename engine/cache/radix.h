@@ -95,6 +95,21 @@ void radix_note_logprobs(struct radix *radix, uint32_t root, const int32_t *toke
 uint32_t radix_find_logprobs(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
                              float *ret_held);
 
+// A text that may have been said in any tokens: the first n_first are `first`, the bytes of the others are the text.
+struct radix_text {
+    struct str text;
+    const int32_t *first;
+    uint32_t n_first;
+    struct str (*bytes)(void *ctx, int32_t token); // what a token stands for
+    void *ctx;
+    uint32_t *looks_left; // tokens to look at, of all texts together; each takes some nanoseconds
+};
+// The cached path below `root` that spells all of it, of several the one of whose tokens most is held; its last token
+// may be one that an answer ended with. Returns how many tokens it has, in ret_tokens; 0: there is none, or it was not
+// found before looks_left was used up. `scratch`, ret_tokens and `held` have n_first + text.len places.
+uint32_t radix_find_text(const struct radix *radix, uint32_t root, const struct radix_text *text, int32_t *scratch,
+                         int32_t *ret_tokens, float *held);
+
 // A page with one holder: a free one, or the one that was not used for the longest time. False: all are held.
 bool radix_take_page(struct radix *radix, uint32_t *ret_page);
 // Drops all that no sequence holds.

@@ -10,7 +10,10 @@
 #include "engine/text/tokenizer.h"
 
 struct retrieved {
-    uint32_t first, n;           // its tokens, in the retrieval's
+    uint32_t first, n; // its tokens as the tokenizer cuts it, in the retrieval's
+    int32_t *said;     // [n_said] as it was said, where that is known better; n_said 0: as it was cut
+    float *said_held;  // both have room for its text in any tokens; NULL: it came as tokens
+    uint32_t n_said;
     size_t text_first, text_len; // in the retrieval's texts
     uint32_t n_cached;
 };
@@ -18,6 +21,9 @@ struct retrieved {
 struct retrieval {
     struct token_ids tokens; // of all texts, one after the other
     float *held;             // [tokens.len] as radix.h holds them
+    const struct tokenizer *tok;
+    struct token_ids first;  // that stand before each text
+    int32_t *scratch;        // room for the longest text in any tokens
     struct retrieved *items; // [n_items]
     size_t n_items;
     bool is_list;

@@ -58,8 +58,31 @@ def test_what_was_said_is_held():
         assert held["loss_mask"] == [0] * len(prompt) + [1] * len(said) + [0] * len(prompt) + [1] * len(more["output_ids"]), held
         assert held["rollout_logp"][len(prompt):len(prompt) + len(said)] == logprobs, held
         assert held["rollout_logp"][1:len(turn)] == [entry[0] for entry in more["meta_info"]["input_token_logprobs"][1:]], held
-        text = "Once upon a time" + answer["text"]
-        assert retrieve(m, text=text)["response"] == text
+
+
+def test_a_text_is_found_in_the_tokens_it_was_said_in():
+    """Random drawing says words in other tokens than the tokenizer would cut them into."""
+    if IS_NULL:
+        return
+    n_other = 0
+    with Mount() as m:
+        for seed in range(12):
+            answer = generate(m, text="Once upon a time", return_logprob=True,
+                              sampling={"temperature": 2, "max_new_tokens": 12, "sampling_seed": seed,
+                                        "logit_bias": {"2": -100, "0": -100, "1": -100}})
+            if "\ufffd" in answer["text"]:
+                continue  # half a character cannot be written
+            prompt, text = retrieve(m, text="Once upon a time")["tokens"], "Once upon a time" + answer["text"]
+            held = retrieve(m, text=text)
+            assert held["response"] == text
+            cut = json.loads(transact(m, "tokenize", {"prompt": text}))["tokens"]
+            n_other += cut != prompt + answer["output_ids"]
+            assert held["tokens"] == prompt + answer["output_ids"], (text, held, answer)
+            assert held["rollout_logp"][len(prompt):] == [entry[0] for entry in answer["meta_info"]["output_token_logprobs"]]
+        assert n_other > 0
+        # Text that was not said to its end is cut as always.
+        longer = retrieve(m, text=text + " and on")
+        assert longer["tokens"] == json.loads(transact(m, "tokenize", {"prompt": text + " and on"}))["tokens"]
 
 
 def test_what_nobody_asked_about_is_not_known():
