@@ -7,7 +7,8 @@
 //     call:get_weather{city:<|"|>Oslo<|"|>,days:[1,2],now:true}
 //
 // An argument is made into a member of a JSON object when its end is seen. What is no literal is a string, as far as
-// the next comma or bracket: templates show texts without quotation marks. An argument without a key is the function's
+// the next comma or bracket: templates show texts without quotation marks, with some that nothing escapes, and numbers
+// within them. An argument without a key is the function's
 // parameter of that place.
 #include "engine/text/answer_parser_internal.h"
 
@@ -240,8 +241,24 @@ static bool write_any(struct literal *l, unsigned depth)
     return is_string || is_word;
 }
 
+// Whether a text in quotation marks is what the function's schema wants without them: some templates put them around
+// everything.
+static bool is_quoted_value(struct str json, struct str type)
+{
+    bool is_number = str_eq(type, STR("integer")) || str_eq(type, STR("number"));
+    if (json.len < 3 || json.ptr[0] != '"' || (!is_number && !str_eq(type, STR("boolean")))) {
+        return false;
+    }
+    struct str inner = str_take(str_skip(json, 1), json.len - 2);
+    struct json_scan scan;
+    json_scan_init(&scan);
+    bool is_json = json_scan_feed(&scan, inner, NULL) >= 0 && json_scan_end(&scan, NULL) == 0;
+    bool is_word = str_eq(inner, STR("true")) || str_eq(inner, STR("false"));
+    return is_json && (is_number ? inner.ptr[0] == '-' || (inner.ptr[0] >= '0' && inner.ptr[0] <= '9') : is_word);
+}
+
 // The text of an argument as JSON. A string that was cut has no quotation mark at its end.
-static void write_argument(struct strbuf *out, struct str text, struct str quote, bool is_cut)
+static void write_argument(struct strbuf *out, struct str text, struct str quote, struct str type, bool is_cut)
 {
     struct json_writer w;
     json_writer_init(&w, out);
@@ -249,6 +266,11 @@ static void write_argument(struct strbuf *out, struct str text, struct str quote
     bool is_literal = write_any(&l, 0);
     skip_space(&l);
     if (is_literal && l.rest.len == 0) {
+        if (is_quoted_value(strbuf_str(out), type)) {
+            out->ptr[--out->len] = '\0';
+            out->len--;
+            memmove(out->ptr, out->ptr + 1, out->len + 1);
+        }
         return;
     }
     struct strbuf string;
@@ -257,7 +279,11 @@ static void write_argument(struct strbuf *out, struct str text, struct str quote
     json_writer_init(&w, out);
     l.rest = text;
     bool is_cut_string = !read_string(&l, &string) && is_cut && l.rest.len == 0;
-    json_write_str(&w, is_cut_string ? strbuf_str(&string) : text);
+    char last = text.len > 1 ? text.ptr[text.len - 1] : 0;
+    bool has_marks = !is_cut && (last == '"' || last == '\'') && text.ptr[0] == last; // and others between them
+    json_write_str(&w, is_cut_string ? strbuf_str(&string)
+                       : has_marks   ? str_take(str_skip(text, 1), text.len - 2)
+                                     : text);
     out->len -= is_cut && out->len > 0 ? 1 : 0;
     strbuf_deinit(&string);
 }
@@ -290,11 +316,12 @@ static void take_argument(struct answer_parser *p, size_t len, bool is_cut)
     if (value.len == 0 && key.len == 0) {
         return; // f(), or a comma at the end
     }
+    key = key.len > 0 ? key : nth_parameter(p, p->n_values, number);
     strbuf_init(&json, 0);
-    write_argument(&json, value, answer_calls(p)->quote, is_cut);
+    write_argument(&json, value, answer_calls(p)->quote, answer_type_of(p, key), is_cut);
     p->error = p->error ? p->error : json.error;
     if (json.error == 0) {
-        answer_emit_member(p, key.len > 0 ? key : nth_parameter(p, p->n_values, number), strbuf_str(&json));
+        answer_emit_member(p, key, strbuf_str(&json));
     }
     strbuf_deinit(&json);
 }
