@@ -206,6 +206,7 @@ def test_many_writers_at_once():
                 thread.join()
         assert len({name for _, name in names}) == 32
         for i, name in names:
+            m.read(f"sessions/{name}/wait")
             assert json.loads(m.read(f"sessions/{name}/messages"))[0]["content"] == f"hello {i}"
         assert set(codes) <= {0, errno.EBUSY} and 0 in codes, codes
         m.read("sessions/bob/wait")
