@@ -28,12 +28,17 @@ struct backend_options {
     bool deterministic; // CUDA: batch invariance; the CPU backend always is
 };
 
+#define MAXIMA_OUTPUTS 32
+
 // y[r][o] = sum_i x[r][i] * w[o][i] (+ bias[o]) (+ y[r][o] when accumulate)
 struct op_linear {
     const struct matrix *w; // [n_out][n_in]
     const float *bias;      // [n_out] or NULL
     const float *x;         // [n_rows], rows x_stride floats apart, first n_in used
     float *y;               // [n_rows], rows y_stride floats apart, first n_out written
+    // [n_rows][ceil(n_out / MAXIMA_OUTPUTS)], or NULL: the largest of each run of outputs, found while they are in the
+    // caches. What is not a number counts as -infinity.
+    float *maxima;
     size_t x_stride, y_stride;
     size_t n_rows;
     bool accumulate;
@@ -165,6 +170,10 @@ struct op_combine {
     size_t n_rows, n_used, dim;
 };
 
+// Work of the host on items [begin, end). `worker` < n_workers names the thread that does it, for scratch; 0 is the
+// caller.
+typedef void host_fn(void *ctx, size_t begin, size_t end, size_t worker);
+
 struct backend_ops {
     const char *name;                   // "cpu", "cuda"
     bool has_host_memory;               // the host may read and write what `alloc` gave, after `sync`
@@ -199,6 +208,11 @@ struct backend_ops {
     void (*route)(struct backend *b, const struct op_route *op);
     void (*combine)(struct backend *b, const struct op_combine *op);
     void (*sync)(struct backend *b);
+
+    // The host's processors between steps, for what is no operation: spread runs fn over n_items that are independent
+    // of each other and returns when all are done.
+    size_t (*n_workers)(const struct backend *b);
+    void (*spread)(struct backend *b, size_t n_items, host_fn *fn, void *ctx);
 };
 
 struct backend {

@@ -40,10 +40,15 @@ struct step {
     size_t n_logit_rows;
 };
 
-// Runs one forward pass: writes K and V of the new rows, returns host memory [n_logit_rows][n_vocab] f32, valid until
-// the next step; NULL when no logits were asked for. Does not allocate and does not fail.
-const float *model_step(struct model *model, const struct step *step);
-// Logits of rows of the last step, [n_rows][n_vocab], as model_step gives them, in their place.
-const float *model_logits(struct model *model, const uint32_t *rows, size_t n_rows);
+// Host memory, valid until the next step; NULL when no logits were asked for.
+struct logits {
+    const float *rows;   // [n_rows][n_vocab]
+    const float *maxima; // [n_rows][ceil(n_vocab / MAXIMA_OUTPUTS)], as op_linear; NULL where they are not known
+};
+
+// Runs one forward pass: writes K and V of the new rows. Does not allocate and does not fail.
+struct logits model_step(struct model *model, const struct step *step);
+// Logits of rows of the last step, as model_step gives them, in their place.
+struct logits model_logits(struct model *model, const uint32_t *rows, size_t n_rows);
 
 #endif

@@ -26,7 +26,7 @@ struct buffer {
     size_t n_rows, n_cols;
 };
 
-#define N_BUFFERS 12
+#define N_BUFFERS 13
 
 static void list_buffers(struct activations *act, const struct model_config *c, size_t n_rows, size_t n_logit_rows,
                          struct buffer ret[N_BUFFERS])
@@ -44,6 +44,7 @@ static void list_buffers(struct activations *act, const struct model_config *c, 
         { &act->slots, n_rows, (size_t)c->n_experts_used * c->n_embd },
         { &act->last, n_logit_rows, c->n_embd },
         { &act->logits, n_logit_rows, c->n_vocab },
+        { &act->maxima, n_logit_rows, (c->n_vocab - 1) / MAXIMA_OUTPUTS + 1 },
         { &act->inv_freq, 1, c->rope.n_dims / 2 },
         { &act->window_inv_freq, 1, c->window_rope.n_dims / 2 },
     };
@@ -253,7 +254,8 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
     add_projection(m, w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
 }
 
-const float *model_logits(struct model *m, const uint32_t *rows, size_t n_rows)
+// Maxima are of what the product gives: a soft cap and a copy to the host leave them behind.
+struct logits model_logits(struct model *m, const uint32_t *rows, size_t n_rows)
 {
     assert(n_rows > 0 && n_rows <= m->logit_rows_max);
     const struct backend_ops *ops = m->backend->ops;
@@ -262,20 +264,28 @@ const float *model_logits(struct model *m, const uint32_t *rows, size_t n_rows)
     const struct op_gather gather = { .x = a->x, .rows = rows, .y = a->last, .n_rows = n, .dim = n_embd };
     ops->gather(m->backend, &gather);
     norm(m, a->last, m->weights.final_norm, a->last, n, false);
-    model_linear(m, m->weights.lm_head, NULL, a->last, n_embd, a->logits, n_vocab, n, false);
-    if (m->config.logit_softcap > 0) {
+    bool is_capped = m->config.logit_softcap > 0, has_maxima = ops->has_host_memory && !is_capped;
+    const struct op_linear linear = { .w = m->weights.lm_head,
+                                      .x = a->last,
+                                      .y = a->logits,
+                                      .maxima = has_maxima ? a->maxima : NULL,
+                                      .x_stride = n_embd,
+                                      .y_stride = n_vocab,
+                                      .n_rows = n };
+    ops->linear(m->backend, &linear);
+    if (is_capped) {
         const struct op_softcap softcap = { .x = a->logits, .n = n * n_vocab, .cap = m->config.logit_softcap };
         ops->softcap(m->backend, &softcap);
     }
     if (ops->has_host_memory) {
         ops->sync(m->backend);
-        return a->logits;
+        return (struct logits){ a->logits, linear.maxima };
     }
     ops->download(m->backend, m->host_logits, a->logits, n * n_vocab * sizeof(float));
-    return m->host_logits;
+    return (struct logits){ .rows = m->host_logits };
 }
 
-const float *model_step(struct model *m, const struct step *step)
+struct logits model_step(struct model *m, const struct step *step)
 {
     assert(step->map.n_rows > 0 && step->map.n_rows <= m->batch_rows_max);
     assert(step->n_logit_rows <= m->logit_rows_max);
@@ -292,5 +302,5 @@ const float *model_step(struct model *m, const struct step *step)
         return model_logits(m, step->logit_rows, step->n_logit_rows);
     }
     m->backend->ops->sync(m->backend); // the batch map is the caller's again
-    return NULL;
+    return (struct logits){ 0 };
 }

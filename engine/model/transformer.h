@@ -18,6 +18,7 @@ struct activations {
     float *slots;                      // [batch_rows_max * n_experts_used][n_embd]
     float *last;                       // [logit_rows_max][n_embd], rows whose logits are wanted
     float *logits;                     // [logit_rows_max][n_vocab]
+    float *maxima;                     // [logit_rows_max][ceil(n_vocab / MAXIMA_OUTPUTS)]
     float *inv_freq, *window_inv_freq; // [n_dims / 2] of each rope
 };
 

@@ -135,12 +135,12 @@ static void make_fingerprint(struct tokfs_engine *e, const struct tokfs_engine_o
     snprintf(e->fingerprint, sizeof(e->fingerprint), "fp_%08x", hash);
 }
 
-static const float *run_model(void *ctx, const struct step *step)
+static struct logits run_model(void *ctx, const struct step *step)
 {
     return model_step(ctx, step);
 }
 
-static const float *run_model_head(void *ctx, const uint32_t *rows, size_t n_rows)
+static struct logits run_model_head(void *ctx, const uint32_t *rows, size_t n_rows)
 {
     return model_logits(ctx, rows, n_rows);
 }

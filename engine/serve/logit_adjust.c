@@ -100,17 +100,21 @@ static void penalize(struct logit_adjust *adjust, const struct sampler_input *in
     }
 }
 
-const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sampler_input *input)
+bool logit_adjust_is_needed(const struct sampler_input *input)
 {
     size_t n_bans = 0;
     for (size_t i = 0; i < BANS_MAX; i++) {
         n_bans += input->bans[i].n;
     }
-    bool is_guided = guide_restricts(input->guide);
-    if (!is_guided && n_bans == 0 && input->params->n_bias == 0 && !has_penalties(input->params)) {
+    return guide_restricts(input->guide) || n_bans > 0 || input->params->n_bias > 0 || has_penalties(input->params);
+}
+
+const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sampler_input *input)
+{
+    if (!logit_adjust_is_needed(input)) {
         return input->logits;
     }
-    if (is_guided) {
+    if (guide_restricts(input->guide)) {
         guide_restrict(input->guide, input->ends, BANS_MAX, input->logits, adjust->n_vocab, adjust->row);
     } else {
         memcpy(adjust->row, input->logits, adjust->n_vocab * sizeof(*adjust->row));

@@ -14,6 +14,7 @@
 // One draw: all that it depends on.
 struct sampler_input {
     const float *logits;                  // [n_vocab]
+    const float *maxima;                  // [sampler_n_maxima] of the logits, or NULL: the sampler finds them
     const struct sampling_params *params; // all but the seed
     uint64_t seed, pos;
     struct token_set bans[BANS_MAX]; // tokens that must not be drawn now (end tokens before min_tokens)
@@ -23,7 +24,7 @@ struct sampler_input {
     uint32_t n_prompt, n_tokens;
 };
 
-// Owner: the engine thread. Scratch for one row at a time.
+// Owner: one thread at a time. Scratch for one row at a time.
 struct logit_adjust {
     size_t n_vocab;
     float *row;     // [n_vocab]
@@ -32,6 +33,7 @@ struct logit_adjust {
 
 int logit_adjust_init(struct logit_adjust *adjust, size_t n_vocab); // 0 or -ENOMEM
 void logit_adjust_deinit(struct logit_adjust *adjust);
+bool logit_adjust_is_needed(const struct sampler_input *input);
 // The row to draw from: the logits themselves when nothing changes them, else a copy in `adjust`. Does not allocate.
 const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sampler_input *input);
 

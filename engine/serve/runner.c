@@ -1,21 +1,16 @@
-// One step: flush, plan, batch, forward pass, sample, flush. Called by the engine thread alone (tests call it
-// directly).
-//
-// Events of a step go into the ring while its tokens are sampled and are published every few rows, the last when
-// runner_step returns: sampling is one thread's work, so readers on other processors are served meanwhile. Logits are
-// sampled in batch order, each from its own row and its own (seed, position): no sequence sees another.
+// One step: flush, plan, batch, forward pass, sample (runner_sample.c), flush. Called by the engine thread alone (tests
+// call it directly).
 #include "engine/serve/runner.h"
 
 #include "engine/serve/deadline.h"
 #include "engine/serve/histogram.h"
 #include "engine/serve/runner_plan.h"
+#include "engine/serve/runner_sample.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PUBLISH_ROWS 8 // sampled rows per wake of the caller
 
 static int allocate(struct runner *r)
 {
@@ -52,6 +47,7 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
         .env = { options->tok, options->end_ids, options->n_end_ids, &runner->radix, options->page_tokens,
                  options->n_ctx },
         .drive = options->drive,
+        .backend = options->backend,
         .ring = options->ring,
         .batch_tokens = options->batch_tokens,
         .n_slots = options->n_slots,
@@ -67,7 +63,7 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
         runner_deinit(runner);
         return rc;
     }
-    if (sampler_init(&runner->sampler, runner->drive.n_vocab) < 0 || allocate(runner) < 0) {
+    if (runner_sample_init(runner) < 0 || allocate(runner) < 0) {
         runner_deinit(runner);
         return err_set(err, -ENOMEM, "out of memory for %u sequences of %u tokens", options->n_slots, options->n_ctx);
     }
@@ -94,7 +90,7 @@ void runner_deinit(struct runner *runner)
     free(runner->score_rows);
     free(runner->match_pages);
     free(runner->tenants);
-    sampler_deinit(&runner->sampler);
+    runner_sample_deinit(runner);
     radix_deinit(&runner->radix);
     page_pool_deinit(&runner->pool);
 }
@@ -102,11 +98,6 @@ void runner_deinit(struct runner *runner)
 bool runner_is_idle(const struct runner *runner)
 {
     return runner->n_active == 0 && runner->n_waiting == 0;
-}
-
-static uint64_t read_clock(const struct runner *r)
-{
-    return r->drive.now_ns(r->drive.ctx);
 }
 
 // ---- waiting ------------------------------------------------------------------------------------------------------
@@ -191,7 +182,7 @@ static bool end_waiting(struct runner *r, struct choice *choice, const char *rea
     remove_waiting(r, choice);
     choice->finish_reason = reason;
     choice->usage.prompt_tokens = choice->n_prompt;
-    uint64_t now_ns = read_clock(r);
+    uint64_t now_ns = runner_clock(r);
     choice->usage.queue_ns = now_ns - choice->completion->accepted_ns;
     choice->usage.total_ns = now_ns - choice->completion->submitted_ns;
     *slot = (struct event_slot){ .choice = choice,
@@ -272,7 +263,7 @@ static void flush_active(struct runner *r)
         has_room = has_room && sequence_tell_known(seq, r->ring);
         struct tokfs_completion *ending = seq->state == SEQUENCE_ENDING ? seq->completion : NULL;
         if (ending && seq->choice->usage.total_ns == 0) {
-            seq->choice->usage.total_ns = read_clock(r) - ending->submitted_ns;
+            seq->choice->usage.total_ns = runner_clock(r) - ending->submitted_ns;
             histogram_add_end(&r->stats, &seq->choice->usage, seq->choice->finish_reason);
         }
         has_room = has_room && sequence_flush(seq, r->ring);
@@ -287,12 +278,6 @@ static void flush_active(struct runner *r)
 }
 
 // ---- the step -----------------------------------------------------------------------------------------------------
-
-// Whether the item's rows reach the sequence's last known token, so that the next one can be sampled.
-static bool is_completing(const struct sched_item *item, const struct sequence *seq)
-{
-    return seq->n_computed + item->n_tokens - item->n_draft == seq->n_tokens;
-}
 
 // The rows of an item, from batch row first_row on, that say how probable the next tokens of its prompt are.
 static void want_scores(struct runner *r, const struct sched_item *item, const struct sequence *seq, size_t first_row)
@@ -325,7 +310,7 @@ static struct step build_step(struct runner *r)
         }
         memcpy(&r->token_ids[n_rows], seq->draft, item->n_draft * sizeof(*seq->draft));
         n_rows += item->n_draft;
-        for (uint32_t k = item->n_draft + 1; k > 0 && is_completing(item, seq); k--) {
+        for (uint32_t k = item->n_draft + 1; k > 0 && runner_is_completing(item, seq); k--) {
             r->logit_rows[n_logits++] = (uint32_t)n_rows - k;
         }
     }
@@ -342,7 +327,7 @@ static struct step build_step(struct runner *r)
 static void take_scores(struct runner *r)
 {
     size_t n_at_once = r->n_slots, n_taken = 0, n_had = 0, item = 0;
-    const float *logits = NULL;
+    struct logits logits = { 0 };
     while (n_taken < r->n_score_rows) {
         if (n_taken == n_had) {
             size_t n = r->n_score_rows - n_taken < n_at_once ? r->n_score_rows - n_taken : n_at_once;
@@ -355,14 +340,14 @@ static void take_scores(struct runner *r)
         struct sequence *seq = r->active[r->plan.items[item].idx];
         struct scores *scores = seq->choice->scores;
         uint32_t pos = scores->next;
-        sequence_remember(seq, pos, scores_take(scores, &r->sampler, logits, seq->tokens[pos]), false);
-        logits += r->drive.n_vocab;
+        sequence_remember(seq, pos, scores_take(scores, &r->samplers[0], logits, seq->tokens[pos]), false);
+        logits = runner_skip_rows(r, logits, 1);
         n_taken++;
     }
 }
 
 // One forward pass: scores of prompts first, since what is sampled after them may be read with them.
-static const float *run_step(struct runner *r)
+static struct logits run_step(struct runner *r)
 {
     struct step step = build_step(r);
     histogram_add(&r->stats, TOKFS_HISTOGRAM_STEP_TOKENS, step.map.n_rows);
@@ -373,39 +358,7 @@ static const float *run_step(struct runner *r)
     step.n_logit_rows = 0;
     r->drive.step(r->drive.ctx, &step);
     take_scores(r);
-    return n_logits > 0 ? r->drive.logits(r->drive.ctx, r->logit_rows, n_logits) : NULL;
-}
-
-static void append_token(struct runner *r, struct sequence *seq, int32_t id)
-{
-    uint64_t now_ns = read_clock(r);
-    if (seq->first_token_ns == 0) {
-        histogram_add(&r->stats, TOKFS_HISTOGRAM_FIRST_TOKEN_NS, now_ns - seq->completion->submitted_ns);
-    } else {
-        histogram_add(&r->stats, TOKFS_HISTOGRAM_BETWEEN_TOKENS_NS, now_ns - seq->last_token_ns);
-    }
-    sequence_append(seq, id, now_ns);
-    r->stats.completion_tokens++;
-}
-
-static void sample_one(struct runner *r, struct sequence *seq, const float *logits)
-{
-    const struct sampler_input input = sequence_sampler_input(seq, logits);
-    int32_t token_id;
-    int rc = sampler_draw(&r->sampler, &input, &token_id);
-    if (rc < 0) {
-        struct err err;
-        err_set(&err, -EIO, "the model gave no finite logit at position %u", seq->n_tokens);
-        sequence_fail(seq, &err);
-        return;
-    }
-    if (seq->completion->has_logprobs) {
-        seq->n_probs = sampler_logprobs(&r->sampler, logits, token_id, seq->completion->n_top_logprobs, seq->probs);
-    }
-    if (seq->completion->has_logprobs) {
-        sequence_remember(seq, seq->n_tokens, seq->probs[0].logprob, true);
-    }
-    append_token(r, seq, token_id);
+    return n_logits > 0 ? r->drive.logits(r->drive.ctx, r->logit_rows, n_logits) : (struct logits){ 0 };
 }
 
 static void charge_tenants(struct runner *r, uint64_t now_ns)
@@ -416,67 +369,9 @@ static void charge_tenants(struct runner *r, uint64_t now_ns)
     }
 }
 
-// Each guess that is the token sampled has its K and V already, and its row gives the next one.
-static void take_draft(struct runner *r, struct sequence *seq, uint32_t n_draft, const float *logits)
-{
-    uint32_t n_right = 0;
-    while (n_right < n_draft && seq->state == SEQUENCE_DECODE && seq->token_id == seq->draft[n_right]) {
-        sequence_flush(seq, r->ring);
-        if (sequence_is_blocked(seq) || !sequence_advance(seq, 1)) {
-            break;
-        }
-        n_right++;
-        sample_one(r, seq, logits + n_right * r->drive.n_vocab);
-    }
-    draft_adapt(&seq->draft_state, n_draft, n_right);
-    r->stats.n_guessed += n_draft;
-    r->stats.n_guessed_right += n_right;
-}
-
-// What the grammar leaves no choice for needs no logits: such tokens join the timeline at once, and the next step
-// computes them together. Sampling them one by one would give the same, since nothing else could be drawn.
-static void take_forced(struct runner *r, struct sequence *seq)
-{
-    while (r->has_jump_forward && seq->state == SEQUENCE_DECODE && sequence_flush(seq, r->ring)) {
-        int32_t id = sequence_forced_token(seq);
-        if (id < 0) {
-            return;
-        }
-        append_token(r, seq, id);
-        r->stats.n_forced++;
-    }
-}
-
-static void take_results(struct runner *r, const float *logits, void (*publish)(void *ctx), void *ctx)
-{
-    size_t n_sampled = 0;
-    for (size_t i = 0; i < r->plan.n_items; i++) {
-        const struct sched_item *item = &r->plan.items[i];
-        struct sequence *seq = r->active[item->idx];
-        size_t n_logits = is_completing(item, seq) ? 1 + item->n_draft : 0;
-        if (sequence_advance(seq, item->n_tokens - item->n_draft)) {
-            sample_one(r, seq, logits);
-            if (item->n_draft > 0) {
-                take_draft(r, seq, item->n_draft, logits);
-            }
-            take_forced(r, seq);
-            n_sampled++;
-        }
-        logits += n_logits * r->drive.n_vocab;
-        if (seq->state != SEQUENCE_ENDING) {
-            sequence_cache_blocks(seq);
-            sequence_flush(seq, r->ring); // the end of a sequence is flush_active's
-        }
-        if (n_sampled == PUBLISH_ROWS && i + 1 < r->plan.n_items) {
-            publish(ctx);
-            n_sampled = 0;
-        }
-    }
-}
-
 bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
 {
-    uint64_t begin_ns = read_clock(runner);
+    uint64_t begin_ns = runner_clock(runner);
     expire(runner, begin_ns);
     flush_active(runner);
     runner_plan(runner, begin_ns);
@@ -490,14 +385,14 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
     if (runner->plan.n_admitted > 0) {
         publish(ctx);
     }
-    uint64_t model_begin_ns = read_clock(runner);
-    const float *logits = run_step(runner);
-    uint64_t model_end_ns = read_clock(runner);
+    uint64_t model_begin_ns = runner_clock(runner);
+    struct logits logits = run_step(runner);
+    uint64_t model_end_ns = runner_clock(runner);
     charge_tenants(runner, model_end_ns);
-    take_results(runner, logits, publish, ctx);
+    runner_sample(runner, logits, publish, ctx);
     flush_active(runner);
     runner->stats.n_steps++;
     runner->stats.model_ns += model_end_ns - model_begin_ns;
-    runner->stats.step_ns += read_clock(runner) - begin_ns;
+    runner->stats.step_ns += runner_clock(runner) - begin_ns;
     return true;
 }

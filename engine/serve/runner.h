@@ -13,16 +13,16 @@
 // What computes a step, and the clock it is measured with: the engine's are its model's and the machine's, a simulator
 // has its own.
 struct runner_drive {
-    const float *(*step)(void *ctx, const struct step *step); // as model_step
+    struct logits (*step)(void *ctx, const struct step *step); // as model_step
     // As model_logits; for requests that ask for log probabilities of prompts.
-    const float *(*logits)(void *ctx, const uint32_t *rows, size_t n_rows);
+    struct logits (*logits)(void *ctx, const uint32_t *rows, size_t n_rows);
     uint64_t (*now_ns)(void *ctx);
     void *ctx;
     size_t n_vocab, page_bytes;
 };
 
 struct runner_options {
-    struct backend *backend; // of the pages
+    struct backend *backend; // of the pages; its workers sample
     struct runner_drive drive;
     const struct tokenizer *tok;
     const int32_t *end_ids; // borrowed
@@ -36,6 +36,8 @@ struct runner_options {
     bool no_jump_forward;
 };
 
+struct draw;
+
 struct runner {
     struct sequence_env env;
     struct runner_drive drive;
@@ -43,7 +45,9 @@ struct runner {
     struct page_pool pool;
     struct radix radix;
     bool has_prefix_cache, has_speculation, has_jump_forward;
-    struct sampler sampler;
+    struct backend *backend;
+    struct sampler *samplers; // [n_samplers] one for each worker of the backend
+    size_t n_samplers;
     size_t batch_tokens;
 
     struct sequence *slots;   // [n_slots]
@@ -67,6 +71,8 @@ struct runner {
     uint32_t *logit_rows;       // [n_slots + DRAFT_ROWS_MAX]
     uint32_t *score_rows;       // [batch_tokens] whose logits are wanted for scores of prompts
     size_t n_score_rows;
+    struct draw *draws; // [n_draws_max], the first n_draws: who gets a token now
+    size_t n_draws, n_draws_max;
 
     // Since open; the gauges are kept by whoever publishes them.
     struct tokfs_engine_stats stats;

@@ -1,8 +1,8 @@
-// Sampling without sorting the vocabulary. Owned and called by the engine thread; refuses rows without a finite
-// maximum.
+// Sampling without sorting the vocabulary. Each worker has a sampler of its own; refuses rows without a finite maximum.
 //
-// The row is seen as blocks of 64 logits. One pass takes each block's maximum; almost everything after that looks only
-// at the blocks that can matter. The work is in two halves that share nothing but one number:
+// The row is seen as blocks of 64 logits. One pass takes each block's maximum, unless the product that gave the logits
+// has found them on its way; almost everything after that looks only at the blocks that can matter. The work is in two
+// halves that share nothing but one number:
 //
 //   find_cut   the lowest-ranking token that the filters keep. Rank: logit downwards, then id upwards (a strict order).
 //              A lower bound of the cut (from min_p or the k-th largest block maximum) or a histogram (top_p) leaves
@@ -24,6 +24,7 @@
 #include <string.h>
 
 #define BLOCK           64
+#define BLOCK_MAXIMA    (BLOCK / MAXIMA_OUTPUTS)
 #define PREFETCH_BLOCKS 8 // how far ahead a row is asked for: 2 KiB
 
 // For top_p over a whole row: buckets of equal ratio, down to e^-32 of the most probable token.
@@ -47,6 +48,7 @@ typedef int32_t lanes_i32 __attribute__((vector_size(64)));
 struct sampler_isa {
     const char *name;
     float (*block_max)(const float *x);
+    float (*join_maxima)(const float *maxima, size_t n, float *block_max);
     double (*block_exp)(const float *x, float max, float scale, float *w);
     void (*block_buckets)(const float *x, float max, float scale, int32_t *bucket);
     bool (*block_has)(const int32_t *bucket, int32_t wanted);
@@ -69,10 +71,11 @@ struct sampler_isa {
 // The best first.
 static const struct sampler_isa isas[] = {
 #if defined(__x86_64__)
-    { "avx512", block_max_avx512, block_exp_avx512, block_buckets_avx512, block_has_avx512, block_keep_avx512 },
-    { "avx2", block_max_avx2, block_exp_avx2, block_buckets_avx2, block_has_avx2, block_keep_avx2 },
+    { "avx512", block_max_avx512, join_maxima_avx512, block_exp_avx512, block_buckets_avx512, block_has_avx512,
+      block_keep_avx512 },
+    { "avx2", block_max_avx2, join_maxima_avx2, block_exp_avx2, block_buckets_avx2, block_has_avx2, block_keep_avx2 },
 #endif
-    { "base", block_max_base, block_exp_base, block_buckets_base, block_has_base, block_keep_base },
+    { "base", block_max_base, join_maxima_base, block_exp_base, block_buckets_base, block_has_base, block_keep_base },
 };
 #define N_ISAS (sizeof(isas) / sizeof(*isas))
 
@@ -163,16 +166,22 @@ static void prefetch_block(const struct sampler *s, const float *logits, size_t 
     }
 }
 
-static float find_maximum(struct sampler *s, const float *logits)
+static float scan_row(struct sampler *s, const float *logits)
 {
     float max = -INFINITY;
-    fill_tail(s, logits);
     for (size_t b = 0; b < s->n_blocks; b++) {
         prefetch_block(s, logits, b + PREFETCH_BLOCKS);
         s->block_max[b] = s->isa->block_max(block_logits(s, logits, b));
         max = s->block_max[b] > max ? s->block_max[b] : max;
     }
     return max;
+}
+
+// `maxima` are of these logits, or NULL.
+static float find_maximum(struct sampler *s, const float *logits, const float *maxima)
+{
+    fill_tail(s, logits);
+    return maxima ? s->isa->join_maxima(maxima, sampler_n_maxima(s->n_vocab), s->block_max) : scan_row(s, logits);
 }
 
 static int32_t first_id_of(const struct sampler *s, const float *logits, float max)
@@ -584,15 +593,25 @@ static int32_t draw(const struct sampler *s, double target)
     return draw_from_block(s, chosen, below, target);
 }
 
+static bool is_greedy(const struct sampling_params *params)
+{
+    return params->temperature < SAMPLER_TEMPERATURE_MIN;
+}
+
+bool sampler_is_quick(const struct sampler_input *input)
+{
+    return is_greedy(input->params) && input->maxima && !logit_adjust_is_needed(input);
+}
+
 int sampler_draw(struct sampler *s, const struct sampler_input *input, int32_t *ret_id)
 {
     const struct sampling_params *params = input->params;
     struct row row = { .logits = logit_adjust_apply(&s->adjust, input), .params = params };
-    row.max = find_maximum(s, row.logits);
+    row.max = find_maximum(s, row.logits, row.logits == input->logits ? input->maxima : NULL);
     if (!isfinite(row.max)) {
         return -EDOM;
     }
-    if (params->temperature < SAMPLER_TEMPERATURE_MIN) {
+    if (is_greedy(params)) {
         *ret_id = first_id_of(s, row.logits, row.max);
         return 0;
     }
@@ -626,9 +645,11 @@ static double log_sum(struct sampler *s, const float *logits, float max)
     return (double)max + log(total);
 }
 
-size_t sampler_logprobs(struct sampler *s, const float *logits, int32_t id, size_t n_top, struct token_prob *ret)
+size_t sampler_logprobs(struct sampler *s, const struct sampler_input *input, int32_t id, size_t n_top,
+                        struct token_prob *ret)
 {
-    struct row row = { .logits = logits, .max = find_maximum(s, logits), .scale = 1 };
+    const float *logits = input->logits;
+    struct row row = { .logits = logits, .max = find_maximum(s, logits, input->maxima), .scale = 1 };
     double log_total = log_sum(s, logits, row.max);
     ret[0] = (struct token_prob){ id, (float)((double)logits[id] - log_total) };
     n_top = n_top < s->n_vocab ? n_top : s->n_vocab;

@@ -12,13 +12,14 @@
 #define TOKFS_SERVE_SAMPLER_H
 
 #include "engine/serve/logit_adjust.h"
+#include "kernels/backend.h"
 
 #define SAMPLER_TEMPERATURE_MIN 1e-5 // below: greedy (as vLLM)
 
 struct sampler_candidate;
 struct sampler_isa;
 
-// Owner: the engine thread. Scratch for one row at a time.
+// Owner: one thread at a time. Scratch for one row at a time.
 struct sampler {
     size_t n_vocab, n_blocks;
     float *weights;      // [n_blocks][64] exp((logit - max) / temperature), 0 for dropped tokens
@@ -36,6 +37,14 @@ void sampler_deinit(struct sampler *s);
 // "base", "avx2" or "avx512" instead of the best there is; the result is the same. False: this processor lacks it.
 bool sampler_use_isa(struct sampler *s, const char *name);
 
+// How many maxima a row of logits has (struct logits).
+static inline size_t sampler_n_maxima(size_t n_vocab)
+{
+    return (n_vocab - 1) / MAXIMA_OUTPUTS + 1;
+}
+
+// Whether a draw takes less time than waking another thread for it: greedy, from maxima that are known.
+bool sampler_is_quick(const struct sampler_input *input);
 // Draws with (seed, pos). 0, or -EDOM: no finite logit is left. Does not allocate.
 int sampler_draw(struct sampler *s, const struct sampler_input *input, int32_t *ret_id);
 
@@ -46,8 +55,10 @@ struct token_prob {
 
 // The logarithms of the probabilities that the model gave, before anything that a request changes (vLLM's
 // raw_logprobs): ret[0] is `id`, then come the n_top most probable tokens, best first, `id` again if it is one of them.
-// Returns how many there are, 1 + n_top or as many as the vocabulary has. The row has a finite maximum.
-size_t sampler_logprobs(struct sampler *s, const float *logits, int32_t id, size_t n_top, struct token_prob *ret);
+// Returns how many there are, 1 + n_top or as many as the vocabulary has. Of the input the logits and their maxima
+// count; one of them is finite.
+size_t sampler_logprobs(struct sampler *s, const struct sampler_input *input, int32_t id, size_t n_top,
+                        struct token_prob *ret);
 // How many tokens rank before `id` by what the model gave, and one: 1 for the most probable.
 uint32_t sampler_rank(const struct sampler *s, const float *logits, int32_t id);
 

@@ -2,18 +2,56 @@
 // BODY_NAME(name) and BODY_TARGET defined. Vectors have 16 lanes whatever the processor's width (the compiler splits
 // them) and nothing is contracted or reordered, so that every instruction set gives the same bits.
 
+// Lane by lane the larger one; *max where v is not a number. (By address: whole vectors are passed differently to each
+// instruction set.)
+BODY_TARGET static inline void BODY_NAME(raise)(lanes *max, const lanes *v)
+{
+    lanes_i32 is_more = *v > *max;
+    *max = (lanes)(((lanes_i32)*v & is_more) | ((lanes_i32)*max & ~is_more));
+}
+
+BODY_TARGET static inline float BODY_NAME(largest)(lanes *max)
+{
+    lanes v = __builtin_shufflevector(*max, *max, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15);
+    BODY_NAME(raise)(max, &v);
+    v = __builtin_shufflevector(*max, *max, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7);
+    BODY_NAME(raise)(max, &v);
+    v = __builtin_shufflevector(*max, *max, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3);
+    BODY_NAME(raise)(max, &v);
+    return (*max)[0] > (*max)[1] ? (*max)[0] : (*max)[1];
+}
+
+// -inf where there is nothing but what is not a number.
 BODY_TARGET static float BODY_NAME(block_max)(const float *x)
 {
-    lanes max, v;
-    memcpy(&max, x, sizeof(max));
-    for (int i = 16; i < BLOCK; i += 16) {
+    lanes max = (lanes){ 0 } - INFINITY, v;
+    for (int i = 0; i < BLOCK; i += 16) {
         memcpy(&v, x + i, sizeof(v));
-        lanes_i32 is_more = v > max;
-        max = (lanes)(((lanes_i32)v & is_more) | ((lanes_i32)max & ~is_more));
+        BODY_NAME(raise)(&max, &v);
     }
-    float most = max[0];
-    for (int lane = 1; lane < 16; lane++) {
-        most = max[lane] > most ? max[lane] : most;
+    return BODY_NAME(largest)(&max);
+}
+
+// The maxima of blocks from those of their halves; returns the largest.
+BODY_TARGET static float BODY_NAME(join_maxima)(const float *maxima, size_t n, float *block_max)
+{
+    static_assert(BLOCK_MAXIMA == 2, "two halves");
+    lanes max = (lanes){ 0 } - INFINITY, a, b;
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        memcpy(&a, maxima + i, sizeof(a));
+        memcpy(&b, maxima + i + 16, sizeof(b));
+        lanes even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        lanes odd = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+        BODY_NAME(raise)(&even, &odd);
+        memcpy(block_max + i / 2, &even, sizeof(even));
+        BODY_NAME(raise)(&max, &even);
+    }
+    float most = BODY_NAME(largest)(&max);
+    for (; i < n; i += 2) {
+        float other = i + 1 < n ? maxima[i + 1] : -INFINITY;
+        block_max[i / 2] = maxima[i] > other ? maxima[i] : other;
+        most = block_max[i / 2] > most ? block_max[i / 2] : most;
     }
     return most;
 }

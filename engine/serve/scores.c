@@ -51,15 +51,16 @@ void scores_deinit(struct scores *scores)
     *scores = (struct scores){ 0 };
 }
 
-float scores_take(struct scores *scores, struct sampler *sampler, const float *logits, int32_t id)
+float scores_take(struct scores *scores, struct sampler *sampler, struct logits logits, int32_t id)
 {
     assert(!scores_are_complete(scores));
     uint32_t i = scores->next++ - scores->first;
     struct token_prob *probs = &scores->probs[(size_t)i * scores->n_each];
-    size_t n = sampler_logprobs(sampler, logits, id, scores->n_each - 1, probs);
+    const struct sampler_input input = { .logits = logits.rows, .maxima = logits.maxima };
+    size_t n = sampler_logprobs(sampler, &input, id, scores->n_each - 1, probs);
     for (; n < scores->n_each; n++) {
         probs[n].id = -1;
     }
-    scores->ranks[i] = sampler_rank(sampler, logits, id);
+    scores->ranks[i] = sampler_rank(sampler, logits.rows, id);
     return probs[0].logprob;
 }

@@ -7,6 +7,7 @@
 #define TOKFS_SERVE_SCORES_H
 
 #include "engine/base/err.h"
+#include "engine/model/model.h"
 #include "engine/serve/sampler.h"
 #include <stdatomic.h>
 
@@ -40,6 +41,6 @@ static inline uint32_t scores_skippable(const struct scores *scores)
 }
 
 // The row of token `pos` - 1 says how probable token `pos`, the next one to be scored, was: returns the logarithm.
-float scores_take(struct scores *scores, struct sampler *sampler, const float *logits, int32_t id);
+float scores_take(struct scores *scores, struct sampler *sampler, struct logits logits, int32_t id);
 
 #endif

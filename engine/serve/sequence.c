@@ -251,11 +251,12 @@ static bool wants_more(const struct sequence *seq, uint64_t n_sampled)
     return min > 0 && n_sampled < (uint64_t)min;
 }
 
-struct sampler_input sequence_sampler_input(const struct sequence *seq, const float *logits)
+struct sampler_input sequence_sampler_input(const struct sequence *seq, struct logits logits)
 {
     const struct sampling_params *params = &seq->completion->sampling;
     struct sampler_input input = {
-        .logits = logits,
+        .logits = logits.rows,
+        .maxima = logits.maxima,
         .params = params,
         .seed = seq->choice->seed,
         .pos = seq->n_tokens,

@@ -6,6 +6,7 @@
 #define TOKFS_SERVE_SEQUENCE_H
 
 #include "engine/cache/radix.h"
+#include "engine/model/model.h"
 #include "engine/serve/completion.h"
 #include "engine/serve/draft.h"
 #include "engine/serve/event_ring.h"
@@ -76,9 +77,9 @@ void sequence_give_pages(struct sequence *seq);
 uint32_t sequence_n_own_pages(const struct sequence *seq); // that no other sequence holds
 // After a step: n_rows of its tokens were computed. True: the next token is to be sampled now.
 bool sequence_advance(struct sequence *seq, uint32_t n_rows);
-// What the next token is drawn from: `logits` and all that the sequence knows. End tokens and the request's own stop
-// ids are banned while min_tokens asks for more.
-struct sampler_input sequence_sampler_input(const struct sequence *seq, const float *logits);
+// What the next token is drawn from: the first of `logits` and all that the sequence knows. End tokens and the
+// request's own stop ids are banned while min_tokens asks for more.
+struct sampler_input sequence_sampler_input(const struct sequence *seq, struct logits logits);
 // How probable its token `pos` was: kept for the cache, where such things are asked for.
 void sequence_remember(struct sequence *seq, uint32_t pos, float logprob, bool is_sampled);
 // The next token: its text, stop strings, the end. -ENOMEM has ended the sequence as failed.

@@ -52,6 +52,16 @@ static void cpu_sync(struct backend *b)
     (void)b;
 }
 
+static size_t cpu_n_workers(const struct backend *b)
+{
+    return ((const struct cpu_backend *)b)->n_threads;
+}
+
+static void cpu_spread(struct backend *b, size_t n_items, host_fn *fn, void *ctx)
+{
+    pool_run(cpu_backend_of(b)->pool, n_items, 1, fn, ctx);
+}
+
 static const struct backend_ops cpu_ops = {
     .name = "cpu",
     .has_host_memory = true,
@@ -79,6 +89,8 @@ static const struct backend_ops cpu_ops = {
     .route = cpu_route,
     .combine = cpu_combine,
     .sync = cpu_sync,
+    .n_workers = cpu_n_workers,
+    .spread = cpu_spread,
 };
 
 int cpu_backend_open(const struct backend_options *options, struct backend **ret, struct err *err)

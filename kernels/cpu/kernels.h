@@ -36,6 +36,7 @@ struct linear_job {
     const float *bias; // [n_out] or NULL
     const float *x;    // [n_rows] rows x_stride apart; used when packed is NULL
     float *y;          // [n_rows] rows y_stride apart
+    float *maxima;     // [n_rows][n_tiles] or NULL
     size_t x_stride, y_stride;
     size_t n_rows;
     bool accumulate;
@@ -83,6 +84,7 @@ struct cpu_kernels {
     const char *name;
     size_t linear_rows; // most rows of a block
     void (*linear_tiles)(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together);
+    void (*linear_maxima)(const struct linear_job *job, size_t tile_begin, size_t tile_end); // of what was just written
     void (*rms_norm)(const struct op_rms_norm *op, size_t row_begin, size_t row_end);
     void (*glu)(enum glu kind, const float *gate, const float *up, float *y, size_t n);
     void (*combine)(const struct op_combine *op, size_t row_begin, size_t row_end);

@@ -42,6 +42,9 @@ static void run_tiles(void *ctx, size_t begin, size_t end, size_t worker)
     (void)worker;
     const struct linear_run *run = ctx;
     run->kernels->linear_tiles(&run->job, begin, end, run->tiles_together);
+    if (run->job.maxima != NULL) {
+        run->kernels->linear_maxima(&run->job, begin, end);
+    }
 }
 
 static size_t chunk_tiles(const struct cpu_backend *cpu, const struct linear_run *run)
@@ -74,6 +77,7 @@ void cpu_linear(struct backend *b, const struct op_linear *op)
 {
     struct cpu_backend *cpu = cpu_backend_of(b);
     assert(op->n_rows == 0 || (op->x_stride >= op->w->n_in && op->y_stride >= op->w->n_out) || op->n_rows == 1);
+    static_assert(MAXIMA_OUTPUTS == LINEAR_TILE, "a tile has one maximum");
     for (size_t row = 0; row < op->n_rows; row += LINEAR_ROWS_MAX) {
         struct linear_run run = {
             .kernels = cpu->kernels,
@@ -81,6 +85,7 @@ void cpu_linear(struct backend *b, const struct op_linear *op)
                      .bias = op->bias,
                      .x = op->x + row * op->x_stride,
                      .y = op->y + row * op->y_stride,
+                     .maxima = op->maxima != NULL ? op->maxima + row * op->w->n_tiles : NULL,
                      .x_stride = op->x_stride,
                      .y_stride = op->y_stride,
                      .n_rows = op->n_rows - row < LINEAR_ROWS_MAX ? op->n_rows - row : LINEAR_ROWS_MAX,

@@ -192,3 +192,19 @@ static void linear_tiles(const struct linear_job *job, size_t tile_begin, size_t
         }
     }
 }
+
+// Maxima of finished tiles; vf_max gives its second argument where the first is not a number.
+static void linear_maxima(const struct linear_job *job, size_t tile_begin, size_t tile_end)
+{
+    for (size_t row = 0; row < job->n_rows; row++) {
+        const float *y = job->y + row * job->y_stride;
+        for (size_t tile = tile_begin; tile < tile_end; tile++) {
+            size_t first = tile * LINEAR_TILE, left = job->w->n_out - first;
+            vf most = vf_set1(-INFINITY);
+            for (size_t out = 0; out < LINEAR_TILE && out < left; out += 16) {
+                most = vf_max(vf_keep(vf_load_n(y + first + out, left - out), left - out, -INFINITY), most);
+            }
+            job->maxima[row * job->w->n_tiles + tile] = vf_reduce_max(most);
+        }
+    }
+}

@@ -45,7 +45,7 @@ struct pool {
     size_t n_started; // threads to join
     int64_t spin_ns;
     // The job. Written by pool_run while n_undone is 0.
-    pool_fn *fn;
+    host_fn *fn;
     void *ctx;
     size_t n_items, chunk_items;
     _Alignas(64) atomic_uint epoch; // futex of parked workers; counts jobs
@@ -179,7 +179,7 @@ static void wait_for_workers(struct pool *pool)
     atomic_store(&pool->is_caller_parked, false);
 }
 
-void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, pool_fn *fn, void *ctx)
+void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx)
 {
     assert(chunk_items > 0);
     if (n_items == 0) {

@@ -7,16 +7,11 @@
 #ifndef TOKFS_KERNELS_CPU_POOL_H
 #define TOKFS_KERNELS_CPU_POOL_H
 
-#include "engine/base/err.h"
-#include <stddef.h>
+#include "kernels/backend.h"
 
 #define POOL_THREADS_MAX 256
 
 struct pool;
-
-// Works on items [begin, end). `worker` < pool_n_threads names the thread for per-worker scratch; 0 is the caller of
-// pool_run.
-typedef void pool_fn(void *ctx, size_t begin, size_t end, size_t worker);
 
 // n_threads counts the calling thread; 0: one per processor this process may use. Workers are pinned to those
 // processors (the caller is not) when there are enough of them, and do not spin when there are not. 0, -EINVAL (more
@@ -26,6 +21,6 @@ void pool_free(struct pool *pool);
 size_t pool_n_threads(const struct pool *pool);
 
 // Runs fn over items 0 .. n_items - 1 in chunks of chunk_items; returns when all are done. Does not allocate.
-void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, pool_fn *fn, void *ctx);
+void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx);
 
 #endif

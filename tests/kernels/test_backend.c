@@ -110,6 +110,44 @@ static void test_backend_copies_move_bytes(void **state)
     b->ops->close(b);
 }
 
+#define N_ITEMS 1000
+
+struct spread_run {
+    unsigned n_times[N_ITEMS];
+    size_t n_workers;
+    bool is_bad;
+};
+
+static void count_items(void *ctx, size_t begin, size_t end, size_t worker)
+{
+    struct spread_run *run = ctx;
+    for (size_t i = begin; i < end; i++) {
+        run->n_times[i]++;
+    }
+    if (worker >= run->n_workers) {
+        run->is_bad = true;
+    }
+}
+
+static void test_backend_spread_does_each_item_once(void **state)
+{
+    (void)state;
+    for (unsigned n_threads = 1; n_threads <= 4; n_threads++) {
+        struct backend *b = open_or_null("scalar", n_threads);
+        static const size_t counts[] = { 0, 1, 2, 7, N_ITEMS };
+        assert_int_equal(b->ops->n_workers(b), n_threads);
+        for (size_t c = 0; c < sizeof(counts) / sizeof(*counts); c++) {
+            struct spread_run run = { .n_workers = n_threads };
+            b->ops->spread(b, counts[c], count_items, &run);
+            for (size_t i = 0; i < N_ITEMS; i++) {
+                assert_int_equal(run.n_times[i], i < counts[c]);
+            }
+            assert_false(run.is_bad);
+        }
+        b->ops->close(b);
+    }
+}
+
 static void test_backend_measure_read_gives_a_rate(void **state)
 {
     (void)state;
@@ -131,6 +169,7 @@ int main(void)
         cmocka_unit_test(test_backend_alloc_is_zeroed_and_aligned),
         cmocka_unit_test(test_backend_alloc_beyond_memory_is_null),
         cmocka_unit_test(test_backend_copies_move_bytes),
+        cmocka_unit_test(test_backend_spread_does_each_item_once),
         cmocka_unit_test(test_backend_measure_read_gives_a_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

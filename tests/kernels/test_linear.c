@@ -198,6 +198,54 @@ static void test_linear_other_rows_nan_leave_a_row_alone(void **state)
     problem_free(&p);
 }
 
+// Of every run of outputs the largest, against a loop over what the product gave; among them what is not a number.
+static void test_linear_maxima_are_those_of_the_outputs(void **state)
+{
+    const struct test_backends *all = *state;
+    static const struct shape sizes[] = { { 1, 4 }, { 31, 6 }, { 32, 7 }, { 65, 40 }, { 500, 130 } };
+    static const size_t rows[] = { 1, 4, 5, 40, 300 };
+    uint64_t rng = 7;
+    for (size_t c = 0; c < 25; c++) {
+        struct problem p = problem_make(&rng, (enum dtype)(c % 3), sizes[c % 5], rows[c / 5]);
+        size_t n_runs = (p.n_out + MAXIMA_OUTPUTS - 1) / MAXIMA_OUTPUTS;
+        p.accumulate = true;
+        p.y[rng_below(&rng, p.n_out)] = NAN;
+        for (size_t i = 0; i < p.n_out && i < 2 * MAXIMA_OUTPUTS; i++) { // of the last row nothing is one, in some runs
+            p.y[(p.n_rows - 1) * p.y_stride + i] = NAN;
+        }
+        for (size_t b = 0; b < all->n; b++) {
+            struct matrix *m = matrix_make(all->b[b], &p, &rng);
+            float *y = malloc(p.n_rows * p.y_stride * sizeof(*y));
+            float *maxima = random_floats(&rng, p.n_rows * n_runs + 1), guard = maxima[p.n_rows * n_runs];
+            memcpy(y, p.y, p.n_rows * p.y_stride * sizeof(*y));
+            const struct op_linear op = { .w = m,
+                                          .bias = p.bias,
+                                          .x = p.x,
+                                          .y = y,
+                                          .maxima = maxima,
+                                          .x_stride = p.x_stride,
+                                          .y_stride = p.y_stride,
+                                          .n_rows = p.n_rows,
+                                          .accumulate = true };
+            all->b[b]->ops->linear(all->b[b], &op);
+            for (size_t i = 0; i < p.n_rows * n_runs; i++) {
+                size_t first = i % n_runs * MAXIMA_OUTPUTS;
+                float want = -INFINITY;
+                for (size_t o = first; o < p.n_out && o < first + MAXIMA_OUTPUTS; o++) {
+                    float v = y[i / n_runs * p.y_stride + o];
+                    want = v > want ? v : want;
+                }
+                assert_true(maxima[i] == want);
+            }
+            assert_true(maxima[p.n_rows * n_runs] == guard);
+            free(maxima);
+            free(y);
+            all->b[b]->ops->matrix_free(all->b[b], m);
+        }
+        problem_free(&p);
+    }
+}
+
 static void test_embed_rows_are_exact(void **state)
 {
     const struct test_backends *all = *state;
@@ -236,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_linear_row_alone_equals_row_in_batch),
         cmocka_unit_test(test_linear_more_rows_than_one_pass_equal_single_rows),
         cmocka_unit_test(test_linear_other_rows_nan_leave_a_row_alone),
+        cmocka_unit_test(test_linear_maxima_are_those_of_the_outputs),
         cmocka_unit_test(test_embed_rows_are_exact),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

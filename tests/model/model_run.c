@@ -86,7 +86,7 @@ void run_step(struct model_run *run, struct run_seq *const *seqs, const size_t *
                                .kv_pool = run->pool.mem,
                                .logit_rows = rows,
                                .n_logit_rows = n_rows };
-    const float *logits = model_step(run->model, &step);
+    const float *logits = model_step(run->model, &step).rows;
     for (size_t i = 0; i < n_seqs; i++) {
         memcpy(seqs[i]->logits + seqs[i]->n_done * run->n_vocab, logits + map[i].row * run->n_vocab,
                n_new[i] * run->n_vocab * sizeof(float));

@@ -288,7 +288,7 @@ static void test_model_step_without_logits_gives_none(void **state)
     const struct step step = { .token_ids = tokens,
                                .map = { .seqs = &map, .n_seqs = 1, .n_rows = 7 },
                                .kv_pool = run.pool.mem };
-    assert_null(model_step(run.model, &step));
+    assert_null(model_step(run.model, &step).rows);
     seq.n_done = 7;
     struct run_seq *const seqs[] = { &seq };
     const size_t one = 1;

@@ -97,7 +97,7 @@ static inline int32_t runner_test_read_next(const struct step *step, uint32_t ro
     return runner_test_next(tokens, n);
 }
 
-static inline const float *runner_test_compute(void *ctx, const struct step *step)
+static inline struct logits runner_test_compute(void *ctx, const struct step *step)
 {
     struct runner_test *t = ctx;
     for (size_t s = 0; s < step->map.n_seqs; s++) {
@@ -113,7 +113,7 @@ static inline const float *runner_test_compute(void *ctx, const struct step *ste
     }
     t->now_ns += t->step_ns;
     t->n_computed += step->map.n_rows;
-    return t->logits;
+    return (struct logits){ .rows = t->logits };
 }
 
 static inline uint64_t runner_test_now(void *ctx)
@@ -121,7 +121,7 @@ static inline uint64_t runner_test_now(void *ctx)
     return ((const struct runner_test *)ctx)->now_ns;
 }
 
-// ---- the pages' memory --------------------------------------------------------------------------------------------
+// ---- the pages' memory, and three workers that are one ------------------------------------------------------------
 
 static inline void *runner_test_alloc(struct backend *b, size_t bytes)
 {
@@ -141,8 +141,28 @@ static inline void runner_test_copy(struct backend *b, void *dst, const void *sr
     memcpy(dst, src, bytes);
 }
 
+static inline size_t runner_test_n_workers(const struct backend *b)
+{
+    (void)b;
+    return 3;
+}
+
+// From the last item to the first: nothing may depend on their order, or on who does which.
+static inline void runner_test_spread(struct backend *b, size_t n_items, host_fn *fn, void *ctx)
+{
+    (void)b;
+    for (size_t i = n_items; i > 0; i--) {
+        fn(ctx, i - 1, i, i % 3);
+    }
+}
+
 static const struct backend_ops runner_test_ops = {
-    .name = "test", .alloc = runner_test_alloc, .free = runner_test_free, .copy = runner_test_copy
+    .name = "test",
+    .alloc = runner_test_alloc,
+    .free = runner_test_free,
+    .copy = runner_test_copy,
+    .n_workers = runner_test_n_workers,
+    .spread = runner_test_spread,
 };
 
 // ---- open and close -----------------------------------------------------------------------------------------------

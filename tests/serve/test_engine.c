@@ -119,6 +119,9 @@ static void test_engine_many_together_answer_as_each_alone(void **state)
     (void)state;
     struct answer *alone = run_alone();
     run_together((struct tokfs_engine_options){ .model = model_dir }, alone, 0);
+    for (unsigned n_threads = 2; n_threads <= 4; n_threads++) {
+        run_together((struct tokfs_engine_options){ .model = model_dir, .n_threads = n_threads }, alone, 0);
+    }
     // Chunks of odd sizes, few slots.
     run_together((struct tokfs_engine_options){ .model = model_dir, .max_sequences = 7, .batch_tokens = 23 }, alone, 0);
     // So few pages that sequences give way to each other: 53 pages of 16 tokens, 2 layers x 2 x 2 heads x 16 x 4 bytes.
@@ -449,7 +452,7 @@ static void test_engine_runs_by_priority_and_by_tenant(void **state)
     struct answer *a = answers_new(7);
     for (int i = 0; i < 7; i++) {
         struct request r = request(2);
-        r.sampling.max_tokens = i == 0 ? 600 : 3;
+        r.sampling.max_tokens = i == 0 ? 1500 : 3; // the others must be there before it ends
         r.sampling.ignore_eos = true;
         tokfs_set_tenant(engine, &(struct tokfs_tenant){ .id = who[i].tenant, .may_hurry = who[i].may_hurry });
         submit(engine, &r, &a[i]);

@@ -527,6 +527,79 @@ static void test_sampler_every_parameter_passes_chi_square(void **state)
     sampler_deinit(&s);
 }
 
+// ---- maxima that the product has found -----------------------------------------------------------------------------
+
+static void find_maxima(const float *logits, size_t n, float *maxima)
+{
+    for (size_t i = 0; i < sampler_n_maxima(n); i++) {
+        maxima[i] = -INFINITY;
+        for (size_t j = i * MAXIMA_OUTPUTS; j < n && j < (i + 1) * MAXIMA_OUTPUTS; j++) {
+            maxima[i] = logits[j] > maxima[i] ? logits[j] : maxima[i];
+        }
+    }
+}
+
+static void expect_same_draw(struct sampler *s, const struct sampler_input *input, const float *maxima)
+{
+    struct sampler_input with = *input;
+    struct token_prob probs[2][6] = { 0 };
+    int32_t want = -1, got = -1;
+    with.maxima = maxima;
+    int rc = sampler_draw(s, input, &want);
+    assert_int_equal(sampler_draw(s, &with, &got), rc);
+    assert_int_equal(got, want);
+    if (rc == 0) {
+        assert_int_equal(sampler_logprobs(s, input, want, 5, probs[0]), sampler_logprobs(s, &with, want, 5, probs[1]));
+        assert_memory_equal(probs[0], probs[1], sizeof(probs[0]));
+    }
+}
+
+static void test_sampler_known_maxima_change_nothing(void **state)
+{
+    (void)state;
+    static float logits[N_VOCAB_MAX], maxima[N_VOCAB_MAX / MAXIMA_OUTPUTS + 1];
+    static const char *const isas[] = { "base", "avx2", "avx512" };
+    static const size_t sizes[] = { 5, 31, 32, 33, 64, 65, 96, 1023, 1024, 1025, 2050, 5000 };
+    const struct sampling_params greedy = params(0, 0, 1, 0);
+    for (size_t c = 0; c < 3 * sizeof(sizes) / sizeof(*sizes); c++) {
+        size_t n = sizes[c / 3];
+        struct sampler s;
+        assert_int_equal(sampler_init(&s, n), 0);
+        for (uint64_t round = 0; sampler_use_isa(&s, isas[c % 3]) && round < 24; round++) {
+            struct sampler_input input = { .logits = logits, .params = &greedy, .seed = round, .pos = c };
+            fill_logits(logits, n, round, round % 2 == 0 ? 2.0 : 0.2);
+            logits[round * 31 % n] = round % 5 == 0 ? NAN : round % 5 == 1 ? -INFINITY : 9;
+            find_maxima(logits, n, maxima);
+            expect_same_draw(&s, &input, maxima);
+            input.params = &CASES[round % (sizeof(CASES) / sizeof(*CASES))];
+            expect_same_draw(&s, &input, maxima);
+        }
+        sampler_deinit(&s);
+    }
+}
+
+// What a request takes from the row is not in its maxima.
+static void test_sampler_maxima_of_a_changed_row_do_not_count(void **state)
+{
+    (void)state;
+    float logits[100] = { [40] = 3, [41] = 2, [90] = 1 }, maxima[4];
+    const struct sampling_params p = params(0, 0, 1, 0);
+    const int32_t banned[] = { 40, 41 };
+    struct sampler_input input = { .logits = logits, .maxima = maxima, .params = &p };
+    struct sampler s;
+    int32_t id;
+    assert_int_equal(sampler_init(&s, 100), 0);
+    find_maxima(logits, 100, maxima);
+    assert_true(sampler_is_quick(&input));
+    assert_int_equal(sampler_draw(&s, &input, &id), 0);
+    assert_int_equal(id, 40);
+    input.bans[0] = (struct token_set){ banned, 2 };
+    assert_false(sampler_is_quick(&input));
+    assert_int_equal(sampler_draw(&s, &input, &id), 0);
+    assert_int_equal(id, 90);
+    sampler_deinit(&s);
+}
+
 // ---- log probabilities --------------------------------------------------------------------------------------------
 
 static void test_sampler_logprobs_match_float64(void **state)
@@ -556,7 +629,8 @@ static void test_sampler_logprobs_match_float64(void **state)
                 total += exp((double)logits[i] - max);
             }
             size_t want_n = 1 + (n_top < n ? n_top : n);
-            assert_int_equal(sampler_logprobs(&s, logits, id, n_top, probs), want_n);
+            const struct sampler_input input = { .logits = logits };
+            assert_int_equal(sampler_logprobs(&s, &input, id, n_top, probs), want_n);
             assert_int_equal(probs[0].id, id);
             for (size_t i = 0; i < want_n; i++) {
                 double want = (double)logits[probs[i].id] - max - log(total);
@@ -581,6 +655,8 @@ int main(void)
         cmocka_unit_test(test_sampler_every_instruction_set_draws_the_same),
         cmocka_unit_test(test_sampler_biases_and_penalties_match_the_reference),
         cmocka_unit_test(test_sampler_every_parameter_passes_chi_square),
+        cmocka_unit_test(test_sampler_known_maxima_change_nothing),
+        cmocka_unit_test(test_sampler_maxima_of_a_changed_row_do_not_count),
         cmocka_unit_test(test_sampler_logprobs_match_float64),
         cmocka_unit_test(test_sampler_draw_depends_on_seed_and_position_only),
     };

@@ -44,7 +44,7 @@ struct simulator {
     bool is_out_of_memory;
 };
 
-// ---- the pages' memory: nobody reads it ---------------------------------------------------------------------------
+// ---- the pages' memory, which nobody reads; one worker ------------------------------------------------------------
 
 static void *heap_alloc(struct backend *b, size_t bytes)
 {
@@ -64,8 +64,25 @@ static void heap_copy(struct backend *b, void *dst, const void *src, size_t byte
     memcpy(dst, src, bytes);
 }
 
+static size_t one_worker(const struct backend *b)
+{
+    (void)b;
+    return 1;
+}
+
+static void run_here(struct backend *b, size_t n_items, host_fn *fn, void *ctx)
+{
+    (void)b;
+    fn(ctx, 0, n_items, 0);
+}
+
 static const struct backend_ops heap_ops = {
-    .name = "none", .alloc = heap_alloc, .free = heap_free, .copy = heap_copy
+    .name = "none",
+    .alloc = heap_alloc,
+    .free = heap_free,
+    .copy = heap_copy,
+    .n_workers = one_worker,
+    .spread = run_here,
 };
 
 // ---- in place of the model ----------------------------------------------------------------------------------------
@@ -117,7 +134,7 @@ static void count_shares(struct simulator *s)
 }
 
 // Each answer says what its stream says.
-static const float *compute(void *ctx, const struct step *step)
+static struct logits compute(void *ctx, const struct step *step)
 {
     struct simulator *s = ctx;
     uint64_t began_ns = clock_monotonic_ns();
@@ -135,7 +152,7 @@ static const float *compute(void *ctx, const struct step *step)
     count_shares(s);
     s->now_ns += (uint64_t)(step_us(s, step) * 1e3);
     s->out->model_s += (double)(clock_monotonic_ns() - began_ns) / 1e9;
-    return s->logits;
+    return (struct logits){ .rows = s->logits };
 }
 
 // ---- arrivals and events ------------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ static void run_prompt(struct runner *r, size_t n_tokens)
                                    .kv_pool = r->pool.mem,
                                    .logit_rows = r->logit_rows,
                                    .n_logit_rows = n };
-        const float *logits = model_step(r->model, &step);
+        const float *logits = model_step(r->model, &step).rows;
         for (size_t row = 0; row < n; row++) {
             print_row(logits + row * n_vocab, n_vocab, pos + row == 0);
         }

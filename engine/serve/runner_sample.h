@@ -1,0 +1,26 @@
+// From a step's logits to tokens, text and events. Part of the runner.
+#ifndef TOKFS_SERVE_RUNNER_SAMPLE_H
+#define TOKFS_SERVE_RUNNER_SAMPLE_H
+
+#include "engine/serve/runner.h"
+
+int runner_sample_init(struct runner *runner); // 0 or -ENOMEM
+void runner_sample_deinit(struct runner *runner);
+// `logits` are those of the step that was planned; `publish` is called every few tokens.
+void runner_sample(struct runner *runner, struct logits logits, void (*publish)(void *ctx), void *ctx);
+
+// The logits of the rows after the first n.
+struct logits runner_skip_rows(const struct runner *runner, struct logits logits, size_t n);
+
+// Whether the item's rows reach the sequence's last known token, so that the next one can be sampled.
+static inline bool runner_is_completing(const struct sched_item *item, const struct sequence *seq)
+{
+    return seq->n_computed + item->n_tokens - item->n_draft == seq->n_tokens;
+}
+
+static inline uint64_t runner_clock(const struct runner *runner)
+{
+    return runner->drive.now_ns(runner->drive.ctx);
+}
+
+#endif
