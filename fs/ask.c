@@ -145,7 +145,7 @@ int ask_read(struct file *file, size_t size, uint64_t offset, struct str *ret_by
         return FILE_WAIT;
     }
     if (rest.len > 0) {
-        *ret_bytes = str_take(rest, size);
+        *ret_bytes = str_take(rest, turn_is_ended(session->last) ? size : file_stream_size(size));
         ask->n_read += ret_bytes->len;
         return (int)ret_bytes->len;
     }

@@ -47,6 +47,7 @@ static void parked_answer(struct parked *parked, int result, struct str bytes)
     struct mount *mount = parked->channel->mount;
     list_remove(&parked->link);
     user_uncharge(parked->file->user, USER_PARKED);
+    file_set_reader_away(parked->file, parked->kind == PARKED_READ && result > 0);
     file_answer(parked->req, parked->file, parked->kind, result, bytes);
     mount->counts.n_parked--;
     free(parked);

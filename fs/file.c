@@ -57,8 +57,15 @@ int file_new(struct mount *mount, struct node *node, int flags, const struct fus
     return 0;
 }
 
+void file_set_reader_away(struct file *file, bool is_away)
+{
+    file->mount->counts.n_away += (uint32_t)is_away - (uint32_t)file->is_reader_away;
+    file->is_reader_away = is_away;
+}
+
 void file_free(struct file *file)
 {
+    file_set_reader_away(file, false);
     channel_unwatch(file);
     journal_draft_closing(file);
     if (file->type->close) {
@@ -78,6 +85,11 @@ void file_free(struct file *file)
     user_uncharge(file->user, USER_FILES);
     user_put(file->user);
     free(file);
+}
+
+size_t file_stream_size(size_t size)
+{
+    return size < MOUNT_READ_BYTES_MAX ? size : MOUNT_READ_BYTES_MAX - 1;
 }
 
 int file_slice(struct str content, size_t size, uint64_t offset, struct str *ret_bytes)
@@ -258,6 +270,7 @@ void file_op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, str
     struct str bytes = { 0 };
     (void)ino;
     file->flags = fi->flags; // fcntl may have changed O_NONBLOCK
+    file_set_reader_away(file, false);
     int result = offset < 0 ? -EINVAL : file_read(file, size, (uint64_t)offset, &bytes);
     finish(req, file, PARKED_READ, result, bytes, size, (uint64_t)offset);
 }

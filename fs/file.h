@@ -37,6 +37,7 @@ struct file {
     struct strbuf snapshot; // nodes that render: their text as it was at open
     void *state;            // the type's own
     bool is_opened;         // the open was answered with success
+    bool is_reader_away;    // a READ that had waited was answered, and no other has come since
     uint64_t draft_id;      // of its text in the journal; 0: none
     struct fuse_pollhandle *poll;
     struct list watch_link; // in channel->watchers while poll is set
@@ -48,6 +49,7 @@ int file_new(struct mount *mount, struct node *node, int flags, const struct fus
 void file_free(struct file *file); // closes the type's part too
 // Asks the file's handler for a parked request: result as the handler's.
 int file_resume(struct file *file, enum parked_kind kind, size_t size, uint64_t offset, struct str *ret_bytes);
+void file_set_reader_away(struct file *file, bool is_away);
 void file_interrupted(struct file *file, enum parked_kind kind);
 // The only place where the result of an open, a read or a write is sent.
 void file_answer(fuse_req_t req, struct file *file, enum parked_kind kind, int result, struct str bytes);
@@ -64,6 +66,11 @@ void file_op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void file_op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void file_op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *handle);
+
+// What to give at most where more may come later, or an end is told once. A read(2) of more than MOUNT_READ_BYTES_MAX
+// is several READs: after one that is answered in full the kernel sends the next, and the reader would wait with what
+// there is in hand, or never see the end.
+size_t file_stream_size(size_t size);
 
 // For types whose bytes lie in memory: the part of `content` that a read at offset of size asks for.
 int file_slice(struct str content, size_t size, uint64_t offset, struct str *ret_bytes);

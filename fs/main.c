@@ -223,7 +223,7 @@ static int make_fuse_args(const struct daemon *d, struct fuse_args *args)
 {
     struct strbuf opts;
     strbuf_init(&opts, 0);
-    strbuf_printf(&opts, "fsname=tokfs,subtype=tokfs,default_permissions,noatime");
+    strbuf_printf(&opts, "fsname=tokfs,subtype=tokfs,default_permissions,noatime,max_read=%u", MOUNT_READ_BYTES_MAX);
     if (d->options.fuse.len > 0) {
         strbuf_append_byte(&opts, ',');
         strbuf_append(&opts, strbuf_str(&d->options.fuse));

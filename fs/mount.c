@@ -25,6 +25,7 @@
 #define RECEIVE_BYTES     (MOUNT_WRITE_BYTES_MAX + 4096)
 #define REQUESTS_PER_TURN 64
 #define EVENTS_PER_TURN   4096 // of the engine; the device gets its turn in between
+#define EVENTS_PER_FLUSH  8    // their readers have other processors to run on while more is taken
 
 const struct mount_limits mount_limits_default = {
     .n_sessions = 10000,
@@ -167,7 +168,7 @@ static void on_turn_end(void *ctx)
     mount_flush(mount);
     journal_flush(mount->journal);
     if (journal_is_idle(mount->journal)) {
-        tokfs_engine_passed_on(mount->engine);
+        tokfs_engine_passed_on(mount->engine, mount->counts.n_away);
     }
     go_on_draining(mount);
 }
@@ -200,9 +201,13 @@ static void on_device(struct loop_watcher *watcher)
 void mount_take_events(struct mount *mount)
 {
     struct tokfs_event event;
-    for (int i = 0; i < EVENTS_PER_TURN && journal_has_room(mount->journal) && tokfs_poll(mount->engine, &event); i++) {
+    for (int i = 1; i <= EVENTS_PER_TURN && journal_has_room(mount->journal) && tokfs_poll(mount->engine, &event);
+         i++) {
         if (!journal_take_event(event.user, &event)) {
             turn_take_event(event.user, &event);
+        }
+        if (i % EVENTS_PER_FLUSH == 0) {
+            mount_flush(mount);
         }
     }
     if (kv_feed_take(&mount->kv) && !mount->kv_op.is_pending && mount->phase != MOUNT_STOPPED) {
@@ -259,6 +264,7 @@ void mount_on_init(struct mount *mount, struct fuse_conn_info *conn)
     conn->want |= conn->capable & (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA);
     conn->max_write = MOUNT_WRITE_BYTES_MAX;
     conn->max_background = 1024;
+    conn->max_read = MOUNT_READ_BYTES_MAX;
     if (mount->ready) {
         mount->ready(mount->ctx);
         mount->ready = NULL;
@@ -434,7 +440,7 @@ void mount_free(struct mount *mount)
     const struct mount_counts *counts = &mount->counts;
     assert(counts->n_sessions == 0 && counts->n_files == 0 && counts->n_dirs == 0 && counts->n_parked == 0 &&
            counts->n_turns == 0);
-    assert(counts->n_running == 0 && counts->n_exchanges == 0 && counts->n_fresh_nodes == 0 &&
+    assert(counts->n_running == 0 && counts->n_exchanges == 0 && counts->n_fresh_nodes == 0 && counts->n_away == 0 &&
            list_is_empty(&mount->dirty_channels));
     users_free(mount->users);
     free(mount->received);

@@ -43,11 +43,16 @@ extern const struct mount_limits mount_limits_default;
 struct mount_counts {
     uint32_t n_sessions, n_files, n_dirs, n_parked, n_turns, n_fresh_nodes, n_exchanges;
     uint32_t n_running; // turns that have not ended
+    uint32_t n_away;    // files with is_reader_away
 };
 
 enum mount_phase { MOUNT_SERVING, MOUNT_DRAINING, MOUNT_DETACHED, MOUNT_STOPPED };
 
 #define MOUNT_WRITE_BYTES_MAX (128u << 10)
+
+// The kernel holds the pages of a reader's buffer for each READ, as many as the READ may fill, and a reader asks for
+// far more than a token: with 16 KiB instead of 128 waking it is cheaper (see docs/performance.md).
+#define MOUNT_READ_BYTES_MAX (16u << 10)
 
 // st_ino: 1.. the fixed tree, then 32 numbers per session.
 #define MOUNT_SESSION_INO(serial) ((uint64_t)(serial)*32 + 1024)

@@ -235,6 +235,7 @@ int transaction_read(struct file *file, size_t size, uint64_t offset, struct str
         return FILE_WAIT;
     }
     refuse_unfinished(ex);
+    size = ex->turn && !turn_is_ended(ex->turn) ? file_stream_size(size) : size;
     int r = make_response(ex, size);
     holding_set(&file->holding, ex->response.cap);
     if (r < 0) {

@@ -122,6 +122,7 @@ int view_read(struct view *view, size_t size, uint64_t offset, struct str *ret_b
     if (size == 0) {
         return 0;
     }
+    size = file_stream_size(size);
     int r = view->as_chunks ? read_chunks(view, size, offset, ret_bytes) : read_text(view, size, offset, ret_bytes);
     if (r != FILE_WAIT) {
         view->read_end = offset + (r > 0 ? (uint64_t)r : 0);

@@ -593,7 +593,8 @@ int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret)
         return 1;
     }
     eventfd_t count;
-    eventfd_read(engine->event_fd, &count); // quiet from here on, unless something came in between
+    eventfd_read(engine->event_fd, &count);
+    atomic_exchange(&engine->is_signalled, false); // quiet from here on, unless something came in between
     if (!take_event(engine, ret)) {
         return 0;
     }
@@ -601,7 +602,7 @@ int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret)
     return 1;
 }
 
-void tokfs_engine_passed_on(struct tokfs_engine *engine)
+void tokfs_engine_passed_on(struct tokfs_engine *engine, unsigned n_away)
 {
-    handoff_tell(&engine->handoff, event_ring_taken(&engine->ring));
+    handoff_tell(&engine->handoff, event_ring_taken(&engine->ring), n_away);
 }

@@ -32,7 +32,8 @@ struct tokfs_engine {
     struct intake intake;
     int32_t end_ids[END_IDS_MAX];
     size_t n_end_ids;
-    int event_fd; // readable while events or verdicts may be there
+    int event_fd;             // readable while events or verdicts may be there
+    atomic_bool is_signalled; // event_fd is readable, or about to be, or tokfs_poll has yet to look: see engine_signal
     int64_t created;
 
     // Where threads meet.

@@ -22,6 +22,9 @@ void handoff_init(struct handoff *handoff, unsigned n_compute_threads)
     pthread_cond_init(&handoff->cond, &attr);
     pthread_condattr_destroy(&attr);
     atomic_init(&handoff->passed_on, 0);
+    atomic_init(&handoff->n_away, 0);
+    handoff->n_published = 0;
+    handoff->is_over = NULL;
     atomic_init(&handoff->is_used, false);
     handoff->is_wanted = n_compute_threads == 0 || n_compute_threads >= n_processors();
 }
@@ -32,30 +35,61 @@ void handoff_deinit(struct handoff *handoff)
     pthread_mutex_destroy(&handoff->lock);
 }
 
-void handoff_tell(struct handoff *handoff, uint32_t n_passed_on)
+static bool is_passed_on(const struct handoff *handoff)
 {
-    if (!handoff->is_wanted || atomic_load(&handoff->passed_on) == n_passed_on) {
+    return atomic_load(&handoff->passed_on) == handoff->n_published;
+}
+
+static bool is_settled(const struct handoff *handoff)
+{
+    return is_passed_on(handoff) && atomic_load(&handoff->n_away) == 0;
+}
+
+// The waiter is woken for nothing but what it waits for: it would take the processor from those it waits for.
+void handoff_tell(struct handoff *handoff, uint32_t n_passed_on, uint32_t n_away)
+{
+    if (!handoff->is_wanted ||
+        (atomic_load(&handoff->passed_on) == n_passed_on && atomic_load(&handoff->n_away) == n_away)) {
         return;
     }
     pthread_mutex_lock(&handoff->lock);
     atomic_store(&handoff->passed_on, n_passed_on);
+    atomic_store(&handoff->n_away, n_away);
     atomic_store(&handoff->is_used, true);
-    pthread_cond_signal(&handoff->cond);
+    if (handoff->is_over && handoff->is_over(handoff)) {
+        pthread_cond_signal(&handoff->cond);
+    }
     pthread_mutex_unlock(&handoff->lock);
+}
+
+static void sleep_until(struct handoff *handoff, bool (*is_over)(const struct handoff *), uint64_t wait_ns)
+{
+    uint64_t until_ns = clock_monotonic_ns() + wait_ns;
+    struct timespec until = { (time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u) };
+    handoff->is_over = is_over;
+    while (!is_over(handoff) && pthread_cond_timedwait(&handoff->cond, &handoff->lock, &until) != ETIMEDOUT) {
+    }
+    handoff->is_over = NULL;
+}
+
+static uint64_t wait_max_ns(uint32_t n_events, uint64_t step_ns)
+{
+    uint64_t wait_ns = HANDOFF_WAIT_NS + (uint64_t)n_events * HANDOFF_EVENT_NS;
+    return wait_ns < step_ns / HANDOFF_WAIT_STEP_DIV ? wait_ns : step_ns / HANDOFF_WAIT_STEP_DIV;
 }
 
 bool handoff_wait(struct handoff *handoff, uint32_t n_published, uint64_t step_ns)
 {
-    if (!atomic_load(&handoff->is_used) || step_ns < HANDOFF_STEP_MIN_NS) {
+    uint32_t n_events = n_published - handoff->n_published;
+    if (!atomic_load(&handoff->is_used)) {
         return false;
     }
-    uint64_t until_ns = clock_monotonic_ns() + HANDOFF_WAIT_MAX_NS;
-    struct timespec until = { (time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u) };
     pthread_mutex_lock(&handoff->lock);
-    while (atomic_load(&handoff->passed_on) != n_published &&
-           pthread_cond_timedwait(&handoff->cond, &handoff->lock, &until) != ETIMEDOUT) {
+    handoff->n_published = n_published;
+    if (step_ns >= HANDOFF_STEP_MIN_NS) {
+        sleep_until(handoff, is_passed_on, wait_max_ns(n_events, step_ns));
+        sleep_until(handoff, is_settled, HANDOFF_GRACE_NS);
     }
     pthread_mutex_unlock(&handoff->lock);
-    nanosleep(&(struct timespec){ .tv_nsec = HANDOFF_GRACE_NS }, NULL);
-    return true;
+    return step_ns >= HANDOFF_STEP_MIN_NS;
 }

@@ -12,8 +12,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+// While the caller polls there is nothing to wake, and a write would cost more than a token's text. Whoever finds the
+// flag set has published before tokfs_poll takes it back, and tokfs_poll looks once more after that.
 void engine_signal(struct tokfs_engine *engine)
 {
+    if (atomic_exchange(&engine->is_signalled, true)) {
+        return;
+    }
     eventfd_write(engine->event_fd, 1); // fails only when the counter is full: then it is readable anyway
 }
 

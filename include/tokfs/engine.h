@@ -351,10 +351,11 @@ TOKFS_API int tokfs_engine_fd(const struct tokfs_engine *engine); // poll for PO
 // Takes the next event: 1, or 0 when there is none (the descriptor is then quiet until there is one). As long as events
 // are left the descriptor stays readable, so that a caller may stop after any number of them.
 TOKFS_API int tokfs_poll(struct tokfs_engine *engine, struct tokfs_event *ret);
-// Tells the engine that what was polled has been passed on to whoever waits for it. Optional: a caller that says so
-// after each round of polling is given the processor, for half a millisecond at most, before the next step computes,
-// where there are no more processors than compute threads.
-TOKFS_API void tokfs_engine_passed_on(struct tokfs_engine *engine);
+// Tells the engine that what was polled has been passed on to whoever waits for it, and how many of those have not come
+// back for more. Optional: a caller that says so after each round of its loop is given the processor before the next
+// step computes, for a quarter of a step at most, and those it woke a fifth of a millisecond at most, where there are
+// no more processors than compute threads.
+TOKFS_API void tokfs_engine_passed_on(struct tokfs_engine *engine, unsigned n_away);
 
 #ifdef __cplusplus
 }

@@ -177,6 +177,25 @@ static void test_view_chunks_are_the_same_for_any_read_size(void **state)
     strbuf_deinit(&whole);
 }
 
+// Of a READ that is answered in full the kernel asks for what follows, before its reader sees anything of it.
+static void test_view_never_fills_a_read_that_the_kernel_would_follow(void **state)
+{
+    static char text[MOUNT_READ_BYTES_MAX + 1];
+    struct view view;
+    struct str bytes;
+    (void)state;
+    memset(text, 'x', MOUNT_READ_BYTES_MAX);
+    add_turn();
+    say(text);
+    view_init(&view, last, false);
+    assert_int_equal(view_read(&view, MOUNT_READ_BYTES_MAX, 0, &bytes), MOUNT_READ_BYTES_MAX - 1);
+    assert_int_equal(view_read(&view, 1, MOUNT_READ_BYTES_MAX - 1, &bytes), 1); // one that is not, is
+    assert_int_equal(view_read(&view, 1, MOUNT_READ_BYTES_MAX, &bytes), FILE_WAIT);
+    finish("stop");
+    assert_int_equal(view_read(&view, 1, MOUNT_READ_BYTES_MAX, &bytes), 0);
+    view_deinit(&view);
+}
+
 static void test_view_chunks_wait_follow_and_fail(void **state)
 {
     struct tokfs_error error = { .code = -EIO, .msg = "broken" };
@@ -218,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_view_tells_each_end_once_and_goes_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_view_of_a_cancelled_turn_ends_with_an_error, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_view_chunks_are_the_same_for_any_read_size, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_view_never_fills_a_read_that_the_kernel_would_follow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_view_chunks_wait_follow_and_fail, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #include "engine/base/loop.h"
 #include "tests/unit.h"
 
-#define LONG_STEP_NS (2 * HANDOFF_STEP_MIN_NS)
+#define LONG_STEP_NS ((uint64_t)HANDOFF_STEP_MIN_NS)
 
 static void test_handoff_caller_that_never_tells_is_not_waited_for(void **state)
 {
@@ -20,11 +20,15 @@ static void test_handoff_wait_ends_when_told_or_after_its_limit(void **state)
     (void)state;
     struct handoff handoff;
     handoff_init(&handoff, 0);
-    handoff_tell(&handoff, 5);
-    assert_true(handoff_wait(&handoff, 5, LONG_STEP_NS)); // told before: the grace only
+    handoff_tell(&handoff, 5, 0);
+    assert_true(handoff_wait(&handoff, 5, LONG_STEP_NS)); // told before
+    handoff_tell(&handoff, 5, 1);
     uint64_t begin_ns = clock_monotonic_ns();
+    assert_true(handoff_wait(&handoff, 5, LONG_STEP_NS)); // a reader that is not back: the grace
+    assert_true(clock_monotonic_ns() - begin_ns >= HANDOFF_GRACE_NS);
+    begin_ns = clock_monotonic_ns();
     assert_true(handoff_wait(&handoff, 6, LONG_STEP_NS)); // not told: returns all the same
-    assert_true(clock_monotonic_ns() - begin_ns >= HANDOFF_WAIT_MAX_NS);
+    assert_true(clock_monotonic_ns() - begin_ns >= LONG_STEP_NS / HANDOFF_WAIT_STEP_DIV);
     assert_false(handoff_wait(&handoff, 6, HANDOFF_STEP_MIN_NS - 1));
     handoff_deinit(&handoff);
 }
@@ -35,7 +39,7 @@ static void test_handoff_spare_processor_needs_no_wait(void **state)
     struct handoff handoff;
     handoff_init(&handoff, 0);
     handoff.is_wanted = false;
-    handoff_tell(&handoff, 5);
+    handoff_tell(&handoff, 5, 0);
     assert_false(handoff_wait(&handoff, 6, LONG_STEP_NS));
     handoff_deinit(&handoff);
 }
