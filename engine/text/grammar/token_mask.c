@@ -2,7 +2,7 @@
 //
 // Inside strings nothing dies and the walk would be the whole vocabulary. There the state knows how many plain
 // characters may follow at the least; the tokens of so many are set together, and subtrees of nothing else are left
-// out.
+// out. Where a state loops, as within [a-z]+, subtrees of bytes that leave it as it is are set without being walked.
 //
 // Forced bytes may be cut into tokens in many ways. What others do is to take the longest token at each place, or to
 // leave it to the model. Here the tokenizer itself cuts them, and only as far as no token of the vocabulary could join
@@ -22,6 +22,14 @@ struct kept {
     uint64_t used;  // when last
 };
 
+// Kinds of bytes that leave a state as it is: what of the vocabulary consists of them need not be walked.
+struct loops {
+    uint32_t state; // AUTOMATON_DEAD: unused
+    uint16_t kinds;
+};
+
+#define N_LOOPS 16 // a power of two
+
 struct token_masks {
     struct automaton *a;
     const struct token_trie *trie;
@@ -30,6 +38,7 @@ struct token_masks {
     size_t n_kept;
     struct kept *kept;               // [n_kept]
     uint64_t *bits;                  // [n_kept][trie->n_words]
+    struct loops loops[N_LOOPS];     // by state, of one walk
     uint32_t *path;                  // [trie->depth_max + 1] states by depth
     struct tokenizer_cutter *cutter; // NULL: any tokens may make up bytes that are forced
 };
@@ -85,15 +94,40 @@ static uint32_t next_state(struct token_masks *masks, const struct token_trie_no
     uint32_t next = automaton_next(masks->a, masks->path[node->depth - 1], class);
     if (next == AUTOMATON_FULL) {
         automaton_collect(masks->a, masks->path, node->depth);
+        memset(masks->loops, 0, sizeof(masks->loops));
         next = automaton_next(masks->a, masks->path[node->depth - 1], class);
     }
     return next == AUTOMATON_FULL ? AUTOMATON_DEAD : next;
+}
+
+// The kinds of which every byte leads from the state to itself; where there is no room to tell, it does not.
+static uint16_t find_loops(struct token_masks *masks, uint32_t state)
+{
+    const struct nfa *nfa = automaton_nfa(masks->a);
+    uint16_t kinds = (uint16_t)((1u << TOKEN_TRIE_KINDS) - 1);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        uint16_t kind = (uint16_t)(1u << token_trie_kind((uint8_t)byte));
+        if ((kinds & kind) && automaton_next(masks->a, state, nfa->class_of[byte]) != state) {
+            kinds &= (uint16_t)~kind;
+        }
+    }
+    return kinds;
+}
+
+static uint16_t loops_of(struct token_masks *masks, uint32_t state)
+{
+    struct loops *loops = &masks->loops[state % N_LOOPS];
+    if (loops->state != state) {
+        *loops = (struct loops){ state, find_loops(masks, state) };
+    }
+    return loops->kinds;
 }
 
 static void walk(struct token_masks *masks, uint64_t *bits)
 {
     const struct token_trie *trie = masks->trie;
     uint8_t plain = automaton_plain(masks->a, masks->path[0]);
+    memset(masks->loops, 0, sizeof(masks->loops));
     memcpy(bits, trie->plain_masks + plain * trie->n_words, trie->n_words * sizeof(uint64_t));
     for (uint32_t i = 0; i < trie->n_nodes;) {
         const struct token_trie_node *node = &trie->nodes[i];
@@ -102,8 +136,11 @@ static void walk(struct token_masks *masks, uint64_t *bits)
             i = node->skip;
             continue;
         }
-        // What is plain as a whole has no more such characters left than that.
-        uint32_t end = node->plain <= automaton_plain(masks->a, state) ? node->skip : i + 1;
+        // What is plain as a whole has no more such characters left than that; what leaves the state as it is is well.
+        bool is_loop = state == masks->path[node->depth - 1];
+        bool is_whole = node->plain <= automaton_plain(masks->a, state) ||
+                        (is_loop && (node->kinds & ~loops_of(masks, state)) == 0);
+        uint32_t end = is_whole ? node->skip : i + 1;
         masks->path[node->depth] = state;
         set_tokens(trie, i, end, bits);
         i = end;

@@ -25,6 +25,23 @@ static int compare_entries(const void *a, const void *b)
     return order != 0 ? order : (x->id > y->id) - (x->id < y->id);
 }
 
+uint8_t token_trie_kind(uint8_t byte)
+{
+    static const char alone[] = " _-.";
+    const char *at = byte != 0 ? strchr(alone, byte) : NULL;
+    if (at) {
+        return (uint8_t)(at - alone);
+    }
+    if (byte >= '0' && byte <= '9') {
+        return 4;
+    }
+    if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') {
+        uint8_t is_small = byte >> 5 & 1, is_hex = (byte | 0x20) <= 'f';
+        return (uint8_t)(5 + 2 * is_small + is_hex);
+    }
+    return byte >= 0x80 ? 9 : byte < 0x20 || byte == '"' || byte == '\\' ? 10 : 11;
+}
+
 // How many characters, all of them plain (nfa.h); NOT_PLAIN when one does not, or is cut, or
 // there are more than NFA_PLAIN_MAX.
 static uint8_t count_plain(struct str bytes)
@@ -78,8 +95,10 @@ static void close_nodes(struct token_trie *trie, const uint32_t *path, size_t fr
     for (size_t d = from; d > depth; d--) {
         struct token_trie_node *node = &trie->nodes[path[d]];
         node->skip = trie->n_nodes;
-        if (d > 1 && node->plain > trie->nodes[path[d - 1]].plain) {
-            trie->nodes[path[d - 1]].plain = node->plain;
+        if (d > 1) {
+            struct token_trie_node *above = &trie->nodes[path[d - 1]];
+            above->plain = node->plain > above->plain ? node->plain : above->plain;
+            above->kinds |= (uint16_t)(node->kinds | 1u << token_trie_kind(node->byte));
         }
     }
 }

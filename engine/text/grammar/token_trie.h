@@ -16,8 +16,13 @@ struct token_trie_node {
     uint32_t first_token; // its tokens are tokens[first_token] up to the next node's
     uint16_t depth;       // bytes, from 1
     uint8_t byte;
-    uint8_t plain; // all tokens of the subtree are of so many plain characters (nfa_node.plain) or fewer; 255: not all
+    uint8_t plain;  // all tokens of the subtree are of so many plain characters (nfa_node.plain) or fewer; 255: not all
+    uint16_t kinds; // of the bytes below it: a bit for each (token_trie_kind)
 };
+
+// Bytes that grammars like to allow together.
+#define TOKEN_TRIE_KINDS 12
+uint8_t token_trie_kind(uint8_t byte);
 
 struct token_trie {
     struct token_trie_node *nodes; // [n_nodes + 1], the last one closes the token list
