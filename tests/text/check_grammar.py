@@ -138,11 +138,11 @@ def random_schema(depth=0):
         return schema
     if kind == 2:
         schema = {"type": "number"}
-        lo = rng.randint(-30, 30)
+        lo = rng.choice([rng.randint(-30, 30), rng.randint(-300, 300) / 8, round(rng.uniform(-3, 3), rng.randint(1, 3)), 0])
         if rng.random() < 0.6:
             schema[rng.choice(["minimum", "exclusiveMinimum"])] = lo
         if rng.random() < 0.6:
-            schema[rng.choice(["maximum", "exclusiveMaximum"])] = lo + rng.choice([1, 5, 100])
+            schema[rng.choice(["maximum", "exclusiveMaximum"])] = round(lo + rng.choice([1, 5, 100, 0.5, 0.125, 0.001]), 6)
         return schema
     if kind == 3:
         schema = {"type": "string"}
@@ -152,7 +152,12 @@ def random_schema(depth=0):
             schema["maxLength"] = rng.randint(3, 40)
         return schema
     if kind == 4:
-        return {"type": "string", "pattern": rng.choice(["^[a-c]+$", "b", r"^\d{2}", "x$", "^(a|é)*$", r"^\w+ \w+$"])}
+        schema = {"type": "string", "pattern": rng.choice(["^[a-c]+$", "b", r"^\d{2}", "x$", "^(a|é)*$", r"^\w+ \w+$", "", "a{2,3}|b+"])}
+        if rng.random() < 0.3:
+            schema["minLength"] = rng.randint(0, 4)
+        if rng.random() < 0.3:
+            schema["maxLength"] = rng.randint(3, 12)
+        return schema
     if kind == 5:
         return {"enum": rng.sample(["a", "b\n", 1, 2.5, None, True, [1], {"k": "v"}], rng.randint(1, 4))}
     if kind == 6:
@@ -163,6 +168,19 @@ def random_schema(depth=0):
         schema["required"] = [n for n in names if rng.random() < 0.5]
         extra = rng.randrange(4)
         schema["additionalProperties"] = random_schema(depth + 1) if extra == 0 else extra == 1
+        if rng.random() < 0.2:
+            schema["maxProperties"] = rng.randint(len(schema["required"]), 4)
+        if rng.random() < 0.2 and (extra > 1 or rng.random() < 0.2):
+            schema["minProperties"] = rng.randint(0, len(names)) if extra > 1 else 1
+        if rng.random() < 0.1:
+            del schema["properties"], schema["required"]
+            schema.pop("minProperties", None)
+            schema["patternProperties"] = {rng.choice(["^a", "^[a-z]+$", "m|z"]): random_schema(depth + 1)}
+            schema["additionalProperties"] = False
+        elif rng.random() < 0.1:
+            del schema["properties"], schema["required"]
+            schema.pop("minProperties", None)
+            schema["propertyNames"] = rng.choice([{"maxLength": 2}, {"enum": ["a", "zz", 5]}, {"pattern": "^[a-z]+$"}])
         return schema
     if kind == 10:
         schema = {"type": "array", "items": random_schema(depth + 1)}
@@ -225,8 +243,8 @@ def document_for(schema, depth=0):
     if kind in ("integer", "number"):
         lo = schema.get("minimum", schema.get("exclusiveMinimum", -50))
         hi = schema.get("maximum", schema.get("exclusiveMaximum", lo + 99))
-        value = rng.choice([lo - 1, lo, lo + 1, hi - 1, hi, hi + 1, rng.randint(min(lo, hi), max(lo, hi))])
-        return value if kind == "integer" else rng.choice([value, value + 0.5, value - 0.125])
+        value = rng.choice([lo - 1, lo, lo + 1, hi - 1, hi, hi + 1, (lo + hi) / 2, rng.uniform(lo, hi)])
+        return round(value) if kind == "integer" else round(rng.choice([value, value, value + 0.5, value - 0.125, value + 0.001]), 6)
     return {"null": None, "boolean": rng.random() < 0.5}.get(kind)
 
 
@@ -338,14 +356,17 @@ TREE = {"$defs": {"node": {"type": "object", "properties": {"v": {"type": "integ
         "additionalProperties": False}}, "$ref": "#/$defs/node"}
 
 REFUSED = [
-    ({"type": "object", "patternProperties": {}}, "patternProperties"),
+    ({"type": "object", "patternProperties": {"a": {}, "b": True}}, "patternProperties"),
+    ({"type": "object", "properties": {"a": {}}, "patternProperties": {"a": {}}}, "patternProperties"),
+    ({"type": "object", "minProperties": 2}, "minProperties"),
+    ({"type": "string", "pattern": "a", "format": "date"}, "together"),
     ({"type": "object", "properties": {"a": {"not": {}}}}, "schema.properties.a: the keyword \"not\""),
     ({"type": "array", "uniqueItems": True}, "uniqueItems"),
     ({"type": "string", "format": "regex"}, "format"),
     ({"type": "string", "pattern": "(?=a)"}, "look-around"),
     ({"type": "string", "pattern": r"(a)\1"}, "references"),
     ({"type": "number", "multipleOf": 0.1}, "multipleOf"),
-    ({"type": "number", "minimum": 0.5}, "not whole"),
+    ({"type": "number", "minimum": 1e-7}, "exponents"),
     ({"$ref": "http://x/y"}, "$ref"),
     ({"$ref": "#/$defs/none"}, "leads nowhere"),
     ({"$ref": "#"}, "refers to itself"),

@@ -12,6 +12,8 @@
 //   - without "type", keywords of one type imply it. Whole numbers have neither fraction nor exponent, exponents two
 //     digits at most. Numbers with bounds have no exponent.
 //   - strings are any JSON strings; where "pattern" or "format" rules them, characters have one spelling only.
+//   - "patternProperties" take one pattern and, like "propertyNames", no "properties" beside them. Other members than
+//     the declared ones are counted as if none came twice; a count that they would have to reach is refused.
 //   - white space: none, one space, or a line feed with up to 32 spaces or 16 tabs, behind { [ , : and before } ]. None
 //     around the document.
 // Whatever cannot be expressed is refused, with its keyword and its place.

@@ -70,8 +70,7 @@ static uint32_t write_literals(struct nfa *nfa, uint32_t next)
 
 static uint32_t write_value_rule(struct json_parts *parts)
 {
-    struct number_bounds none = { 0 };
-    uint32_t all = number_write_real(parts->nfa, &none, NFA_ENDED);
+    uint32_t all = number_write_real(parts->nfa, NULL, NULL, NFA_ENDED);
     all = nfa_either(parts->nfa, all, json_parts_string(parts, 0, UINT32_MAX, NFA_ENDED));
     all = nfa_either(parts->nfa, all, write_literals(parts->nfa, NFA_ENDED));
     all = nfa_either(parts->nfa, all, json_parts_object(parts, NFA_ENDED));

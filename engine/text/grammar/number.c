@@ -1,7 +1,7 @@
 // Bounds become digits: numbers of one length are compared digit by digit, and lengths are taken apart first.
 //
-// A number with a fraction lies within whole bounds when its whole part does; the bounds themselves are looked at
-// apart. Negative numbers mirror positive ones; a bounded zero has no sign.
+// A number with a fraction lies between two limits when its whole part lies between theirs; where it is one of theirs,
+// the fractions are compared digit by digit too. Negative numbers mirror positive ones; a bounded zero has no sign.
 #include "engine/text/grammar/number.h"
 #include <stdio.h>
 #include <string.h>
@@ -109,44 +109,99 @@ uint32_t number_write_integer(struct nfa *nfa, const struct number_bounds *bound
 
 // ---- with a fraction -----------------------------------------------------------------------------------------------
 
-static uint32_t write_digits(struct nfa *nfa, uint8_t lo, uint8_t hi, uint32_t next) // none or more
+static uint32_t write_digits(struct nfa *nfa, uint32_t next) // none or more
 {
     uint32_t loop = nfa_loop(nfa);
-    nfa_loop_set(nfa, loop, nfa_bytes(nfa, lo, hi, loop), next);
+    nfa_loop_set(nfa, loop, nfa_bytes(nfa, '0', '9', loop), next);
     return loop;
 }
 
-// Nothing, or a point and digits lo..hi.
-static uint32_t write_fraction(struct nfa *nfa, uint8_t hi, uint32_t next)
+// Nothing, or a point and digits.
+static uint32_t write_fraction(struct nfa *nfa, uint32_t next)
 {
-    uint32_t digits = nfa_bytes(nfa, '0', hi, write_digits(nfa, '0', hi, next));
+    uint32_t digits = nfa_bytes(nfa, '0', '9', write_digits(nfa, next));
     return nfa_either(nfa, next, nfa_bytes(nfa, '.', '.', digits));
 }
 
-// A point and digits that are not all 0.
-static uint32_t write_more_than_zero(struct nfa *nfa, uint32_t next)
+// Digits after a point that has been compared up to here: `lo` and `hi` are the limits that the digits so far are equal
+// to, NULL when they are past them or there is none.
+struct tail {
+    const struct number_limit *lo, *hi;
+    size_t at;
+};
+
+static int digit_of(const struct number_limit *limit, size_t at)
 {
-    uint32_t digits = nfa_bytes(nfa, '1', '9', write_digits(nfa, '0', '9', next));
-    return nfa_bytes(nfa, '.', '.', write_digits(nfa, '0', '0', digits));
+    return at < limit->n_fraction ? limit->fraction[at] : '0';
 }
 
-static uint32_t write_magnitude(struct nfa *nfa, uint64_t lo, bool is_lo_excluded, bool has_hi, uint64_t hi,
-                                bool is_hi_excluded, uint32_t next)
+static bool is_over(const struct number_limit *limit, size_t at)
 {
-    if (has_hi && (hi < lo || (hi == lo && (is_lo_excluded || is_hi_excluded)))) {
-        return NFA_FAILED;
-    }
+    return !limit || at >= limit->n_fraction; // fractions do not end in 0
+}
+
+static bool may_end(const struct tail *t)
+{
+    bool is_above = !t->lo || (is_over(t->lo, t->at) && !t->lo->is_excluded);
+    return is_above && (!t->hi || !is_over(t->hi, t->at) || !t->hi->is_excluded);
+}
+
+static uint32_t write_tail(struct nfa *nfa, struct tail t, uint32_t any, uint32_t next);
+
+// One digit and what may follow it. `again`: the place of further zeros, once both limits are compared to their ends.
+static uint32_t write_digit(struct nfa *nfa, const struct tail *t, uint32_t any, uint32_t again, uint32_t next)
+{
+    int lo = t->lo ? digit_of(t->lo, t->at) : '0', hi = t->hi ? digit_of(t->hi, t->at) : '9';
     uint32_t all = NFA_FAILED;
-    if (has_hi && !is_hi_excluded) {
-        all = write_natural(nfa, hi, true, hi, write_fraction(nfa, '0', next));
+    for (int digit = lo; digit <= hi; digit++) {
+        struct tail rest = { t->lo && digit == lo ? t->lo : NULL, t->hi && digit == hi ? t->hi : NULL, t->at + 1 };
+        uint32_t after = !rest.lo && !rest.hi                  ? any
+                         : again != NFA_FAILED && digit == '0' ? again
+                                                               : write_tail(nfa, rest, any, next);
+        all = nfa_either(nfa, all, nfa_bytes(nfa, (uint8_t)digit, (uint8_t)digit, after));
     }
-    if (is_lo_excluded) {
-        all = nfa_either(nfa, all, write_natural(nfa, lo, true, lo, write_more_than_zero(nfa, next)));
-        lo++;
+    return all;
+}
+
+static uint32_t write_tail(struct nfa *nfa, struct tail t, uint32_t any, uint32_t next)
+{
+    uint32_t end = may_end(&t) ? next : NFA_FAILED;
+    if (!is_over(t.lo, t.at) || !is_over(t.hi, t.at)) {
+        return nfa_either(nfa, write_digit(nfa, &t, any, NFA_FAILED, next), end);
     }
-    if (!has_hi || lo < hi) {
-        uint32_t whole = write_natural(nfa, lo, has_hi, hi - 1, write_fraction(nfa, '9', next));
-        all = nfa_either(nfa, all, whole);
+    uint32_t zeros = nfa_loop(nfa);
+    nfa_loop_set(nfa, zeros, write_digit(nfa, &t, any, zeros, next), end);
+    return zeros;
+}
+
+// The fraction of a number whose whole part is that of the limits.
+static uint32_t write_limited(struct nfa *nfa, const struct number_limit *lo, const struct number_limit *hi,
+                              uint32_t next)
+{
+    struct tail t = { lo, hi, 0 };
+    uint32_t any = write_digits(nfa, next), again = NFA_FAILED;
+    if (is_over(lo, 0) && is_over(hi, 0)) {
+        again = write_tail(nfa, t, any, next);
+    }
+    uint32_t digits = write_digit(nfa, &t, any, again, next);
+    return nfa_either(nfa, may_end(&t) ? next : NFA_FAILED, nfa_bytes(nfa, '.', '.', digits));
+}
+
+// Numbers without a sign; both limits are taken for their sizes.
+static uint32_t write_magnitude(struct nfa *nfa, const struct number_limit *lo, const struct number_limit *hi,
+                                uint32_t next)
+{
+    uint64_t from = lo->whole;
+    if (hi && hi->whole <= from) {
+        return hi->whole < from ? NFA_FAILED : write_natural(nfa, from, true, from, write_limited(nfa, lo, hi, next));
+    }
+    uint32_t all = write_natural(nfa, from, true, from, write_limited(nfa, lo, NULL, next));
+    if (hi) {
+        all = nfa_either(nfa, all, write_natural(nfa, hi->whole, true, hi->whole, write_limited(nfa, NULL, hi, next)));
+    }
+    if (!hi || from + 1 < hi->whole) {
+        uint32_t between = write_natural(nfa, from + 1, hi != NULL, hi ? hi->whole - 1 : 0, write_fraction(nfa, next));
+        all = nfa_either(nfa, all, between);
     }
     return all;
 }
@@ -157,26 +212,23 @@ static uint32_t write_unbounded(struct nfa *nfa, uint32_t next)
     exponent = nfa_either(nfa, exponent,
                           nfa_either(nfa, nfa_bytes(nfa, '+', '+', exponent), nfa_bytes(nfa, '-', '-', exponent)));
     exponent = nfa_either(nfa, nfa_bytes(nfa, 'e', 'e', exponent), nfa_bytes(nfa, 'E', 'E', exponent));
-    uint32_t natural = write_natural(nfa, 0, false, 0, write_fraction(nfa, '9', nfa_either(nfa, exponent, next)));
+    uint32_t natural = write_natural(nfa, 0, false, 0, write_fraction(nfa, nfa_either(nfa, exponent, next)));
     return nfa_either(nfa, natural, write_sign(nfa, natural));
 }
 
-uint32_t number_write_real(struct nfa *nfa, const struct number_bounds *b, uint32_t next)
+uint32_t number_write_real(struct nfa *nfa, const struct number_limit *min, const struct number_limit *max,
+                           uint32_t next)
 {
-    if (!b->has_min && !b->has_max) {
+    static const struct number_limit zero = { 0 }, above_zero = { .is_excluded = true };
+    if (!min && !max) {
         return write_unbounded(nfa, next);
     }
     uint32_t all = NFA_FAILED;
-    if (!b->has_max || b->max >= 0) {
-        bool is_above = b->has_min && b->min >= 0;
-        all = write_magnitude(nfa, is_above ? (uint64_t)b->min : 0, is_above && b->is_min_excluded, b->has_max,
-                              (uint64_t)b->max, b->is_max_excluded, next);
+    if (!max || !max->is_negative) {
+        all = write_magnitude(nfa, min && !min->is_negative ? min : &zero, max, next);
     }
-    if (!b->has_min || b->min < 0) {
-        bool is_below = b->has_max && b->max < 0;
-        uint32_t magnitude =
-            write_magnitude(nfa, is_below ? (uint64_t)-b->max : 0, is_below ? b->is_max_excluded : true, b->has_min,
-                            (uint64_t)-b->min, b->is_min_excluded, next);
+    if (!min || min->is_negative) {
+        uint32_t magnitude = write_magnitude(nfa, max && max->is_negative ? max : &above_zero, min, next);
         all = nfa_either(nfa, all, write_sign(nfa, magnitude));
     }
     return all;

@@ -8,13 +8,23 @@
 
 struct number_bounds {
     bool has_min, has_max;
-    bool is_min_excluded, is_max_excluded; // of numbers with a fraction; whole ones have their bounds moved
     int64_t min, max;
 };
 
 // Whole numbers without fraction and exponent.
 uint32_t number_write_integer(struct nfa *nfa, const struct number_bounds *bounds, uint32_t next);
-// Any number: with a fraction and, when there is no bound, an exponent of up to two digits (what fits a double).
-uint32_t number_write_real(struct nfa *nfa, const struct number_bounds *bounds, uint32_t next);
+
+// A decimal number as a bound.
+#define NUMBER_FRACTION_MAX 32
+struct number_limit {
+    bool is_excluded, is_negative; // a negative one is below 0
+    uint64_t whole;                // at most NUMBER_BOUND_MAX
+    char fraction[NUMBER_FRACTION_MAX];
+    size_t n_fraction; // digits
+};
+// Any number; a NULL limit is none. With a fraction and, when there is no limit, an exponent of up to two digits (what
+// fits a double).
+uint32_t number_write_real(struct nfa *nfa, const struct number_limit *min, const struct number_limit *max,
+                           uint32_t next);
 
 #endif

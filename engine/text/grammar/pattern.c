@@ -396,18 +396,46 @@ static struct tree *parse_choice(struct parser *p)
 
 // ---- into nodes ----------------------------------------------------------------------------------------------------
 
+// Where the length of a text is ruled, characters are counted: a piece is written once for each count of characters
+// before it, up to the largest length, or to the least, which then stands for all above it. A list of nodes has one for
+// each count; without a rule there is one count.
 struct writer {
     struct nfa *nfa;
-    bool in_json;
+    struct arena *arena;
+    bool in_json, has_max;
+    uint32_t last;  // the largest count
+    uint32_t *none; // a list of nothing
 };
 
-// Tells the first character of a repetition (one of JSON text) how many of its kind may follow, itself included.
-static void mark_plain(struct writer *w, const struct tree *tree, uint32_t first, uint32_t n_left)
+static uint32_t *new_nodes(struct writer *w)
 {
-    if (!w->in_json || tree->kind != CLASS || !charset_has_plain(tree->set)) {
+    uint32_t *nodes = arena_alloc_array(w->arena, w->last + 1, sizeof(*nodes));
+    if (!nodes) {
+        w->nfa->error = w->nfa->error ? w->nfa->error : -E2BIG;
+        return w->none;
+    }
+    memset(nodes, 0, (w->last + 1) * sizeof(*nodes));
+    return nodes;
+}
+
+static uint32_t *write_either(struct writer *w, const uint32_t *a, const uint32_t *b)
+{
+    uint32_t *all = new_nodes(w);
+    for (uint32_t count = 0; count <= w->last && all != w->none; count++) {
+        all[count] = nfa_either(w->nfa, a[count], b[count]);
+    }
+    return all;
+}
+
+// Tells the first character of a repetition (one of JSON text) how many of its kind may follow, itself included.
+static void mark_plain(struct writer *w, const struct tree *tree, const uint32_t *nodes_at, uint32_t n_left)
+{
+    bool is_counted = w->last > 0 || w->has_max;
+    if (!w->in_json || is_counted || tree->kind != CLASS || !charset_has_plain(tree->set)) {
         return;
     }
     struct nfa_node *nodes = w->nfa->nodes;
+    uint32_t first = nodes_at[0];
     while (nodes[first].kind == NFA_SPLIT) { // its parts of one byte come first
         first = nodes[first].next;
     }
@@ -416,10 +444,10 @@ static void mark_plain(struct writer *w, const struct tree *tree, uint32_t first
     }
 }
 
-static uint32_t write_class(struct writer *w, struct tree *tree, uint32_t n_copies, uint32_t next)
+static uint32_t write_one(struct writer *w, struct tree *tree, bool is_shared, uint32_t next)
 {
-    if (n_copies < SHARED_COPY_MIN) {
-        return charset_write(w->nfa, tree->set, w->in_json, next);
+    if (next == NFA_FAILED || !is_shared) {
+        return next == NFA_FAILED ? next : charset_write(w->nfa, tree->set, w->in_json, next);
     }
     if (!tree->has_rule) {
         tree->has_rule = true;
@@ -430,30 +458,50 @@ static uint32_t write_class(struct writer *w, struct tree *tree, uint32_t n_copi
     return nfa_either(w->nfa, one, nfa_call(w->nfa, tree->rule, next));
 }
 
-static uint32_t write_tree(struct writer *w, struct tree *tree, uint32_t n_copies, uint32_t next);
-
-static uint32_t write_repeat(struct writer *w, struct tree *tree, uint32_t n_copies, uint32_t next)
+static uint32_t *write_class(struct writer *w, struct tree *tree, uint32_t n_copies, const uint32_t *next)
 {
-    uint32_t bound = tree->max == UNBOUNDED ? tree->min : tree->max, first = next;
-    n_copies = bound > 0 && n_copies < REPEAT_MAX ? n_copies * bound : n_copies;
-    if (tree->max == UNBOUNDED) {
-        first = nfa_loop(w->nfa);
-        uint32_t body = write_tree(w, tree->a, n_copies, first);
-        mark_plain(w, tree->a, body, NFA_PLAIN_MAX);
-        nfa_loop_set(w->nfa, first, body, next);
+    uint32_t *nodes = new_nodes(w);
+    bool is_shared = n_copies >= SHARED_COPY_MIN || w->last >= SHARED_COPY_MIN;
+    for (uint32_t count = 0; count <= w->last && nodes != w->none; count++) {
+        uint32_t to = count < w->last ? next[count + 1] : w->has_max ? NFA_FAILED : next[count];
+        nodes[count] = write_one(w, tree, is_shared, to);
     }
-    for (uint32_t i = bound; i > 0 && w->nfa->error == 0; i--) {
-        uint32_t one = write_tree(w, tree->a, n_copies, first);
-        if (one == first) { // it is nothing, however often
-            break;
-        }
-        mark_plain(w, tree->a, one, tree->max == UNBOUNDED ? NFA_PLAIN_MAX : tree->max - (i - 1));
-        first = i > tree->min ? nfa_either(w->nfa, one, next) : one;
+    return nodes;
+}
+
+static const uint32_t *write_tree(struct writer *w, struct tree *tree, uint32_t n_copies, const uint32_t *next);
+
+static const uint32_t *write_loop(struct writer *w, struct tree *tree, uint32_t n_copies, const uint32_t *next)
+{
+    uint32_t *first = new_nodes(w);
+    for (uint32_t count = 0; count <= w->last && first != w->none; count++) {
+        first[count] = nfa_loop(w->nfa);
+    }
+    const uint32_t *body = write_tree(w, tree, n_copies, first);
+    mark_plain(w, tree, body, NFA_PLAIN_MAX);
+    for (uint32_t count = 0; count <= w->last && w->nfa->error == 0; count++) {
+        nfa_loop_set(w->nfa, first[count], body[count], next[count]);
     }
     return first;
 }
 
-static uint32_t write_tree(struct writer *w, struct tree *tree, uint32_t n_copies, uint32_t next)
+static const uint32_t *write_repeat(struct writer *w, struct tree *tree, uint32_t n_copies, const uint32_t *next)
+{
+    uint32_t bound = tree->max == UNBOUNDED ? tree->min : tree->max;
+    n_copies = bound > 0 && n_copies < REPEAT_MAX ? n_copies * bound : n_copies;
+    const uint32_t *first = tree->max == UNBOUNDED ? write_loop(w, tree->a, n_copies, next) : next;
+    for (uint32_t i = bound; i > 0 && w->nfa->error == 0; i--) {
+        const uint32_t *one = write_tree(w, tree->a, n_copies, first);
+        if (memcmp(one, first, (w->last + 1) * sizeof(*one)) == 0) { // it is nothing, however often
+            break;
+        }
+        mark_plain(w, tree->a, one, tree->max == UNBOUNDED ? NFA_PLAIN_MAX : tree->max - (i - 1));
+        first = i > tree->min ? write_either(w, one, next) : one;
+    }
+    return first;
+}
+
+static const uint32_t *write_tree(struct writer *w, struct tree *tree, uint32_t n_copies, const uint32_t *next)
 {
     for (; tree->kind == SEQUENCE; tree = tree->a) {
         next = write_tree(w, tree->b, n_copies, next);
@@ -462,11 +510,11 @@ static uint32_t write_tree(struct writer *w, struct tree *tree, uint32_t n_copie
     case CLASS: return write_class(w, tree, n_copies, next);
     case REPEAT: return write_repeat(w, tree, n_copies, next);
     case CHOICE: {
-        uint32_t all = NFA_FAILED;
+        const uint32_t *all = w->none;
         for (; tree->kind == CHOICE; tree = tree->a) {
-            all = nfa_either(w->nfa, write_tree(w, tree->b, n_copies, next), all);
+            all = write_either(w, write_tree(w, tree->b, n_copies, next), all);
         }
-        return nfa_either(w->nfa, write_tree(w, tree, n_copies, next), all);
+        return write_either(w, write_tree(w, tree, n_copies, next), all);
     }
     default: return next;
     }
@@ -495,7 +543,7 @@ static bool has_anchor(const struct tree *tree)
     return tree->kind == BEGIN || tree->kind == END || (tree->kind == REPEAT && has_anchor(tree->a));
 }
 
-static uint32_t write_anything(struct writer *w, uint32_t next)
+static const uint32_t *write_anything(struct writer *w, const uint32_t *next)
 {
     struct charset all = { .n = 1, .ranges = { { 0, CODEPOINT_MAX } } };
     struct tree any = { .kind = CLASS, .set = &all }, repeat = { .kind = REPEAT, .a = &any, .max = UNBOUNDED };
@@ -503,29 +551,46 @@ static uint32_t write_anything(struct writer *w, uint32_t next)
 }
 
 // One alternative of the whole pattern.
-static uint32_t write_alternative(struct writer *w, struct parser *p, struct tree *tree, uint32_t next)
+static const uint32_t *write_alternative(struct writer *w, struct parser *p, struct tree *tree, const uint32_t *next)
 {
     bool is_begun = strip_anchor(tree, BEGIN), is_ended = strip_anchor(tree, END);
     bool is_search = p->flags & PATTERN_SEARCH;
     if (has_anchor(tree)) {
         fail(p, -EOPNOTSUPP, "^ and $ are supported at the borders of the whole pattern only");
-        return NFA_FAILED;
+        return w->none;
     }
     next = is_search && !is_ended ? write_anything(w, next) : next;
     next = write_tree(w, tree, 1, next);
     return is_search && !is_begun ? write_anything(w, next) : next;
 }
 
-static uint32_t write_pattern(struct writer *w, struct parser *p, struct tree *tree, uint32_t next)
+static uint32_t write_pattern(struct writer *w, struct parser *p, struct tree *tree, const uint32_t *next)
 {
-    uint32_t all = NFA_FAILED;
+    const uint32_t *all = w->none;
     for (; tree->kind == CHOICE && p->error == 0; tree = tree->a) {
-        all = nfa_either(w->nfa, write_alternative(w, p, tree->b, next), all);
+        all = write_either(w, write_alternative(w, p, tree->b, next), all);
     }
-    return p->error == 0 ? nfa_either(w->nfa, write_alternative(w, p, tree, next), all) : NFA_FAILED;
+    return p->error == 0 ? write_either(w, write_alternative(w, p, tree, next), all)[0] : NFA_FAILED;
 }
 
-int pattern_add(struct nfa *nfa, struct str pattern, unsigned flags, uint32_t next, uint32_t *ret, struct err *err)
+// The pattern from its end: `next` where the text is long enough.
+static uint32_t write_ruled(struct writer *w, struct parser *p, struct tree *tree, uint32_t min, uint32_t next)
+{
+    w->none = arena_alloc_array(&p->arena, w->last + 1, sizeof(*w->none));
+    uint32_t *end = w->none ? arena_alloc_array(&p->arena, w->last + 1, sizeof(*end)) : NULL;
+    if (!end) {
+        fail(p, -E2BIG, "it is too long");
+        return NFA_FAILED;
+    }
+    for (uint32_t count = 0; count <= w->last; count++) {
+        w->none[count] = NFA_FAILED;
+        end[count] = count >= min ? next : NFA_FAILED;
+    }
+    return write_pattern(w, p, tree, end);
+}
+
+int pattern_add_sized(struct nfa *nfa, struct str pattern, unsigned flags, struct pattern_size size, uint32_t next,
+                      uint32_t *ret, struct err *err)
 {
     struct parser p = { .pattern = pattern, .flags = flags, .err = err };
     if (utf8_valid_len(pattern) != pattern.len) {
@@ -537,12 +602,19 @@ int pattern_add(struct nfa *nfa, struct str pattern, unsigned flags, uint32_t ne
         fail(&p, -EINVAL, "a group is closed that was not opened");
     }
     if (p.error == 0) {
-        struct writer w = { nfa, (flags & PATTERN_IN_JSON) != 0 };
-        *ret = write_pattern(&w, &p, tree, next);
+        struct writer w = { .nfa = nfa, .arena = &p.arena, .in_json = (flags & PATTERN_IN_JSON) != 0 };
+        w.has_max = size.max != PATTERN_ANY_SIZE;
+        w.last = w.has_max ? size.max : size.min;
+        *ret = write_ruled(&w, &p, tree, size.min, next);
     }
     arena_deinit(&p.arena);
     if (p.error == 0 && nfa->error != 0) {
         return nfa->error == -E2BIG ? err_set(err, -E2BIG, "a pattern is too large") : nfa->error;
     }
     return p.error;
+}
+
+int pattern_add(struct nfa *nfa, struct str pattern, unsigned flags, uint32_t next, uint32_t *ret, struct err *err)
+{
+    return pattern_add_sized(nfa, pattern, flags, (struct pattern_size){ 0, PATTERN_ANY_SIZE }, next, ret, err);
 }

@@ -20,5 +20,12 @@ enum pattern_flags {
 // Adds what the pattern matches, followed by `next`. 0, -EINVAL (not a pattern), -EOPNOTSUPP (err names the construct),
 // -E2BIG, -ENOMEM.
 int pattern_add(struct nfa *nfa, struct str pattern, unsigned flags, uint32_t next, uint32_t *ret, struct err *err);
+// The texts among them that have min to max characters.
+#define PATTERN_ANY_SIZE UINT32_MAX
+struct pattern_size {
+    uint32_t min, max;
+};
+int pattern_add_sized(struct nfa *nfa, struct str pattern, unsigned flags, struct pattern_size size, uint32_t next,
+                      uint32_t *ret, struct err *err);
 
 #endif

@@ -52,6 +52,8 @@ static const struct {
     { "additionalProperties", T_OBJECT },
     { "minProperties", T_OBJECT },
     { "maxProperties", T_OBJECT },
+    { "patternProperties", T_OBJECT },
+    { "propertyNames", T_OBJECT },
     { "items", T_ARRAY },
     { "prefixItems", T_ARRAY },
     { "additionalItems", T_ARRAY },
@@ -71,7 +73,7 @@ static const struct {
 static const char *const annotations[] = {
     "title",     "description", "default", "examples",        "example",          "$schema",
     "$id",       "$comment",    "$defs",   "definitions",     "deprecated",       "readOnly",
-    "writeOnly", "$anchor",     "id",      "contentEncoding", "contentMediaType",
+    "writeOnly", "$anchor",     "id",      "contentEncoding", "contentMediaType", "discriminator",
 };
 
 uint32_t schema_fail(struct schema_compiler *c, int code, const char *fmt, ...)
@@ -96,7 +98,7 @@ bool schema_is_annotation(struct str keyword)
             return true;
         }
     }
-    return false;
+    return str_starts_with(keyword, STR("x-")); // extensions of OpenAPI
 }
 
 uint32_t schema_count(struct schema_compiler *c, const struct json *schema, const char *key, uint32_t absent)

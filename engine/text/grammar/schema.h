@@ -33,6 +33,7 @@ uint32_t schema_write(struct schema_compiler *c, const struct json *schema, uint
 uint32_t schema_write_at(struct schema_compiler *c, const struct json *schema, const char *key, ptrdiff_t idx,
                          uint32_t next); // the same, one step down in the path
 uint32_t schema_write_string(struct schema_compiler *c, const struct json *schema, uint32_t next);
+uint32_t schema_write_pattern(struct schema_compiler *c, struct str pattern, uint32_t next); // a string that it matches
 uint32_t schema_write_number(struct schema_compiler *c, const struct json *schema, bool is_integer, uint32_t next);
 uint32_t schema_write_object(struct schema_compiler *c, const struct json *schema, uint32_t next);
 uint32_t schema_write_array(struct schema_compiler *c, const struct json *schema, uint32_t next);

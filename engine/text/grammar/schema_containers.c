@@ -5,15 +5,35 @@
 #include "engine/text/grammar/grammar.h"
 #include "engine/text/grammar/schema.h"
 #include <errno.h>
+#include <stdio.h>
 
 struct members {
     const struct json **schemas; // [n]
     struct str *names;           // [n]
     bool *is_required;           // [n]
     size_t n;
-    const struct json *other; // schema of other members; NULL: there are none
-    bool has_any_other;       // of any kind
+    const struct json *other;    // schema of other members; NULL: there are none
+    const struct json *patterns; // their names: the keys of patternProperties; NULL: any
+    const struct json *naming;   // their names: strings of this schema; NULL: any
 };
+
+#define COUNTS_MAX 256 // members that are counted
+
+// Where members are counted there is a chain for each count so far. Up to the largest count that may be, or to the
+// least that must be, which then stands for all above it.
+struct counts {
+    uint32_t min, last;
+    bool has_max; // it is `last`
+};
+
+// What follows a member that `count` members came before.
+static uint32_t after(const struct counts *n, const uint32_t *nodes, uint32_t count)
+{
+    if (count == n->last) {
+        return n->has_max ? NFA_FAILED : nodes[count];
+    }
+    return nodes[count + 1];
+}
 
 static bool is_listed(const struct json *list, struct str name)
 {
@@ -95,18 +115,45 @@ static bool take_members(struct schema_compiler *c, struct members *m, const str
     return c->error == 0;
 }
 
-// How many members there may be can be said only where it follows from the properties.
-static void check_counts(struct schema_compiler *c, const struct members *m, const struct json *schema)
+// A count that other members could reach by coming twice cannot be demanded: readers take them for one.
+static struct counts take_counts(struct schema_compiler *c, const struct members *m, const struct json *schema)
 {
-    size_t n_required = 0;
+    uint32_t n_required = 0;
     for (size_t i = 0; i < m->n; i++) {
         n_required += m->is_required[i];
     }
-    if (schema_count(c, schema, "minProperties", 0) > n_required) {
-        schema_fail(c, -EOPNOTSUPP, "\"minProperties\" above the number of required properties is not supported");
+    uint32_t min = schema_count(c, schema, "minProperties", 0),
+             max = schema_count(c, schema, "maxProperties", UINT32_MAX);
+    min = min <= n_required ? 0 : min;
+    max = !m->other && max >= m->n ? UINT32_MAX : max;
+    if (min > 1 && m->other) {
+        schema_fail(c, -EOPNOTSUPP, "\"minProperties\" above 1 beside additional properties is not supported");
     }
-    if (schema_count(c, schema, "maxProperties", UINT32_MAX) < (m->other ? UINT32_MAX : m->n)) {
-        schema_fail(c, -EOPNOTSUPP, "\"maxProperties\" below the number of properties is not supported");
+    if (min > COUNTS_MAX || (max != UINT32_MAX && max > COUNTS_MAX)) {
+        schema_fail(c, -EOPNOTSUPP, "\"minProperties\" and \"maxProperties\" above %d are not supported", COUNTS_MAX);
+        min = max = 0;
+    }
+    bool has_max = max != UINT32_MAX;
+    return (struct counts){ min, has_max ? max : min, has_max };
+}
+
+// patternProperties and propertyNames: only where nothing is declared by name, and with one schema for all.
+static void take_naming(struct schema_compiler *c, struct members *m, const struct json *schema)
+{
+    const struct json *patterns = json_get(schema, STR("patternProperties"));
+    m->naming = json_get(schema, STR("propertyNames"));
+    if (patterns && patterns->type != JSON_OBJECT) {
+        schema_fail(c, -EINVAL, "\"patternProperties\" must be an object");
+    } else if (patterns && patterns->n_children > 0) {
+        m->patterns = patterns;
+        m->other = json_next(json_first(patterns));
+        if (patterns->n_children > 1) {
+            schema_fail(c, -EOPNOTSUPP, "\"patternProperties\" with more than one pattern is not supported");
+        }
+    }
+    if ((m->patterns || m->naming) && (m->n > 0 || (m->patterns && m->naming))) {
+        schema_fail(c, -EOPNOTSUPP, "\"%s\" beside other names is not supported",
+                    m->patterns ? "patternProperties" : "propertyNames");
     }
 }
 
@@ -123,49 +170,104 @@ static uint32_t write_name(struct schema_compiler *c, struct str name, uint32_t 
     return first;
 }
 
-// Members that are not described, one or more: ends in `close`.
-static uint32_t write_others(struct schema_compiler *c, const struct members *m, uint32_t close, uint32_t *ret_more)
+static uint32_t write_other_name(struct schema_compiler *c, const struct members *m, uint32_t next)
 {
-    *ret_more = close;
-    if (!m->other) {
-        return NFA_FAILED;
+    const struct json *string;
+    if (m->patterns) {
+        return schema_write_pattern(c, json_first(m->patterns)->text, next);
     }
-    uint32_t more = nfa_loop(c->nfa);
-    uint32_t value = schema_write_at(c, m->other, "additionalProperties", -1, more);
-    uint32_t member = value != NFA_FAILED
-                          ? json_parts_other_name(&c->parts, m->names, m->n, json_parts_colon(&c->parts, value))
-                          : NFA_FAILED;
-    uint32_t comma = member != NFA_FAILED ? json_parts_comma(&c->parts, member) : NFA_FAILED;
-    nfa_loop_set(c->nfa, more, comma, close);
-    *ret_more = more;
-    return member;
+    if (!m->naming) {
+        return json_parts_other_name(&c->parts, m->names, m->n, next);
+    }
+    if (json_parse(c->arena, STR("{\"type\":\"string\"}"), &string, NULL) < 0) {
+        return schema_fail(c, -E2BIG, "the schema is too large");
+    }
+    const struct json *naming = schema_merge(c, m->naming, string);
+    return naming ? schema_write_at(c, naming, "propertyNames", -1, next) : NFA_FAILED;
+}
+
+// A member's value; where there is a chain for each count it is a rule, so that its nodes are there once.
+struct value {
+    const struct json *schema;
+    const char *path;
+    bool is_rule, is_written;
+    uint32_t rule;
+};
+
+static uint32_t write_value(struct schema_compiler *c, struct value *value, uint32_t next)
+{
+    if (!value->is_rule) {
+        return schema_write_at(c, value->schema, value->path, -1, next);
+    }
+    if (!value->is_written) {
+        value->is_written = true;
+        value->rule = nfa_rule(c->nfa);
+        nfa_rule_set(c->nfa, value->rule, schema_write_at(c, value->schema, value->path, -1, NFA_ENDED));
+    }
+    return nfa_call(c->nfa, value->rule, next);
+}
+
+// Members that are not described, one or more: one[count] the first of them, more[count] what follows one.
+static void write_others(struct schema_compiler *c, const struct members *m, const struct counts *n,
+                         const uint32_t *close, uint32_t *one, uint32_t *more)
+{
+    struct value value = { m->other, m->patterns ? "patternProperties" : "additionalProperties", n->last > 0, false,
+                           0 };
+    for (uint32_t count = 0; count <= n->last; count++) {
+        one[count] = NFA_FAILED;
+        more[count] = m->other ? nfa_loop(c->nfa) : close[count];
+    }
+    for (uint32_t count = 0; m->other && count <= n->last; count++) {
+        uint32_t next = after(n, more, count);
+        uint32_t is_value = next != NFA_FAILED ? write_value(c, &value, next) : NFA_FAILED;
+        uint32_t named = is_value != NFA_FAILED ? json_parts_colon(&c->parts, is_value) : NFA_FAILED;
+        one[count] = named != NFA_FAILED ? write_other_name(c, m, named) : NFA_FAILED;
+    }
+    for (uint32_t count = 0; m->other && count <= n->last; count++) {
+        uint32_t comma = one[count] != NFA_FAILED ? json_parts_comma(&c->parts, one[count]) : NFA_FAILED;
+        nfa_loop_set(c->nfa, more[count], comma, close[count]);
+    }
+}
+
+// Adds member i before those that are in `one` and `more`.
+static void write_member(struct schema_compiler *c, const struct members *m, size_t i, const struct counts *n,
+                         bool may_close, const uint32_t *close, uint32_t *one, uint32_t *more)
+{
+    char path[96];
+    snprintf(path, sizeof path, "properties.%.*s", STR_ARG(str_take(m->names[i], 60)));
+    struct value value = { m->schemas[i], path, n->last > 0, false, 0 };
+    for (uint32_t count = 0; count <= n->last && c->error == 0; count++) {
+        uint32_t next = after(n, more, count);
+        uint32_t first = next != NFA_FAILED ? write_value(c, &value, next) : NFA_FAILED;
+        uint32_t member = first != NFA_FAILED ? write_name(c, m->names[i], first) : NFA_FAILED;
+        one[count] = m->is_required[i] ? member : nfa_either(c->nfa, member, one[count]);
+    }
+    for (uint32_t count = 0; count <= n->last; count++) {
+        uint32_t comma = one[count] != NFA_FAILED ? json_parts_comma(&c->parts, one[count]) : NFA_FAILED;
+        more[count] = may_close ? nfa_either(c->nfa, comma, close[count]) : comma;
+    }
 }
 
 uint32_t schema_write_object(struct schema_compiler *c, const struct json *schema, uint32_t next)
 {
     struct members m = { 0 };
+    uint32_t close[COUNTS_MAX + 1], one[COUNTS_MAX + 1], more[COUNTS_MAX + 1];
     if (!take_members(c, &m, schema)) {
         return NFA_FAILED;
     }
-    check_counts(c, &m, schema);
-    uint32_t close = json_parts_close(&c->parts, '}', next), more;
-    uint32_t one = write_others(c, &m, close, &more);
+    take_naming(c, &m, schema);
+    const struct counts n = take_counts(c, &m, schema);
+    uint32_t closed = json_parts_close(&c->parts, '}', next);
+    for (uint32_t count = 0; count <= n.last; count++) {
+        close[count] = count >= n.min ? closed : NFA_FAILED;
+    }
+    write_others(c, &m, &n, close, one, more);
     bool may_close = true;
     for (size_t i = m.n; i > 0 && c->error == 0 && c->nfa->error == 0; i--) {
-        size_t len = c->path.len;
-        strbuf_printf(&c->path, ".properties.%.*s", STR_ARG(str_take(m.names[i - 1], 60)));
-        uint32_t value = schema_write(c, m.schemas[i - 1], more);
-        if (c->path.len > len) {
-            c->path.len = len;
-            c->path.ptr[len] = '\0';
-        }
-        uint32_t member = value != NFA_FAILED ? write_name(c, m.names[i - 1], value) : NFA_FAILED;
         may_close = may_close && !m.is_required[i - 1];
-        one = m.is_required[i - 1] ? member : nfa_either(c->nfa, member, one);
-        uint32_t comma = one != NFA_FAILED ? json_parts_comma(&c->parts, one) : NFA_FAILED;
-        more = may_close ? nfa_either(c->nfa, comma, close) : comma;
+        write_member(c, &m, i - 1, &n, may_close, close, one, more);
     }
-    return json_parts_open(&c->parts, '{', may_close ? nfa_either(c->nfa, one, close) : one);
+    return json_parts_open(&c->parts, '{', may_close ? nfa_either(c->nfa, one[0], close[0]) : one[0]);
 }
 
 // ---- arrays --------------------------------------------------------------------------------------------------------

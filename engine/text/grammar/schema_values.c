@@ -4,6 +4,7 @@
 #include "engine/text/grammar/schema.h"
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 
 #define YEAR "\\d{4}"
 #define DATE                                                                                                           \
@@ -37,22 +38,29 @@ static const struct {
              "(?:\\?[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?(?:#[A-Za-z0-9._~!$&'()*+,;=:@/?-]*)?" },
 };
 
-static uint32_t write_quoted_pattern(struct schema_compiler *c, struct str pattern, unsigned flags, uint32_t next)
+static uint32_t write_quoted_pattern(struct schema_compiler *c, struct str pattern, unsigned flags,
+                                     struct pattern_size size, uint32_t next)
 {
     uint32_t close = nfa_bytes(c->nfa, '"', '"', next), first = NFA_FAILED;
     struct err why = { 0 };
-    int rc = pattern_add(c->nfa, pattern, PATTERN_IN_JSON | flags, close, &first, &why);
+    int rc = pattern_add_sized(c->nfa, pattern, PATTERN_IN_JSON | flags, size, close, &first, &why);
     if (rc < 0) {
         return schema_fail(c, rc, "%s", why.msg[0] ? why.msg : "out of memory");
     }
     return nfa_bytes(c->nfa, '"', '"', first);
 }
 
-static uint32_t write_format(struct schema_compiler *c, const struct json *format, uint32_t next)
+uint32_t schema_write_pattern(struct schema_compiler *c, struct str pattern, uint32_t next)
+{
+    return write_quoted_pattern(c, pattern, PATTERN_SEARCH, (struct pattern_size){ 0, PATTERN_ANY_SIZE }, next);
+}
+
+static uint32_t write_format(struct schema_compiler *c, const struct json *format, struct pattern_size size,
+                             uint32_t next)
 {
     for (size_t i = 0; format->type == JSON_STRING && i < sizeof(formats) / sizeof(*formats); i++) {
         if (str_eq(format->text, str_from(formats[i].name))) {
-            return write_quoted_pattern(c, str_from(formats[i].pattern), 0, next);
+            return write_quoted_pattern(c, str_from(formats[i].pattern), 0, size, next);
         }
     }
     return schema_fail(c, -EOPNOTSUPP, "the \"format\" \"%.*s\" is not supported", STR_ARG(str_take(format->text, 40)));
@@ -61,19 +69,18 @@ static uint32_t write_format(struct schema_compiler *c, const struct json *forma
 uint32_t schema_write_string(struct schema_compiler *c, const struct json *schema, uint32_t next)
 {
     const struct json *pattern = json_get(schema, STR("pattern")), *format = json_get(schema, STR("format"));
-    bool has_length = json_get(schema, STR("minLength")) || json_get(schema, STR("maxLength"));
-    uint32_t min = schema_count(c, schema, "minLength", 0), max = schema_count(c, schema, "maxLength", UINT32_MAX);
-    if ((pattern != NULL) + (format != NULL) + has_length > 1) {
-        return schema_fail(c, -EOPNOTSUPP,
-                           "more than one of \"pattern\", \"format\" and minLength/maxLength is not supported");
+    struct pattern_size size = { schema_count(c, schema, "minLength", 0),
+                                 schema_count(c, schema, "maxLength", PATTERN_ANY_SIZE) };
+    if (pattern && format) {
+        return schema_fail(c, -EOPNOTSUPP, "\"pattern\" together with \"format\" is not supported");
     }
     if (pattern && pattern->type != JSON_STRING) {
         return schema_fail(c, -EINVAL, "\"pattern\" must be a string");
     }
     return c->error != 0 ? NFA_FAILED
-           : pattern     ? write_quoted_pattern(c, pattern->text, PATTERN_SEARCH, next)
-           : format      ? write_format(c, format, next)
-                         : json_parts_string(&c->parts, min, max, next);
+           : pattern     ? write_quoted_pattern(c, pattern->text, PATTERN_SEARCH, size, next)
+           : format      ? write_format(c, format, size, next)
+                         : json_parts_string(&c->parts, size.min, size.max, next);
 }
 
 // ---- numbers -------------------------------------------------------------------------------------------------------
@@ -81,6 +88,7 @@ uint32_t schema_write_string(struct schema_compiler *c, const struct json *schem
 struct bound {
     bool is_there, is_excluded;
     double value;
+    const struct json *json;
 };
 
 // Of two keywords the one that allows less. sign: 1 lower bounds, -1 upper ones.
@@ -98,7 +106,7 @@ static struct bound take_bound(struct schema_compiler *c, const struct json *sch
         if (!(fabs(v) <= (double)(INT64_C(1) << 53))) {
             schema_fail(c, -EOPNOTSUPP, "\"%s\" must be a number between -2^53 and 2^53", name);
         } else if (!bound.is_there || sign * v > sign * bound.value || (is_excluded && v == bound.value)) {
-            bound = (struct bound){ true, is_excluded, v };
+            bound = (struct bound){ true, is_excluded, v, value };
         }
     }
     return bound;
@@ -120,26 +128,57 @@ static void check_multiple(struct schema_compiler *c, const struct json *schema,
     }
 }
 
+// The bound digit by digit. False: it has an exponent and a fraction, or too many digits.
+static bool take_limit(const struct bound *bound, struct number_limit *ret)
+{
+    char whole[32];
+    bool is_whole = floor(bound->value) == bound->value;
+    struct str text = bound->json->text, digits;
+    *ret = (struct number_limit){ .is_excluded = bound->is_excluded, .is_negative = bound->value < 0 };
+    if (is_whole) {
+        snprintf(whole, sizeof whole, "%.0f", fabs(bound->value));
+        text = str_from(whole);
+    }
+    text = str_skip(text, text.len > 0 && text.ptr[0] == '-');
+    text = str_cut(text, '.', &digits);
+    int64_t value;
+    while (text.len > 0 && text.ptr[text.len - 1] == '0') {
+        text.len--;
+    }
+    if (str_parse_i64(digits, &value) < 0 || value > NUMBER_BOUND_MAX || text.len > NUMBER_FRACTION_MAX) {
+        return false;
+    }
+    ret->whole = (uint64_t)value;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
+            return false;
+        }
+        ret->fraction[ret->n_fraction++] = text.ptr[i];
+    }
+    return true;
+}
+
+static uint32_t write_real(struct schema_compiler *c, const struct bound *min, const struct bound *max, uint32_t next)
+{
+    struct number_limit lo, hi;
+    if ((min->is_there && !take_limit(min, &lo)) || (max->is_there && !take_limit(max, &hi))) {
+        return schema_fail(c, -EOPNOTSUPP, "bounds with exponents or more than %d decimal places are not supported",
+                           NUMBER_FRACTION_MAX);
+    }
+    return number_write_real(c->nfa, min->is_there ? &lo : NULL, max->is_there ? &hi : NULL, next);
+}
+
 uint32_t schema_write_number(struct schema_compiler *c, const struct json *schema, bool is_integer, uint32_t next)
 {
     struct bound min = take_bound(c, schema, "minimum", "exclusiveMinimum", 1);
     struct bound max = take_bound(c, schema, "maximum", "exclusiveMaximum", -1);
-    struct number_bounds bounds = { .has_min = min.is_there, .has_max = max.is_there };
     check_multiple(c, schema, is_integer);
     if (c->error != 0) {
         return NFA_FAILED;
     }
-    if (is_integer) {
-        bounds.min = whole_bound(&min, 1);
-        bounds.max = whole_bound(&max, -1);
-        return number_write_integer(c->nfa, &bounds, next);
+    if (!is_integer) {
+        return write_real(c, &min, &max, next);
     }
-    if (floor(min.value) != min.value || floor(max.value) != max.value) {
-        return schema_fail(c, -EOPNOTSUPP, "bounds of a \"number\" that are not whole are not supported");
-    }
-    bounds.min = (int64_t)min.value;
-    bounds.max = (int64_t)max.value;
-    bounds.is_min_excluded = min.is_excluded;
-    bounds.is_max_excluded = max.is_excluded;
-    return number_write_real(c->nfa, &bounds, next);
+    const struct number_bounds bounds = { min.is_there, max.is_there, whole_bound(&min, 1), whole_bound(&max, -1) };
+    return number_write_integer(c->nfa, &bounds, next);
 }
