@@ -261,6 +261,7 @@ int bench_grammar(const struct bench_options *options, struct bench_report *repo
         return rc;
     }
     snprintf(report->model, sizeof(report->model), "%s", options->model ? options->model : options->shape);
+    snprintf(report->backend, sizeof(report->backend), "masks: one thread");
     rc = run_masks(model.dir, report, err);
     snprintf(config, sizeof(config), "%s/config.json", model.dir);
     if (rc == 0 && access(config, R_OK) == 0) {
