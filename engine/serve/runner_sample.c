@@ -124,7 +124,10 @@ static void append(struct runner *r, const struct draw *d)
 {
     if (d->rc < 0) {
         struct err err;
-        err_set(&err, -EIO, "the model gave no finite logit at position %u", d->seq->n_tokens);
+        const char *why = guide_restricts(&d->seq->guide)
+                              ? "the form of the answer and the request leave no token that may come"
+                              : "the model gave no finite logit";
+        err_set(&err, -EIO, "%s at position %u", why, d->seq->n_tokens);
         sequence_fail(d->seq, &err);
         return;
     }

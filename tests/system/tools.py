@@ -7,7 +7,7 @@ import errno
 import json
 import os
 
-from mount import Mount, run_tests, until
+from mount import Mount, raises, run_tests, until
 
 try:
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -107,6 +107,35 @@ def test_what_a_request_says_of_calls_is_done():
         none = json.loads(exchange(m, body(QUESTION, tool_choice="none")))["choices"][0]
         assert none["finish_reason"] == "stop" and "tool_calls" not in none["message"], none
         assert none["message"]["content"]
+
+
+def test_a_demanded_call_is_made():
+    if IS_NULL:
+        return
+    with Mount() as m:
+        for choice in ("required", {"type": "function", "function": {"name": "get_weather"}}):
+            answer = json.loads(exchange(m, body("Good morning!", tool_choice=choice, parallel_tool_calls=False)))["choices"][0]
+            (call,) = answer["message"]["tool_calls"]
+            assert answer["finish_reason"] == "tool_calls" and call["function"]["name"] == "get_weather", answer
+            assert isinstance(arguments_of(call)["city"], str), answer
+
+
+def test_answers_have_the_form_that_is_asked_for():
+    if IS_NULL:
+        return
+    with Mount() as m:
+        name = m.session("s")
+        m.write(name + "/params", "regex (red|green|blue)( and (red|green|blue))?")
+        m.write(name + "/input", "Which colours do you like?")
+        assert all(word in ("red", "green", "blue", "and") for word in m.read(name + "/output").decode().split())
+        schema = {"type": "object", "properties": {"answer": {"enum": [42, None]}}, "required": ["answer"], "additionalProperties": False}
+        request = {"messages": [{"role": "user", "content": "What?"}], "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}}
+        answer = json.loads(exchange(m, json.dumps(request)))["choices"][0]
+        assert json.loads(answer["message"]["content"])["answer"] in (42, None) and answer["finish_reason"] == "stop", answer
+        request["response_format"]["json_schema"]["schema"] = {"not": {}}
+        with raises(errno.EOPNOTSUPP):
+            m.write(m.session("t") + "/input", json.dumps(request))
+        assert b"response_format.json_schema.schema" in m.read("sessions/error") + m.read("sessions/t/error")
 
 
 def test_events_of_a_session_tell_the_call():
