@@ -50,6 +50,7 @@ VALUE(pages_cached, f->engine.n_pages_cached)
 VALUE(evicted, f->engine.n_evicted)
 VALUE(guessed, f->engine.n_guessed)
 VALUE(guessed_right, f->engine.n_guessed_right)
+VALUE(forced, f->engine.n_forced)
 VALUE(sessions, f->n_sessions)
 VALUE(open_files, f->n_files)
 VALUE(parked, f->n_parked)
@@ -72,6 +73,8 @@ static const struct metric metrics[] = {
       "spec_decode_num_draft_tokens_total" },
     { "guessed_right_tokens_total", "Of them, those that were right.", COUNTER, guessed_right,
       "spec_decode_num_accepted_tokens_total" },
+    { "forced_tokens_total", "Tokens that the form of an answer left no choice for, not sampled.", COUNTER, forced,
+      NULL },
     { "steps_total", "Forward passes.", COUNTER, steps, NULL },
     { "kv_pages", "Pages of K and V memory.", GAUGE, pages, NULL },
     { "kv_pages_free", "Of them, those that no sequence holds.", GAUGE, pages_free, NULL },

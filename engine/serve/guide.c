@@ -203,10 +203,19 @@ uint32_t guide_count_allowed(const struct guide *guide, const int32_t *ids, uint
 
 // ---- rows ----------------------------------------------------------------------------------------------------------
 
+// Most words allow all of their tokens, or none.
 static void restrict_word(uint64_t bits, const float *logits, size_t n, float *row)
 {
+    if (bits == ~UINT64_C(0)) {
+        memcpy(row, logits, n * sizeof(*row));
+        return;
+    }
     for (size_t i = 0; i < n; i++) {
-        row[i] = bits >> i & 1 ? logits[i] : -INFINITY;
+        row[i] = -INFINITY;
+    }
+    for (bits &= n < WORD_BITS ? (UINT64_C(1) << n) - 1 : bits; bits != 0; bits &= bits - 1) {
+        size_t i = (size_t)__builtin_ctzll(bits);
+        row[i] = logits[i];
     }
 }
 
