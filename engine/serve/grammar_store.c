@@ -129,6 +129,10 @@ static int make(struct grammar_store *store, const struct answer_rule *rule, str
                     token_masks_cut_forced(g->masks, g->tok) < 0)) {
         rc = err_set(err, -ENOMEM, "out of memory for a grammar");
     }
+    if (rc == 0 && !token_masks_try(g->masks, g->tok)) {
+        rc =
+            err_set_param(err, -E2BIG, rule->where, "%s: too much may be meant at once by what it allows", rule->where);
+    }
     if (rc < 0) {
         answer_grammar_free(g);
         return rc;

@@ -101,11 +101,50 @@ static void test_token_mask_allows_documents_as_tokenizers_cut_them(void **state
     }
 }
 
+// What would keep everybody waiting is found out by trying.
+static void test_token_mask_absurd_grammars_are_found_out(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pattern;
+        bool is_good;
+    } cases[] = {
+        { "[A-Z][a-z]{1,20}( [A-Z][a-z]{1,20}){0,3}", true },
+        { "(\\w+@\\w+\\.com(, )?)*", true },
+        { "(.{0,1000}[a-z]{0,1000}){3}", false },
+        { "(\\w*\\W*){500}", false },
+    };
+    char path[512];
+    struct tokenizer *tok;
+    struct token_trie trie;
+    struct err err = { 0 };
+    snprintf(path, sizeof(path), "%s/tokenizers/llama3.2", data_dir);
+    assert_int_equal(tokenizer_open(path, &tok, &err), 0);
+    assert_int_equal(token_trie_init_from_tokenizer(&trie, tok), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        struct grammar *grammar;
+        struct automaton *a;
+        struct token_masks *masks;
+        assert_int_equal(grammar_from_regex(str_from(cases[i].pattern), 0, "regex", &grammar, &err), 0);
+        assert_int_equal(automaton_new(grammar_nfa(grammar), &a), 0);
+        assert_int_equal(token_masks_new(a, &trie, 8, &masks), 0);
+        if (token_masks_try(masks, tok) != cases[i].is_good) {
+            fail_msg("%s", cases[i].pattern);
+        }
+        token_masks_free(masks);
+        automaton_free(a);
+        grammar_free(grammar);
+    }
+    token_trie_deinit(&trie);
+    tokenizer_free(tok);
+}
+
 int main(void)
 {
     data_dir = test_data_dir_or_skip();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_token_mask_allows_documents_as_tokenizers_cut_them),
+        cmocka_unit_test(test_token_mask_absurd_grammars_are_found_out),
     };
     return cmocka_run_group_tests_name("token_mask", tests, NULL, NULL);
 }

@@ -116,6 +116,7 @@ static void find_closure(struct automaton *a, uint32_t idx)
     see(a, idx, &n_todo);
     while (n_todo > 0) {
         idx = a->todo[--n_todo];
+        a->n_work++;
         const struct nfa_node *node = &a->nfa->nodes[idx];
         if (node->kind == NFA_SPLIT) {
             see(a, node->next, &n_todo);
@@ -128,6 +129,7 @@ static void find_closure(struct automaton *a, uint32_t idx)
 
 static uint32_t finish_found(struct automaton *a)
 {
+    a->n_work += 8 * a->n_found; // sorting
     sort_u32(a->found, a->n_found);
     return set_of_found(a);
 }
@@ -153,6 +155,7 @@ static uint32_t set_move(struct automaton *a, uint32_t set, uint8_t class)
         return a->set_next[at];
     }
     uint8_t byte = a->nfa->byte_of[class];
+    a->n_work += a->sets[set].n;
     begin_found(a);
     for (uint32_t i = 0; i < a->sets[set].n; i++) {
         const struct nfa_node *node = &a->nfa->nodes[a->members[a->sets[set].first + i]];
@@ -172,6 +175,7 @@ static uint32_t set_union(struct automaton *a, uint32_t one, uint32_t two)
     if (one == two) {
         return one;
     }
+    a->n_work += a->sets[one].n + a->sets[two].n;
     begin_found(a);
     for (int side = 0; side < 2; side++) {
         const struct set *set = &a->sets[side == 0 ? one : two];
@@ -192,6 +196,7 @@ static uint32_t set_within(struct automaton *a, uint32_t set, uint32_t room)
     if (a->sets[set].need_max <= room) {
         return set;
     }
+    a->n_work += a->sets[set].n;
     a->n_found = 0;
     for (uint32_t i = 0; i < a->sets[set].n; i++) {
         uint32_t idx = a->members[a->sets[set].first + i];
@@ -320,6 +325,7 @@ uint32_t automaton_next(struct automaton *a, uint32_t state, uint8_t class)
         return *known;
     }
     begin_made(a);
+    a->n_work += 8 + 8 * a->states[state].n;
     for (uint32_t i = 0; i < a->states[state].n && !a->is_full; i++) {
         struct thread thread = a->threads[a->states[state].first + i];
         add_moves(a, thread.stack, thread.set, class);
@@ -331,6 +337,11 @@ uint32_t automaton_next(struct automaton *a, uint32_t state, uint8_t class)
     }
     *known = next;
     return next;
+}
+
+uint64_t automaton_work(const struct automaton *a)
+{
+    return a->n_work;
 }
 
 bool automaton_may_end(const struct automaton *a, uint32_t state)

@@ -44,6 +44,8 @@ uint8_t automaton_plain(const struct automaton *a, uint32_t state);
 // Forgets all states but those of cursors and held[0..n_held), whose numbers it replaces. Counted by
 // automaton_generation: what was kept by number is void when that has changed.
 void automaton_collect(struct automaton *a, uint32_t *held, size_t n_held);
+// How much was looked at so far: what it costs to meet new states, in units of a few nanoseconds.
+uint64_t automaton_work(const struct automaton *a);
 uint32_t automaton_generation(const struct automaton *a);
 
 // The bytes that must follow, because at each place nothing else may and the text must not end: appends at most n_max

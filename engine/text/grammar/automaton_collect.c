@@ -146,6 +146,8 @@ void automaton_collect(struct automaton *a, uint32_t *held, size_t n_held)
     }
     unmark(a);
     automaton_forget_moves(a);
+    a->n_work +=
+        (N_STACKS + N_SETS + N_STATES + (N_SETS + N_STATES) * (uint64_t)a->nfa->n_classes + a->nfa->n_nodes) / 2;
     a->generation++;
 }
 

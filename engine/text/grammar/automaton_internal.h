@@ -43,6 +43,7 @@ struct automaton {
     struct automaton_cursor *cursors;
     uint32_t generation;
     bool is_full;
+    uint64_t n_work; // nodes and threads looked at, ever
     uint32_t start;
 
     struct stack *stacks;

@@ -35,6 +35,7 @@ struct token_masks {
     const struct token_trie *trie;
     uint32_t generation;
     uint64_t n_calls;
+    uint64_t n_work; // of the last walk
     size_t n_kept;
     struct kept *kept;               // [n_kept]
     uint64_t *bits;                  // [n_kept][trie->n_words]
@@ -127,10 +128,16 @@ static void walk(struct token_masks *masks, uint64_t *bits)
 {
     const struct token_trie *trie = masks->trie;
     uint8_t plain = automaton_plain(masks->a, masks->path[0]);
+    uint64_t begin = automaton_work(masks->a), n_visited = 0;
     memset(masks->loops, 0, sizeof(masks->loops));
     memcpy(bits, trie->plain_masks + plain * trie->n_words, trie->n_words * sizeof(uint64_t));
     for (uint32_t i = 0; i < trie->n_nodes;) {
         const struct token_trie_node *node = &trie->nodes[i];
+        masks->n_work = automaton_work(masks->a) - begin + n_visited++;
+        if (masks->n_work > TOKEN_MASK_WORK_MAX) {
+            memset(bits, 0, trie->n_words * sizeof(*bits));
+            return;
+        }
         uint32_t state = node->plain <= plain ? AUTOMATON_DEAD : next_state(masks, node);
         if (state == AUTOMATON_DEAD) {
             i = node->skip;
@@ -246,6 +253,41 @@ const uint64_t *token_masks_get(struct token_masks *masks, const struct automato
 int32_t token_masks_only(struct token_masks *masks, const struct automaton_cursor *cursor)
 {
     return masks->kept[look_up(masks, cursor)].only;
+}
+
+#define TRIED_MASKS 24
+
+// An allowed token, -1 when there is none.
+static int32_t pick(const uint64_t *bits, const struct token_trie *trie, uint64_t *random)
+{
+    *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    for (size_t i = 0, at = (*random >> 33) % trie->n_tokens; i < trie->n_tokens; i++, at++) {
+        uint32_t id = trie->tokens[at < trie->n_tokens ? at : at - trie->n_tokens];
+        if (bits[id / 64] >> id % 64 & 1) {
+            return (int32_t)id;
+        }
+    }
+    return -1;
+}
+
+bool token_masks_try(struct token_masks *masks, const struct tokenizer *tok)
+{
+    struct automaton_cursor cursor;
+    char buf[TOKEN_TRIE_DEPTH_MAX];
+    uint64_t random = 1;
+    bool is_good = masks->trie->n_tokens > 0;
+    automaton_cursor_init(masks->a, &cursor);
+    for (int i = 0; i < TRIED_MASKS && is_good; i++) {
+        masks->n_work = 0;
+        int32_t id = pick(token_masks_get(masks, &cursor), masks->trie, &random);
+        is_good = masks->n_work <= TOKEN_MASK_WORK_MAX / 8;
+        if (id < 0 || !automaton_cursor_advance(masks->a, &cursor, token_trie_bytes(tok, id, buf))) {
+            automaton_cursor_deinit(&cursor); // the end of a text
+            automaton_cursor_init(masks->a, &cursor);
+        }
+    }
+    automaton_cursor_deinit(&cursor);
+    return is_good;
 }
 
 size_t token_masks_bytes(const struct token_trie *trie, size_t n_kept_max)

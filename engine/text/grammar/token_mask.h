@@ -17,6 +17,11 @@ int token_masks_cut_forced(struct token_masks *masks, const struct tokenizer *to
 // token is allowed where automaton_may_end says so; it has no bit here. Does not allocate. May replace the cursor's
 // state by an equal one (automaton_collect).
 const uint64_t *token_masks_get(struct token_masks *masks, const struct automaton_cursor *cursor);
+// What a mask may cost at most, in units of a few nanoseconds (automaton_work). Beyond that it is empty: no token is
+// allowed. A grammar for which token_masks_try found masks that cost an eighth of it is better refused.
+#define TOKEN_MASK_WORK_MAX (UINT64_C(1) << 23)
+// Makes the masks of some texts that a random walk finds. False: one costs too much. Later ones may, all the same.
+bool token_masks_try(struct token_masks *masks, const struct tokenizer *tok);
 // The only token that is allowed, -1 when there are several or none. Otherwise as token_masks_get.
 int32_t token_masks_only(struct token_masks *masks, const struct automaton_cursor *cursor);
 size_t token_masks_bytes(const struct token_trie *trie, size_t n_kept_max); // what they take, at most
