@@ -494,7 +494,7 @@ static const struct field function_fields[] = {
     { "name", T_STRING, FIELD_TAKE, .take = check_tool_name },
     { "description", T_STRING, FIELD_IGNORE },
     { "parameters", T_OBJECT, FIELD_IGNORE },
-    { "strict", T_BOOL, FIELD_IGNORE }, // tool_grammar.h
+    { "strict", T_BOOL, FIELD_IGNORE },   // tool_grammar.h
     { "return", T_OBJECT, FIELD_IGNORE }, // transformers' get_json_schema writes it
 };
 
