@@ -365,12 +365,27 @@ int session_reset(struct session *session)
     return 0;
 }
 
+// What a removed session said and was told goes at once; the rest of it goes when the kernel has forgotten its names,
+// which may be much later where nobody asks for them again.
+static void forget_texts(struct session *session)
+{
+    struct turn *idle;
+    conversation_deinit(&session->conversation);
+    conversation_init(&session->conversation, session->mount->limits.setting_bytes);
+    if (turn_new_idle(session->mount, &idle) == 0) {
+        turn_unref(session->last);
+        session->last = idle;
+    }
+    drop_composition(session);
+}
+
 void session_remove(struct session *session)
 {
     session->is_removed = true;
     session_abandon_candidate(session);
     turn_disown(session->last);
     channel_mark(&session->channel);
+    forget_texts(session);
 }
 
 // ---- recovery ------------------------------------------------------------------------------------------------------
