@@ -163,6 +163,19 @@ void tokenizer_cutter_free(struct tokenizer_cutter *cutter)
     }
 }
 
+// What comes first: an added token that texts may contain, or (NULL) the text up to the next one.
+static const struct added_token *first_added(const struct tokenizer *tok, const struct added_trie *trie,
+                                             struct str *text)
+{
+    struct added_iter iter = { .added = &tok->added, .trie = trie, .text = *text, .skip_special = true };
+    struct added_split split;
+    if (!added_iter_next(&iter, &split)) {
+        return NULL;
+    }
+    *text = (struct str){ text->ptr + split.start, split.end - split.start };
+    return split.token;
+}
+
 int32_t tokenizer_cut_first(struct tokenizer_cutter *cutter, struct str text)
 {
     struct encode *e = &cutter->e;
@@ -171,6 +184,11 @@ int32_t tokenizer_cut_first(struct tokenizer_cutter *cutter, struct str text)
     if (e->tok->spm.scores || !bpe->is_byte_level || bpe->prefix.len > 0 || bpe->suffix.len > 0 ||
         text.len > TOKENIZER_CUT_BYTES_MAX || utf8_valid_len(text) != text.len) {
         return -1;
+    }
+    const struct added_token *added = first_added(e->tok, &e->tok->added.plain, &text);
+    added = added ? added : first_added(e->tok, &e->tok->added.normalized, &text);
+    if (added) {
+        return (int32_t)added->id;
     }
     return encode_between(e, text, false) == 0 && cutter->out.len > 0 ? cutter->out.ids[0] : -1;
 }

@@ -138,6 +138,22 @@ def test_answers_have_the_form_that_is_asked_for():
         assert b"response_format.json_schema.schema" in m.read("sessions/error") + m.read("sessions/t/error")
 
 
+def test_a_forced_call_is_written_as_the_model_would():
+    if IS_NULL:
+        return
+    with Mount() as m:
+        free, *forced = [json.loads(exchange(m, body(QUESTION, logprobs=True, **choice)))["choices"][0] for choice in (
+            {}, {"tool_choice": "required"}, {"tool_choice": "required", "parallel_tool_calls": False},
+            {"tool_choice": {"type": "function", "function": {"name": "get_weather"}}})]
+        tokens = [token["token"] for token in free["logprobs"]["content"]]
+        assert tokens[0] == "<tool_call>", tokens
+        for choice in forced:
+            assert choice["finish_reason"] == "tool_calls" and choice["message"]["content"] is None, choice
+            assert [arguments_of(call) for call in choice["message"]["tool_calls"]] == [{"city": "Paris"}], choice
+            of_choice = [token["token"] for token in choice["logprobs"]["content"]]
+            assert of_choice == tokens[:len(of_choice)], of_choice
+
+
 def test_events_of_a_session_tell_the_call():
     with Mount() as m:
         name = m.session("s")

@@ -25,6 +25,8 @@ static const struct {
       "\"partly cloudy with showers\",\"thunderstorm\",\"\xe6\x99\xb4\xe3\x82\x8c\"]}},\"required\":[\"temperature_"
       "celsius\",\"conditions\"]}",
       "{\"temperature_celsius\":21,\"conditions\":\"partly cloudy with showers\"}", GRAMMAR_COMPACT },
+    { "{\"enum\":[\"<tool_call> is said, then a name, and </tool_call>\"]}",
+      "\"<tool_call> is said, then a name, and </tool_call>\"", 0 }, // tokens of their own in qwen2.5
 };
 
 static bool has_bit(const uint64_t *bits, int32_t id)
