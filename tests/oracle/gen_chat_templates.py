@@ -187,6 +187,7 @@ a {#- comment -#} b
 {% if e %}{% with x = a | nosuch %}{% endwith %}{% for x in a | nosuch %}{% endfor %}{% endif %}ok
 {{ {'a': none, 'b': 1} | xmlattr }}
 {{ {1: 'x'} | xmlattr }}
+{{ 'hello'[1::9223372036854775807] }}{{ [1, 2][1::9223372036854775807] }}{{ 'hello'[3::-9223372036854775807] }}
 {% if e %}{% with x = 1 %}{{ x | nosuch }}{% endwith %}{% endif %}
 {% if e %}{% for x in b %}{{ x | nosuch }}{% endfor %}{% endif %}
 {% for i, j in [[1, 2], [3, 4]] if i %}{{ loop.previtem }}{{ loop.nextitem }}{% endfor %}

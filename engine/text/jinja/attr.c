@@ -386,7 +386,8 @@ static struct value slice_str(struct rt *rt, struct value s, const struct slice 
         }
     }
     v = rt_str_n(rt, text.len, &out);
-    for (int64_t k = 0, i = slice->start; k < slice->n; k++, i += slice->step) {
+    for (int64_t k = 0; k < slice->n; k++) {
+        int64_t i = slice->start + k * slice->step; // behind the last one there may be none that fits
         size_t len = offsets[i + 1] - offsets[i];
 
         memcpy(out + n_bytes, text.ptr + offsets[i], len);
@@ -396,13 +397,20 @@ static struct value slice_str(struct rt *rt, struct value s, const struct slice 
     return mark_like(v, s);
 }
 
+// The number of place `i` of a range, which may be one before or behind it. False: it does not fit.
+static bool range_place(const struct range *range, int64_t i, int64_t *ret)
+{
+    return !__builtin_mul_overflow(i, range->step, ret) && !__builtin_add_overflow(*ret, range->start, ret);
+}
+
 static struct value slice_range(struct rt *rt, const struct range *range, const struct slice *slice)
 {
     struct range *sub = rt_alloc(rt, sizeof(*sub));
 
-    sub->start = range->start + slice->start * range->step;
-    sub->stop = range->start + slice->stop * range->step;
-    sub->step = range->step * slice->step;
+    if (!range_place(range, slice->start, &sub->start) || !range_place(range, slice->stop, &sub->stop) ||
+        __builtin_mul_overflow(range->step, slice->step, &sub->step)) {
+        rt_fail_code(rt, -EOPNOTSUPP, "a number of the range does not fit 64 bits");
+    }
     sub->n = (uint32_t)slice->n;
     return (struct value){ .type = V_RANGE, .range = sub };
 }
@@ -442,7 +450,8 @@ struct value get_slice(struct rt *rt, struct value object, struct value start, s
     }
     items = rt_alloc_values(rt, (size_t)slice.n);
     rt_charge(rt, (size_t)slice.n);
-    for (int64_t k = 0, i = slice.start; k < slice.n; k++, i += slice.step) {
+    for (int64_t k = 0; k < slice.n; k++) {
+        int64_t i = slice.start + k * slice.step;
         items[k] = object.items[i];
     }
     return (struct value){ .type = object.type, .len = (uint32_t)slice.n, .items = items };
