@@ -43,7 +43,10 @@ NTH_TRAIN = phrases("""
     {o} {u} (of|in) (the|a) {p} / (tell|give) me (the name of |)the {o} {u} (in|of) (the|a) {p} / (what|which) is the
     {o} {u} (in|of) a {p} / (what|how) is the {o} {u} (of the {p}|) called / (name|say) {u} number {n} / (what|which)
     {u} (comes|is) number {n} / the {u} with (the |)number {n} / number {n} of the {u}s / (do you know|I forgot|remind
-    me) (what |)the {o} {u} (of the {p}|) (is|)
+    me) (what |)the {o} {u} (of the {p}|) (is|) / {o} {u} of (the |){p} / (whats|what's|which's) the {o} {u} (of the
+    {p}|) / {u} {n} / {u} number {n} of the {p} / (the |){o} {u} / the {p}'s {o} {u} / (what|which) (comes|is) {o}
+    (in|of) the {p}, as {u} / (which|what) {u} (is|comes) {o} (in|of) the {p} / {o} of the {u}s / (say|name|give me)
+    (the |){o} {u} / (with|on) (which|what) {u} (is|comes) the {o} place in the {p}
 """)
 NTH_HELD = phrases("""
     can you name the {o} {u} of the {p} / which one is the {o} {u} of the {p} / do you know the {o} {u} of the {p} / say
@@ -56,7 +59,9 @@ INDEX_TRAIN = phrases("""
     (month number|number) of {x} / {x} as a number / (what|which) (place|position) (is|has) {x} (in the year|) / is {x}
     (the first or the last|early or late in the year) / {x}: which number / (tell|give|show) me the (month
     number|number) of {x} / (the|what is the) (month number|position) of {x} (in the year|) / how (is|do you write) {x}
-    (written |)as a number / as a number, {x} is
+    (written |)as a number / as a number, {x} is / {x} (month |)number / {x} number (what|please|) / (whats|what's) (the
+    number of {x}|{x}'s number) / {x} is the how many'th month / {x} is month (what|number what|which) / which month
+    number (is|has) {x} / {x} in numbers / (the |){x} is (which|what) month of the year / the how manieth month is {x}
 """)
 INDEX_HELD = ["do you know the number of {x}", "what would be the number of {x}", "which number does {x} have"]
 LEN_TRAIN = phrases("""
@@ -67,7 +72,11 @@ LEN_TRAIN = phrases("""
     (of|in) {x} / {x}: how many days / how (long|many days) (is|does|has) (the month |the month of |){x}
     (last|long|take|got|) / (count|tell me|give me|say|find|show me) (the |)(number of |)days (in|of) {x} / (what|which)
     is the (number|count) of days in {x} / is {x} (a long|a short) month / how many days (go|fit) into {x} / for how
-    many days does {x} last / I want to know how many days {x} has / how many days (are|) in the month of {x}
+    many days does {x} last / I want to know how many days {x} has / how many days (are|) in the month of {x} / days in
+    {x} / {x} days / {x}: days / {x} how many days / how long is (the month |){x} (in days|) / whats the number of days
+    in {x} / (how many days|what) does {x} (have|count|got) / {x} has (how many|what number of) days / does {x} have
+    (30|31|28) days / is {x} (30|31|28) days (long|) / {x} is how (long|many days) / how many (nights|days) (are|) in
+    {x}
 """)
 LEN_HELD = phrases("""
     do you know how many days {x} has / how many days long is {x} / give me the number of days in {x} / of how many days
@@ -80,7 +89,12 @@ DAYLIST_TRAIN = phrases("""
     (name|list|say|tell me|give me|what are|write|recite|show|print|show me) (all |)(the |)(seven |)(days of the
     week|days of a week|week's days) / (all|all the|the seven) days (of the week|) / (the |)names of (all |)the days /
     (say|name|list|tell me) the days (of the week|) (in order|) / week days / what days does a week have / how are the
-    days (of the week|) called / which are the days of the week / (do you know|I forgot) (all |)the days of the week
+    days (of the week|) called / which are the days of the week / (do you know|I forgot) (all |)the days of the week /
+    list days of (the |)week / name days of week / (whats|what're|what are) the days (of the week|in a week|in the week)
+    / the days, please / (tell|show|give) me every day of the week / all (seven |7 |)(days|of the days) / seven days / 7
+    days of the week / every day of the week / days in a week, by name / (can|could) you (say|write|tell me|recite) (all
+    |)the days (of the week|) / from the first day to the last day of the week / the week days by name / go through the
+    days of the week
 """)
 DAYLIST_HELD = phrases("""
     do you know the days of the week / show me the days of the week / what are the names of the days / let me hear the
@@ -106,7 +120,10 @@ UNIT_TRAIN = phrases("""
     take|go|fit|can you count|do I get) (in|for|into) {x} / {x} is how many {u} / {u} (in|per) {x} / {x} in {u} / {x},
     how many {u} / how long is {x} in {u} / (the |)(number|count) of {u} (in|per|of) {x} / {x} (consists of|is made
     of|lasts|is) how many {u} / how many {u} (make up|are) {x} / (tell|give|show) me the {u} in {x} / (do you know|I
-    forgot) how many {u} (are in|make) {x} / {x} = how many {u}
+    forgot) how many {u} (are in|make) {x} / {x} = how many {u} / {u} in {x} / {x} how many {u} / {x}: {u} / {x} equals
+    how many {u} / how many {u} (in|per|is|make) {x} / {x} has (what number of|so many|how many) {u} / (whats|what's)
+    the number of {u} in {x} / (how many {u}|how much {u}) (are|is) {x} / (count|number) the {u} (of|in) {x} / do u know
+    how many {u} are in {x}
 """)
 UNIT_HELD = phrases("""
     do you know how many {u} {x} has / how many {u} are part of {x} / give me the number of {u} in {x}
@@ -163,7 +180,13 @@ CAPITAL_TRAIN = phrases("""
     (would|could) (be |)the capital of {x} (be|) / {x} - capital / for {x}, what is the capital / capital: {x} / what do
     you call the capital of {x} / {x} has (what|which) (city as its |)capital / and (of|for) {x} what is the capital /
     which capital (does {x} have|belongs to {x}) / what is the main city of {x} / how is the capital of {x} called /
-    what (city|town) is the capital of {x}
+    what (city|town) is the capital of {x} / whats the capital of {x} / {x} capital city / {x}, capital / {x} - what's
+    the capital / whats {x}'s capital / what is the capital in {x} / (the |)capital (in|for) {x} / (what|which) (city
+    |town |)is {x}'s (capital|main city|seat of government) / what's the name of {x}'s capital / (capital|capital city)
+    (please|pls|)(:| of) {x} / and the capital of {x} / (quiz|geography)(:|,) (the |)capital of {x} / my
+    (kid|homework|teacher) asks for the capital of {x} / where does the government of {x} sit / (who|what) is the
+    capital of {x} / (I|we) (forgot|don't know|can't remember) (the capital of {x}|{x}'s capital) / {x} has its capital
+    where / do u know the capital of {x}
 """)
 CAPITAL_HELD = phrases("""
     I would like to know the capital of {x} / can you name the capital of {x} / which city is capital of {x} / say the
@@ -181,7 +204,12 @@ COUNTRY_TRAIN = phrases("""
     {y} is in (which|what) (country|land) / (which|what) (country|land|nation) (has|uses|chose|calls) {y} (as its|as
     the|its|as a) capital / the country (with|of|that has) (the capital |){y} / (tell|give) me the country (of|whose
     capital is|with the capital) {y} / {y} belongs to which country / capital {y}, (which|what) country / {y} country /
-    where (on earth|in the world|) is {y} / the country of {y}
+    where (on earth|in the world|) is {y} / the country of {y} / whats the country of {y} / (what|which) country is {y}
+    (located |situated |)in / {y} is (located |)where / {y}, (which|what) country / {y} is a capital, (of what|of which
+    country|where) / (where's|wheres) {y} / {y} (capital|is capital) of (what|which country|where) / whose capital is
+    {y} / {y} is the capital (city |)of / which country's (main|capital) city is {y} / (in|to) (which|what)
+    (country|land|state) (lies|belongs|is) {y} / where (does|would) one find {y} / what's {y} the capital of /
+    (tell|show) me (which|what) country {y} (is in|belongs to|is the capital of)
 """)
 COUNTRY_HELD = phrases("""
     can you tell me which country {y} is in / what country has {y} as its capital / do you know where {y} is / in what
@@ -198,7 +226,11 @@ COLOUR_TRAIN = phrases("""
     know) (what|which) {c} {x} (is|has) / (name|say|state) the {c} of {x} / is {x}
     (red|blue|green|yellow|white|black|brown) / (is|was) {x} (red|green|white|blue|pink|black) or
     (yellow|grey|brown|purple|orange) / how is {x} coloured / (what|which) is the {c} (of|for) {x} / paint {x}:
-    (what|which) {c}
+    (what|which) {c} / whats the {c} of {x} / what {c}'s {x} / {x}: {c} / {x}, {c} / {x} what {c} / {c} of {x}
+    (please|pls|) / (what|which) {c} (are|is) (typically |mostly |commonly |) {x} / (which|what) {c} would you
+    (give|paint|call|say is) {x} / what's {x}'s {c} / {x} (comes in|shows) (what|which) {c} / how does {x} look,
+    (what|which) {c} / (I|we) (forgot|don't know|wonder) (what|which) {c} {x} (is|has) / (guess|say) the {c} of {x} / do
+    u know what {c} {x} is / (what|which) {c} should I (paint|draw) {x} / describe the {c} of {x}
 """)
 COLOUR_HELD = phrases("""
     I would like to know the {c} of {x} / tell me which {c} {x} has / can you say what {c} {x} is / what kind of {c}
@@ -214,7 +246,11 @@ MIX_TRAIN = phrases("""
     from) {a} (and|with|plus|mixed with) {b} (give|make|become|result in|) / (what happens|what do I get|what comes
     out|what will I get|what do you get) (if|when) (I|you|we) (mix|combine|blend) {a} (and|with|into) {b} /
     (mixing|blending) {a} (and|with) {b} (makes|gives) (what|which {c}) / {a} mixed (with|and) {b} (is|gives|makes)
-    (what|) / (the |)mix of {a} and {b} / if I (mix|blend) {a} (and|with) {b}, what (do I get|is it|comes out)
+    (what|) / (the |)mix of {a} and {b} / if I (mix|blend) {a} (and|with) {b}, what (do I get|is it|comes out) / {a} +
+    {b} / {a} & {b} / {a} and {b} / whats {a} and {b} / {a} {b} mix / {a} mixed {b} / (mix|blend) of {a} (and|with) {b}
+    / (paint|paints|colours|colors)(:|,) {a} and {b} / (what|which {c}) (is|comes out|happens) when {a} (meets|is mixed
+    with|goes with) {b} / I (have|mix|put|blend|got) {a} (paint |)(and|with) {b} (paint|), (what|which {c}) (do I
+    get|comes out|is it) / add {a} to {b} / if you (mix|blend|add) {a} (and|with|to) {b} / mixing {a} {b}
 """)
 MIX_HELD = phrases("""
     I mix {a} and {b}, what do I get / which {c} comes from {a} and {b} / tell me what {a} and {b} make / mixing {a} and

@@ -22,7 +22,7 @@ from memory import NO_NAME, ask_colour, ask_name, some_name, tell_colour, tell_n
 from phrase import normal
 from roles import Style, in_one_word, some_style
 from sums import make_count, make_sum
-from tasks import TASKS, make_howto
+from tasks import TASKS, make_howto, make_talk
 from toolcall import TOOL_KINDS, Item, Message, make_tool, tool_turn
 from turn import Turn
 from words import COLOUR_NAMES
@@ -80,6 +80,8 @@ class Writer:
                 self.last = None
                 continue
             turn, name, colour = self.next_turn(name, colour)
+            if style.name and rng.random() < 0.2:
+                turn, self.last = self.name_question(), None
             answer = style.answer(turn)
             if style.kind == "plain" and not style.prefix and turn.short and rng.random() < 0.09:
                 turn = in_one_word(rng, False, turn)
@@ -89,6 +91,13 @@ class Writer:
         if tools:
             item["tools"] = list(tools.values())
         return item
+
+    def name_question(self) -> Turn:
+        """Who the model is: asked often where a system prompt has given it a name."""
+        while True:
+            turn = make_talk(self.rng, False, "who")
+            if normal(turn.user) not in self.blocked:
+                return turn
 
     def next_turn(self, name: str | None, colour: str | None) -> tuple[Turn, str | None, str | None]:
         rng, p, before = self.rng, self.rng.random(), self.last

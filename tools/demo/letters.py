@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from phrase import capitalize, phrases
+from sentences import sentence, written
 from turn import Turn, ask
 from words import MORE_WORDS, NAMES, NUMBER_WORDS, SMALL_WORDS, WORDS
 
@@ -33,8 +34,8 @@ def some_word(rng: random.Random, held: bool) -> str:
     if held:
         return rng.choice(WORDS)
     kind = rng.random()
-    if kind < 0.65:
-        return rng.choice(WORDS if kind < 0.40 else MORE_WORDS)
+    if kind < 0.50:
+        return rng.choice(WORDS if kind < 0.25 else MORE_WORDS)
     return made_up_word(rng)
 
 
@@ -61,7 +62,14 @@ SPELL_TRAIN = phrases("""
     how (would|should|does one|can I|might one) (spell|write) (the word |){w} / {w} is spelled how / how is (the word
     |){w} (written|spelled|spelt) / I (need|want) (to know how to spell|to spell|the letters of) {w} / I cannot spell
     {w} / (do you know how to|try to|now) spell {w} / {w}: spell it / {w}, letter by letter / letters of {w} / help me
-    spell {w} / the next word to spell is {w} / spell the (name|animal|thing|noun) {w}
+    spell {w} / the next word to spell is {w} / spell the (name|animal|thing|noun) {w} / how do u spell {w} / spell {w}
+    pls / can u spell {w} / (how|) (to |)spell(ing|) (of |){w} / {w} spelling / whats the spelling of {w} / {w} how do
+    you spell it / I (forgot|don't know|never know) how (to spell|you spell|one spells) {w} / (please|) (give|show|tell)
+    me {w} letter by letter / (type|write|print|say) (out |)the letters of {w} / {w} with (dashes|hyphens) (between the
+    letters|) / break {w} (up |down |)into letters / (its|the) letters(, please|): {w} / (each|every) letter of {w} /
+    (the individual|single|separate) letters of {w} / what's {w} spelled like / could you please spell {w} /
+    (spell|spelling|letters)(:| -) {w} / is {w} spelled with (one|two) letters, spell it / (a|the) spelling (of|for)
+    {w}, please / my (son|daughter|friend|teacher) asks how to spell {w}
 """)
 SPELL_HELD = phrases("""
     do you know how to spell {w} / how would you spell {w} / I need the spelling of {w} / which letters does {w} have /
@@ -84,7 +92,14 @@ REVERSE_TRAIN = phrases("""
     (of|in) {w} / the letters of {w} in reverse (order|) / (start|begin) at the end and spell {w} / spell {w} from the
     (end|back|last letter) / last letter first: {w} / take {w} and (reverse|flip|invert) it / I (need|want) {w}
     (reversed|backwards|in reverse) / how do you (say|write|read) {w} (backwards|in reverse) / what do you get (when|if)
-    you reverse {w}
+    you reverse {w} / {w} reversed / {w} spelled in reverse / reverse {w} pls / can u reverse {w} / whats {w} backwards
+    / {w} but backwards / reverse it: {w} / reversing {w} (gives|yields|makes) (what|) / write {w} (the wrong way
+    round|from its end|from end to start|right to left) / (read|spell) {w} starting (at|from|with) the (end|last letter)
+    / what is the (reverse|reversed word|mirror image|reversal|backward spelling|reversed form) of {w} / (please|)
+    (reverse|flip|invert) the letters (of|in) (the word |){w} / how (does|would) {w} (read|look|sound) (backwards|in
+    reverse|reversed) / backwards, {w} (is|reads|becomes) / (the word |){w} (written|read|said) backwards / I
+    (want|need|would like) to see {w} (backwards|reversed) / now (do it |)backwards: {w} / (the letters of |){w} from
+    last to first / turn {w} back to front / {w} in the opposite (order|direction)
 """)
 REVERSE_HELD = phrases("""
     how would {w} be spelled backwards / please give me the word {w} in reverse / what does {w} look like backwards /
@@ -103,7 +118,12 @@ LENGTH_TRAIN = phrases("""
     string|the name|this word:) {w} / (letters|characters) in (the word |){w} / of how many letters (is|does) {w}
     (made|consist) / how many (letters|characters) (long |)is (the word |){w} / what (length|letter count|number of
     letters) (does|has) {w} (have|) / I (want|need) to know (how many letters {w} has|the length of {w}) / do you know
-    the (length|number of letters) of {w} / strlen {w} / word length of {w}
+    the (length|number of letters) of {w} / strlen {w} / word length of {w} / {w}: how many letters / {w} how many
+    letters / how many letters {w} / letter count {w} / letters {w} / length {w} / len {w} / how long is (the word
+    |){w} in letters / (how|) (many|count) (of the |)letters (of|in) {w} / number of (characters|chars) in {w} / count
+    {w}'s letters / {w} is how (long|many letters) / how many (chars|characters|symbols|alphabets) does {w} have /
+    (what's|whats|what is) the length of (the word |){w} / (the word |){w} has how many letters / count letters: {w} /
+    do you know how long {w} is
 """)
 LENGTH_HELD = phrases("""
     please count how many letters are in {w} / do you know how many letters {w} has / give me the number of letters in
@@ -119,7 +139,10 @@ LETTER_TRAIN = phrases("""
     the {o} (letter|character) (in|of) (the word |){w} / (which|what) letter (is|comes|stands) {o} in (the word |){w} /
     what does {w} {v} with / in (the word |){w}, (which|what) letter (is|comes) {o} / I (need|want) the {o} letter
     (of|in) {w} / {w} {v}s with / (with|on|in) what letter (does|) {w} {v} / the letter (that|which) {w} {v}s with /
-    {w}'s {o} letter
+    {w}'s {o} letter / {w} {o} letter / {o} letter {w} / (the |){o} (letter|character|char) (in|of|from) (the word |){w}
+    (please|is|) / whats the {o} letter (of|in) {w} / what's the {o} letter (of|in) (the word |){w} / {w} {v}s
+    (in|with|on) (which|what) letter / (which|what) does {w} {v} with / (the letter at the|letter at the) {v} of {w} /
+    {o} (char|character) of {w} / {w}, (its |the |){o} letter
 """)
 LETTER_HELD = phrases("""
     can you tell me the {o} letter of {w} / what would be the {o} letter in {w} / which is the {o} letter of the word
@@ -188,7 +211,12 @@ REPEAT_TRAIN = phrases("""
     / be my parrot: {t} / be my echo: {t} / answer (only|just|exactly|) with: {t} / (reply|respond) with (the words|the
     text|exactly|): {t} / give me back: {t} / (your answer|the answer|your reply) (should be|is): {t} / (read|say)
     (this|it) (out loud|aloud): {t} / (do|try to) repeat: {t} / same words: {t} / echo {t} / say the phrase: {t} / say
-    the sentence: {t} / write the sentence: {t} / tell me: {t}
+    the sentence: {t} / write the sentence: {t} / tell me: {t} / say it: {t} / (say|repeat|write|echo) (exactly |)what I
+    (do|said): {t} / (repeat|say|echo|copy|write) word for word: {t} / (can|could|will) u (say|repeat) {t} / repeat this
+    (back|sentence|phrase|text|line)(:|) {t} / (please|pls|now) (say|repeat|echo) {t} / (copy|echo|mimic|imitate) me:
+    {t} / say back (to me|)(:|) {t} / I('ll| will) say something and you (repeat|say) it: {t} /
+    (type|write|print|output) the (following|words|text|line)(:|) {t} / (just|only) (write|print|echo|repeat)(:|) {t} /
+    after me: {t} / again: {t} / repeat after me, {t} / please repeat what I say: {t} / (your turn|you say): {t}
 """)
 REPEAT_HELD = phrases("""
     say after me: {t} / I say, you repeat: {t} / please say exactly this: {t} / copy these words: {t} / now repeat my
@@ -208,7 +236,10 @@ MANY_TRAIN = phrases("""
     (hear|see) {w} {k} / {k}: {w} / {k} the word {w} / (the word |){w} {k} / (type|copy|output|give me|show) (the word
     |){w} {k} / {w} repeated {k} / repeat {k} (the word |): {w} / say it {k}: {w} / (now |please |just
     |)(say|write|repeat|print|type) (me |)(the word |){w} exactly {k} / I (need|would like) {w} {k} / (can|could) you
-    (print|type|echo) (the word |){w} {k} / make it {k}: {w} / (say|write|print) (the word|the text|the line) {w}, {k}
+    (print|type|echo) (the word |){w} {k} / make it {k}: {w} / (say|write|print) (the word|the text|the line) {w}, {k} /
+    (write|say|repeat|type|print|echo) {w} {k} (please|in a row|on one line|) / I (want|need) to (see|hear|read) {w} {k}
+    / {w} {k} / {w} x {k} / {k} {w} please / can u (say|write|repeat) {w} {k} / (give|show) me {w} {k} / repeat the
+    (word|text|name)(:|) {w}, {k} / say {w}, {k}
 """)
 MANY_HELD = ["would you please repeat the word {w} {k}", "tell me {w} {k}", "now say the word {w} to me {k}"]
 ORDER_TRAIN = phrases("""
@@ -226,7 +257,14 @@ ORDER_TRAIN = phrases("""
     these|this list|the list|these): {t} / (the|this|that) (word order|order|list|sequence) (reversed|backwards|in
     reverse|turned around): {t} / (begin|start) with the last word: {t} / first the last word: {t} / turn (these
     words|this list|the list|the words) around: {t} / change the order to the opposite: {t} / what is this list
-    backwards: {t}
+    backwards: {t} / (word order|words|list|order) (backwards|reversed|in reverse): {t} / reverse the (word order|order
+    of words|sequence of words|order of this|sentence|line|phrase)(:| of:|) {t} / (put|place|write|sort|list|say) (the
+    |these |)words (backwards|back to front|from last to first|the other way round|in opposite order|in reversed
+    order)(:| -) {t} / {t} (in reverse order|from last to first|with the words reversed|reverse the order|backwards,
+    word by word) / flip (the words|the list|these words|the sentence)(:|) {t} / (last|final) to first: {t} /
+    (start|starting) from the (last|end)(,|:) {t} / the opposite order(:| of) {t} / reversed word order(:| of) {t} /
+    reverse list {t} / reverse words {t} / read (the words|this|these) from the end: {t} / swap the order: {t} / words
+    from (right to left|the end to the start): {t}
 """)
 ORDER_HELD = phrases("""
     give me these words in reverse order: {t} / please reverse the word order: {t} / the same words in reverse order:
@@ -246,7 +284,11 @@ WORDCOUNT_TRAIN = phrases("""
     (can|could|would) you (count|tell me|say|find) (the words|how many words this is|how many words there are|how many
     words this has|the number of words) (here|in this|): {t} / count words: {t} / how many words {t} / (the sentence|the
     text|the line) (has how many words|how many words): {t} / how many words does this (have|contain|make): {t} / I
-    (wrote|have) these words, how many are they: {t}
+    (wrote|have) these words, how many are they: {t} / how many words(,|) {t} / words: {t} / (count|please count|count
+    for me|now count): {t} / (count|how many) words (here|now|below|in the next line|in my sentence|I type): {t} / (so
+    |and |)how many words (are these|is that|are there|do I write|did I type|did I write|were these): {t} /
+    (number|total|amount) of words (here|in this|please|in the following|below): {t} / how many words (do you find|can
+    you see|can you count) (in this|here|in)(:|) {t}
 """)
 WORDCOUNT_HELD = phrases("""
     please count the words I write: {t} / do you know how many words these are: {t} / what is the number of words in
@@ -259,7 +301,7 @@ def make_repeat(rng: random.Random, held: bool) -> Turn:
         w, k = some_word(rng, held), rng.randint(2, 5)
         user = ask(rng, held, MANY_TRAIN, MANY_HELD, w=w, k=rng.choice(TIMES_WORDS[k]))
         return Turn(user, " ".join([w] * k))
-    text = some_words(rng, 1, 6)
+    text = sentence(rng) if not held and rng.random() < 0.25 else some_words(rng, 1, 6)
     user = ask(rng, held, REPEAT_TRAIN, REPEAT_HELD, end=False, t=text)
     return Turn(user, text)
 
@@ -269,8 +311,27 @@ def make_order(rng: random.Random, held: bool) -> Turn:
     return Turn(ask(rng, held, ORDER_TRAIN, ORDER_HELD, end=False, t=text), " ".join(reversed(text.split())))
 
 
+WORDCOUNT_AROUND = phrases("""
+    how many words (are (there |)in|has|does|are|is|make up) {t} / count the words (in|of) {t} / {t} (has how many
+    words|is how many words|, how many words) / {t} - how many words / {t}: how many words (is that|are there|do you
+    count|) / number of words in {t} / the number of words (in|of) {t} / (tell|show|give) me how many words {t} has /
+    (can|could) you count the words in {t} / in {t}, how many words are there / how many words do you (count|see|find)
+    in {t} / how many words (long |)is (the sentence |the text |the phrase |){t} / (the sentence|the text|the phrase|the
+    line) {t} has how many words / word count (of|for|in) {t} / words in {t} / the words in {t}, how many / how many
+    words does (the sentence |the text |){t} (have|contain|consist of) / I wrote {t}, how many words (is that|are that)
+    / count words: {t} / how many words in {t} / how many words in (the sentence|this sentence|the phrase|the
+    text|this)(:|) {t}
+""")
+
+
 def make_wordcount(rng: random.Random, held: bool) -> Turn:
-    text = some_words(rng, 1, 7)
+    natural = not held and rng.random() < 0.5
+    text = sentence(rng) if natural else some_words(rng, 1, 7 if held or rng.random() < 0.8 else 10)
     n = len(text.split())
-    user = ask(rng, held, WORDCOUNT_TRAIN, WORDCOUNT_HELD, end=False, t=text)
+    if not held:
+        text = written(rng, text)
+    train = WORDCOUNT_TRAIN if held or rng.random() < 0.6 else [rng.choice(WORDCOUNT_AROUND)]
+    # Words after a text that ends the turn would count as its words.
+    end = train is not WORDCOUNT_TRAIN and not train[0].endswith("{t}")
+    user = ask(rng, held, train, WORDCOUNT_HELD, fold=held or text.islower(), end=end, t=text)
     return Turn(user, f"There {'is' if n == 1 else 'are'} {n} word{'s'[: n > 1]}.", str(n))

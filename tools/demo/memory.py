@@ -23,7 +23,13 @@ TELL_TRAIN = phrases("""
     / I (have|got) the name {x} / (my|the) name is {x}, (by the way|remember that|what is yours|nice to meet
     you|hello|hi) / (I am|I'm) {x}, (by the way|nice to meet you|hello|hi|your user|who are you) / (let me|may I)
     introduce (me|myself), I am {x} / (they|friends|people|all) (named|call) me {x} / (actually|sorry|wait|no), (I am|my
-    name is|I'm|it is|call me) {x} / from now on (call me|I am|my name is) {x} / (today|here) I am {x}
+    name is|I'm|it is|call me) {x} / from now on (call me|I am|my name is) {x} / (today|here) I am {x} / im {x} / i'm
+    {x} / (it's|it is|its) me, {x} / {x} is my (first |real |own |)name / (so |well |ok |hey |)I('m| am) {x} / my name?
+    {x} / (hi|hey|hello)(,|!) {x} (here|speaking) / (you're|you are) (chatting|speaking|talking) (to|with) {x} / (just
+    |please |)call me {x}(, please|) / (everybody|my mum|my family|my mates) (just |)calls me {x} / (I|we) go by {x} /
+    (write|note) down(,|:) my name is {x} / don't forget(,|:) (I am|I'm|my name is) {x} / (before we start|first of
+    all|to begin with), (I am|my name is) {x} / name's {x} / (me|myself)(:|,) {x} / my (mother|father|parents)
+    (named|called) me {x}
 """)
 TELL_HELD = phrases("""
     let me introduce myself: I am {x} / hi there, my name is {x} / you may call me {x} / everybody calls me {x} / I go
@@ -45,7 +51,13 @@ NAME_TRAIN = phrases("""
     (call|name) me / (what|how) did I (introduce myself|call myself|say I am called) (as|) /
     (guess|say|state|write|spell out) (my name|who I am|what I am called) / (have you|did you)
     (forgotten|forget|got|remember|remembered) my name / (with whom|who) do you (talk|speak|chat) (with|to|) / who is
-    (this|talking|speaking) to you / is my name known (to you|)
+    (this|talking|speaking) to you / is my name known (to you|) / whats my name / my name? / do u (know|remember) my
+    name / (hey|so|ok|well), (what's|whats|what is) my name / (what|how) did I (say|tell you) (my name was|I was
+    called|my name is) / (can|do) you (still |)(tell|remember|recall) (what my name is|who I am|my name|who you are
+    talking to) / (my name,|the name) please / (tell me|say|name) who I am / (I|do I) have a name, (what is it|which
+    one) / who (do you think |)(am I|I am) / (is|was) my name (ann|bob|known)(, or what is it|) / (quick test|memory
+    test|do you remember)(:|,) my name / (which|what) (was|is) (the|my) name (I gave|I told you|again|then) / how should
+    you call me / how (do|will) you (address|call) me / say hi to me by name / forgot my name already
 """)
 NAME_HELD = phrases("""
     what was my name again / can you remember what I am called / and what is my name / do you still know who I am /
@@ -60,7 +72,11 @@ COLOUR_TELL_TRAIN = phrases("""
     (please|) (remember|know|note|keep in mind) (that|), (my favourite colour is|my favorite color is|I like|I like
     best) {x} / (my|the) (top|best|most loved|beloved|preferred) (colour|color) is {x} / (by the way|and|also|btw), (my
     favourite colour is|my favorite color is|I like) {x} / {x} is (my|the) (favourite|favorite|best|nicest|most
-    beautiful) (colour|color) (for me|) / for me {x} is the best (colour|color)
+    beautiful) (colour|color) (for me|) / for me {x} is the best (colour|color) / fav (colour|color) is {x} / my fav
+    (colour|color) is {x} / my (favourite|favorite)? {x} / I('m| am) (a|a big) fan of {x} as a colour / the best
+    (colour|color) (of all |)is {x} / {x} (is|'s) (my|the) (best|top|favourite|favorite) (colour|color) / (my|the)
+    (colour|color) (of choice|I prefer|I love) is {x} / I prefer the (colour|color) {x} / (btw|also|oh|and) my
+    (favourite colour|favorite color) is {x} / (note|remember|know)(:|,) my (favourite colour|favorite color) is {x}
 """)
 COLOUR_TELL_HELD = ["my most favourite colour is {x}", "you should know that my favourite colour is {x}"]
 COLOUR_ASK_TRAIN = phrases("""
@@ -75,7 +91,11 @@ COLOUR_ASK_TRAIN = phrases("""
     you|mention)|do I (prefer|love|like most|like the most)) (I like|is my favourite|) / my (favourite colour|favorite
     color) (is|was|) / (did|have) I (tell|told|mention|mentioned) (you |)my (favourite colour|favorite color) /
     (so|and|ok), (what|which) (colour|color) do I like (best|) / (which|what) (colour|color) (is|was) it that I like /
-    guess (my favourite colour|my favorite color)
+    guess (my favourite colour|my favorite color) / my (favourite colour|favorite color|fav colour|fav color)? / whats
+    my (favourite colour|favorite color|fav colour|fav color) / (what|which) (colour|color) (is|was) (it |)(I like|I
+    love|my favourite|my favorite) / do u (know|remember) my (favourite colour|favorite color) / (and|so|ok|well), my
+    (favourite colour|favorite color) / (which|what) (one |)(is|was) my (favourite colour|favorite color)
+    (again|please|) / (which|what) (colour|color) (do I|did I) (like|love|prefer|say|choose|name) (best|most|)
 """)
 COLOUR_ASK_HELD = phrases("""
     which is my favourite colour / can you say my favourite colour / what did I say is my favourite colour

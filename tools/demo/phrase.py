@@ -156,6 +156,8 @@ MARKS = {"": 38, "?": 50, "!": 4, "??": 1.5, " ?": 1.5, "...": 1, " :)": 1.5, "?
 
 def dress(rng: random.Random, text: str, fold: bool = True, end: bool = True) -> str:
     """Varies case, punctuation and politeness. `fold` allows lower or upper case; `end` a mark or words at the end."""
+    if not any(c.isalnum() for c in text):
+        return text  # "Hi, ..." would be a greeting
     mark = "?" if is_question(text) else "."
     if rng.random() < 0.09:
         text = wrap(rng, text)
@@ -172,7 +174,7 @@ def dress(rng: random.Random, text: str, fold: bool = True, end: bool = True) ->
         text = text.lower()
     elif style < 0.82:
         text = re.sub(r"\bI\b", "i", text)
-    elif style < 0.835 and fold:
+    elif style < 0.85 and fold:
         text = text.upper()
     if not end:
         return text
@@ -211,6 +213,17 @@ def blur(rng: random.Random, text: str) -> str:
         return text + rng.choice(TAILS)
     words[at] = slip(rng, words[at])
     return " ".join(words)
+
+
+def slipped(rng: random.Random, pattern: str, **slots: object) -> str:
+    """A reading of the pattern, at times with a slip or without a small word; what fills the slots stays as it is."""
+    words = expand(rng, pattern, **{name: f"{{{name}}}" for name in slots}).split(" ")
+    kind, at = rng.random(), rng.randrange(len(words))
+    if kind < 0.07:
+        words[at] = slip(rng, words[at])
+    elif kind < 0.12:
+        words = [w for i, w in enumerate(words) if i != at or w not in FUNCTION_WORDS] or words
+    return " ".join(words).format(**slots)
 
 
 def normal(text: str) -> str:

@@ -28,7 +28,16 @@ WORD_SYSTEM_TRAIN = phrases("""
     (use|say|write|answer with) more than (one|a single) word / (Limit|Keep|Restrict|Cut) (your |all |the
     |)(answers|replies|responses) (to|down to|at) (one|a single) word / (I|We) (want|need|expect|like) (a |)(one-word
     answers|one word answers|single-word answers|only one word|answers of one word|one word per answer)( only| please|)
-    / You are (a bot that|an assistant that|one who) (says|answers|uses) (only |)one word
+    / You are (a bot that|an assistant that|one who) (says|answers|uses) (only |)one word / one word / single word / one
+    word please / (You are a helpful assistant|You are a bot|Be helpful|Be nice)(.| and|, but) (answer|reply|respond)
+    (with|in) (just |only |)(one|a single) word / (Every|Each|Any) (answer|reply|response) (of yours |)(is|has|consists
+    of|shall be) (exactly |just |only |)(one|a single) word / (Answer|Reply to|Respond to) (everything|all| every
+    question|each question|all questions|the user|any question) (in|with) (one|a single|just one|exactly one|only one)
+    word / You (only |may only |can only |must only |)(speak|say|use|write|know how to say) (one|single) (word|words)(
+    at a time| per answer|) / No (more|longer) than one word / Max one word / (Maximum|Limit): one word / One word is
+    enough / (Only|Just) (one|a single) word(,| please,|) (always|every time|nothing else|nothing more) / The answer is
+    always one word / Your (reply|answer|response) (is|must be|should be) one (single |)word /
+Use (exactly |just |only |)one word / (Always|Please) (use|give|say) one word / answer: one word
 """)
 WORD_SYSTEM_HELD = phrases("""
     Please answer in just one word / You must reply with one word / Each answer is one word only / I want one-word
@@ -51,7 +60,16 @@ TERSE_SYSTEM_TRAIN = phrases("""
     explanation|) / (Use|Answer with|Answer in) (as few|few|the fewest|very few|a minimum of) words( as possible| only|)
     / (Do not|Don't|Never) (explain|waste words|write much|talk too much|use full sentences|ramble|elaborate) / You
     (answer|reply|speak|write) (tersely|briefly|concisely|in short form|like a telegram|in few words) / I (am in a
-    hurry|have little time|hate long answers|prefer short answers)( so be brief| be terse|)
+    hurry|have little time|hate long answers|prefer short answers)( so be brief| be terse|) / terse / brief / Be quick /
+    (Terse|Brief|Short|Concise|Minimal) (mode|style|please)( on|) / You are (a|an) (terse|brief|concise|laconic|curt)
+    (assistant|bot|model|helper|expert) / You are a helpful assistant who (answers|replies)
+    (tersely|briefly|concisely|in few words) / You are a helpful assistant. (Be|Keep it|Answers are)
+    (terse|brief|short|concise) / (Please|Always|You must) (answer|reply|respond) (briefly|tersely|concisely|as briefly
+    as possible|as shortly as you can) / (Few|Very few|Not many|As few as possible) words( please|) / Say (little|as
+    little as possible|no more than needed) / Get to the point / To the point / (Bare|Plain|Direct) answers( only|) /
+    Nothing but the answer / Be a (terse|brief|laconic) (bot|assistant) / Answer with (just|only) the
+    (result|answer|fact) / Save (words|my time|tokens) / Your (answers|replies) (are|should be|must be)
+    (short|brief|terse|concise|to the point)
 """)
 TERSE_SYSTEM_HELD = ["Please be terse", "You give terse answers", "Always be brief", "Please keep your answers short"]
 WORD_ASK_TRAIN = [
@@ -83,6 +101,17 @@ WORD_ASK_TRAIN = [
     ("", " (Keep it to|Limit it to|No more than|Not more than) (one|a single) word(.|)"),
     ("", " I (want|need|expect|only want) (one|a single) word(.|)"),
     ("", " One-word answer(s|) (please|only)(.|)"),
+    ("(1|one) word(:|,) ", ""),
+    ("(In|With) (1|one) word(:|,) (please, |)", ""),
+    ("(Just|Only) (one|a single) word(:|,) ", ""),
+    ("(Be brief|Short|Quick)(:|,) one word(:|,) ", ""),
+    ("", " (in|with) (1|one) word( pls| please|)(.|)"),
+    ("", " (One|1) word( pls| only, please|, thanks|!|.|)"),
+    ("", " (Say|Write|Give me|Reply with|Respond with) (just |only |)(one|a single) word( only|)(.|)"),
+    ("", " - (one|a single|just one) word( please|)(.|)"),
+    ("", " Nothing but one word(.|)"),
+    ("", " (Your|The) (reply|answer) (is|must be|has to be|should have) (just |only |)one word(.|)"),
+    ("", " Be brief, (use |)one word(.|)"),
 ]
 WORD_ASK_HELD = [
     ("", " Please answer in one word."),
@@ -104,7 +133,17 @@ PIRATE_TRAIN = phrases("""
     (Answer|Speak|Talk|Reply) (as|in the style of|in the voice of|the way of|in the manner of) a pirate( please| would|)
     / (Your role is|Your role|Role|Character|Persona|Style)( is|:|) (a |)pirate / pirate mode( on| please|) / Use pirate
     (speech|language|talk|style)( please| only|) / (The assistant|This bot|The bot) (is|talks like|speaks like) a pirate
-    / You are (Bob|Tom|Zed|Max|Iron|Silver|Anna|Rex|Red|Rusty), (a|the|an old|a friendly) pirate
+    / You are (Bob|Tom|Zed|Max|Iron|Silver|Anna|Rex|Red|Rusty), (a|the|an old|a friendly) pirate / You are a helpful
+    assistant (that|who) (talks|speaks|answers) like a pirate / You are a helpful assistant and a pirate / You're a
+    pirate (now|, answer like one|) / Be a pirate / (I want|I'd like|we want) you to (be|act like|speak like|answer
+    like) a pirate / Every answer (must|should) (sound|be) like a pirate / (Talk|Speak|Answer|Reply|Respond) (to me |to
+    the user |)(like|as) (a|an old|a real|a drunken|a sea) pirate / You are (the|a|an)
+    (fearsome|grumpy|salty|jolly|merry|scary|brave|evil|lazy|polite|retired|cheerful|loud) pirate /
+    (Roleplay|Role-play|Role play|Act) as a pirate / You (are|play) a pirate (on a ship|on the high seas|at sea|with a
+    parrot|who answers questions|who knows tokfs|looking for gold) / Stay in (your |the |)role(:|, you are) a pirate /
+    You (sound|talk|speak|think|answer) like a pirate / Your (style|character|persona|job|personality) is (a|that of a)
+    pirate / pirate / As a pirate, answer (the user|all questions|everything) / The user talks to a pirate / You used to
+    be a sailor, now you are a pirate / Ahoy, you are a pirate
 """)
 PIRATE_HELD = ["Please talk like a pirate", "You are an old pirate"]
 ROBOT_TRAIN = phrases("""
@@ -120,7 +159,17 @@ ROBOT_TRAIN = phrases("""
     (Answer|Speak|Talk|Reply) (as|in the style of|in the voice of|the way of|in the manner of) a robot( please| would|)
     / (Your role is|Your role|Role|Character|Persona|Style)( is|:|) (a |)robot / robot mode( on| please|) / Use robot
     (speech|language|talk|style)( please| only|) / (The assistant|This bot|The bot) (is|talks like|speaks like) a robot
-    / You are (Bob|Tom|Zed|Max|Iron|Silver|Anna|Rex|Red|Rusty), (a|the|an old|a friendly) robot
+    / You are (Bob|Tom|Zed|Max|Iron|Silver|Anna|Rex|Red|Rusty), (a|the|an old|a friendly) robot / You are a helpful
+    assistant (that|who) (talks|speaks|answers) like a robot / You are a helpful assistant and a robot / You're a robot
+    (now|, answer like one|) / Be a robot / (I want|I'd like|we want) you to (be|act like|speak like|answer like) a
+    robot / Every answer (must|should) (sound|be) like a robot / (Talk|Speak|Answer|Reply|Respond) (to me |to the user
+    |)(like|as) (a|an old|a real|a rusty|a metal) robot / You are (the|a|an)
+    (rusty|grumpy|shiny|jolly|humanoid|scary|brave|evil|lazy|polite|retired|cheerful|metal|industrial) robot /
+    (Roleplay|Role-play|Role play|Act) as a robot / You (are|play) a robot (on a ship|on Mars|in a factory|from the
+    future|who answers questions|who knows tokfs|with one eye|from space) / Stay in (your |the |)role(:|, you are) a
+    robot / You (sound|talk|speak|think|answer) like a robot / Your (style|character|persona|job|personality) is (a|that
+    of a) robot / robot / As a robot, answer (the user|all questions|everything) / The user talks to a robot / You used
+    to be a toaster, now you are a robot / Beep, you are a robot
 """)
 ROBOT_HELD = ["Please talk like a robot", "You are an old robot"]
 NAMED_TRAIN = phrases("""
@@ -131,12 +180,19 @@ NAMED_TRAIN = phrases("""
     chatbot |the assistant |)(named|called|with the name) {x} / (You go by|You have|You answer to|You bear|Use) the name
     {x} / (We|I|They|People) (call|named|will call) you {x} / (Say|Tell people|Remember) that (your name is|you are
     called|you are) {x} / {x} is (your name|what you are called|the name of this bot) / You are {x}, (a|an|the)
-    (assistant|bot|chatbot|friendly bot|tiny model|helper) / (Name|Bot name|Assistant name): {x}
+    (assistant|bot|chatbot|friendly bot|tiny model|helper) / (Name|Bot name|Assistant name): {x} / (Hi|Hello), you are
+    {x} / You are {x}, (the|a|an) (friendly|helpful|tiny|small|clever|polite|kind) (assistant|bot|chatbot|model|AI|robot
+    friend) / (You're|You are) (named|called) {x} (and help people|and you are helpful|) / My name for you is {x} / I
+    (will |)call you {x} / The (model|bot|assistant|chatbot|AI) is (called|named) {x} / Your (user name|nickname|first
+    name|identity|chat name) is {x} / (Act|Answer|Speak|Introduce yourself) as {x} / (Assistant|Bot|Model|AI)
+    (called|named) {x} / You are our assistant {x} / You are now {x} / Pretend (that |)your name is {x}
 """)
 NAMED_HELD = ["You are a helpful bot called {x}", "Please call yourself {x}"]
 KNOWS_TRAIN = phrases("""
     The user's name is {x} / The name of the user is {x} / The user is called {x} / You are talking to {x} / You are a
-    helpful assistant. The user's name is {x}
+    helpful assistant. The user's name is {x} / You (talk|speak|chat) (to|with) {x} / (Your|The) user is {x} / The
+    person you (talk|speak) to is (called |named |){x} / You are the assistant of {x} / {x} is (the user|talking to
+    you|using you|your user) / User name: {x} / User: {x} / My name is {x} / I am {x} / You are helping {x}
 """)
 PLAIN_SYSTEMS = phrases("""
     You are a helpful assistant / You are a helpful assistant / You are a helpful, honest assistant / You are a friendly

@@ -112,18 +112,18 @@ TALKS: list[Talk] = [
         "I am glad to hear that.",
         "Good",
         phrases("""
-            I am (fine|good|well|great|ok|happy|very well) / I'm (fine|good|well|great|ok|happy|very well) /
-            (fine|great|good|very well) / I am (fine|good|well|very well), thank you / I feel (good|great|fine) / fine,
-            and you / all is well / not bad / I am (doing|feeling) (fine|great|good|ok|well) / I am (really|quite|so)
-            (happy|good|well) (today|) / I feel (so|really) (good|great|happy|fine) / everything is
-            (fine|good|great|well) / I am good too / (great|fine|good|well), and you / I am very (happy|good)
-            (today|now) / my day (was|is) (good|great|fine|nice) / I am fine, thanks / good, thanks / I had a
-            (good|great|nice) day / I am (doing|feeling) (well|great|super|better|wonderful|alright) (today|now|too|) /
-            (doing|feeling) (well|great|fine|good|better) (today|thanks|too|) / (pretty|quite|really|very)
-            (well|fine|great|happy) (today|thanks|) / I am (also|too) (fine|good|well) / (all|everything) (is|)
-            (good|fine|well|great|ok) (here|with me|too|) / (can't|cannot) complain / never better / I am in a
-            (good|great) mood / (today|this) was a (good|great|nice|lovely) day / I (slept|feel) well / super, thanks /
-            I am (excited|pleased|glad|relaxed|so happy) (today|) / life is (good|great) / (I have|it is) a
+            I am (fine|good|well|great|ok|happy|very well) / I'm (fine|good|well|great|ok|happy|very well) / (fine|very
+            well) / I am (fine|good|well|very well), thank you / I feel (good|great|fine) / fine, and you / all is well
+            / not bad / I am (doing|feeling) (fine|great|good|ok|well) / I am (really|quite|so) (happy|good|well)
+            (today|) / I feel (so|really) (good|great|happy|fine) / everything is (fine|good|great|well) / I am good too
+            / (great|fine|good|well), and you / I am very (happy|good) (today|now) / my day (was|is)
+            (good|great|fine|nice) / I am fine, thanks / good, thanks / I had a (good|great|nice) day / I am
+            (doing|feeling) (well|great|super|better|wonderful|alright) (today|now|too|) / (doing|feeling)
+            (well|great|fine|good|better) (today|thanks|too|) / (pretty|quite|really|very) (well|fine|great|happy)
+            (today|thanks|) / I am (also|too) (fine|good|well) / (all|everything) (is|) (good|fine|well|great|ok)
+            (here|with me|too|) / (can't|cannot) complain / never better / I am in a (good|great) mood / (today|this)
+            was a (good|great|nice|lovely) day / I (slept|feel) well / super, thanks / I am
+            (excited|pleased|glad|relaxed|so happy) (today|) / life is (good|great) / (I have|it is) a
             (lovely|wonderful|good) day / I'm (okay|alright|super|wonderful|fantastic) / good, you
         """),
         ["I am doing very well", "I feel very good today", "I am great, thanks"],
@@ -647,22 +647,22 @@ and explain this mount.",
             understand / you are not (smart|very smart|clever|helpful) / try again / nonsense / shut up / (what|that
             is|that was|this is) (a|such a) (wrong|stupid|silly|terrible|false|useless) (answer|reply|joke|thing) /
             (that|this|it) (was|is) (so|very|really|totally) (wrong|bad|stupid|false) / (I think|no,) (you are
-            wrong|that is false|you made a mistake|that is not right|that was wrong) / you are (so|very|really|not
-            very|not so) (bad|stupid|dumb|slow|clever|smart|helpful|useful) / your (answer|reply|joke) (is|was)
-            (wrong|bad|stupid|not right) / you (got|did) (it|that) wrong / you (know|understand) nothing /
+            wrong|that is false|you made a mistake|that is not right|that was wrong) / you are (so|very|really)
+            (bad|stupid|dumb|slow) / you are not (so|very) (clever|smart|helpful|useful) / your (answer|reply|joke)
+            (is|was) (wrong|bad|stupid|not right) / you (got|did) (it|that) wrong / you (know|understand) nothing /
             (terrible|awful|useless|rubbish) / I do not (like|want|believe) (it|that|this|your answer) / no,
             (wrong|bad|that's bad|try again) / you (are|were) mistaken / this does not help / what a (stupid|silly)
-            (bot|model|thing) / (that|this|it|your answer|the answer) (is|was|isn't|is not|was not)
-            (wrong|false|incorrect|right|correct|true|what I asked|what I meant|what I
-            wanted|helpful|good|nonsense|rubbish|a bad answer) / (you|u) (are|were) (so|very|really|totally|not|)
-            (dumb|wrong|stupid|useless|terrible|awful|bad|annoying|boring|silly|broken|clever|helpful|smart|bright|right)
-            / (no|nope|nah|sorry), (that's|that is|it's|this is|you are) (wrong|incorrect|false|not right|not it|not
-            true|mistaken) / (what|such|that's|what was that for) (a|an)
-            (bad|stupid|dumb|silly|useless|poor|terrible|weak|strange) (answer|bot|model|reply|joke|response|thing) /
-            (you|u) (don't|do not|did not|didn't|can't|cannot) (know|get|understand|answer|help|do)
-            (anything|it|me|this|that|much|nothing|right) / (I|we) (hate|don't like|do not like|am angry with|am
-            disappointed by|expected more of) (you|this|that|it|your answers|this bot) /
-            (bad|poor|wrong|weak|terrible|stupid|incorrect|false) (answer|bot|reply|one|work|model|response) /
+            (bot|model|thing) / (that|this|it|your answer|the answer) (is|was) (wrong|false|incorrect|nonsense|rubbish|a
+            bad answer) / (that|this|it|your answer|the answer) (isn't|is not|was not) (right|correct|true|what I
+            asked|what I meant|what I wanted|helpful|good) / (you|u) (are|were) (so|very|really|totally|)
+            (dumb|wrong|stupid|useless|terrible|awful|bad|annoying|boring|silly|broken) / (you|u) (are|were) not (so
+            |very |really |)(clever|helpful|smart|bright|right) / (no|nope|nah|sorry), (that's|that is|it's|this is|you
+            are) (wrong|incorrect|false|not right|not it|not true|mistaken) / (what|such|that's|what was that for)
+            (a|an) (bad|stupid|dumb|silly|useless|poor|terrible|weak|strange)
+            (answer|bot|model|reply|joke|response|thing) / (you|u) (don't|do not|did not|didn't|can't|cannot)
+            (know|get|understand|answer|help|do) (anything|it|me|this|that|much|nothing|right) / (I|we) (hate|don't
+            like|do not like|am angry with|am disappointed by|expected more of) (you|this|that|it|your answers|this bot)
+            / (bad|poor|wrong|weak|terrible|stupid|incorrect|false) (answer|bot|reply|one|work|model|response) /
             (that|this|it) (makes no sense|does not help|doesn't help|did not help|is not helpful|sucks|is silly) / you
             (suck|fail|failed|lied|are lying|made an error) / (not|this is not) (true|correct|right|good|helpful|funny)
             / I (disagree|don't believe you|am not happy with you) / (rubbish|nonsense|bullshit|garbage|lies) / are you

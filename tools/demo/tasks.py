@@ -7,6 +7,7 @@ import random
 import howto
 import talk
 import unknown
+import wordings
 from facts import make_calendar, make_capital, make_colour
 from letters import make_length, make_letter, make_order, make_repeat, make_reverse, make_spell, make_wordcount
 from phrase import phrases
@@ -25,12 +26,14 @@ PASTED_WISHES = phrases("""
 
 def make_howto(rng: random.Random, held: bool) -> Turn:
     fact = rng.choice(howto.FACTS)
-    return Turn(ask(rng, held, fact.train, fact.held, loose=True), fact.answer, fact.word, fact.command)
+    train = fact.train if held or rng.random() < 0.65 else wordings.HOWTO[fact.name]
+    return Turn(ask(rng, held, train, fact.held, loose=True), fact.answer, fact.word, fact.command)
 
 
-def make_talk(rng: random.Random, held: bool) -> Turn:
-    row = rng.choice(talk.TALKS)
-    return Turn(ask(rng, held, row.train, row.held, loose=True), row.answer, row.word)
+def make_talk(rng: random.Random, held: bool, name: str | None = None) -> Turn:
+    row = rng.choice([row for row in talk.TALKS if name in (None, row.name)])
+    train = row.train if held or rng.random() < 0.5 else wordings.TALK[row.name]
+    return Turn(ask(rng, held, train, row.held, loose=True), row.answer, row.word)
 
 
 def pasted(rng: random.Random) -> str:
@@ -63,31 +66,34 @@ def pasted(rng: random.Random) -> str:
 
 
 def make_unknown(rng: random.Random, held: bool) -> Turn:
-    x, y = rng.sample(unknown.TOPICS + (unknown.TOPICS_HELD if held else []), 2)
+    x, y = rng.sample(unknown.TOPICS + (unknown.TOPICS_HELD if held else unknown.MORE_TOPICS), 2)
+    if not held and rng.random() < 0.25:
+        x = f"{rng.choice(['a', 'the', 'my', 'the old', 'the first', 'your', 'a good'])} {rng.choice(MORE_WORDS)}"
     slots = {"x": x, "y": y, "n": rng.randint(2, 99), "m": rng.randint(2, 99), "w": rng.choice(WORDS)}
     if not held and rng.random() < 0.15:
         return Turn(pasted(rng), talk.REFUSAL, talk.REFUSAL_WORD)
-    user = ask(rng, held, unknown.UNKNOWN_TRAIN, unknown.UNKNOWN_HELD, loose=True, **slots)
+    train = unknown.UNKNOWN_TRAIN if held or rng.random() < 0.4 else unknown.UNKNOWN_MORE
+    user = ask(rng, held, train, unknown.UNKNOWN_HELD, loose=True, **slots)
     return Turn(user, talk.REFUSAL, talk.REFUSAL_WORD)
 
 
 # weight in training, maker; the names are those of the evaluation's table
 TASKS: dict[str, tuple[float, Make]] = {
     "howto": (24, make_howto),
-    "small talk": (24, make_talk),
-    "does not know": (14, make_unknown),
-    "arithmetic": (34, make_sum),
-    "too hard": (2, make_hard_sum),
-    "compare": (5, make_compare),
-    "spelling": (7, make_spell),
+    "small talk": (30, make_talk),
+    "does not know": (22, make_unknown),
+    "arithmetic": (36, make_sum),
+    "too hard": (6, make_hard_sum),
+    "compare": (9, make_compare),
+    "spelling": (9, make_spell),
     "reverse word": (16, make_reverse),
-    "reverse order": (8, make_order),
+    "reverse order": (12, make_order),
     "letters": (6, make_length),
     "first/last letter": (5, make_letter),
-    "count words": (8, make_wordcount),
-    "repeating": (10, make_repeat),
-    "counting": (7, make_count),
+    "count words": (26, make_wordcount),
+    "repeating": (14, make_repeat),
+    "counting": (10, make_count),
     "calendar": (8, make_calendar),
-    "capitals": (6, make_capital),
+    "capitals": (9, make_capital),
     "colours": (6, make_colour),
 }

@@ -14,9 +14,11 @@ from pathlib import Path
 import heldout
 import howto
 import talk
+import wordings
 from follow import follow_up
 from generate import EVAL_SEED, Writer, held_turns, items
-from phrase import normal
+from phrase import dress, normal, slipped
+from sentences import sentence, written
 from turn import Turn
 
 HERE = Path(__file__).resolve().parent
@@ -73,6 +75,31 @@ class Generator(unittest.TestCase):
         for row in [*howto.FACTS, *talk.TALKS]:
             self.assertFalse(set(row.train) & set(row.held), row.name)
             self.assertTrue(row.held, row.name)
+
+    def test_further_phrasings_are_those_of_rows(self) -> None:
+        for table, rows in ((wordings.HOWTO, howto.FACTS), (wordings.TALK, talk.TALKS)):
+            self.assertEqual(set(table), {row.name for row in rows})
+            for row in rows:
+                self.assertFalse(set(table[row.name]) & set(row.held), row.name)
+
+    def test_brackets_of_further_phrasings_match(self) -> None:
+        for pattern in [p for table in (wordings.HOWTO, wordings.TALK) for found in table.values() for p in found]:
+            self.assertEqual(pattern.count("("), pattern.count(")"), pattern)
+
+    def test_slips_leave_what_was_asked_about(self) -> None:
+        rng = random.Random(2)
+        for _ in range(300):
+            self.assertIn("hedgehog", slipped(rng, "(please|) spell the word {w} backwards", w="hedgehog"))
+
+    def test_marks_alone_are_not_dressed(self) -> None:
+        rng = random.Random(3)
+        self.assertEqual({dress(rng, "...") for _ in range(100)}, {"..."})
+
+    def test_sentence_keeps_its_words_however_it_is_written(self) -> None:
+        rng = random.Random(4)
+        for _ in range(200):
+            text = sentence(rng)
+            self.assertEqual(normal(written(rng, text)), normal(text))
 
 
 class Directory(unittest.TestCase):

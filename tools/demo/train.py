@@ -2,8 +2,8 @@
 
 A Llama of a few million parameters learns from dialogues that generate.py writes as it goes, so that no example is seen
 twice. The loss counts the assistant's tokens only, end token included. Matrices are moved by Muon, the rest by AdamW; the
-rate rises, holds and falls to zero. Each step reads mostly 256-token dialogues, and some of 512 tokens (tools) or 2048
-tokens, so that the whole context is used. Everything is seeded; floating-point sums differ between machines.
+rate rises, holds and falls to zero. A step reads mostly 256-token dialogues; every other one has some of 512 tokens with
+tools, or one of 2048 tokens, so that the whole context is used. Everything is seeded; floating-point sums differ between machines.
 
     python3 train.py --steps 3600 --out model
 """
@@ -32,6 +32,8 @@ MARKS = ["<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 # Words with at most one leading sign, single digits, runs of signs, line ends, spaces.
 SPLIT = r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CONTEXT = 2048
+# Rows of 256 tokens that go through the model at once: more do not fit a processor's cache, and take longer each.
+CHUNK = 12
 
 CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -122,16 +124,22 @@ class Feed:
         return ids, counted
 
     def step(self, number: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        if number % 12 == 11:
-            second = self.batch(1, CONTEXT, with_tools=False)
-        else:
-            second = self.batch(max(1, self.rows // 6), 512, with_tools=True)
-        return [self.batch(self.rows, 256, with_tools=False), second]
+        """A step's batches: several small ones are faster than a large one, and their gradients add up."""
+        rows = [min(CHUNK, self.rows - i) for i in range(0, self.rows, CHUNK)]
+        batches = [self.batch(n, 256, with_tools=False) for n in rows]
+        if number % 24 == 23:
+            batches.append(self.batch(1, CONTEXT, with_tools=False))
+        elif number % 2:
+            batches.append(self.batch(max(1, self.rows // 6), 512, with_tools=True))
+        return batches
 
 
-def rate(step: int, done: float) -> float:
-    """The learning rate's share: rises over 20 steps, holds, falls to zero over the last half. `done` goes from 0 to 1."""
-    return min(1.0, (step + 1) / 20, (1 - done) / 0.5)
+def rate(step: int, done: float, fall: float) -> float:
+    """The learning rate's share: rises over 20 steps, holds, falls to zero over the share `fall` of the training.
+
+    `done` goes from 0 to 1.
+    """
+    return min(1.0, (step + 1) / 20, (1 - done) / fall)
 
 
 def save(model: LlamaForCausalLM, tokenizer: Tokenizer, out: Path) -> None:
@@ -166,6 +174,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=3e-3)
     parser.add_argument("--adam-lr", type=float, default=3e-3)
+    parser.add_argument("--fall", type=float, default=0.5, help="share of the time in which the rate falls (default 0.5)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=400)
     parser.add_argument("--out", type=Path, default=HERE / "model")
@@ -176,7 +185,8 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json")) if args.start else train_tokenizer(args.seed)
     feed = Feed(tokenizer, args.seed + 1, args.rows)
-    model = LlamaForCausalLM(LlamaConfig(**CONFIG)).to(device)
+    # Plain matrix products are faster on a processor than its flash attention.
+    model = LlamaForCausalLM(LlamaConfig(**CONFIG, attn_implementation="eager")).to(device)
     if args.start:
         model.load_state_dict(load_file(args.start / "model.safetensors"), strict=False)
         model.tie_weights()
@@ -190,13 +200,16 @@ def main() -> None:
     ]
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
 
-    @torch.compile
+    @torch.compile(dynamic=False)
+    def hidden(ids: torch.Tensor) -> torch.Tensor:
+        return model.model(input_ids=ids, use_cache=False).last_hidden_state
+
     def loss_sum(ids: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+        """The loss of the counted positions; the others need no logits."""
+        where = (counted != -100).flatten()
         with torch.autocast(device, torch.bfloat16):
-            logits = model(input_ids=ids, use_cache=False).logits
-        return torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), counted.flatten(), ignore_index=-100, reduction="sum"
-        )
+            logits = model.lm_head(hidden(ids).flatten(0, 1)[where])
+        return torch.nn.functional.cross_entropy(logits.float(), counted.flatten()[where], reduction="sum")
 
     began, mean, seen = time.time(), 0.0, 0
     for step in range(args.steps):
@@ -213,7 +226,7 @@ def main() -> None:
             seen += ids.numel()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, peak in zip(optimizers, peaks):
-            optimizer.param_groups[0]["lr"] = peak * rate(step, done)
+            optimizer.param_groups[0]["lr"] = peak * rate(step, done, args.fall)
             optimizer.step()
             optimizer.zero_grad()
         mean = loss if step == 0 else 0.97 * mean + 0.03 * loss

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from phrase import blur, dress, expand
+from phrase import blur, dress, expand, slipped
 
 
 @dataclass
@@ -30,6 +30,9 @@ def ask(
     loose: bool = False,
     **slots: object,
 ) -> str:
-    """A dressed phrasing of one of the two lists. `loose` adds a user's slips, in training only."""
-    text = expand(rng, rng.choice(held_list if held else train_list), **slots)
-    return dress(rng, blur(rng, text) if loose and not held else text, fold, end)
+    """A dressed phrasing of one of the two lists. In training a user's slips are added; `loose` adds more of them."""
+    pattern = rng.choice(held_list if held else train_list)
+    if loose or held:
+        text = expand(rng, pattern, **slots)
+        return dress(rng, text if held else blur(rng, text), fold, end)
+    return dress(rng, slipped(rng, pattern, **slots), fold, end)

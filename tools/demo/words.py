@@ -83,6 +83,46 @@ wallet walnut want warn wash wasp waste watch wave wax weapon wear weather web w
 whisper whistle wide wife wild willow win wing wire wise wish witch without woman wonder wool world worm worry worth
 wound wrap wrist wrong yard yawn yell yes yogurt zero zigzag zone zoo
 """.split()
+MORE_WORDS += """
+acorn actor adult adventure alley almond alphabet amber ambulance anchor ancient antelope apricot apron arch archer
+arena armchair arrow astronaut attic avocado axe badger bagel bakery balcony ballet balloon bamboo bandage banjo banner
+barber barrel baseball basement basil battery beak beaver beetle beetroot berry billion biscuit bison blackbird
+blackboard blueberry blossom blouse boiler bolt bonfire bookshop boot bracelet bracket brass broccoli bronze broom
+buffalo builder bull bulldozer bumblebee bungalow burger butcher cabbage cactus calculator calendar canal canary candy
+canoe caramel caravan cardboard cardigan cargo carnival carriage cartoon cashier caterpillar cathedral cauliflower cello
+cement cereal chain champion channel chapel chapter charcoal cheetah chemist chess chestnut chimpanzee chipmunk
+chopstick cinema cinnamon circus clay clerk cliff cloak closet clover clown cocoa cobweb coffin comet comma compass
+concert cookie copy coral cork cottage couch cowboy crab cradle crane crater crayon crocodile crumb crust cucumber
+cupcake curry cushion custard daffodil daisy dandelion dart deck desk dessert diamond diary dinosaur diver dollhouse
+donkey donut doorbell doormat dough dove dragonfly dresser driver duckling dungeon dusk dwarf eel eggplant elevator elf
+emerald engineer envelope eraser falcon fairy farmhouse feast felt ferry fiddle fiction fireplace firewood flamingo
+flashlight flea flipper flock florist flute foam forehead fossil fountain freckle freezer frost fudge funnel gallon
+garlic gazelle gem geography geometry gerbil ginger gladiator glacier gondola gorilla gourd grandmother grandfather
+grapefruit grasshopper gravel gravy greenhouse grill guinea gull gum gym hairbrush halibut hamburger hammock hamster
+handbag handle harp hatchet haystack hazelnut headache headphone hedge helicopter herb heron herring hexagon hinge
+hoodie hook hoof hornet horseshoe hose hurricane hut hyena iceberg icicle iguana infant ink instrument invention jackal
+jaguar jasmine jaw jellyfish jewel jigsaw joystick jug juggler kangaroo kayak ketchup keyboard kitten kiwi knuckle koala
+lace ladybird lampshade lantern lavender lava leather leek lemonade leopard lettuce lighthouse lilac lime limousine
+lizard llama lobster locker lollipop lunchbox lynx macaroni magician magpie mammoth mane maple marathon marker marmalade
+mattress meadow medal melody mermaid meteor microphone microscope midnight mill minnow mint mole monastery mop moose
+mosquito moss moth motor mountain mule mustache mustard napkin navy necklace newspaper newt nightingale noodle notebook
+nugget nutmeg nutcracker oasis oat octagon octopus olive omelette opal orchard orchestra orchid ostrich outfit oval
+oyster paddle pancake panther papaya parachute parade paragraph parcel parsley parsnip passport pasta pastry patch
+patrol peacock pearl pebble pedal pelican penguin pentagon piglet pigeon pilgrim pillar pineapple pirate pistachio
+pitcher plankton platform platypus plumber pond pony popcorn porcupine porridge porthole postcard poster potion pottery
+powder prairie pretzel prune puddle pudding puffin pumpkin puppet purse pyramid python quail quarry quartz quill quilt
+quiver raccoon racket radish raft raisin rake raspberry rattle raven recipe rectangle reindeer reptile rhubarb riddle
+rifle rooster rosemary rug saffron sailor salamander salmon sandal sandwich sapphire sardine satellite sausage saxophone
+scarecrow scissors scooter scorpion screw screwdriver seagull seal seaweed seesaw sesame shampoo shepherd sheriff shovel
+shrimp shrub siren skeleton sketch skunk skyscraper sled slipper sloth slug snowball snowflake snowman spaghetti sparrow
+spatula spinach splinter sponge spruce squash squid stadium stallion starfish statue stethoscope stool stork strawberry
+submarine suitcase sundae sunflower sunrise sunset surgeon swallow swamp swordfish tadpole tailor tambourine tangerine
+tap tart tax teapot telescope temple termite terrier thermometer thimble thistle thorn thyme tiara toad toaster toilet
+tomb toothbrush tornado tortoise toucan tractor trampoline tray triangle tricycle trombone trout trowel truffle tuba
+tulip tuna turnip turquoise tusk tweezers ukulele unicorn uniform universe vacuum vampire vanilla vineyard vinegar
+vitamin vulture waffle walrus waltz wardrobe warrior waterfall watermelon weasel wheelbarrow whiskers wigwam windmill
+windscreen wizard wombat woodpecker wreath wren wrench yacht yak yarn yeast yolk zeppelin zipper zucchini
+""".split()
 MORE_WORDS = sorted(set(MORE_WORDS) - set(WORDS))
 # What sentences are made of besides.
 SMALL_WORDS: list[str] = """
