@@ -374,7 +374,8 @@ static void add_children(struct mount *mount, struct listing *listing, struct no
 {
     for (const struct node_type *child = node_type_children(mount, dir->type); child && child->name; child++) {
         const struct node *node = find_child(mount, dir, child->name);
-        if (!is_dangling(mount, node, fuse_req_ctx(listing->req))) {
+        bool is_listed = !(child->flags & NODE_UNLISTED) && !is_dangling(mount, node, fuse_req_ctx(listing->req));
+        if (is_listed) {
             add_entry(listing->req, &listing->entries, child->name, node->ino, child->mode);
         }
     }

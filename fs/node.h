@@ -24,6 +24,7 @@ enum {
     NODE_SESSION = 1 << 5,  // a session's directory
     NODE_CONSTANT = 1 << 6, // is `content`, always
     NODE_MODELS = 1 << 7,   // directory whose entries are those of the mount's own table: see model_dir.h
+    NODE_UNLISTED = 1 << 8, // found by its name only: whoever walks the tree would wait in it for ever
 };
 
 struct turn_kind;

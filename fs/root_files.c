@@ -117,7 +117,7 @@ static const struct node_type kv_nodes[] = {
     { .name = "stats", .mode = S_IFREG | 0400, .render = kv_stats_render },
     { .name = "events",
       .mode = S_IFREG | 0400,
-      .flags = NODE_FRESH | NODE_STREAM,
+      .flags = NODE_FRESH | NODE_STREAM | NODE_UNLISTED,
       .open = kv_events_open,
       .close = kv_events_close,
       .read = kv_events_read,

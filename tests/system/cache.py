@@ -112,6 +112,12 @@ def test_events_and_snapshots_agree():
         late.close()
 
 
+def test_walkers_do_not_find_what_they_would_wait_in():
+    with Mount() as m:
+        assert sorted(os.listdir(m.at("kv"))) == ["snapshot", "stats"]
+        assert os.stat(m.at("kv/events")).st_size == 0
+
+
 def test_salted_blocks_have_a_salt():
     if not IS_DEMO:
         return
