@@ -309,7 +309,8 @@ static void test_journal_flipped_bit_is_cut_off_or_refused(void **state)
         }
         world_stop(&world);
     }
-    assert_true(n_refused > len * 8 / 7 - 40); // it was closed in order: all of it was synced and marked, but for the last mark
+    assert_true(n_refused >
+                len * 8 / 7 - 40); // it was closed in order: all of it was synced and marked, but for the last mark
     assert_int_equal(n_cut, 0);
     free(whole), free(bytes);
 }
