@@ -90,10 +90,6 @@ static int add_stop(struct field_ctx *ctx, const struct json *value, const char 
                              "Invalid '%s': string too long. Expected at most %d bytes, but got %zu instead.", path,
                              STOP_STRING_BYTES_MAX, value->text.len);
     }
-    if (params->n_stop == STOP_STRINGS_MAX) {
-        return err_set_param(ctx->err, -EINVAL, "stop", "Invalid 'stop': array too long. Expected at most %d strings.",
-                             STOP_STRINGS_MAX);
-    }
     params->stop[params->n_stop++] = value->text;
     return 0;
 }
@@ -110,6 +106,10 @@ static int take_stop(struct field_ctx *ctx, const struct json *value, const char
         char item_path[FIELD_PATH_MAX];
         int r;
 
+        if (params_of(ctx)->n_stop == STOP_STRINGS_MAX) {
+            return err_set_param(ctx->err, -EINVAL, path, "Invalid '%s': array too long. Expected at most %d strings.",
+                                 path, STOP_STRINGS_MAX);
+        }
         field_path(item_path, "%s[%zu]", path, i);
         r = add_stop(ctx, item, item_path);
         if (r < 0) {

@@ -164,6 +164,15 @@ def test_errors_are_those_of_the_file():
         assert said(b.ask("POST", "/v1/chat/completions", CHAT)[2])
 
 
+def test_status_is_that_of_the_error_number_that_ends_an_answer():
+    with Mount(TOKFS_FAKE_TOKEN_US="2000") as m, Bridge(m) as b:
+        late = {"messages": [{"role": "user", "content": "count 100000"}], "ignore_eos": True, "timeout": 0.001}
+        for _ in range(3):
+            status, _, answer = b.ask("POST", "/v1/chat/completions", late)
+            assert status == 504 and json.loads(answer)["error"]["code"] == "deadline_exceeded", (status, answer)
+            assert said(b.ask("POST", "/v1/chat/completions", CHAT)[2])
+
+
 def test_stream_is_the_file_s():
     with Mount() as m, Bridge(m) as b:
         request = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}

@@ -136,6 +136,9 @@ def test_answers_have_the_form_that_is_asked_for():
         with raises(errno.EOPNOTSUPP):
             m.write(m.session("t") + "/input", json.dumps(request))
         assert b"response_format.json_schema.schema" in m.read("sessions/error") + m.read("sessions/t/error")
+        with raises(errno.EINVAL):
+            m.write("sessions/t/input", body("What?", guided_json="{"))
+        assert m.read("sessions/t/error").startswith(b"guided_json: "), m.read("sessions/t/error")
 
 
 def test_a_forced_call_is_written_as_the_model_would():

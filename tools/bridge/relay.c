@@ -179,7 +179,8 @@ static void finish(struct request *request)
 
 // ---- arrivals ------------------------------------------------------------------------------------------------------
 
-// The end of an answer is seen in it, which saves asking the mount for the end of the file.
+// The end of an answer is seen in it, which saves asking the mount for the end of the file. What went wrong is told by
+// the error number that comes after the words.
 static bool is_complete(struct part *part, struct str bytes)
 {
     const struct request *request = part->request;
@@ -190,7 +191,8 @@ static bool is_complete(struct part *part, struct str bytes)
     if (request->is_streaming) {
         return str_ends_with(bytes, STR("\ndata: [DONE]\n\n"));
     }
-    return json_scan_feed(&part->scan, bytes, &err) == JSON_SCAN_COMPLETE && str_ends_with(bytes, STR("}\n"));
+    return json_scan_feed(&part->scan, bytes, &err) == JSON_SCAN_COMPLETE && str_ends_with(bytes, STR("}\n")) &&
+           !str_starts_with(part_text(part), STR("{\"error\":"));
 }
 
 static void arrived(void *ctx, struct str bytes)

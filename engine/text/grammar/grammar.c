@@ -36,6 +36,16 @@ const struct nfa *grammar_nfa(const struct grammar *grammar)
     return &grammar->nfa;
 }
 
+// The field comes before what is wrong with it.
+static int name_field(struct err *err, const char *where, int rc)
+{
+    if (rc < 0 && rc != -ENOMEM && err) {
+        err_prefix(err, "%s", where);
+        snprintf(err->param, sizeof err->param, "%s", where);
+    }
+    return rc;
+}
+
 static int finish(struct grammar *grammar, int rc, uint32_t start, unsigned flags, const char *where,
                   struct grammar **ret, struct err *err)
 {
@@ -43,11 +53,7 @@ static int finish(struct grammar *grammar, int rc, uint32_t start, unsigned flag
         start = nfa_either(&grammar->nfa, start, nfa_bytes(&grammar->nfa, '\n', '\n', start));
     }
     if (rc == 0) {
-        rc = nfa_finish(&grammar->nfa, start, err);
-        if (rc < 0 && rc != -ENOMEM && err) {
-            err_prefix(err, "%s", where);
-            snprintf(err->param, sizeof err->param, "%s", where);
-        }
+        rc = name_field(err, where, nfa_finish(&grammar->nfa, start, err));
     }
     if (rc < 0) {
         grammar_free(grammar);
@@ -94,7 +100,7 @@ static int write_schema(void *ctx, struct nfa *nfa, struct arena *arena, uint32_
     const struct source *source = ctx;
     const struct json *root;
     int rc = check_length(source, err);
-    rc = rc == 0 ? json_parse(arena, source->text, &root, err) : rc;
+    rc = rc == 0 ? name_field(err, source->where, json_parse(arena, source->text, &root, err)) : rc;
     return rc == 0 ? schema_add(nfa, arena, root, source->flags, source->where, ret_start, err) : rc;
 }
 
