@@ -9,7 +9,10 @@ import json
 import os
 import pickle
 import resource
+import signal
+import stat
 import subprocess
+import tempfile
 import time
 import traceback
 
@@ -432,6 +435,29 @@ def test_writer_that_stalls_is_given_up():
             m.read("sessions/t/text")
         assert m.read(name + "/params") == b"{}\n"
         assert ask(m, "sessions/t", "whole") and ask(m, name, body("whole"))
+
+
+def test_owners_outlive_the_daemon():
+    with tempfile.TemporaryDirectory(prefix="tokfs-state.") as state, Shared("--state", state + "/s") as m:
+        def converse():
+            session = m.session("alices")
+            m.write(f"{session}/params", "max_tokens 5\n")
+            m.write(f"{session}/input", "hello\n")
+            return m.read(f"{session}/text")
+
+        said = as_user(ALICE, converse)
+        m.stop(signal.SIGKILL)
+        m.start()
+        status = os.stat(m.at("sessions/alices"))
+        assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (ALICE, ALICE, 0o700)
+        with raises(errno.EACCES):
+            as_user(BOB, m.read, "sessions/alices/text")
+        assert as_user(BOB, os.listdir, m.at("sessions")) == ["new", "error"]
+        assert as_user(ALICE, m.read, "sessions/alices/text") == said
+        as_user(ALICE, os.rmdir, m.at("sessions/alices"))
+        m.stop(signal.SIGKILL)
+        m.start()
+        assert not os.path.exists(m.at("sessions/alices"))
 
 
 def test_a_crowd_leaves_nothing():
