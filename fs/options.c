@@ -143,9 +143,9 @@ static int take_option(struct options *options, int opt, const char *value, stru
 // What mount(8) and the programs around it understand, and pass on.
 static bool is_for_others(struct str option)
 {
-    static const char *const names[] = { "rw",      "defaults", "auto",       "noauto",      "user",
-                                         "nouser",  "users",    "group",      "owner",       "nofail",
-                                         "_netdev", "relatime", "norelatime", "strictatime", "nodiratime" };
+    static const char *const names[] = { "rw",    "defaults", "auto",       "noauto",      "user",      "nouser",
+                                         "users", "group",    "owner",      "nofail",      "_netdev",   "sync",
+                                         "async", "relatime", "norelatime", "strictatime", "nodiratime" };
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (str_eq(option, str_from(names[i]))) {
             return true;

@@ -56,6 +56,9 @@ static void test_options_of_the_journal_are_taken(void **state)
     assert_true(o.journal.continues);
     assert_int_equal(o.journal.slack, 1 << 20);
     options_deinit(&o);
+    assert_int_equal(parse("-o sync m d", &o, &err), 0); // mount(8)'s, not ours
+    assert_int_equal(o.journal.sync, JOURNAL_SYNC_BATCH);
+    options_deinit(&o);
     assert_int_equal(parse("-o state=/s,sync=off m d", &o, &err), 0);
     assert_string_equal(o.state, "/s");
     assert_int_equal(o.journal.sync, JOURNAL_SYNC_OFF);
