@@ -133,6 +133,12 @@ static int make(struct grammar_store *store, const struct answer_rule *rule, str
         rc =
             err_set_param(err, -E2BIG, rule->where, "%s: too much may be meant at once by what it allows", rule->where);
     }
+    if (rc == -E2BIG) { // which says of a request that its prompt is too long
+        rc = -EOPNOTSUPP;
+        if (err) {
+            err->code = rc;
+        }
+    }
     if (rc < 0) {
         answer_grammar_free(g);
         return rc;

@@ -139,6 +139,10 @@ def test_answers_have_the_form_that_is_asked_for():
         with raises(errno.EINVAL):
             m.write("sessions/t/input", body("What?", guided_json="{"))
         assert m.read("sessions/t/error").startswith(b"guided_json: "), m.read("sessions/t/error")
+        for regex in ("(a{1000}){1000}", "a{,3}"):
+            with raises(errno.EOPNOTSUPP):
+                m.write("sessions/t/input", body("What?", regex=regex))
+            assert m.read("sessions/t/error").startswith(b"regex: "), m.read("sessions/t/error")
 
 
 def test_a_forced_call_is_written_as_the_model_would():

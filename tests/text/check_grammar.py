@@ -365,6 +365,7 @@ REFUSED = [
     ({"type": "string", "format": "regex"}, "format"),
     ({"type": "string", "pattern": "(?=a)"}, "look-around"),
     ({"type": "string", "pattern": r"(a)\1"}, "references"),
+    ({"type": "string", "pattern": "a{,3}"}, "{0,n}"),
     ({"type": "number", "multipleOf": 0.1}, "multipleOf"),
     ({"type": "number", "minimum": 1e-7}, "exponents"),
     ({"$ref": "http://x/y"}, "$ref"),

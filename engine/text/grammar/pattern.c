@@ -340,6 +340,16 @@ static bool take_braces(struct parser *p, uint32_t *ret_min, uint32_t *ret_max)
     return false;
 }
 
+// {,n} repeats in Python and is text in ECMAScript.
+static bool is_at_half_braces(struct parser *p)
+{
+    uint32_t n;
+    size_t begin = p->at;
+    bool is_there = takes(p, STR("{,")) && take_number(p, &n) && takes(p, STR("}"));
+    p->at = begin;
+    return is_there;
+}
+
 static struct tree *parse_repeat(struct parser *p)
 {
     struct tree *tree = parse_atom(p);
@@ -352,6 +362,8 @@ static struct tree *parse_repeat(struct parser *p)
             min = 1, max = UNBOUNDED;
         } else if (takes(p, STR("?"))) {
             min = 0, max = 1;
+        } else if (is_at_half_braces(p)) {
+            return fail(p, -EOPNOTSUPP, "{,n} is not supported (write {0,n} or \\{,n})");
         } else if (!take_braces(p, &min, &max)) {
             break;
         }

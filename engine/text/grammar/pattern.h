@@ -4,7 +4,7 @@
 // for \s), \t \n \r \f \v \0, \xHH, \uHHHH, \u{H...}, escaped punctuation, groups (named ones too, all the same to a
 // language),
 // |, * + ? {n} {n,} {n,m} (a following ? changes nothing here), ^ and $ at the borders of the whole. Refused by name:
-// references, look-around, possessive and atomic forms, flags, \b \B \p and other escapes of letters, ^ and $
+// references, look-around, possessive and atomic forms, flags, {,n}, \b \B \p and other escapes of letters, ^ and $
 // elsewhere.
 #ifndef TOKFS_TEXT_GRAMMAR_PATTERN_H
 #define TOKFS_TEXT_GRAMMAR_PATTERN_H
