@@ -224,7 +224,7 @@ static void test_guide_what_cannot_be_is_refused(void **state)
           "\"a\":{\"if\":{}}}}}}",
           -EOPNOTSUPP, "response_format.json_schema.schema.properties.a", "\"if\"" },
         { "\"guided_json\":{\"type\":\"nope\"}", -EINVAL, "guided_json", "nope" },
-        { "\"guided_json\":\"{\"", -EINVAL, "", "" },
+        { "\"guided_json\":\"{\"", -EINVAL, "guided_json", "guided_json" },
         { "\"regex\":\"(a\"", -EINVAL, "regex", "not closed" },
         { "\"regex\":\"a\\\\bc\"", -EOPNOTSUPP, "regex", "\\b" },
         { "\"guided_choice\":[]", -EINVAL, "guided_choice", "members" },
