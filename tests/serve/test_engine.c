@@ -266,6 +266,9 @@ static void test_engine_cancel_stops_in_every_state(void **state)
     endless.sampling.ignore_eos = true;
     for (int i = 0; i < 5; i++) {
         submit(engine, &endless, &a[i]);
+        while (i < 4 && !a[i].is_accepted) { // two text threads may hand them on in another order
+            engine_test_next(engine);
+        }
     }
     tokfs_cancel(a[4].completion); // most likely not accepted yet
     while (a[0].n_ids < 3 || !a[3].is_accepted) {
