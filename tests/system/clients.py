@@ -108,7 +108,10 @@ def test_tools_are_called():
             assert stream.get_final_completion().choices[0].message.tool_calls[0].function.name == "get_weather"
 
 
-def test_structured_outputs_are_parsed_or_refused():
+def test_structured_outputs_are_parsed():
+    if IS_NULL:
+        return  # has no grammars
+
     class Sum(BaseModel):
         left: int
         right: int
@@ -119,8 +122,6 @@ def test_structured_outputs_are_parsed_or_refused():
             assert isinstance(answer.choices[0].message.parsed, Sum), answer
         except openai.LengthFinishReasonError:
             pass  # a small model may not find the end
-        except openai.BadRequestError as error:
-            assert "response_format" in error.body["param"], error.body
 
 
 if __name__ == "__main__":
