@@ -191,6 +191,7 @@ struct backend_ops {
     void (*copy)(struct backend *b, void *dst, const void *src, size_t bytes);
 
     // A weight is made empty and then filled in runs of rows, as they come from the file, in any order, each row once.
+    // n_in is whole blocks of the type.
     struct matrix *(*matrix_new)(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in); // NULL: no memory
     void (*matrix_fill)(struct backend *b, struct matrix *m, size_t row, size_t n_rows,
                         const void *host_rows); // [n_rows][n_in] dtype

@@ -137,7 +137,7 @@ static void consume_bytes(struct stream *s, unsigned char *data, size_t len)
     }
     size_t n_rows = len / per_row;
     if (n_rows > 0 && !s->rc) {
-        give(s, n_rows, align_rows(data, n_rows * per_row, dtype_bytes(t->dtype)));
+        give(s, n_rows, align_rows(data, n_rows * per_row, dtype_align(t->dtype)));
     }
     s->carry_len = len - n_rows * per_row;
     memcpy(s->carry, data + n_rows * per_row, s->carry_len);

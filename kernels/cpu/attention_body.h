@@ -393,6 +393,7 @@ static void attention(const struct attention_part *part, struct attention_scratc
             case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
             case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
             case DTYPE_BF16: attention_load_tile(DTYPE_BF16, &view, offset[0], n, scratch); break;
+            default: assert(!"a plain type");
             }
             attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
             attention_tile(part, &view, q, t0, h, scratch);

@@ -22,7 +22,8 @@
 #define LINEAR_DIRECT_ROWS 4
 
 struct matrix {
-    enum dtype dtype;
+    enum dtype dtype;  // of the tiles
+    enum dtype source; // of the rows that it is filled with
     size_t n_out, n_in;
     size_t n_tiles, n_in_padded; // n_in_padded is even
     size_t tile_bytes;

@@ -1,20 +1,22 @@
 // Weights in the form that linear_body.h streams; struct matrix (kernels.h) draws it.
 //
 // Filling is a transposition: each of a tile's LINEAR_TILE rows goes to its lane. It is split by tiles, so no two
-// workers write one cache line.
+// workers write one cache line. Rows of block types are expanded to f32 on the way.
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/memory.h"
+#include "kernels/quant.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TOUCH_BYTES 4096
+#define FILL_BLOCK  QUANT_SUPERBLOCK // inputs of a row expanded at once: whole blocks of every type
 
 struct fill_job {
     struct matrix *m;
     size_t row, n_rows;
-    const unsigned char *src; // [n_rows][n_in]
+    const unsigned char *src; // [n_rows][n_in] of the source's type
 };
 
 static void touch_tiles(void *ctx, size_t begin, size_t end, size_t worker)
@@ -51,12 +53,13 @@ struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out,
         free(m);
         return NULL;
     }
-    m->dtype = dtype;
+    m->source = dtype;
+    m->dtype = dtype_is_plain(dtype) ? dtype : DTYPE_F32;
     m->n_out = n_out;
     m->n_in = n_in;
     m->n_tiles = (n_out + LINEAR_TILE - 1) / LINEAR_TILE;
     m->n_in_padded = n_in + n_in % 2;
-    m->tile_bytes = m->n_in_padded * LINEAR_TILE * dtype_bytes(dtype);
+    m->tile_bytes = m->n_in_padded * LINEAR_TILE * dtype_bytes(m->dtype);
     if (__builtin_mul_overflow(m->n_tiles, m->tile_bytes, &m->bytes)) {
         free(m);
         return NULL;
@@ -118,7 +121,7 @@ static void fill_tiles(void *ctx, size_t begin, size_t end, size_t worker)
     (void)worker;
     const struct fill_job *job = ctx;
     struct matrix *m = job->m;
-    const size_t n_block = 64, element = dtype_bytes(m->dtype);
+    const size_t n_block = dtype_is_plain(m->source) ? 64 : FILL_BLOCK;
     for (size_t tile = job->row / LINEAR_TILE + begin; tile < job->row / LINEAR_TILE + end; tile++) {
         size_t first = tile * LINEAR_TILE > job->row ? tile * LINEAR_TILE : job->row;
         size_t last =
@@ -126,7 +129,12 @@ static void fill_tiles(void *ctx, size_t begin, size_t end, size_t worker)
         for (size_t k = 0; k < m->n_in; k += n_block) {
             size_t n = m->n_in - k < n_block ? m->n_in - k : n_block;
             for (size_t row = first; row < last; row++) {
-                const unsigned char *src = job->src + ((row - job->row) * m->n_in + k) * element;
+                const unsigned char *src = job->src + dtype_row_bytes(m->source, (row - job->row) * m->n_in + k);
+                float values[FILL_BLOCK];
+                if (!dtype_is_plain(m->source)) {
+                    quant_expand(m->source, src, n, values);
+                    src = (const unsigned char *)values;
+                }
                 scatter(m, m->data + tile * m->tile_bytes, row % LINEAR_TILE, k, src, n);
             }
         }
