@@ -358,16 +358,10 @@ static int take_all_options(struct options *ret, int argc, char **argv, struct e
     opterr = 0;
     optind = 0; // GNU: start over
     while (r == 0 && (opt = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
-        if (opt == '?' && optopt > 0 && optopt < 256) { // in a cluster of short ones
-            r = err_set(err, -EINVAL, "unknown option -%c; tokfs --help lists them", optopt);
-        } else if (opt == '?') {
-            r = err_set(err, -EINVAL, "unknown option %s; tokfs --help lists them", argv[optind - 1]);
-        } else if (opt == ':') {
-            r = err_set(err, -EINVAL, "option %s needs a value", argv[optind - 1]);
-        } else if (ret->is_helper && opt < 256) {
-            r = take_helper_option(ret, opt, optarg, err);
-        } else {
-            r = take_option(ret, opt, optarg, err);
+        r = option_refused("tokfs", opt, argv, err);
+        if (r == 0) {
+            r = ret->is_helper && opt < 256 ? take_helper_option(ret, opt, optarg, err)
+                                            : take_option(ret, opt, optarg, err);
         }
     }
     return r == 0 && ret->fuse.error ? err_set(err, -ENOMEM, "out of memory") : r;

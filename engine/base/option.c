@@ -1,8 +1,9 @@
-// Pure.
+// Pure, but for option_refused, which asks what getopt left.
 #include "engine/base/option.h"
 
 #include "engine/base/str.h"
 #include <errno.h>
+#include <getopt.h>
 #include <string.h>
 
 const char *const option_devices[] = { "auto", "cpu", "cuda", NULL };
@@ -63,4 +64,15 @@ int option_choice(const char *name, const char *value, const char *const choices
     int rc = err_set(err, -EINVAL, "--%s %s: %s is needed", name, option_shown(value), list.error ? "" : list.ptr);
     strbuf_deinit(&list);
     return rc;
+}
+
+int option_refused(const char *program, int opt, char **argv, struct err *err)
+{
+    if (opt == '?' && optopt > 0 && optopt < 256) { // in a cluster of short ones
+        return err_set(err, -EINVAL, "unknown option -%c; %s --help lists them", optopt, program);
+    }
+    if (opt == '?') {
+        return err_set(err, -EINVAL, "unknown option %s; %s --help lists them", argv[optind - 1], program);
+    }
+    return opt == ':' ? err_set(err, -EINVAL, "option %s needs a value", argv[optind - 1]) : 0;
 }

@@ -13,6 +13,9 @@ int option_real(const char *name, const char *value, bool or_zero, double max, d
 int option_bytes(const char *name, const char *value, uint64_t *ret, struct err *err);                        // from 1
 // One of `choices`, which end with NULL; *ret_idx (may be NULL) is its index.
 int option_choice(const char *name, const char *value, const char *const choices[], unsigned *ret_idx, struct err *err);
+// Of what getopt_long (whose letters begin with ":", opterr being 0) has just returned: 0, or -EINVAL when it is an
+// option that `program` has not, or one without its value.
+int option_refused(const char *program, int opt, char **argv, struct err *err);
 // The choices of --device and --isa.
 extern const char *const option_devices[], *const option_isas[];
 // The value as a message shows it: an empty one would leave a hole.

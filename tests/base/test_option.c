@@ -3,6 +3,7 @@
 
 #include "tests/unit.h"
 #include <errno.h>
+#include <getopt.h>
 
 static void test_option_good_values_are_taken(void **state)
 {
@@ -47,11 +48,36 @@ static void test_option_bad_values_are_named_and_change_nothing(void **state)
     assert_true(n == 7 && bytes == 7 && x == 7 && idx == 7);
 }
 
+static int next_refused(int argc, char **argv, struct err *err)
+{
+    static const struct option longs[] = { { "long", required_argument, NULL, 256 }, { 0 } };
+    opterr = 0;
+    optind = 0;
+    return option_refused("prog", getopt_long(argc, argv, ":ho:", longs, NULL), argv, err);
+}
+
+static void test_option_refused_is_named(void **state)
+{
+    struct err err = { 0 };
+    (void)state;
+    assert_int_equal(next_refused(2, (char *[]){ "p", "-h", NULL }, &err), 0);
+    assert_int_equal(next_refused(3, (char *[]){ "p", "--long", "x", NULL }, &err), 0);
+    assert_int_equal(next_refused(1, (char *[]){ "p", NULL }, &err), 0);
+    assert_int_equal(err.code, 0);
+    assert_int_equal(next_refused(2, (char *[]){ "p", "-x", NULL }, &err), -EINVAL);
+    assert_string_equal(err.msg, "unknown option -x; prog --help lists them");
+    assert_int_equal(next_refused(2, (char *[]){ "p", "--other", NULL }, &err), -EINVAL);
+    assert_string_equal(err.msg, "unknown option --other; prog --help lists them");
+    assert_int_equal(next_refused(2, (char *[]){ "p", "--long", NULL }, &err), -EINVAL);
+    assert_string_equal(err.msg, "option --long needs a value");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_option_good_values_are_taken),
         cmocka_unit_test(test_option_bad_values_are_named_and_change_nothing),
+        cmocka_unit_test(test_option_refused_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,22 +1,11 @@
 // The command line of tokfs-bridge, and its paths.
-#include "tests/unit.h"
 #include "tools/bridge/options.h"
+
+#include "tests/parse_options.h"
+#include "tests/unit.h"
 #include "tools/bridge/route.h"
 #include <errno.h>
 #include <string.h>
-
-static int parse(const char *line, struct options *ret, struct err *err)
-{
-    static char words[1000];
-    char *argv[40] = { "tokfs-bridge" };
-    int argc = 1;
-    snprintf(words, sizeof(words), "%s", line);
-    for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
-        argv[argc++] = word;
-    }
-    *err = (struct err){ 0 };
-    return options_parse(argc, argv, ret, err);
-}
 
 static void test_options_all_given_are_taken(void **state)
 {
@@ -51,10 +40,13 @@ static void test_options_bad_one_is_named(void **state)
         { "m", "--listen" },
         { "--listen :80", "MOUNT" },
         { "--listen :80 --tls-cert c m", "--tls-key" },
-        { "--listen :80 --max-body 0 m", "--max-body 0" },
+        { "--listen :80 --max-body 0 m", "--max-body 0: a size" },
+        { "--listen :80 --max-connections 100001 m", "1 to 100000" },
+        { "--listen= m", "--listen: the value is empty" },
+        { "--listen :80 --cors= m", "--cors: the value is empty" },
         { "--listen :80 --max-connections many m", "--max-connections many" },
         { "--listen :80 --nope m", "--nope" },
-        { "-x", "-x" },
+        { "-hx", "unknown option -x; tokfs-bridge" },
         { "m --listen", "--listen" },
     };
     struct options o;

@@ -1,21 +1,10 @@
 // The command line.
 #include "fs/options.h"
+
+#include "tests/parse_options.h"
 #include "tests/unit.h"
 #include <errno.h>
 #include <string.h>
-
-static int parse(const char *line, struct options *ret, struct err *err)
-{
-    static char words[1000];
-    char *argv[40] = { "tokfs" };
-    int argc = 1;
-    snprintf(words, sizeof(words), "%s", line);
-    for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {
-        argv[argc++] = word;
-    }
-    *err = (struct err){ 0 };
-    return options_parse(argc, argv, ret, err);
-}
 
 static void test_options_all_given_are_taken(void **state)
 {

@@ -1,8 +1,10 @@
 // Parsing only: nothing is opened or looked up here.
 #include "tools/bridge/options.h"
-#include "engine/base/str.h"
+#include "engine/base/option.h"
 #include <errno.h>
 #include <getopt.h>
+
+#define COUNT_MAX 100000
 
 const char options_help[] =
     "usage: tokfs-bridge [options] --listen ADDRESS MOUNT...\n"
@@ -59,50 +61,39 @@ static const struct option long_options[] = {
     { 0 },
 };
 
-// An empty value would leave a hole in the message.
-static const char *shown(const char *value)
+static int take_text(const char **ret, int opt, const char *value, struct err *err)
 {
-    return value[0] ? value : "''";
+    *ret = value;
+    return value[0] ? 0 : err_set(err, -EINVAL, "--%s: the value is empty", long_options[opt - OPT_LISTEN].name);
 }
 
-static int parse_count(const char *name, const char *value, int64_t max, unsigned *ret, struct err *err)
+static int take_count(unsigned *ret, int opt, const char *value, struct err *err)
 {
-    int64_t n;
-    if (str_parse_i64(str_from(value), &n) < 0 || n < 1 || n > max) {
-        return err_set(err, -EINVAL, "--%s %s: a whole number from 1 to %lld is needed", name, shown(value),
-                       (long long)max);
-    }
+    int64_t n = 0;
+    int r = option_whole(long_options[opt - OPT_LISTEN].name, value, 1, COUNT_MAX, &n, err);
     *ret = (unsigned)n;
-    return 0;
+    return r;
 }
 
 static int take_option(struct options *options, int opt, const char *value, struct err *err)
 {
-    const char **text = NULL;
     switch (opt) {
-    case OPT_LISTEN: text = &options->listen; break;
-    case OPT_API_KEYS: text = &options->api_keys; break;
-    case OPT_TLS_CERT: text = &options->tls_cert; break;
-    case OPT_TLS_KEY: text = &options->tls_key; break;
-    case OPT_CORS: text = &options->cors; break;
-    case OPT_ACCESS_LOG: text = &options->access_log; break;
-    case OPT_USER: text = &options->user; break;
-    case OPT_MAX_CONNECTIONS: return parse_count("max-connections", value, 100000, &options->max_connections, err);
-    case OPT_MAX_PER_ADDRESS: return parse_count("max-per-address", value, 100000, &options->max_per_address, err);
-    case OPT_MAX_BODY:
-        return str_parse_bytes(str_from(value), &options->body_bytes_max) == 0 && options->body_bytes_max > 0
-                   ? 0
-                   : err_set(err, -EINVAL, "--max-body %s: a size like 512K or 8M is needed", shown(value));
+    case OPT_LISTEN: return take_text(&options->listen, opt, value, err);
+    case OPT_API_KEYS: return take_text(&options->api_keys, opt, value, err);
+    case OPT_TLS_CERT: return take_text(&options->tls_cert, opt, value, err);
+    case OPT_TLS_KEY: return take_text(&options->tls_key, opt, value, err);
+    case OPT_CORS: return take_text(&options->cors, opt, value, err);
+    case OPT_ACCESS_LOG: return take_text(&options->access_log, opt, value, err);
+    case OPT_USER: return take_text(&options->user, opt, value, err);
+    case OPT_MAX_BODY: return option_bytes("max-body", value, &options->body_bytes_max, err);
+    case OPT_MAX_CONNECTIONS: return take_count(&options->max_connections, opt, value, err);
+    case OPT_MAX_PER_ADDRESS: return take_count(&options->max_per_address, opt, value, err);
     case OPT_HASH_KEY: options->hash_key = true; return 0;
     case OPT_NO_PAGE: options->no_page = true; return 0;
     case 'h': options->show_help = true; return 0;
-    default: options->show_version = true; return 0;
+    case 'V': options->show_version = true; return 0;
+    default: return -EINVAL;
     }
-    if (value[0] == 0) {
-        return err_set(err, -EINVAL, "option %s has an empty value", long_options[opt - OPT_LISTEN].name);
-    }
-    *text = value;
-    return 0;
 }
 
 static int check(const struct options *options, struct err *err)
@@ -129,15 +120,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
     optind = 0; // GNU: start over
     int opt, r = 0;
     while (r == 0 && (opt = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
-        if (opt == '?' && optopt > 0 && optopt < 256) { // in a cluster of short ones
-            r = err_set(err, -EINVAL, "unknown option -%c; tokfs-bridge --help lists them", optopt);
-        } else if (opt == '?') {
-            r = err_set(err, -EINVAL, "unknown option %s; tokfs-bridge --help lists them", argv[optind - 1]);
-        } else if (opt == ':') {
-            r = err_set(err, -EINVAL, "option %s needs a value", argv[optind - 1]);
-        } else {
-            r = take_option(ret, opt, optarg, err);
-        }
+        r = option_refused("tokfs-bridge", opt, argv, err);
+        r = r < 0 ? r : take_option(ret, opt, optarg, err);
     }
     for (; r == 0 && optind < argc; optind++) {
         if (ret->n_mounts == MOUNTS_MAX) {

@@ -202,12 +202,8 @@ static int parse(struct top *top, int argc, char **argv, struct err *err)
     int opt, r = 0;
     opterr = 0;
     while (r == 0 && (opt = getopt_long(argc, argv, ":d:bn:hV", long_options, NULL)) != -1) {
-        if (opt == '?' || opt == ':') {
-            return err_set(err, -EINVAL,
-                           opt == '?' ? "unknown option %s; tokfs-top --help lists them" : "option %s needs a value",
-                           argv[optind - 1]);
-        }
-        r = take_option(top, opt, optarg, err);
+        r = option_refused("tokfs-top", opt, argv, err);
+        r = r < 0 ? r : take_option(top, opt, optarg, err);
     }
     if (r == 0 && argc - optind > 1) {
         return err_set(err, -EINVAL, "one MOUNTPOINT is taken: %s is too much", option_shown(argv[optind + 1]));
