@@ -2,7 +2,6 @@
 // where each field is in either, so that all that follows does not care.
 #include "tools/kv/kv_message.h"
 #include "tools/kv/msgpack_check.h"
-#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <msgpack.h>
@@ -211,23 +210,15 @@ static int take_extras(const struct decoder *d, struct kv_message *ret)
     return r;
 }
 
-static int take_text(const struct decoder *d, enum field which, struct str *ret)
+static int take_text(const struct decoder *d, enum field which, struct str (*copy)(struct arena *arena, struct str s),
+                     struct str *ret)
 {
     const msgpack_object *value = field(d, which);
     if (value && value->type != MSGPACK_OBJECT_STR) {
         return refuse(d, which, "a text is needed");
     }
-    *ret = arena_copy(d->arena, text_of(value));
+    *ret = copy(d->arena, text_of(value));
     return ret->ptr ? 0 : -ENOMEM;
-}
-
-static int take_medium(const struct decoder *d, struct kv_message *ret)
-{
-    int r = take_text(d, FIELD_MEDIUM, &ret->medium);
-    for (char *c = r == 0 ? (char *)(uintptr_t)ret->medium.ptr : ""; *c; c++) { // ours: it was copied
-        *c = (char)tolower((unsigned char)*c);
-    }
-    return r;
 }
 
 static int take_stored(const struct decoder *d, struct kv_message *ret)
@@ -242,7 +233,7 @@ static int take_stored(const struct decoder *d, struct kv_message *ret)
     ret->has_parent = ret->parent != 0;
     r = r < 0 ? r : take_tokens(d, ret);
     r = r < 0 ? r : take_extras(d, ret);
-    return r < 0 ? r : take_text(d, FIELD_LORA_NAME, &ret->lora_name);
+    return r < 0 ? r : take_text(d, FIELD_LORA_NAME, arena_copy, &ret->lora_name);
 }
 
 // ---- a batch -------------------------------------------------------------------------------------------------------
@@ -272,7 +263,7 @@ static int take_event(struct decoder *d, struct kv_message *ret)
     *ret = (struct kv_message){ .kind = d->type->kind };
     int r = ret->kind == KV_MESSAGE_CLEARED ? 0 : take_hashes(d, ret);
     r = r < 0 || ret->kind != KV_MESSAGE_STORED ? r : take_stored(d, ret);
-    return r < 0 || ret->kind == KV_MESSAGE_CLEARED ? r : take_medium(d, ret);
+    return r < 0 || ret->kind == KV_MESSAGE_CLEARED ? r : take_text(d, FIELD_MEDIUM, kv_medium_copy, &ret->medium);
 }
 
 static int take_head(const msgpack_object *batch, struct kv_batch *ret, struct err *err)

@@ -170,9 +170,12 @@ static int take_block_size(const struct reader *r, struct kv_line *ret)
 static int take_blocks(const struct reader *r, struct kv_line *ret)
 {
     const struct json *array = json_get(r->line, STR("blocks")), *tier = json_get(r->line, STR("tier"));
-    struct str medium = tier && tier->type == JSON_STRING ? tier->text : STR("");
+    struct str medium = kv_medium_copy(r->arena, tier && tier->type == JSON_STRING ? tier->text : STR(""));
     if (!array || array->type != JSON_ARRAY) {
         return err_set_param(r->err, -EINVAL, "blocks", "blocks: an array is needed");
+    }
+    if (!medium.ptr) {
+        return err_set(r->err, -ENOMEM, "no memory for a line of %u blocks", array->n_children);
     }
     return ret->kind == KV_LINE_STORED ? take_stored(r, array, medium, ret) : take_removed(r, array, medium, ret);
 }

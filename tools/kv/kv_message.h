@@ -59,6 +59,9 @@ struct kv_encoding {
 // Appends to `out`, whose sticky error is to be looked at. Hashes are uint64 whatever their value.
 void kv_batch_encode(const struct kv_batch *batch, const struct kv_encoding *encoding, struct strbuf *out);
 
+// In lower case, as media are; ptr NULL when the arena is full.
+struct str kv_medium_copy(struct arena *arena, struct str name);
+
 // "kv@ADDRESS@MODEL", the topic of a batch that is published by ZMQ: -EINVAL when it is not one.
 int kv_topic_parse(struct str topic, struct str *ret_address, struct str *ret_model, struct err *err);
 

@@ -1,5 +1,6 @@
-// What carries a batch: an entry of the Redis stream, a topic of ZMQ.
+// What carries a batch (an entry of the Redis stream, a topic of ZMQ), and what the decoders share.
 #include "tools/kv/kv_message.h"
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -57,4 +58,13 @@ int kv_topic_parse(struct str topic, struct str *ret_address, struct str *ret_mo
     *ret_address = address;
     *ret_model = model;
     return 0;
+}
+
+struct str kv_medium_copy(struct arena *arena, struct str name)
+{
+    char *copy = arena_alloc(arena, name.len);
+    for (size_t i = 0; copy && i < name.len; i++) {
+        copy[i] = (char)tolower((unsigned char)name.ptr[i]);
+    }
+    return (struct str){ copy, copy ? name.len : 0 };
 }
