@@ -45,6 +45,12 @@ class BenchTool(unittest.TestCase):
                             "cached_sequences cached_sequence_tokens unshared_cost unshared_cost_p25 unshared_cost_p75 "
                             "outside_share_on outside_share_off requests")
 
+    def test_index(self):
+        f = self.figures("index", "--nodes", "7", "--blocks", "20000")
+        self.assert_keys(f, "store_blocks_per_s bytes_per_placement placements match_blocks_per_s match_shared_us_p50 "
+                            "match_shared_us_p99 clear_us cleared_blocks sweep_ms remove_blocks_per_s nodes")
+        self.assertEqual((f["placements"], f["nodes"]), (20096, 7))  # whole conversations
+
     def test_grammar(self):
         f = self.figures("grammar", *TINY, "--sequences", "2", "--tokens", "64")
         self.assert_keys(f, "trie_ms vocabulary compile_us_p50 compile_us_max mask_us_p50 mask_us_p99 mask_us_max mask_kept_us_p50 "

@@ -104,6 +104,10 @@ static const struct workload workloads[] = {
         .n_clients = 16,
         .seed = 1 },
       bench_http },
+    { "index",
+      "the index of who holds which block: storing, matching, clearing, memory",
+      { .n_nodes = 1000, .n_blocks = 10000000 },
+      bench_index },
 };
 #define N_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
@@ -143,6 +147,8 @@ static void print_help(FILE *out)
         "  --no-prefix-cache schedule: compute every prompt anew\n"
         "  --url URL         http: whom to ask (default: a bridge and a mount of its own)\n"
         "  --stream          http: streamed answers\n"
+        "  --nodes N         index: machines\n"
+        "  --blocks N        index: blocks that they hold together\n"
         "  --json            one JSON object on standard output\n"
         "  --help, --version\n");
 }
@@ -183,6 +189,8 @@ static const struct count_option {
     { "seed", offsetof(struct bench_options, seed), 1000000000 },
     { "ctx", offsetof(struct bench_options, n_ctx), 1000000 },
     { "pages", offsetof(struct bench_options, n_pages), 100000000 },
+    { "nodes", offsetof(struct bench_options, n_nodes), 16000 },
+    { "blocks", offsetof(struct bench_options, n_blocks), 100000000 },
 };
 #define N_COUNTS (sizeof(counts) / sizeof(counts[0]))
 
