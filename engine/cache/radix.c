@@ -10,15 +10,13 @@
 //      oldest node is a leaf, or is in use and moves to the other end.
 //   5. A node keeps its identity and its begin while it lives; splitting makes a new node of the lower part. A
 //      sequence that holds its pages can therefore go on from the node where it inserted last.
+#include "engine/cache/block_hash.h"
 #include "engine/cache/kv_log.h"
 #include "engine/cache/radix_node.h"
-
-#define XXH_INLINE_ALL
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #define RUN_PAGES        32 // blocks per node: long enough to compare quickly, short enough to waste little
 #define ROOTS_MAX        4096
@@ -153,7 +151,7 @@ static void hash_blocks(struct radix *r, uint32_t node, uint32_t n_done, const i
     for (uint32_t i = n_done; i < n_completed(r, node); i++) {
         const int32_t *block = tokens + (size_t)(first_block(r, node) + i) * r->page_tokens;
         uint64_t before = hash;
-        hash = XXH3_64bits_withSeed(block, r->page_tokens * sizeof(*block), hash);
+        hash = block_hash(hash, block, r->page_tokens);
         hashes[i] = hash;
         if (r->log) {
             kv_log_add(r->log, KV_STORED, hash, before, first_block(r, node) + i == 0, block);
@@ -356,7 +354,7 @@ uint32_t radix_root_get(struct radix *radix, struct str salt)
         free(copy);
         return 0;
     }
-    hashes_of(radix, node)[0] = XXH3_64bits(salt.ptr, salt.len);
+    hashes_of(radix, node)[0] = block_hash_of_salt(salt);
     radix->roots[radix->n_roots++] = (struct radix_root){ copy, salt.len, node, 1 };
     return node;
 }

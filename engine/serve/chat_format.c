@@ -115,6 +115,11 @@ static int take_jinja(struct str text, struct chat_format *format, struct err *e
     return rc;
 }
 
+static int take_tool_jinja(struct str text, struct chat_format *format, struct err *err)
+{
+    return compile(text, &format->tool_tmpl, &format->tool_answer, err);
+}
+
 static int take_generation(struct str text, struct chat_format *format, struct err *err)
 {
     struct arena arena;
@@ -134,6 +139,10 @@ int chat_format_load(const char *dir, struct chat_format *ret, struct err *err)
     struct chat_format format = { 0 };
     sampling_params_default(&format.sampling);
     int rc = take_file(dir, "chat_template.jinja", take_jinja, &format, err);
+    if (rc == 0 && !format.tmpl) { // MOUNT/models/NAME: the templates that are in use
+        rc = take_file(dir, "chat_template", take_jinja, &format, err);
+        rc = rc == 0 ? take_file(dir, "chat_template.tool_use", take_tool_jinja, &format, err) : rc;
+    }
     if (rc == 0) {
         rc = take_file(dir, "tokenizer_config.json", take_config, &format, err);
     }

@@ -8,6 +8,7 @@
 #include "engine/base/loop.h"
 #include "engine/base/utf8.h"
 #include "engine/serve/deadline.h"
+#include "engine/serve/prompt.h"
 #include "engine/serve/text_task.h"
 #include <assert.h>
 #include <errno.h>
@@ -27,12 +28,7 @@ static int tokenize(const struct intake *intake, struct tokfs_completion *c, con
     struct token_ids ids = { 0 };
     struct answer_style style;
     strbuf_init(&text, 0);
-    int rc = chat_format_render(intake->format, request, &text, err);
-    if (rc == 0) {
-        // Most templates write the special tokens themselves.
-        unsigned flags = request->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0;
-        rc = tokenizer_encode(intake->tok, strbuf_str(&text), flags, &ids, err);
-    }
+    int rc = prompt_of_chat(intake->format, intake->tok, request, &text, &ids, err);
     if (rc == 0) {
         rc = chat_format_answer(intake->format, request, intake->tok, &style, err);
     }

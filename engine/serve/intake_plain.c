@@ -2,31 +2,18 @@
 // their places.
 #include "engine/serve/intake.h"
 
+#include "engine/serve/prompt.h"
 #include "engine/serve/text_task.h"
 #include "engine/text/generate_request.h"
 #include <errno.h>
 #include <stdlib.h>
-
-static int add_ids(const struct json *ids, struct token_ids *ret, struct err *err)
-{
-    const struct json *item = json_first(ids);
-    for (size_t i = 0; i < ids->n_children; i++, item = json_next(item)) {
-        int64_t id = 0;
-        if (json_get_i64(item, &id) < 0 || token_ids_append(ret, (int32_t)id) < 0) {
-            return err_set(err, -ENOMEM, "out of memory for a prompt");
-        }
-    }
-    return 0;
-}
 
 // The tokens of one prompt, and its text where an echo is wanted.
 static int add_prompt(const struct intake *intake, const struct completion_request *request, const struct json *prompt,
                       struct token_ids *ids, struct strbuf *texts, struct prompt_place *ret, struct err *err)
 {
     size_t first = ids->len, echo_first = texts->len;
-    unsigned flags = request->add_special_tokens ? TOKENIZER_ADD_SPECIAL : 0;
-    int rc = prompt->type == JSON_STRING ? tokenizer_encode(intake->tok, prompt->text, flags, ids, err)
-                                         : add_ids(prompt, ids, err);
+    int rc = prompt_of_completion(intake->tok, request, prompt, ids, err);
     if (rc < 0) {
         return rc;
     }
