@@ -166,9 +166,9 @@ static int take(const struct tokfs_text *text, enum tokfs_prompt_kind kind, stru
     int rc = kind == TOKFS_PROMPT_CHAT       ? take_chat(text, &arena, body, g, err)
              : kind == TOKFS_PROMPT_TEMPLATE ? take_template(text, body, g, err)
                                              : take_plain(text, kind, &arena, body, g, err);
-    if (rc == 0) {
-        g->salt.ptr = str_dup(g->salt); // the arena has it
-        rc = g->salt.ptr ? 0 : err_set(err, -ENOMEM, "out of memory for a prompt");
+    g->salt.ptr = rc == 0 ? str_dup(g->salt) : NULL; // the arena has it
+    if (rc == 0 && !g->salt.ptr) {
+        rc = err_set(err, -ENOMEM, "out of memory for a prompt");
     }
     arena_deinit(&arena);
     return rc;
@@ -215,10 +215,11 @@ int tokfs_text_prompts(const struct tokfs_text *text, enum tokfs_prompt_kind kin
     uint64_t salt = 0;
     strbuf_init(&g.texts, 0);
     int rc = take(text, kind, (struct str){ json, len }, &g, &why);
-    if (rc == 0) {
-        rc = salt_of(g.salt, scope, &salt, &why);
-        free((char *)(uintptr_t)g.salt.ptr);
+    if (rc == 0 && g.n == 0) {
+        rc = err_set_param(&why, -EINVAL, "conversations", "there are no conversations");
     }
+    rc = rc == 0 ? salt_of(g.salt, scope, &salt, &why) : rc;
+    free((char *)(uintptr_t)g.salt.ptr);
     if (rc < 0) {
         gathered_deinit(&g);
         return error_export(err, &why);

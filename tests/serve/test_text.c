@@ -193,6 +193,7 @@ static void test_text_what_cannot_be_run_is_refused_with_its_reason(void **state
                   -EINVAL, "chat_template");
     check_refusal(TOKFS_PROMPT_TEMPLATE, "{\"conversations\":[[{\"role\":\"user\"}]],\"chat_template\":\"{% if %}\"}",
                   -EINVAL, "chat_template");
+    check_refusal(TOKFS_PROMPT_TEMPLATE, "{\"conversations\":[]}", -EINVAL, "conversations");
     check_refusal(TOKFS_PROMPT_COMPLETION, "{\"model\":\"demo\"}", -EINVAL, "prompt");
     assert_int_equal(tokfs_text_open("/nonexistent/model", NULL, &none, &error), -ENOENT);
     assert_non_null(strstr(error.msg, "/nonexistent/model"));

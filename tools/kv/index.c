@@ -182,6 +182,11 @@ static uint32_t *find_word(const struct kv_index *index, uint64_t hash, uint16_t
     return slot ? table_find_holder(slot, holder) : NULL;
 }
 
+bool kv_index_has(const struct kv_index *index, uint32_t node, uint64_t hash)
+{
+    return find_word(index, hash, node_at(index, node)->holder) != NULL;
+}
+
 static int store_one(struct kv_index *index, const struct node *node, enum kv_tier tier, uint64_t hash)
 {
     uint32_t *word = find_word(index, hash, node->holder), one = 1u << tier * COUNT_BITS;

@@ -44,6 +44,8 @@ void kv_index_clear_node(struct kv_index *index, uint32_t node);
 int kv_index_store(struct kv_index *index, uint32_t node, enum kv_tier tier, const uint64_t *hashes, size_t n);
 void kv_index_remove(struct kv_index *index, uint32_t node, enum kv_tier tier, const uint64_t *hashes, size_t n);
 
+bool kv_index_has(const struct kv_index *index, uint32_t node, uint64_t hash); // in any tier
+
 struct kv_match {
     uint32_t node;
     uint32_t n_blocks; // from the first one, without a gap

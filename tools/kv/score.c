@@ -1,0 +1,567 @@
+#include "tools/kv/score.h"
+#include "tools/kv/index_names.h"
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#define NODE_UNKNOWN UINT32_MAX
+#define NAMES_MAX    (64u << 20) // names of one source: 1.4 GB
+
+struct model {
+    char *name;
+    struct tokfs_text *text; // NULL: only heard of
+};
+
+struct peer {
+    char *name; // NULL: free
+    struct scorer_load load;
+    bool has_model; // during scorer_rank
+    double score, n_cached_tokens;
+};
+
+struct score_source {
+    struct scorer *scorer;
+    struct score_source *next;
+    unsigned peer, model;
+    uint32_t node; // NODE_UNKNOWN until the first block
+    uint32_t block_size;
+    bool is_foreign; // `names` tells its blocks' names
+    struct index_names names;
+    uint64_t n_orphans;
+};
+
+struct group { // of nodes: those whose blocks have one name if they are the same
+    unsigned model;
+    uint32_t block_size;
+};
+
+struct scorer {
+    struct kv_index *index;
+    struct model *models;
+    struct peer *peers;
+    struct group *groups;
+    size_t n_models, n_peers, n_groups; // n_peers: free ones too
+    struct score_source *sources;
+    struct score_source *of_node[KV_INDEX_NODES_MAX];
+    struct kv_match found[KV_INDEX_NODES_MAX];
+    struct score_row *rows; // [n_peers]
+};
+
+// ---- models --------------------------------------------------------------------------------------------------------
+
+static int find_model(const struct scorer *scorer, struct str name)
+{
+    for (size_t i = 0; i < scorer->n_models; i++) {
+        if (str_eq(str_from(scorer->models[i].name), name)) {
+            return (int)i;
+        }
+    }
+    return -ENOENT;
+}
+
+static int add_model(struct scorer *scorer, struct str name)
+{
+    int found = find_model(scorer, name);
+    if (found >= 0) {
+        return found;
+    }
+    struct model *models = reallocarray(scorer->models, scorer->n_models + 1, sizeof(*models));
+    if (!models) {
+        return -ENOMEM;
+    }
+    scorer->models = models;
+    models[scorer->n_models] = (struct model){ .name = str_dup(name) };
+    return models[scorer->n_models].name ? (int)scorer->n_models++ : -ENOMEM;
+}
+
+int scorer_add_text(struct scorer *scorer, struct tokfs_text *text)
+{
+    int model = add_model(scorer, str_from(tokfs_text_model(text)));
+    if (model >= 0 && !scorer->models[model].text) {
+        scorer->models[model].text = text;
+        return 0;
+    }
+    tokfs_text_close(text);
+    return model < 0 ? model : -EEXIST;
+}
+
+static int refuse_model(const struct scorer *scorer, struct str model, struct err *err)
+{
+    struct strbuf list;
+    strbuf_init(&list, 120);
+    for (size_t i = 0; i < scorer->n_models; i++) {
+        if (scorer->models[i].text) {
+            strbuf_printf(&list, "%s'%s'", list.len > 0 ? ", " : "", scorer->models[i].name);
+        }
+    }
+    int r = model.ptr ? err_set_param(err, -ENOENT, "model", "model '%.*s' is not known here; known: %s",
+                                      STR_ARG(str_take(model, 80)), list.len > 0 ? list.ptr : "none")
+                      : err_set_param(err, -EINVAL, "model", "a model is to be named; known: %s",
+                                      list.len > 0 ? list.ptr : "none");
+    strbuf_deinit(&list);
+    return r;
+}
+
+int scorer_find_text(const struct scorer *scorer, struct str model, const struct tokfs_text **ret, struct err *err)
+{
+    const struct tokfs_text *found = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < scorer->n_models; i++) {
+        const struct model *m = &scorer->models[i];
+        if (m->text && (!model.ptr || str_eq(str_from(m->name), model))) {
+            found = m->text;
+            n++;
+        }
+    }
+    if (n != 1) {
+        return refuse_model(scorer, model, err);
+    }
+    *ret = found;
+    return 0;
+}
+
+// ---- peers ---------------------------------------------------------------------------------------------------------
+
+int scorer_find_peer(const struct scorer *scorer, struct str name)
+{
+    for (size_t i = 0; i < scorer->n_peers; i++) {
+        if (scorer->peers[i].name && str_eq(str_from(scorer->peers[i].name), name)) {
+            return (int)i;
+        }
+    }
+    return -ENOENT;
+}
+
+static int grow_peers(struct scorer *scorer)
+{
+    if (scorer->n_peers == KV_INDEX_NODES_MAX) {
+        return -ENFILE;
+    }
+    struct peer *peers = reallocarray(scorer->peers, scorer->n_peers + 1, sizeof(*peers));
+    scorer->peers = peers ? peers : scorer->peers;
+    struct score_row *rows = peers ? reallocarray(scorer->rows, scorer->n_peers + 1, sizeof(*rows)) : NULL;
+    if (!rows) {
+        return -ENOMEM;
+    }
+    scorer->rows = rows;
+    peers[scorer->n_peers++] = (struct peer){ 0 };
+    return 0;
+}
+
+int scorer_add_peer(struct scorer *scorer, struct str name)
+{
+    int found = scorer_find_peer(scorer, name);
+    if (found >= 0) {
+        return found;
+    }
+    size_t i = 0;
+    while (i < scorer->n_peers && scorer->peers[i].name) {
+        i++;
+    }
+    int r = i == scorer->n_peers ? grow_peers(scorer) : 0;
+    if (r < 0) {
+        return r;
+    }
+    scorer->peers[i] = (struct peer){ .name = str_dup(name) };
+    return scorer->peers[i].name ? (int)i : -ENOMEM;
+}
+
+static struct peer *peer_at(const struct scorer *scorer, unsigned peer)
+{
+    assert(peer < scorer->n_peers && scorer->peers[peer].name);
+    return &scorer->peers[peer];
+}
+
+void scorer_remove_peer(struct scorer *scorer, unsigned peer)
+{
+    struct peer *p = peer_at(scorer, peer);
+    for (struct score_source *source = scorer->sources, *next; source; source = next) {
+        next = source->next;
+        if (source->peer == peer) {
+            scorer_remove_source(scorer, source);
+        }
+    }
+    free(p->name);
+    p->name = NULL;
+}
+
+const char *scorer_peer_name(const struct scorer *scorer, unsigned peer)
+{
+    return peer_at(scorer, peer)->name;
+}
+
+void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load load)
+{
+    peer_at(scorer, peer)->load = load;
+}
+
+// ---- sources -------------------------------------------------------------------------------------------------------
+
+int scorer_add_source(struct scorer *scorer, unsigned peer, struct str model, struct score_source **ret)
+{
+    int m = add_model(scorer, model);
+    if (m < 0) {
+        return m;
+    }
+    peer_at(scorer, peer);
+    for (struct score_source *source = scorer->sources; source; source = source->next) {
+        if (source->peer == peer && source->model == (unsigned)m) {
+            *ret = source;
+            return 0;
+        }
+    }
+    struct score_source *source = calloc(1, sizeof(*source));
+    if (!source) {
+        return -ENOMEM;
+    }
+    *source = (struct score_source){
+        .scorer = scorer, .next = scorer->sources, .peer = peer, .model = (unsigned)m, .node = NODE_UNKNOWN
+    };
+    scorer->sources = source;
+    *ret = source;
+    return 0;
+}
+
+void score_source_clear(struct score_source *source)
+{
+    struct scorer *scorer = source->scorer;
+    if (source->node != NODE_UNKNOWN) {
+        kv_index_remove_node(scorer->index, source->node);
+        scorer->of_node[source->node] = NULL;
+        source->node = NODE_UNKNOWN;
+    }
+    index_names_clear(&source->names);
+    source->is_foreign = false;
+}
+
+void scorer_remove_source(struct scorer *scorer, struct score_source *source)
+{
+    struct score_source **at = &scorer->sources;
+    while (*at != source) {
+        at = &(*at)->next;
+    }
+    *at = source->next;
+    score_source_clear(source);
+    free(source);
+}
+
+struct score_source *scorer_next_source(const struct scorer *scorer, const struct score_source *before)
+{
+    return before ? before->next : scorer->sources;
+}
+
+unsigned score_source_peer(const struct score_source *source)
+{
+    return source->peer;
+}
+
+const char *score_source_model(const struct score_source *source)
+{
+    return source->scorer->models[source->model].name;
+}
+
+void score_source_get_stats(const struct score_source *source, struct score_source_stats *ret)
+{
+    *ret = (struct score_source_stats){ .n_orphans = source->n_orphans, .block_size = source->block_size };
+    if (source->node != NODE_UNKNOWN) {
+        ret->n_blocks = kv_index_node_blocks(source->scorer->index, source->node);
+    }
+}
+
+// ---- what sources tell ---------------------------------------------------------------------------------------------
+
+static int find_group(struct scorer *scorer, unsigned model, uint32_t block_size)
+{
+    for (size_t i = 0; i < scorer->n_groups; i++) {
+        if (scorer->groups[i].model == model && scorer->groups[i].block_size == block_size) {
+            return (int)i;
+        }
+    }
+    struct group *groups = reallocarray(scorer->groups, scorer->n_groups + 1, sizeof(*groups));
+    if (!groups) {
+        return -ENOMEM;
+    }
+    scorer->groups = groups;
+    groups[scorer->n_groups] = (struct group){ model, block_size };
+    return (int)scorer->n_groups++;
+}
+
+// The first block says what the others are like.
+static int make_node(struct score_source *source, const struct kv_message *message, bool is_foreign)
+{
+    struct scorer *scorer = source->scorer;
+    int group = find_group(scorer, source->model, message->block_size);
+    int node = group < 0
+                   ? group
+                   : kv_index_add_node(scorer->index, (uint32_t)group, is_foreign ? KV_COUNT_TIMES : KV_COUNT_ONCE);
+    if (node < 0) {
+        return node;
+    }
+    source->node = (uint32_t)node;
+    source->block_size = message->block_size;
+    source->is_foreign = is_foreign;
+    scorer->of_node[node] = source;
+    return 0;
+}
+
+static enum kv_tier tier_of(struct str medium)
+{
+    static const struct {
+        struct str name;
+        enum kv_tier tier;
+    } names[] = {
+        { STR(""), KV_TIER_GPU },    { STR("gpu"), KV_TIER_GPU },  { STR("hbm"), KV_TIER_GPU },
+        { STR("cpu"), KV_TIER_CPU }, { STR("host"), KV_TIER_CPU }, { STR("dram"), KV_TIER_CPU },
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (str_eq(names[i].name, medium)) {
+            return names[i].tier;
+        }
+    }
+    return KV_TIER_DISK;
+}
+
+static uint64_t first_parent(const struct kv_message *m)
+{
+    uint64_t root = m->extras && m->extras[0] ? m->extras[0] : tokfs_text_salt("", 0);
+    return m->lora_name.len > 0 ? root ^ XXH3_64bits(m->lora_name.ptr, m->lora_name.len) : root;
+}
+
+static uint64_t our_hash(const struct kv_message *m, size_t i, uint64_t before)
+{
+    uint64_t ours;
+    bool is_other = m->extras && m->extras[i] && (i > 0 || m->has_parent); // an image, say
+    tokfs_text_blocks((const int32_t *)m->tokens + i * m->block_size, m->block_size, m->block_size,
+                      is_other ? before ^ m->extras[i] : before, &ours);
+    return ours;
+}
+
+// Blocks of an engine with names of its own: named anew, from their tokens on.
+static int store_foreign(struct score_source *source, const struct kv_message *m, struct err *err)
+{
+    uint64_t ours = first_parent(m);
+    if (m->has_parent && !index_names_get(&source->names, m->parent, &ours)) {
+        source->n_orphans += m->n_blocks;
+        return 0;
+    }
+    for (size_t i = 0; i < m->n_blocks; i++) {
+        ours = our_hash(m, i, ours);
+        if (source->names.n >= NAMES_MAX || index_names_put(&source->names, m->hashes[i], ours ? ours : 1) < 0 ||
+            kv_index_store(source->scorer->index, source->node, tier_of(m->medium), &ours, 1) < 0) {
+            return err_set(err, -ENOMEM, "out of memory for names of blocks");
+        }
+    }
+    return 0;
+}
+
+static int store(struct score_source *source, const struct kv_message *m, struct err *err)
+{
+    if (m->n_blocks == 0) {
+        return 0;
+    }
+    if (source->node != NODE_UNKNOWN && source->block_size != m->block_size) {
+        return err_set(err, -EINVAL, "a block of %u tokens after blocks of %u", m->block_size, source->block_size);
+    }
+    // Ours are chained from the name that stands before them.
+    bool is_ours = !m->tokens || our_hash(m, 0, m->has_parent ? m->parent : first_parent(m)) == m->hashes[0];
+    int r = source->node == NODE_UNKNOWN ? make_node(source, m, !is_ours) : 0;
+    if (r < 0) {
+        return err_set(err, r, r == -ENFILE ? "more than %d nodes" : "out of memory for a node", KV_INDEX_NODES_MAX);
+    }
+    if (source->is_foreign && m->tokens) {
+        return store_foreign(source, m, err);
+    }
+    if (!is_ours || source->is_foreign) {
+        return err_set(err, -EINVAL, "blocks with names of tokfs and others from one engine");
+    }
+    r = kv_index_store(source->scorer->index, source->node, tier_of(m->medium), m->hashes, m->n_blocks);
+    return r < 0 ? err_set(err, r, "out of memory for blocks") : 0;
+}
+
+static void take(struct score_source *source, const struct kv_message *m)
+{
+    struct kv_index *index = source->scorer->index;
+    if (source->node == NODE_UNKNOWN) {
+        return;
+    }
+    if (!source->is_foreign) {
+        kv_index_remove(index, source->node, tier_of(m->medium), m->hashes, m->n_blocks);
+        return;
+    }
+    for (size_t i = 0; i < m->n_blocks; i++) {
+        uint64_t ours;
+        if (index_names_get(&source->names, m->hashes[i], &ours)) {
+            kv_index_remove(index, source->node, tier_of(m->medium), &ours, 1);
+            if (!kv_index_has(index, source->node, ours)) {
+                index_names_take(&source->names, m->hashes[i]);
+            }
+        }
+    }
+}
+
+int score_source_apply(struct score_source *source, const struct kv_message *message, struct err *err)
+{
+    int r = 0;
+    switch (message->kind) {
+    case KV_MESSAGE_STORED: r = store(source, message, err); break;
+    case KV_MESSAGE_REMOVED: take(source, message); break;
+    case KV_MESSAGE_CLEARED: score_source_clear(source); break;
+    }
+    if (r < 0) {
+        score_source_clear(source);
+    }
+    return r;
+}
+
+// ---- keys ----------------------------------------------------------------------------------------------------------
+
+void scorer_sizes(const struct scorer *scorer, struct str model, struct score_sizes *ret)
+{
+    ret->n = 0;
+    for (size_t i = 0; i < scorer->n_groups && ret->n < SCORE_BLOCK_SIZES_MAX; i++) {
+        if (str_eq(str_from(scorer->models[scorer->groups[i].model].name), model)) {
+            ret->sizes[ret->n++] = scorer->groups[i].block_size;
+        }
+    }
+}
+
+int score_keys_make(const struct tokfs_prompts *prompts, const struct score_sizes *sizes, struct score_keys *ret)
+{
+    struct score_keys keys = { .sizes = *sizes, .n_prompts = prompts->n };
+    size_t n_total = 0, at = 0;
+    for (size_t i = 0; i < prompts->n; i++) {
+        keys.n_tokens += prompts->items[i].n_tokens;
+        for (unsigned s = 0; s < sizes->n; s++) {
+            n_total += prompts->items[i].n_tokens / sizes->sizes[s];
+        }
+    }
+    keys.hashes = calloc(n_total + 1, sizeof(*keys.hashes));
+    keys.n_hashes = calloc(sizes->n * prompts->n + 1, sizeof(*keys.n_hashes));
+    if (!keys.hashes || !keys.n_hashes) {
+        score_keys_deinit(&keys);
+        return -ENOMEM;
+    }
+    for (unsigned s = 0; s < sizes->n; s++) {
+        for (size_t i = 0; i < prompts->n; i++) {
+            const struct tokfs_prompt *p = &prompts->items[i];
+            size_t n = tokfs_text_blocks(p->tokens, p->n_tokens, sizes->sizes[s], prompts->salt, keys.hashes + at);
+            keys.n_hashes[s * prompts->n + i] = n;
+            at += n;
+        }
+    }
+    *ret = keys;
+    return 0;
+}
+
+void score_keys_deinit(struct score_keys *keys)
+{
+    free(keys->hashes);
+    free(keys->n_hashes);
+    *keys = (struct score_keys){ 0 };
+}
+
+// ---- scores --------------------------------------------------------------------------------------------------------
+
+static void add_matches(struct scorer *scorer, uint32_t block_size, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct peer *peer = &scorer->peers[scorer->of_node[scorer->found[i].node]->peer];
+        peer->score += scorer->found[i].score * block_size / SCORE_BLOCK_TOKENS;
+        peer->n_cached_tokens += (double)scorer->found[i].n_blocks * block_size;
+    }
+}
+
+static void match_all(struct scorer *scorer, unsigned model, const struct score_keys *keys, const double *weights)
+{
+    const uint64_t *hashes = keys->hashes;
+    for (unsigned s = 0; s < keys->sizes.n; s++) {
+        int group = find_group(scorer, model, keys->sizes.sizes[s]); // exists, since keys are made for it
+        for (size_t i = 0; i < keys->n_prompts; i++) {
+            size_t n = keys->n_hashes[s * keys->n_prompts + i];
+            if (group >= 0) {
+                add_matches(scorer, keys->sizes.sizes[s],
+                            kv_index_match(scorer->index, (uint32_t)group, hashes, n, weights, scorer->found));
+            }
+            hashes += n;
+        }
+    }
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct score_row *x = a, *y = b;
+    return x->score != y->score ? (x->score < y->score) - (x->score > y->score)
+                                : (x->peer > y->peer) - (x->peer < y->peer);
+}
+
+size_t scorer_rank(struct scorer *scorer, struct str model, const struct score_keys *keys,
+                   const struct score_options *options, const struct score_row **ret)
+{
+    int m = find_model(scorer, model);
+    size_t n = 0;
+    for (const struct score_source *source = scorer->sources; source; source = source->next) {
+        struct peer *peer = &scorer->peers[source->peer];
+        if (source->model == (unsigned)m && !peer->has_model) {
+            peer->has_model = true;
+            peer->n_cached_tokens = 0;
+            peer->score = 0 - options->load_cost * (peer->load.n_running + peer->load.n_waiting);
+        }
+    }
+    if (m >= 0) {
+        match_all(scorer, (unsigned)m, keys, options->weights ? options->weights : kv_tier_weights);
+    }
+    for (unsigned i = 0; i < scorer->n_peers; i++) {
+        struct peer *peer = &scorer->peers[i];
+        if (peer->has_model) {
+            peer->has_model = false;
+            scorer->rows[n++] = (struct score_row){ i, peer->score, peer->n_cached_tokens };
+        }
+    }
+    qsort(scorer->rows, n, sizeof(*scorer->rows), compare_rows);
+    *ret = scorer->rows;
+    return n;
+}
+
+// ---- its life ------------------------------------------------------------------------------------------------------
+
+int scorer_new(uint64_t index_bytes_max, struct scorer **ret)
+{
+    struct scorer *scorer = calloc(1, sizeof(*scorer));
+    int r = scorer ? kv_index_new(index_bytes_max, &scorer->index) : -ENOMEM;
+    if (r < 0) {
+        free(scorer);
+        return r;
+    }
+    *ret = scorer;
+    return 0;
+}
+
+void scorer_free(struct scorer *scorer)
+{
+    if (!scorer) {
+        return;
+    }
+    while (scorer->sources) {
+        scorer_remove_source(scorer, scorer->sources);
+    }
+    for (size_t i = 0; i < scorer->n_models; i++) {
+        free(scorer->models[i].name);
+        tokfs_text_close(scorer->models[i].text);
+    }
+    for (size_t i = 0; i < scorer->n_peers; i++) {
+        free(scorer->peers[i].name);
+    }
+    kv_index_free(scorer->index);
+    free(scorer->models);
+    free(scorer->peers);
+    free(scorer->groups);
+    free(scorer->rows);
+    free(scorer);
+}
+
+struct kv_index *scorer_index(const struct scorer *scorer)
+{
+    return scorer->index;
+}

@@ -1,0 +1,99 @@
+// Which peer holds how much of a prompt: the index, with names for what is in it.
+//
+//   model    a name, and the text library of it where requests for it are to be scored
+//   peer     a machine that answers requests, by the name that scores have
+//   source   what one peer tells of one model: a node of the index, made when its first block tells the block size
+//
+// Scoring has two halves, so that the long one may be a thread's of its own: score_keys_make (template, tokens,
+// hashes) needs the model's text only, which is constant; scorer_rank looks the keys up.
+//
+// Engines that hash blocks in another way than tokfs tell their tokens: their blocks get our names here.
+//
+// One thread at a time, but for score_keys_*.
+#ifndef TOKFS_KV_SCORE_H
+#define TOKFS_KV_SCORE_H
+
+#include "tools/kv/index.h"
+#include "tools/kv/kv_message.h"
+#include <tokfs/text.h>
+
+#define SCORE_BLOCK_SIZES_MAX 8  // different ones of one model
+#define SCORE_BLOCK_TOKENS    16 // scores count blocks of so many tokens
+
+struct scorer;
+
+int scorer_new(uint64_t index_bytes_max, struct scorer **ret); // as kv_index_new
+void scorer_free(struct scorer *scorer);                       // NULL is accepted
+struct kv_index *scorer_index(const struct scorer *scorer);
+
+// ---- models --------------------------------------------------------------------------------------------------------
+
+// Takes the text over, also on an error; it replaces none. -EEXIST, -ENOMEM.
+int scorer_add_text(struct scorer *scorer, struct tokfs_text *text);
+// NULL name: the only one there is. -ENOENT with the models that there are.
+int scorer_find_text(const struct scorer *scorer, struct str model, const struct tokfs_text **ret, struct err *err);
+
+// ---- peers and what they tell --------------------------------------------------------------------------------------
+
+struct scorer_load {
+    double n_running, n_waiting; // requests
+};
+
+// Numbers from 0, lowest first. -EEXIST is not told: the same name gives the same peer. -ENFILE, -ENOMEM.
+int scorer_add_peer(struct scorer *scorer, struct str name);
+void scorer_remove_peer(struct scorer *scorer, unsigned peer);      // with its sources
+int scorer_find_peer(const struct scorer *scorer, struct str name); // -ENOENT
+const char *scorer_peer_name(const struct scorer *scorer, unsigned peer);
+void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load load);
+
+struct score_source;
+// The same peer and model give the same source. -ENFILE, -ENOMEM.
+int scorer_add_source(struct scorer *scorer, unsigned peer, struct str model, struct score_source **ret);
+void scorer_remove_source(struct scorer *scorer, struct score_source *source);
+// -EINVAL: it makes no sense for this source, which is cleared; -ENOMEM likewise.
+int score_source_apply(struct score_source *source, const struct kv_message *message, struct err *err);
+void score_source_clear(struct score_source *source); // it holds nothing
+struct score_source_stats {
+    uint64_t n_blocks;
+    uint64_t n_orphans;  // blocks whose parent was not known, so that nobody can ask for them
+    uint32_t block_size; // 0: not known
+};
+void score_source_get_stats(const struct score_source *source, struct score_source_stats *ret);
+unsigned score_source_peer(const struct score_source *source);
+const char *score_source_model(const struct score_source *source);
+struct score_source *scorer_next_source(const struct scorer *scorer, const struct score_source *before); // NULL: first
+
+// ---- scores --------------------------------------------------------------------------------------------------------
+
+// What requests for a model are to be hashed for.
+struct score_sizes {
+    uint32_t sizes[SCORE_BLOCK_SIZES_MAX];
+    unsigned n;
+};
+void scorer_sizes(const struct scorer *scorer, struct str model, struct score_sizes *ret);
+
+// The blocks of a request's prompts, for each of the sizes.
+struct score_keys {
+    struct score_sizes sizes;
+    uint64_t *hashes; // of size 0: all of prompt 0, all of prompt 1 ...; then of size 1 ...
+    size_t *n_hashes; // [sizes.n * n_prompts]
+    size_t n_prompts, n_tokens;
+};
+int score_keys_make(const struct tokfs_prompts *prompts, const struct score_sizes *sizes, struct score_keys *ret);
+void score_keys_deinit(struct score_keys *keys);
+
+struct score_row {
+    unsigned peer;
+    double score;           // cached blocks of SCORE_BLOCK_TOKENS, weighted by their tier, minus the load's cost
+    double n_cached_tokens; // not weighted
+};
+struct score_options {
+    const double *weights; // of the tiers; NULL: kv_tier_weights
+    double load_cost;      // blocks that a request, running or waiting, is counted for
+};
+// All peers that have the model, best first (of equal ones in the order of their numbers): how many. *ret [] is the
+// scorer's, until the next call.
+size_t scorer_rank(struct scorer *scorer, struct str model, const struct score_keys *keys,
+                   const struct score_options *options, const struct score_row **ret);
+
+#endif
