@@ -7,7 +7,7 @@
 #include <string.h>
 
 const char *const option_devices[] = { "auto", "cpu", "cuda", NULL };
-const char *const option_isas[] = { "scalar", "avx2", "avx512", NULL };
+const char *const option_isas[] = { "scalar", "avx2", "avx512", "avx512bf16", NULL };
 
 const char *option_shown(const char *value)
 {

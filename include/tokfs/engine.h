@@ -36,7 +36,7 @@ struct tokfs_engine_options {
     const char *model;       // Hugging Face directory
     const char *served_name; // NULL: the directory's name
     const char *device;      // "auto", "cpu", "cuda"; NULL: "auto"
-    const char *isa;         // CPU path: "scalar", "avx2", "avx512"; NULL: the best there is
+    const char *isa;         // CPU path: "scalar", "avx2", "avx512", "avx512bf16"; NULL: the best there is
     unsigned n_threads;      // compute threads; 0: one per processor
     size_t n_ctx;            // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
     uint64_t kv_bytes; // memory for K and V; 0: a quarter of the machine's free memory, at most what max_sequences need

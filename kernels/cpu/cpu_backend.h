@@ -16,9 +16,10 @@ struct cpu_backend {
     size_t n_threads;
     struct attention_scratch *attention_scratch; // [n_threads]
     struct rope_cache *rope;
-    // Rows of an operation packed for the product kernel: [LINEAR_ROWS_MAX][widest n_in so far]. Grown by matrix_new.
-    float *packed;
-    size_t packed_width;
+    // Rows of an operation packed for the product kernel (struct linear_job), as many as the widest matrix so far
+    // takes. Grown by matrix_new.
+    unsigned char *packed;
+    size_t packed_bytes;
     char description[64];
 };
 

@@ -10,7 +10,7 @@ struct isa {
     bool is_here;
 };
 
-#define N_ISAS 3
+#define N_ISAS 4
 
 // Best first.
 static void isa_list(struct isa isas[N_ISAS])
@@ -22,15 +22,17 @@ static void isa_list(struct isa isas[N_ISAS])
     bool has_f16c = __builtin_cpu_supports("f16c");
     bool has_512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    isas[0] = (struct isa){ &cpu_kernels_avx512, has_512 && has_fma && has_f16c };
-    isas[1] = (struct isa){ &cpu_kernels_avx2, has_fma && has_f16c };
+    bool has_dot = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+    isas[0] = (struct isa){ &cpu_kernels_avx512bf16, has_512 && has_dot && has_fma && has_f16c };
+    isas[1] = (struct isa){ &cpu_kernels_avx512, has_512 && has_fma && has_f16c };
+    isas[2] = (struct isa){ &cpu_kernels_avx2, has_fma && has_f16c };
 #endif
-    isas[2] = (struct isa){ &cpu_kernels_scalar, true };
+    isas[N_ISAS - 1] = (struct isa){ &cpu_kernels_scalar, true };
 }
 
 int isa_choose(const char *isa, const struct cpu_kernels **ret, struct err *err)
 {
-    static const char *const names[] = { "scalar", "avx2", "avx512" };
+    static const char *const names[] = { "scalar", "avx2", "avx512", "avx512bf16" };
     struct isa isas[N_ISAS];
     isa_list(isas);
     for (size_t i = 0; i < N_ISAS; i++) {
@@ -44,5 +46,5 @@ int isa_choose(const char *isa, const struct cpu_kernels **ret, struct err *err)
             return err_set(err, -EOPNOTSUPP, "isa: this processor has no %s", isa);
         }
     }
-    return err_set(err, -EINVAL, "isa: \"%s\" is none of scalar, avx2, avx512", isa);
+    return err_set(err, -EINVAL, "isa: \"%s\" is none of scalar, avx2, avx512, avx512bf16", isa);
 }

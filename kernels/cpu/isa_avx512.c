@@ -1,5 +1,6 @@
 // The kernels for AVX-512 F, BW, DQ and VL. The only code compiled with those flags; called after cpuid said so
 // (isa.c).
+#define VEC_ISA_NAME "avx512"
 #include "kernels/cpu/vec_avx512.h"
 
 #include "kernels/cpu/isa_body.h"

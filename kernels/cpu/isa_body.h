@@ -10,7 +10,8 @@
 
 #define ISA_TABLE                                                                                                      \
     {                                                                                                                  \
-        .name = VEC_ISA_NAME, .linear_rows = VEC_LINEAR_ROWS, .linear_tiles = linear_tiles,                            \
-        .linear_maxima = linear_maxima, .rms_norm = rms_norm_rows, .glu = glu, .softcap = softcap,                     \
-        .combine = combine_rows, .rope = rope, .store = store, .attention = attention, .read = read_all                \
+        .name = VEC_ISA_NAME, .linear_rows = VEC_LINEAR_ROWS, .linear_pack = linear_pack,                              \
+        .linear_tiles = linear_tiles, .linear_maxima = linear_maxima, .rms_norm = rms_norm_rows, .glu = glu,           \
+        .softcap = softcap, .combine = combine_rows, .rope = rope, .store = store, .attention = attention,             \
+        .read = read_all                                                                                               \
     }

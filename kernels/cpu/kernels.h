@@ -1,9 +1,9 @@
 // What each instruction set provides, and the shapes that generic code and ISA code agree on.
 //
 // Generic code (linear.c, attention.c, ...) splits an operation over the workers; the functions of this table do the
-// work of one part on the thread that calls them. The tables are filled by isa_scalar.c, isa_avx2.c and isa_avx512.c,
-// which include the same *_body.h on different vec_*.h. All are bit-identical: lanes run over outputs, and each output
-// is one chain of fused multiply-adds (or one fixed tree) whose order does not depend on the vector width.
+// work of one part on the thread that calls them. The tables are filled by isa_*.c, which include the same *_body.h on
+// different vec_*.h. All are bit-identical: lanes run over outputs, and each output is one chain of fused multiply-adds
+// (or one fixed tree) whose order does not depend on the vector width.
 #ifndef TOKFS_KERNELS_CPU_KERNELS_H
 #define TOKFS_KERNELS_CPU_KERNELS_H
 
@@ -17,9 +17,9 @@
 // Inputs that are summed from zero before they are added to the row's total. Part of the definition of the result.
 #define LINEAR_K_BLOCK 512
 // Rows that one pass over the weights serves; more rows take several passes.
-#define LINEAR_ROWS_MAX 256
-// Up to this many rows are read where they are; more are packed first (struct linear_job).
-#define LINEAR_DIRECT_ROWS 4
+#define LINEAR_ROWS_MAX 512
+// Of one packed row's part of a k block, at most: f32 and a cache line, so that rows do not fall on each other's.
+#define LINEAR_PACKED_BYTES (LINEAR_K_BLOCK * 4 + 64)
 
 struct matrix {
     enum dtype dtype;  // of the tiles
@@ -35,16 +35,16 @@ struct matrix {
 struct linear_job {
     const struct matrix *w;
     const float *bias; // [n_out] or NULL
-    const float *x;    // [n_rows] rows x_stride apart; used when packed is NULL
+    const float *x;    // [n_rows] rows x_stride apart
     float *y;          // [n_rows] rows y_stride apart
     float *maxima;     // [n_rows][n_tiles] or NULL
     size_t x_stride, y_stride;
     size_t n_rows;
     bool accumulate;
-    // More than LINEAR_DIRECT_ROWS rows: n_blocks blocks of rows, sizes as linear_block says, each [n_in][rows of the
-    // block] at packed + first_row * n_in.
-    float *packed;
-    size_t n_blocks;
+    // x as the kernels multiply it, made by linear_pack: [blocks of LINEAR_K_BLOCK inputs][n_rows][a row's part of the
+    // block], rows as far apart as the instruction set and the type of the weights want, at most LINEAR_PACKED_BYTES.
+    unsigned char *packed;
+    size_t n_blocks; // of rows that are multiplied together, sizes as linear_block says
 };
 
 // Row block `block` of a job: rows are dealt evenly, so that every block keeps the multiply-adds busy.
@@ -84,6 +84,7 @@ struct attention_part {
 struct cpu_kernels {
     const char *name;
     size_t linear_rows; // most rows of a block
+    void (*linear_pack)(const struct linear_job *job, size_t row_begin, size_t row_end);
     void (*linear_tiles)(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together);
     void (*linear_maxima)(const struct linear_job *job, size_t tile_begin, size_t tile_end); // of what was just written
     void (*rms_norm)(const struct op_rms_norm *op, size_t row_begin, size_t row_end);
@@ -99,7 +100,7 @@ struct cpu_kernels {
 
 extern const struct cpu_kernels cpu_kernels_scalar;
 #ifdef TOKFS_CPU_X86
-extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512;
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_avx512bf16;
 #endif
 
 #endif

@@ -1,7 +1,7 @@
 // Splits products over the workers, by tiles of outputs; linear_body.h does the work.
 //
-// More than LINEAR_DIRECT_ROWS rows are packed first ([k][row of block]), so that the kernel reads them as one stream;
-// more than LINEAR_ROWS_MAX take several passes over the weights, which at 256 rows are far from the bottleneck.
+// Rows are packed first, so that the kernel reads them as one stream in the form that it multiplies; more than
+// LINEAR_ROWS_MAX take several passes over the weights, which at 512 rows are far from the bottleneck.
 #include "kernels/cpu/cpu_backend.h"
 
 #include <assert.h>
@@ -13,6 +13,8 @@
 // Packed rows up to this size stay in a core's L2 while it streams weights past them.
 #define RESIDENT_BYTES ((size_t)512 << 10)
 #define TILES_TOGETHER 4
+// Inputs that one worker packs at a time.
+#define PACK_FLOATS ((size_t)16384)
 
 struct linear_run {
     struct linear_job job;
@@ -20,21 +22,11 @@ struct linear_run {
     size_t tiles_together;
 };
 
-static void pack_blocks(void *ctx, size_t begin, size_t end, size_t worker)
+static void pack_rows(void *ctx, size_t begin, size_t end, size_t worker)
 {
     (void)worker;
-    const struct linear_job *job = &((const struct linear_run *)ctx)->job;
-    size_t n_in = job->w->n_in;
-    for (size_t block = begin; block < end; block++) {
-        size_t first, n_rows = linear_block(job, block, &first);
-        float *dst = job->packed + first * n_in;
-        for (size_t r = 0; r < n_rows; r++) {
-            const float *src = job->x + (first + r) * job->x_stride;
-            for (size_t k = 0; k < n_in; k++) {
-                dst[k * n_rows + r] = src[k];
-            }
-        }
-    }
+    const struct linear_run *run = ctx;
+    run->kernels->linear_pack(&run->job, begin, end);
 }
 
 static void run_tiles(void *ctx, size_t begin, size_t end, size_t worker)
@@ -62,14 +54,10 @@ static size_t chunk_tiles(const struct cpu_backend *cpu, const struct linear_run
 static void linear_pass(struct cpu_backend *cpu, struct linear_run *run)
 {
     struct linear_job *job = &run->job;
-    bool is_direct = job->n_rows <= LINEAR_DIRECT_ROWS;
-    size_t block_rows = is_direct ? LINEAR_DIRECT_ROWS : cpu->kernels->linear_rows;
-    job->n_blocks = (job->n_rows + block_rows - 1) / block_rows;
-    job->packed = is_direct ? NULL : cpu->packed;
+    job->n_blocks = (job->n_rows + cpu->kernels->linear_rows - 1) / cpu->kernels->linear_rows;
+    job->packed = cpu->packed;
     run->tiles_together = job->n_rows * job->w->n_in * sizeof(float) <= RESIDENT_BYTES ? 1 : TILES_TOGETHER;
-    if (!is_direct) {
-        pool_run(cpu->pool, job->n_blocks, 1, pack_blocks, run);
-    }
+    pool_run(cpu->pool, job->n_rows, PACK_FLOATS / job->w->n_in + 1, pack_rows, run);
     pool_run(cpu->pool, job->w->n_tiles, chunk_tiles(cpu, run), run_tiles, run);
 }
 

@@ -31,16 +31,17 @@ static void touch_tiles(void *ctx, size_t begin, size_t end, size_t worker)
 
 static bool grow_packed(struct cpu_backend *cpu, size_t n_in)
 {
-    if (n_in <= cpu->packed_width) {
+    size_t bytes = LINEAR_ROWS_MAX * ((n_in - 1) / LINEAR_K_BLOCK + 1) * LINEAR_PACKED_BYTES;
+    if (bytes <= cpu->packed_bytes) {
         return true;
     }
-    float *packed = memory_new(LINEAR_ROWS_MAX * n_in * sizeof(*packed));
+    unsigned char *packed = memory_new(bytes);
     if (packed == NULL) {
         return false;
     }
     memory_free(cpu->packed);
     cpu->packed = packed;
-    cpu->packed_width = n_in;
+    cpu->packed_bytes = bytes;
     return true;
 }
 

@@ -16,6 +16,7 @@
 #define VEC_LINEAR_REGS    2
 #define VEC_LINEAR_ACC     8
 #define VEC_ATTENTION_ROWS 1
+#define VEC_HAS_DOT_BF16   0
 
 typedef struct {
     __m256 lo, hi;

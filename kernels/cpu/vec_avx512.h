@@ -10,12 +10,16 @@
 #define VEC              static inline __attribute__((always_inline, unused))
 #define VEC_PRAGMA(text) _Pragma(#text)
 #define VEC_UNROLL(n)    VEC_PRAGMA(GCC unroll n)
-#define VEC_ISA_NAME     "avx512"
 #define VEC_LINEAR_ROWS  13
 // Registers per vf, and how many of them the linear kernel may use for sums.
 #define VEC_LINEAR_REGS    1
 #define VEC_LINEAR_ACC     26
 #define VEC_ATTENTION_ROWS 4
+#ifdef __AVX512BF16__
+#define VEC_HAS_DOT_BF16 1
+#else
+#define VEC_HAS_DOT_BF16 0
+#endif
 
 typedef __m512 vf;
 
@@ -136,6 +140,14 @@ VEC vf vf_load_bf16_odd(const uint16_t *p)
 {
     return vf_bf16_odd(_mm512_loadu_ps(p));
 }
+
+#if VEC_HAS_DOT_BF16
+// sum + odd a * odd b, and to that even a * even b, each rounded once.
+VEC vf vf_dot_bf16(vf a, vf b, vf sum)
+{
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+#endif
 
 VEC void vf_store_f16(uint16_t *p, vf a)
 {

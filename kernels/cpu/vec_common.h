@@ -58,6 +58,20 @@ VEC void vf_store_dtype(enum dtype dtype, void *p, vf a, size_t n)
     }
 }
 
+VEC vf vf_round_bf16(vf a)
+{
+    uint16_t lanes[16];
+    vf_store_bf16(lanes, a);
+    return vf_load_bf16(lanes);
+}
+
+#if !VEC_HAS_DOT_BF16
+VEC vf vf_dot_bf16(vf a, vf b, vf sum)
+{
+    return vf_fma(vf_bf16_even(a), vf_bf16_even(b), vf_fma(vf_bf16_odd(a), vf_bf16_odd(b), sum));
+}
+#endif
+
 // x = n ln 2 + r with |r| <= ln(2) / 2; gives n + 1.5 * 2^23 and e^r - 1 = r + r^2 q(r), q of degree 4 fitted for least
 // relative error (3e-9). |x| at most 105.
 VEC vf vf_exp_reduced(vf x, vf *ret_t)

@@ -22,6 +22,7 @@
 #define VEC_LINEAR_REGS    16
 #define VEC_LINEAR_ACC     999
 #define VEC_ATTENTION_ROWS 1
+#define VEC_HAS_DOT_BF16   0
 
 typedef struct {
     float f[16];

@@ -1,9 +1,10 @@
 // Speed of the CPU kernels beside the limits of the machine, all measured in the same run: `bench_kernels [ROUNDS
 // [THREADS]]`.
 //
-// A round measures the read bandwidth and the f32 multiply-add rate, then every kernel once, then the two limits again;
-// a kernel's share is its rate by the mean of the limits around it. The table has the medians of the rounds. Weights
-// and KV pages are dealt over more than WORKING_SET bytes, so that no cache keeps them from one use to the next.
+// A round measures the limits (read bandwidth, multiply-adds of f32, bf16 and int8), then every kernel once, then its
+// limit again; a kernel's share is its rate by the mean of the limits around it. The table has the medians of the
+// rounds. Weights and KV pages are dealt over more than WORKING_SET bytes, so that no cache keeps them from one use to
+// the next.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/pool.h"
 
@@ -12,19 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#ifdef TOKFS_CPU_X86
-#include <immintrin.h>
-#endif
 
 #define WORKING_SET ((size_t)512 << 20)
 #define ROUNDS_MAX  99
 #define N_MATRICES  64
 #define PEAK_PASSES 40000
-#define PEAK_FLOPS  (PEAK_PASSES * 16.0 * 16.0 * 2.0) // passes, sums, lanes, multiply and add
 #define CTX         8192
 #define PAGE_TOKENS 16
 
-enum limit { LIMIT_READ, LIMIT_FMA };
+enum limit { LIMIT_READ, LIMIT_F32, LIMIT_BF16, LIMIT_INT8, N_LIMITS };
 
 struct bench {
     struct backend *b;
@@ -54,39 +51,47 @@ static double now(void)
 }
 
 #ifdef TOKFS_CPU_X86
-__attribute__((target("avx512f"))) static void fma_512(void *ctx, size_t begin, size_t end, size_t worker)
-{
-    (void)begin, (void)end;
-    __m512 acc[16], a = _mm512_set1_ps(1.0001f), c = _mm512_set1_ps(0.5f);
-    for (int i = 0; i < 16; i++) {
-        acc[i] = _mm512_setzero_ps();
+// Sixteen chains of one instruction per pass, each item once. In assembly, so that it is this loop and no other.
+#define CHAINS(one)                                                                                                    \
+    one(0) one(1) one(2) one(3) one(4) one(5) one(6) one(7) one(8) one(9) one(10) one(11) one(12) one(13) one(14)      \
+        one(15)
+#define REGISTERS                                                                                                      \
+    "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",         \
+        "zmm13", "zmm14", "zmm15", "zmm30", "zmm31"
+#define FMA_F32(i)  "vfmadd231ps %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define DOT_BF16(i) "vdpbf16ps %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define DOT_INT8(i) "vpdpbusd %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define PEAK(name, isa, one)                                                                                           \
+    __attribute__((target(isa))) static void name(void *ctx, size_t begin, size_t end, size_t worker)                  \
+    {                                                                                                                  \
+        (void)ctx, (void)worker;                                                                                       \
+        __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\nvpxord %%zmm31, %%zmm31, %%zmm31" ::: REGISTERS);          \
+        for (size_t pass = begin * PEAK_PASSES; pass < end * PEAK_PASSES; pass++) {                                    \
+            __asm__ volatile(CHAINS(one)::: REGISTERS);                                                                \
+        }                                                                                                              \
     }
-    for (size_t pass = 0; pass < PEAK_PASSES; pass++) {
-#pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) {
-            acc[i] = _mm512_fmadd_ps(a, c, acc[i]);
-        }
-        __asm__ volatile("" : "+v"(a), "+v"(c));
-    }
-    for (int i = 0; i < 16; i++) {
-        ((volatile float *)ctx)[worker] += _mm512_reduce_add_ps(acc[i]);
-    }
-}
+PEAK(peak_f32, "avx512f", FMA_F32)
+PEAK(peak_bf16, "avx512f,avx512bf16", DOT_BF16)
+PEAK(peak_int8, "avx512f,avx512vnni", DOT_INT8)
 #endif
 
-// Floating-point operations per second of AVX-512 multiply-adds on all threads; 0 without AVX-512.
-static double measure_fma(struct bench *bench)
+// Operations per second of the limit's instruction on all threads; 0 where the processor has none.
+static double measure_peak(struct bench *bench, enum limit limit)
 {
 #ifdef TOKFS_CPU_X86
-    if (__builtin_cpu_supports("avx512f")) {
-        float sums[POOL_THREADS_MAX] = { 0 };
+    const bool has[] = { [LIMIT_F32] = __builtin_cpu_supports("avx512f"),
+                         [LIMIT_BF16] = __builtin_cpu_supports("avx512bf16"),
+                         [LIMIT_INT8] = __builtin_cpu_supports("avx512vnni") };
+    host_fn *const fns[] = { [LIMIT_F32] = peak_f32, [LIMIT_BF16] = peak_bf16, [LIMIT_INT8] = peak_int8 };
+    const double lanes[] = { [LIMIT_F32] = 16, [LIMIT_BF16] = 32, [LIMIT_INT8] = 64 };
+    if (has[limit]) {
         size_t n_items = 8 * pool_n_threads(bench->pool);
         double start = now();
-        pool_run(bench->pool, n_items, 1, fma_512, sums);
-        return (double)n_items * PEAK_FLOPS / (now() - start);
+        pool_run(bench->pool, n_items, 1, fns[limit], NULL);
+        return (double)n_items * PEAK_PASSES * 16 * lanes[limit] * 2 / (now() - start);
     }
 #endif
-    (void)bench;
+    (void)bench, (void)limit;
     return 0;
 }
 
@@ -230,12 +235,12 @@ static struct kernel kernels[] = {
     { "linear bf16, 1 row", LIMIT_READ, 2048, 2048, 1, run_linear, { 0 }, { 0 } },
     { "linear bf16, 4 rows", LIMIT_READ, 8192, 2048, 4, run_linear, { 0 }, { 0 } },
     { "linear bf16, 8 rows", LIMIT_READ, 8192, 2048, 8, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 32 rows", LIMIT_FMA, 8192, 2048, 32, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 512 rows", LIMIT_FMA, 8192, 2048, 512, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 512 rows", LIMIT_FMA, 2048, 8192, 512, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 32 rows", LIMIT_BF16, 8192, 2048, 32, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 512 rows", LIMIT_BF16, 8192, 2048, 512, run_linear, { 0 }, { 0 } },
+    { "linear bf16, 512 rows", LIMIT_BF16, 2048, 8192, 512, run_linear, { 0 }, { 0 } },
     { "attention bf16, 1 row at 8191", LIMIT_READ, 0, 0, 1, run_decode_attention, { 0 }, { 0 } },
-    { "attention bf16, 512 rows at 0", LIMIT_FMA, 0, 0, 512, run_prefill_attention, { 0 }, { 0 } },
-    { "attention bf16, 512 rows at 7680", LIMIT_FMA, 0, 7680, 512, run_prefill_attention, { 0 }, { 0 } },
+    { "attention bf16, 512 rows at 0", LIMIT_BF16, 0, 0, 512, run_prefill_attention, { 0 }, { 0 } },
+    { "attention bf16, 512 rows at 7680", LIMIT_BF16, 0, 7680, 512, run_prefill_attention, { 0 }, { 0 } },
     { "rms_norm 2048, 512 rows", LIMIT_READ, 0, 0, 512, run_rms_norm, { 0 }, { 0 } },
     { "swiglu 8192, 512 rows", LIMIT_READ, 0, 0, 512, run_glu, { 0 }, { 0 } },
     { "rope_kv, 512 rows", LIMIT_READ, 0, 0, 512, run_rope, { 0 }, { 0 } },
@@ -256,15 +261,16 @@ static double median(double *values, size_t n)
 
 static double measure_limit(struct bench *bench, enum limit limit)
 {
-    return limit == LIMIT_READ ? cpu_backend_measure_read(bench->b, WORKING_SET, 0.05) : measure_fma(bench);
+    return limit == LIMIT_READ ? cpu_backend_measure_read(bench->b, WORKING_SET, 0.05) : measure_peak(bench, limit);
 }
 
-static void run_rounds(struct bench *bench, size_t n_rounds, const char *name, double limits[2][ROUNDS_MAX])
+static void run_rounds(struct bench *bench, size_t n_rounds, const char *name, double limits[N_LIMITS][ROUNDS_MAX])
 {
     for (size_t round = 0; round < n_rounds; round++) {
-        limits[LIMIT_READ][round] = measure_limit(bench, LIMIT_READ);
-        limits[LIMIT_FMA][round] = measure_limit(bench, LIMIT_FMA);
-        double before[2] = { limits[LIMIT_READ][round], limits[LIMIT_FMA][round] };
+        double before[N_LIMITS];
+        for (enum limit limit = 0; limit < N_LIMITS; limit++) {
+            before[limit] = limits[limit][round] = measure_limit(bench, limit);
+        }
         for (size_t i = 0; i < N_KERNELS; i++) {
             struct kernel *k = &kernels[i];
             if (strstr(k->name, name) == NULL) {
@@ -308,14 +314,15 @@ static void bench_init(struct bench *bench, unsigned n_threads)
 int main(int argc, char **argv)
 {
     static struct bench bench;
-    static double limits[2][ROUNDS_MAX];
+    static double limits[N_LIMITS][ROUNDS_MAX];
     size_t n_rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 3;
     n_rounds = n_rounds < 1 ? 1 : n_rounds > ROUNDS_MAX ? ROUNDS_MAX : n_rounds;
     bench_init(&bench, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0);
     const char *name = argc > 3 ? argv[3] : "";
     run_rounds(&bench, n_rounds, name, limits);
-    printf("%s; read %.1f GB/s, f32 multiply-add %.0f GFLOP/s\n", bench.b->ops->describe(bench.b),
-           median(limits[0], n_rounds) * 1e-9, median(limits[1], n_rounds) * 1e-9);
+    printf("%s; read %.1f GB/s; GFLOP/s of f32 %.0f, bf16 %.0f, int8 %.0f\n", bench.b->ops->describe(bench.b),
+           median(limits[LIMIT_READ], n_rounds) * 1e-9, median(limits[LIMIT_F32], n_rounds) * 1e-9,
+           median(limits[LIMIT_BF16], n_rounds) * 1e-9, median(limits[LIMIT_INT8], n_rounds) * 1e-9);
     printf("%-34s %13s %20s %10s\n", "kernel", "outputs,inputs", "rate", "of limit");
     for (size_t i = 0; i < N_KERNELS; i++) {
         struct kernel *k = &kernels[i];

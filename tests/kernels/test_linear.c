@@ -79,6 +79,13 @@ static float *problem_run(struct backend *b, const struct problem *p, const stru
     return y;
 }
 
+// As the product takes it: weights in bf16 are multiplied with inputs in bf16.
+static double input(const struct problem *p, size_t row, size_t i)
+{
+    float x = p->x[row * p->x_stride + i];
+    return (double)(p->dtype == DTYPE_BF16 ? f32_from_bf16(bf16_from_f32(x)) : x);
+}
+
 static void check_against_double(const struct problem *p, const float *y)
 {
     for (size_t r = 0; r < p->n_rows; r++) {
@@ -87,7 +94,7 @@ static void check_against_double(const struct problem *p, const float *y)
             sum += p->accumulate ? (double)p->y[r * p->y_stride + o] : 0;
             double terms = fabs(sum);
             for (size_t i = 0; i < p->n_in; i++) {
-                double term = (double)p->x[r * p->x_stride + i] * (double)p->w_f32[o * p->n_in + i];
+                double term = input(p, r, i) * (double)p->w_f32[o * p->n_in + i];
                 sum += term;
                 terms += fabs(term);
             }

@@ -124,7 +124,7 @@ static void print_help(FILE *out)
         "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
         "  --shape NAME      or a random model of this shape: llama-15m (default) ...\n"
         "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
-        "  --isa NAME        CPU path: scalar, avx2, avx512 (default: the best there is)\n"
+        "  --isa NAME        CPU path: scalar, avx2, avx512, avx512bf16 (default: the best there is)\n"
         "  --threads N       compute threads (default: one per processor)\n"
         "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
         "  --batch N         most tokens of one step (default: the engine's)\n"

@@ -1,0 +1,8 @@
+// The kernels for AVX-512 with BF16 and VNNI. The only code compiled with those flags; called after cpuid said so
+// (isa.c).
+#define VEC_ISA_NAME "avx512bf16"
+#include "kernels/cpu/vec_avx512.h"
+
+#include "kernels/cpu/isa_body.h"
+
+const struct cpu_kernels cpu_kernels_avx512bf16 = ISA_TABLE;
