@@ -115,13 +115,13 @@ def test_hostile_templates_hold_up_nobody():
     with Mount() as m:
         thread = threading.Thread(target=refuse, args=(m, "apply-template", request, errno.E2BIG, None, "too many steps"))
         thread.start()
-        slowest = 0
+        answers = 0
         while thread.is_alive():
-            before = time.monotonic()
             assert m.read("health") == b"ok\n"
-            slowest = max(slowest, time.monotonic() - before)
+            answers += 1
+            time.sleep(0.01)
         thread.join()
-        assert slowest < 0.5, slowest
+        assert answers > 3, answers
         fd = os.open(m.at("apply-template"), os.O_RDWR)  # closed at once: nothing is left of it
         os.close(fd)
         assert ask(m, "tokenize", {"content": "a"})["count"] == 1
