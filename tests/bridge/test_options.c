@@ -14,7 +14,7 @@ static void test_options_all_given_are_taken(void **state)
     (void)state;
     assert_int_equal(
         parse("--listen :80 --api-keys k --tls-cert c --tls-key d --cors * --access-log - --user u a --max-body 1K "
-              "--max-connections 7 --max-per-address 3 --no-page b",
+              "--max-connections 7 --max-per-address 3 --no-page --score --model x --model y=/d --index-bytes 4M b",
               &o, &err),
         0);
     assert_string_equal(o.listen, ":80");
@@ -28,6 +28,10 @@ static void test_options_all_given_are_taken(void **state)
     assert_int_equal(o.max_connections, 7);
     assert_int_equal(o.max_per_address, 3);
     assert_true(o.no_page);
+    assert_true(o.score);
+    assert_int_equal(o.n_models, 2);
+    assert_string_equal(o.models[1], "y=/d");
+    assert_int_equal(o.index_bytes, 4 << 20);
     assert_int_equal(o.n_mounts, 2);
     assert_string_equal(o.mounts[1], "b");
 }
@@ -47,6 +51,7 @@ static void test_options_bad_one_is_named(void **state)
         { "--listen :80 --max-connections many m", "--max-connections many" },
         { "--listen :80 --nope m", "--nope" },
         { "-hx", "unknown option -x; tokfs-bridge" },
+        { "--listen :80 --index-bytes 1M m", "--index-bytes 1M: at least 4M" },
         { "m --listen", "--listen" },
     };
     struct options o;

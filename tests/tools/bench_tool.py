@@ -51,6 +51,11 @@ class BenchTool(unittest.TestCase):
                             "match_shared_us_p99 clear_us cleared_blocks sweep_ms remove_blocks_per_s nodes")
         self.assertEqual((f["placements"], f["nodes"]), (20096, 7))  # whole conversations
 
+    def test_score(self):
+        f = self.figures("score", *TINY, "--nodes", "5", "--prompt", "1000")
+        self.assert_keys(f, "score_us_p50 score_us_p99 text_us_p50 hash_us_p50 match_us_p50 prompt_tokens nodes")
+        self.assertGreater(f["prompt_tokens"], 500)
+
     def test_grammar(self):
         f = self.figures("grammar", *TINY, "--sequences", "2", "--tokens", "64")
         self.assert_keys(f, "trie_ms vocabulary compile_us_p50 compile_us_max mask_us_p50 mask_us_p99 mask_us_max mask_kept_us_p50 "

@@ -32,7 +32,7 @@ struct bench_options {
     double step_us, row_us, context_us; // schedule: what a step takes, each of its rows, each position a row sees
     const char *url;                    // http: whom to ask; NULL: a bridge of its own
     bool stream;                        // http
-    unsigned n_nodes, n_blocks;         // index: machines, and blocks that they hold together
+    unsigned n_nodes, n_blocks;         // index, score: machines; blocks that they hold together
     bool no_prefix_cache;               // schedule
     bool json;
 };
@@ -81,6 +81,7 @@ int bench_schedule(const struct bench_options *options, struct bench_report *rep
 int bench_grammar(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_http(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_index(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_score(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mixed(const struct bench_options *options, struct bench_report *report, struct err *err);
 
 #endif

@@ -108,6 +108,10 @@ static const struct workload workloads[] = {
       "the index of who holds which block: storing, matching, clearing, memory",
       { .n_nodes = 1000, .n_blocks = 10000000 },
       bench_index },
+    { "score",
+      "from a chat request to the scores of many peers: template, tokens, hashes, match",
+      { .shape = "llama-15m", .dtype = "bf16", .n_nodes = 1000, .prompt_tokens = 10000 },
+      bench_score },
 };
 #define N_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
@@ -147,7 +151,7 @@ static void print_help(FILE *out)
         "  --no-prefix-cache schedule: compute every prompt anew\n"
         "  --url URL         http: whom to ask (default: a bridge and a mount of its own)\n"
         "  --stream          http: streamed answers\n"
-        "  --nodes N         index: machines\n"
+        "  --nodes N         index, score: machines\n"
         "  --blocks N        index: blocks that they hold together\n"
         "  --json            one JSON object on standard output\n"
         "  --help, --version\n");

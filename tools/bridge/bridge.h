@@ -30,7 +30,8 @@ struct bridge {
     struct loop *loop;
     struct exchange_pool *files;
     struct mounts *mounts;
-    struct access *access; // NULL: everybody is let in
+    struct access *access;   // NULL: everybody is let in
+    struct scoring *scoring; // NULL: nothing is scored
     struct http *http;
     struct access_log *log;        // NULL: none
     struct request *first;         // of those that are being served

@@ -6,6 +6,7 @@
 #include "tools/bridge/access_log.h"
 #include "tools/bridge/http.h"
 #include "tools/bridge/listen.h"
+#include "tools/bridge/scoring.h"
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -117,6 +118,7 @@ static void stop(struct program *p)
         http_stop(p->bridge.http);
     }
     mounts_stop(p->bridge.mounts);
+    scoring_stop(p->bridge.scoring);
     exchange_pool_flush(p->bridge.files, "");
     access_log_stop(p->bridge.log);
     loop_cancel(p->bridge.loop, &p->signals);
@@ -198,6 +200,9 @@ static void mounts_ready(void *ctx)
             log_warn("%s: no mount there that answers; asked again every 2 s", mounts_path(p->bridge.mounts, i));
         }
     }
+    if (p->bridge.scoring) {
+        scoring_follow_mounts(p->bridge.scoring, p->bridge.mounts);
+    }
     if (http_start(&p->bridge, p->listen_fd, p->cert, p->key, &p->bridge.http, &err) < 0) {
         p->status = complain(err.msg);
         stop(p);
@@ -222,6 +227,7 @@ static int open_all(struct program *p, struct err *err)
         r = access_new(bridge->loop, &bridge->access);
         r = r < 0 ? err_set(err, r, "out of memory") : access_load(bridge->access, o->api_keys, err);
     }
+    r = r < 0 || !o->score ? r : scoring_new(bridge->loop, o, &bridge->scoring, err);
     if (r == 0) {
         p->listen_fd = listen_open(o->listen, err);
         r = p->listen_fd < 0 ? p->listen_fd : drop_privileges(o, err);
@@ -255,6 +261,7 @@ static int run(struct program *p)
     http_free(bridge->http);
     exchange_pool_free(bridge->files);
     mounts_free(bridge->mounts);
+    scoring_free(bridge->scoring);
     access_free(bridge->access);
     access_log_free(bridge->log);
     loop_free(bridge->loop);

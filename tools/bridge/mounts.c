@@ -159,6 +159,24 @@ bool mounts_is_up(const struct mounts *mounts, unsigned idx)
     return mounts->each[idx].is_up;
 }
 
+// Of mounts that are up.
+void mounts_each_model(const struct mounts *mounts, void (*fn)(void *ctx, const char *path, const char *model),
+                       void *ctx)
+{
+    for (unsigned i = 0; i < mounts->n; i++) {
+        struct str rest = mounts->each[i].is_up ? strbuf_str(&mounts->each[i].models) : (struct str){ 0 };
+        while (rest.len > 0) {
+            struct str line;
+            char model[256];
+            rest = str_cut(rest, '\n', &line);
+            int n = snprintf(model, sizeof(model), "%.*s", STR_ARG(line));
+            if (n > 0 && (size_t)n < sizeof(model)) {
+                fn(ctx, mounts->each[i].path, model);
+            }
+        }
+    }
+}
+
 static bool has_model(const struct one *one, const char *model)
 {
     char line[512];

@@ -18,6 +18,8 @@ void mounts_free(struct mounts *mounts);
 unsigned mounts_count(const struct mounts *mounts);
 const char *mounts_path(const struct mounts *mounts, unsigned idx);
 bool mounts_is_up(const struct mounts *mounts, unsigned idx);
+void mounts_each_model(const struct mounts *mounts, void (*fn)(void *ctx, const char *path, const char *model),
+                       void *ctx);
 // Which one has the model (NULL: any will do): its index. Where none has it, one that can say so. -1: none is up.
 int mounts_find(const struct mounts *mounts, const char *model);
 

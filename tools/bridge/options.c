@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <getopt.h>
 
-#define COUNT_MAX 100000
+#define COUNT_MAX       100000
+#define INDEX_BYTES_MIN (4u << 20) // as of tools/kv/index.h
 
 const char options_help[] =
     "usage: tokfs-bridge [options] --listen ADDRESS MOUNT...\n"
@@ -22,6 +23,9 @@ const char options_help[] =
     "  --max-connections N      connections at the same time (default 4096)\n"
     "  --max-per-address N      of them from one address (default: no limit)\n"
     "  --user NAME              become this user after start\n"
+    "  --score                  tell which peer holds how much of a prompt: /score\n"
+    "  --model [NAME=]DIR       score requests for this model too: a directory, of which no weights are needed\n"
+    "  --index-bytes SIZE       memory for who holds which block (default 1G)\n"
     "  --no-page                no chat page at /\n"
     "  -h, --help               show this and exit\n"
     "  -V, --version            show the version and exit\n"
@@ -40,7 +44,10 @@ enum {
     OPT_MAX_CONNECTIONS,
     OPT_MAX_PER_ADDRESS,
     OPT_USER,
-    OPT_NO_PAGE
+    OPT_NO_PAGE,
+    OPT_SCORE,
+    OPT_MODEL,
+    OPT_INDEX_BYTES
 };
 
 static const struct option long_options[] = {
@@ -56,6 +63,9 @@ static const struct option long_options[] = {
     { "max-per-address", required_argument, NULL, OPT_MAX_PER_ADDRESS },
     { "user", required_argument, NULL, OPT_USER },
     { "no-page", no_argument, NULL, OPT_NO_PAGE },
+    { "score", no_argument, NULL, OPT_SCORE },
+    { "model", required_argument, NULL, OPT_MODEL },
+    { "index-bytes", required_argument, NULL, OPT_INDEX_BYTES },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -75,6 +85,22 @@ static int take_count(unsigned *ret, int opt, const char *value, struct err *err
     return r;
 }
 
+static int take_model(struct options *options, const char *value, struct err *err)
+{
+    if (options->n_models == OPTION_MODELS_MAX) {
+        return err_set(err, -EINVAL, "more than %d models", OPTION_MODELS_MAX);
+    }
+    return take_text(&options->models[options->n_models++], OPT_MODEL, value, err);
+}
+
+static int take_index_bytes(uint64_t *ret, const char *value, struct err *err)
+{
+    int r = option_bytes("index-bytes", value, ret, err);
+    return r == 0 && *ret < INDEX_BYTES_MIN
+               ? err_set(err, -EINVAL, "--index-bytes %s: at least 4M are needed", option_shown(value))
+               : r;
+}
+
 static int take_option(struct options *options, int opt, const char *value, struct err *err)
 {
     switch (opt) {
@@ -90,6 +116,9 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_MAX_PER_ADDRESS: return take_count(&options->max_per_address, opt, value, err);
     case OPT_HASH_KEY: options->hash_key = true; return 0;
     case OPT_NO_PAGE: options->no_page = true; return 0;
+    case OPT_SCORE: options->score = true; return 0;
+    case OPT_MODEL: return take_model(options, value, err);
+    case OPT_INDEX_BYTES: return take_index_bytes(&options->index_bytes, value, err);
     case 'h': options->show_help = true; return 0;
     case 'V': options->show_version = true; return 0;
     default: return -EINVAL;
@@ -115,7 +144,7 @@ static int check(const struct options *options, struct err *err)
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
-    *ret = (struct options){ .body_bytes_max = 8u << 20, .max_connections = 4096 };
+    *ret = (struct options){ .body_bytes_max = 8u << 20, .max_connections = 4096, .index_bytes = 1u << 30 };
     opterr = 0;
     optind = 0; // GNU: start over
     int opt, r = 0;

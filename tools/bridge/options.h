@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOUNTS_MAX 64
+#define MOUNTS_MAX        64
+#define OPTION_MODELS_MAX 16
 
 struct options {
     const char *listen; // HOST:PORT, [HOST]:PORT, :PORT or unix:PATH
@@ -19,6 +20,10 @@ struct options {
     const char *user;                          // to become; NULL: stay
     uint64_t body_bytes_max;
     unsigned max_connections, max_per_address;
+    bool score;                            // answer /score and its like
+    const char *models[OPTION_MODELS_MAX]; // DIR or NAME=DIR: whose requests are scored beside those of the mounts
+    unsigned n_models;
+    uint64_t index_bytes;
     bool no_page, hash_key, show_help, show_version;
 };
 

@@ -6,6 +6,7 @@
 #include "tools/bridge/merge.h"
 #include "tools/bridge/metrics.h"
 #include "tools/bridge/request_internal.h"
+#include "tools/bridge/score.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -172,7 +173,8 @@ static void finish(struct request *request)
     case ROUTE_MODEL: finish_models(request); break;
     case ROUTE_METRICS: finish_metrics(request); break;
     case ROUTE_HEALTH: finish_health(request); break;
-    case ROUTE_PAGE: break;
+    case ROUTE_PAGE:
+    case ROUTE_SCORE: break;
     }
     request_resume(request);
 }
@@ -305,6 +307,7 @@ enum MHD_Result relay_start(struct request *request)
 {
     switch (request->route->kind) {
     case ROUTE_PAGE: return respond_page(request);
+    case ROUTE_SCORE: return score_start(request);
     case ROUTE_TRANSACTION:
     case ROUTE_FILE: return ask_one(request);
     default: return ask_all(request);
@@ -313,6 +316,8 @@ enum MHD_Result relay_start(struct request *request)
 
 void relay_cancel(struct request *request)
 {
+    score_cancel(request->scored);
+    request->scored = NULL;
     for (unsigned i = 0; i < request->n_parts; i++) {
         if (request->parts[i].exchange) {
             exchange_cancel(request->parts[i].exchange);

@@ -285,7 +285,7 @@ static enum MHD_Result body_complete(struct request *request)
         return respond_error(request, 413, "request_too_large", "the body is longer than %zu bytes",
                              request->body.len_max);
     }
-    if (request->route->kind == ROUTE_TRANSACTION && request->body.len == 0) {
+    if (route_has_body(request->route) && request->body.len == 0) {
         return respond_error(request, 400, "empty_body", "the request has no body; a JSON object is expected");
     }
     return relay_start(request);

@@ -34,7 +34,8 @@ struct request {
     char id[REQUEST_ID_LEN + 1];
     char *uri, *method, *version; // for the log
     struct strbuf body;
-    size_t n_skipped; // bytes of a body that is too long
+    size_t n_skipped;           // bytes of a body that is too long
+    struct score_asked *scored; // by the crew, now; NULL: not
     struct part *parts;
     unsigned n_parts, n_running;
     uint64_t begin_ns;

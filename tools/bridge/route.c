@@ -10,6 +10,9 @@ static const struct route routes[] = {
     { "/apply-template", ROUTE_TRANSACTION },
     { "/generate", ROUTE_TRANSACTION },
     { "/retrieve_from_text", ROUTE_TRANSACTION },
+    { "/score", ROUTE_SCORE },
+    { "/score_completions", ROUTE_SCORE },
+    { "/score_chat_completions", ROUTE_SCORE },
     { "/v1/models", ROUTE_MODELS },
     { "/v1/models/", ROUTE_MODEL, .is_prefix = true },
     { "/kv/stats", ROUTE_FILE },
@@ -30,13 +33,18 @@ const struct route *route_find(const char *path)
     return NULL;
 }
 
+bool route_has_body(const struct route *route)
+{
+    return route->kind == ROUTE_TRANSACTION || route->kind == ROUTE_SCORE;
+}
+
 const char *route_methods(const struct route *route)
 {
-    return route->kind == ROUTE_TRANSACTION ? "POST, OPTIONS" : "GET, HEAD, OPTIONS";
+    return route_has_body(route) ? "POST, OPTIONS" : "GET, HEAD, OPTIONS";
 }
 
 bool route_takes(const struct route *route, const char *method)
 {
     bool is_reading = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    return route->kind == ROUTE_TRANSACTION ? strcmp(method, "POST") == 0 : is_reading;
+    return route_has_body(route) ? strcmp(method, "POST") == 0 : is_reading;
 }

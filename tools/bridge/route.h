@@ -13,6 +13,7 @@ enum route_kind {
     ROUTE_METRICS,     // of all mounts, and the bridge's own
     ROUTE_HEALTH,
     ROUTE_PAGE,
+    ROUTE_SCORE, // of a body that is taken, like a transaction's
 };
 
 struct route {
@@ -24,6 +25,7 @@ struct route {
 
 const struct route *route_find(const char *path);     // NULL: there is nothing
 const char *route_methods(const struct route *route); // "GET, HEAD, OPTIONS"
+bool route_has_body(const struct route *route);
 bool route_takes(const struct route *route, const char *method);
 
 #endif

@@ -1,0 +1,209 @@
+#include "tools/bridge/score.h"
+#include "tools/bridge/scoring.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tokfs/openai.h>
+
+struct score_asked {
+    struct score_job job;
+    struct request *request; // NULL: it has gone
+    struct arena arena;
+    const struct json *messages; // of a chat, as they were given
+    char *body;
+    bool is_chat;
+};
+
+static void asked_free(struct score_asked *asked)
+{
+    score_job_deinit(&asked->job);
+    arena_deinit(&asked->arena);
+    free(asked->body);
+    free(asked);
+}
+
+void score_cancel(struct score_asked *asked)
+{
+    if (asked) {
+        asked->request = NULL;
+    }
+}
+
+// ---- answers -------------------------------------------------------------------------------------------------------
+
+static void write_rows(struct json_writer *w, const struct scorer *scorer, const struct score_row *rows, size_t n)
+{
+    json_write_object_begin(w);
+    for (size_t i = 0; i < n; i++) {
+        json_write_key(w, scorer_peer_name(scorer, rows[i].peer));
+        json_write_double(w, rows[i].score);
+    }
+    json_write_object_end(w);
+}
+
+// A text, or a list of them where there were several conversations.
+static void write_rendered(struct json_writer *w, const struct tokfs_prompts *prompts)
+{
+    if (prompts->n > 1) {
+        json_write_array_begin(w);
+    }
+    for (size_t i = 0; i < prompts->n; i++) {
+        json_write_str(w, (struct str){ prompts->items[i].rendered, prompts->items[i].rendered_len });
+    }
+    if (prompts->n > 1) {
+        json_write_array_end(w);
+    }
+}
+
+static void write_answer(const struct score_asked *asked, const struct scorer *scorer, const struct score_row *rows,
+                         size_t n, struct strbuf *out)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    if (!asked->is_chat) {
+        write_rows(&w, scorer, rows, n);
+    } else {
+        json_write_object_begin(&w);
+        json_write_key(&w, "pod_scores");
+        write_rows(&w, scorer, rows, n);
+        json_write_member_cstr(&w, "model", tokfs_text_model(asked->job.text));
+        json_write_key(&w, "rendered_template");
+        write_rendered(&w, &asked->job.prompts);
+        json_write_key(&w, "original_messages");
+        json_write_raw(&w, asked->messages->text);
+        json_write_object_end(&w);
+    }
+    strbuf_append_byte(out, '\n');
+}
+
+static double load_cost_of(struct request *request)
+{
+    const char *value = MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "load_cost");
+    double cost = 0;
+    return value && str_parse_double(str_from(value), &cost) == 0 && cost >= 0 ? cost : 0;
+}
+
+static void respond_scores(struct score_asked *asked)
+{
+    struct request *request = asked->request;
+    struct scorer *scorer = scoring_scorer(request->bridge->scoring);
+    const struct score_options options = { .load_cost = load_cost_of(request) };
+    const struct score_row *rows;
+    struct strbuf out;
+    strbuf_init(&out, 0);
+    size_t n = scorer_rank(scorer, str_from(tokfs_text_model(asked->job.text)), &asked->job.keys, &options, &rows);
+    write_answer(asked, scorer, rows, n, &out);
+    size_t len = out.len;
+    char *text = strbuf_steal(&out);
+    if (text) {
+        respond(request, 200, "application/json", text, len);
+    } else {
+        respond_error(request, 503, "out_of_memory", "out of memory for the scores");
+    }
+}
+
+static void respond_refusal(struct request *request, const struct tokfs_error *error)
+{
+    struct tokfs_buffer buffer;
+    if (tokfs_write_error(error, &buffer) < 0) {
+        respond_error(request, 503, "out_of_memory", "out of memory");
+        return;
+    }
+    respond(request, (unsigned)tokfs_error_http_status(error->code), "application/json", buffer.ptr, buffer.len);
+}
+
+static void done(struct crew_job *job)
+{
+    struct score_asked *asked = (struct score_asked *)job;
+    struct request *request = asked->request;
+    if (request) {
+        request->scored = NULL;
+        if (asked->job.result == 0) {
+            respond_scores(asked);
+        } else if (asked->job.result == -ECANCELED) {
+            respond_error(request, 503, "shutting_down", "the bridge ends");
+        } else {
+            respond_refusal(request, &asked->job.error);
+        }
+        request_resume(request);
+    }
+    asked_free(asked);
+}
+
+// ---- requests ------------------------------------------------------------------------------------------------------
+
+// What the body's members say that it is.
+static enum tokfs_prompt_kind kind_of(const struct json *body)
+{
+    return json_get(body, STR("conversations")) ? TOKFS_PROMPT_TEMPLATE
+           : json_get(body, STR("messages"))    ? TOKFS_PROMPT_CHAT
+                                                : TOKFS_PROMPT_COMPLETION;
+}
+
+static bool fits(const struct request *request, enum tokfs_prompt_kind kind)
+{
+    const char *path = request->route->path;
+    return strcmp(path, "/score") == 0 ||
+           (strcmp(path, "/score_completions") == 0) == (kind == TOKFS_PROMPT_COMPLETION);
+}
+
+static int read_body(struct score_asked *asked, const struct request *request, size_t len,
+                     const struct tokfs_text **ret_text, struct err *err)
+{
+    const struct json *body, *model;
+    int r = json_parse(&asked->arena, (struct str){ asked->body, len }, &body, err);
+    if (r == 0 && body->type != JSON_OBJECT) {
+        r = err_set(err, -EINVAL, "a JSON object is expected, not %s", json_type_name(body->type));
+    }
+    if (r < 0) {
+        return r;
+    }
+    asked->job.kind = kind_of(body);
+    asked->is_chat = asked->job.kind != TOKFS_PROMPT_COMPLETION;
+    asked->messages = json_get(body, asked->job.kind == TOKFS_PROMPT_CHAT ? STR("messages") : STR("conversations"));
+    if (!fits(request, asked->job.kind)) {
+        return asked->is_chat ? err_set_param(err, -EINVAL, "prompt", "a prompt is expected; chats have their own path")
+                              : err_set_param(err, -EINVAL, "messages", "messages or conversations are expected");
+    }
+    model = json_get(body, STR("model"));
+    if (model && model->type != JSON_STRING) {
+        return err_set_param(err, -EINVAL, "model", "model is %s, not a name", json_type_name(model->type));
+    }
+    return scorer_find_text(scoring_scorer(request->bridge->scoring), model ? model->text : (struct str){ 0 }, ret_text,
+                            err);
+}
+
+enum MHD_Result score_start(struct request *request)
+{
+    struct bridge *bridge = request->bridge;
+    struct score_asked *asked = bridge->scoring ? calloc(1, sizeof(*asked)) : NULL;
+    const struct tokfs_text *text;
+    struct err err = { 0 };
+    size_t len = request->body.len;
+    if (!asked) {
+        return respond_error(request, bridge->scoring ? 503 : 501, "no_scores",
+                             "this bridge was not started with --score");
+    }
+    arena_init(&asked->arena, 0);
+    bridge->counts.body_bytes -= len; // it is the job's from here on
+    asked->body = strbuf_steal(&request->body);
+    int r = read_body(asked, request, len, &text, &err);
+    if (r < 0) {
+        struct tokfs_error error = { .code = r };
+        memcpy(error.param, err.param, sizeof(error.param));
+        memcpy(error.msg, err.msg, sizeof(error.msg));
+        asked_free(asked);
+        respond_refusal(request, &error);
+        return MHD_YES;
+    }
+    asked->request = request;
+    score_job_init(&asked->job, scoring_scorer(bridge->scoring), text, asked->job.kind,
+                   (struct str){ asked->body, len }, done);
+    if (crew_submit(scoring_crew(bridge->scoring), &asked->job.job) < 0) {
+        asked_free(asked);
+        return respond_error(request, 503, "busy", "too many requests are being scored");
+    }
+    request->scored = asked;
+    request_suspend(request);
+    return MHD_YES;
+}

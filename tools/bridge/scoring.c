@@ -1,0 +1,174 @@
+// The files of a mount are read by the crew, as a mount answers when it pleases.
+#include "tools/bridge/scoring.h"
+#include "engine/base/log.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOOK_EVERY_NS 500000000u
+#define JOBS_MAX      4096
+#define THREADS       2
+#define TIDY_SEGMENTS 16 // of the index, with each look
+
+struct open_job {
+    struct crew_job job;
+    struct scoring *scoring;
+    char dir[PATH_MAX], name[256];
+    int result;
+    struct tokfs_text *text;
+    struct tokfs_error error;
+};
+
+struct scoring {
+    struct loop_op timer;
+    struct loop *loop;
+    struct scorer *scorer;
+    struct crew *crew;
+    struct mounts *mounts;    // NULL: none to look for
+    struct open_job *opening; // one at a time; NULL: none
+    struct strbuf tried;      // names of models that could not be opened, each between line ends
+    bool is_stopped;
+};
+
+struct scorer *scoring_scorer(const struct scoring *scoring)
+{
+    return scoring->scorer;
+}
+
+struct crew *scoring_crew(const struct scoring *scoring)
+{
+    return scoring->crew;
+}
+
+// ---- models of mounts ----------------------------------------------------------------------------------------------
+
+static void open_run(struct crew_job *job)
+{
+    struct open_job *open = (struct open_job *)job;
+    open->result = tokfs_text_open(open->dir, open->name, &open->text, &open->error);
+}
+
+static void open_done(struct crew_job *job)
+{
+    struct open_job *open = (struct open_job *)job;
+    struct scoring *scoring = open->scoring;
+    scoring->opening = NULL;
+    if (open->result == 0) {
+        scorer_add_text(scoring->scorer, open->text);
+    } else if (open->result != -ECANCELED) {
+        log_warn("no scores for model %s: %s", open->name, open->error.msg);
+        strbuf_printf(&scoring->tried, "\n%s\n", open->name);
+    }
+    free(open);
+}
+
+static bool was_tried(const struct scoring *scoring, const char *model)
+{
+    char line[300];
+    snprintf(line, sizeof(line), "\n%s\n", model);
+    return str_find(strbuf_str(&scoring->tried), str_from(line)) >= 0;
+}
+
+static void open_model(void *ctx, const char *mount, const char *model)
+{
+    struct scoring *scoring = ctx;
+    const struct tokfs_text *text;
+    struct err err;
+    if (scoring->opening || scorer_find_text(scoring->scorer, str_from(model), &text, &err) == 0 ||
+        was_tried(scoring, model)) {
+        return;
+    }
+    struct open_job *open = calloc(1, sizeof(*open));
+    if (!open) {
+        return;
+    }
+    open->scoring = scoring;
+    open->job = (struct crew_job){ .run = open_run, .done = open_done };
+    open->result = -ECANCELED;
+    snprintf(open->name, sizeof(open->name), "%s", model);
+    int n = snprintf(open->dir, sizeof(open->dir), "%s/models/%s", mount, model);
+    if (n < 0 || (size_t)n >= sizeof(open->dir) || crew_submit(scoring->crew, &open->job) < 0) {
+        free(open);
+        return;
+    }
+    scoring->opening = open;
+}
+
+static void timer_done(struct loop_op *op, int res)
+{
+    struct scoring *scoring = (struct scoring *)op;
+    if (res < 0 || scoring->is_stopped) {
+        return;
+    }
+    mounts_each_model(scoring->mounts, open_model, scoring);
+    for (unsigned i = 0; i < TIDY_SEGMENTS && kv_index_tidy(scorer_index(scoring->scorer)); i++) {
+    }
+    loop_timer(scoring->loop, &scoring->timer, LOOK_EVERY_NS);
+}
+
+void scoring_follow_mounts(struct scoring *scoring, struct mounts *mounts)
+{
+    scoring->mounts = mounts;
+    loop_timer(scoring->loop, &scoring->timer, 0);
+}
+
+// ---- its life ------------------------------------------------------------------------------------------------------
+
+// DIR or NAME=DIR.
+static int add_model(struct scoring *scoring, const char *option, struct err *err)
+{
+    struct str name, dir = str_cut(str_from(option), '=', &name);
+    struct tokfs_text *text;
+    struct tokfs_error error;
+    char *own = dir.len > 0 ? str_dup(name) : NULL;
+    int r = tokfs_text_open(dir.len > 0 ? dir.ptr : option, own, &text, &error);
+    free(own);
+    if (r < 0) {
+        return err_set(err, r, "--model %s: %s", option, error.msg);
+    }
+    r = scorer_add_text(scoring->scorer, text);
+    return r < 0 ? err_set(err, r, "--model %s: %s", option, r == -EEXIST ? "given twice" : "out of memory") : 0;
+}
+
+int scoring_new(struct loop *loop, const struct options *options, struct scoring **ret, struct err *err)
+{
+    struct scoring *scoring = calloc(1, sizeof(*scoring));
+    int r = scoring ? scorer_new(options->index_bytes, &scoring->scorer) : -ENOMEM;
+    if (r < 0) {
+        free(scoring);
+        return err_set(err, r, "out of memory for an index");
+    }
+    scoring->loop = loop;
+    scoring->timer.done = timer_done;
+    strbuf_init(&scoring->tried, 1u << 16);
+    for (unsigned i = 0; i < options->n_models && r == 0; i++) {
+        r = add_model(scoring, options->models[i], err);
+    }
+    r = r < 0 ? r : crew_new(loop, THREADS, JOBS_MAX, &scoring->crew, err);
+    if (r < 0) {
+        scoring_free(scoring);
+        return r;
+    }
+    *ret = scoring;
+    return 0;
+}
+
+void scoring_stop(struct scoring *scoring)
+{
+    if (scoring) {
+        scoring->is_stopped = true;
+        loop_cancel(scoring->loop, &scoring->timer);
+        crew_stop(scoring->crew);
+    }
+}
+
+void scoring_free(struct scoring *scoring)
+{
+    if (scoring) {
+        crew_free(scoring->crew);
+        scorer_free(scoring->scorer);
+        strbuf_deinit(&scoring->tried);
+        free(scoring);
+    }
+}

@@ -1,0 +1,22 @@
+// What the bridge knows of who holds which prefix: the scorer, the threads that turn requests into keys, and the texts
+// of the models, those of its own mounts among them. Loop thread only.
+#ifndef TOKFS_BRIDGE_SCORING_H
+#define TOKFS_BRIDGE_SCORING_H
+
+#include "tools/bridge/mounts.h"
+#include "tools/bridge/options.h"
+#include "tools/kv/score_job.h"
+
+struct scoring;
+
+// Opens the models of the options; those of the mounts are opened as they are found. `mounts` may be NULL.
+int scoring_new(struct loop *loop, const struct options *options, struct scoring **ret, struct err *err);
+void scoring_follow_mounts(struct scoring *scoring, struct mounts *mounts);
+void scoring_stop(
+    struct scoring *scoring); // NULL is accepted, likewise below; free it when the loop has nothing pending
+void scoring_free(struct scoring *scoring);
+
+struct scorer *scoring_scorer(const struct scoring *scoring);
+struct crew *scoring_crew(const struct scoring *scoring);
+
+#endif
