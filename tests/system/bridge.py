@@ -39,7 +39,11 @@ class Bridge:
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stderr=self.stderr)
-        until(self.answers, "the bridge answers")
+        try:
+            until(self.answers, "the bridge answers")
+        except BaseException:  # leave nothing behind
+            self.process.kill()
+            raise
         return self
 
     def __exit__(self, kind, value, trace):
@@ -224,6 +228,14 @@ def test_ambiguous_lengths_are_refused():
         assert b.ask("GET", "/health")[0] == 200
 
 
+def test_long_head_is_refused():
+    with Mount() as m, Bridge(m) as b:
+        assert b.ask("GET", "/health", headers={"X": "y" * 7900})[0] == 200
+        for n in (8192, 9000, 11000):
+            status, _, answer = b.ask("GET", "/health", headers={"X": "y" * n})
+            assert status == 431 and json.loads(answer)["error"]["code"] == "request_head_too_large", (n, status, answer)
+
+
 def test_long_body_is_refused():
     with Mount() as m, Bridge(m, options=["--max-body", "64K"]) as b:
         with b.connect() as s:
@@ -243,6 +255,27 @@ def test_client_that_leaves_cancels():
                 until(lambda: running(m) > 0, "it runs")
             until(lambda: running(m) == 0, "it is cancelled", 2)
         assert m.metric("requests_cancelled_total") == 2
+
+
+def test_client_that_only_listens_gets_its_answer():
+    def head(body, *lines):
+        return "\r\n".join(["POST /v1/chat/completions HTTP/1.1", "Host: x", *lines, f"Content-Length: {len(body)}", "", ""]).encode()
+
+    with Mount(**SLOW) as m, tempfile.TemporaryDirectory() as scratch:
+        for listen in (None, f"unix:{scratch}/s"):
+            with Bridge(m, listen=listen) as b:
+                for stream in (False, True):
+                    body = json.dumps({**LONG, "stream": stream}).encode()
+                    with b.connect() as s:
+                        s.sendall(head(body) + body)
+                        s.shutdown(socket.SHUT_WR)
+                        got = b""
+                        while piece := s.recv(65536):
+                            got += piece
+                    assert got.count(b"HTTP/1.1 200 OK\r\n") == 1 and b"finish_reason" in got, got[:300]
+                    assert got.count(b" 102 Processing") <= 1, got[:300]
+                    assert stream == got.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"), got[-100:]
+        assert m.metric("requests_cancelled_total") == 0
 
 
 def test_many_at_once_get_their_own_answers():
@@ -295,7 +328,7 @@ def test_several_mounts_are_told_apart_by_model():
         assert names == ["first", "second"], names
         for name in names:
             assert json.loads(b.ask("POST", "/v1/chat/completions", {**CHAT, "model": name})[2])["model"] == name
-            assert json.loads(b.ask("GET", "/v1/models/" + name)[2])["id"] == name
+            assert json.loads(b.ask("GET", f"/v1/models/%{ord(name[0]):x}{name[1:]}?x=y")[2])["id"] == name
         status, _, answer = b.ask("POST", "/v1/chat/completions", {**CHAT, "model": "third"})
         assert status == 404 and json.loads(answer)["error"]["code"] == "model_not_found", answer
         metrics = b.ask("GET", "/metrics")[2]

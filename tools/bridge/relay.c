@@ -116,13 +116,14 @@ static enum MHD_Result finish_models(struct request *request)
         models_merge(texts, n, &out);
         return respond_bytes(request, 200, "application/json", &out);
     }
-    struct search search = { .id = request->uri + strlen(request->route->path), .out = &out };
+    struct search search = { .id = request->path + strlen(request->route->path), .out = &out };
     for (unsigned i = 0; i < n; i++) {
         models_each(texts[i], take_if_named, &search);
     }
     if (out.len == 0) {
         strbuf_deinit(&out);
-        return respond_error(request, 404, "model_not_found", "The model '%.200s' does not exist", search.id);
+        return respond_error_of(request, 404, "model_not_found", "model", "The model '%.200s' does not exist",
+                                search.id);
     }
     return respond_bytes(request, 200, "application/json", &out);
 }

@@ -15,7 +15,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
+#define HEAD_BYTES_MAX   8192u   // what the library could still read of the rest of its 12 KiB, it needs for the answer
+#define LOOK_NS_MIN      500000u // at a client that may only listen
+#define LOOK_NS_MAX      100000000u
 #define SKIP_BYTES_MAX   (64u << 20)  // of a body that is too long, so that the client gets to hear of it
 #define BODIES_BYTES_MAX (512u << 20) // of all requests together
 
@@ -62,6 +66,7 @@ static void request_free(struct request *request)
     relay_deinit(request);
     strbuf_deinit(&request->body);
     free(request->uri);
+    free(request->path);
     free(request->method);
     free(request->version);
     free(request);
@@ -69,20 +74,69 @@ static void request_free(struct request *request)
 
 // ---- waiting for a mount -------------------------------------------------------------------------------------------
 
-// The library does not look at a suspended connection, so the client's leaving is watched for here. A client that only
-// closes its sending half is taken to have left as well: nothing tells the two apart before bytes are sent.
+// The library does not look at a suspended connection, so the client's leaving is watched for here. What TCP tells of a
+// client that closed (and will answer the next bytes with a reset) is what it tells of one that only sends no more, and
+// still listens. So something is sent that HTTP lets clients ignore: an interim answer, or a comment between two
+// events.
+static bool asks_whether_it_listens(struct request *request, int fd)
+{
+    struct str probe = request->is_streaming ? STR("3\r\n:\n\n\r\n") : STR("HTTP/1.1 102 Processing\r\n\r\n");
+    int domain = 0;
+    socklen_t size = sizeof(domain);
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 || domain == AF_UNIX) {
+        return domain == AF_UNIX; // where closing is POLLHUP
+    }
+    if (request->bridge->options->tls_cert || strcmp(request->version, "HTTP/1.1") != 0) {
+        return false;
+    }
+    if (!request->is_suspended || (request->is_streaming && !request->is_between_events)) {
+        return true; // what it is being sent asks as well
+    }
+    return send(fd, probe.ptr, probe.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)probe.len;
+}
+
+static int socket_of(const struct request *request)
+{
+    return MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+// Of a half-closed one the ring would tell again and again that it is half closed. It is looked at now and then: a
+// reset comes at once, or when the answer to the probe has come from afar.
+static void watch(struct request *request)
+{
+    if (request->is_half_closed) {
+        request->look_after_ns = request->look_after_ns < LOOK_NS_MAX ? 2 * request->look_after_ns : LOOK_NS_MAX;
+        loop_timer(request->bridge->loop, &request->watch, request->look_after_ns);
+    } else {
+        loop_poll(request->bridge->loop, &request->watch, socket_of(request), POLLRDHUP);
+    }
+}
+
+static bool has_left(struct request *request, int res)
+{
+    struct pollfd end = { .fd = socket_of(request) };
+    if (!request->is_half_closed && res == POLLRDHUP && asks_whether_it_listens(request, end.fd)) {
+        request->is_half_closed = true;
+        request->look_after_ns = LOOK_NS_MIN;
+        return false;
+    }
+    return !request->is_half_closed || poll(&end, 1, 0) > 0;
+}
+
 static void watch_done(struct loop_op *op, int res)
 {
     struct request *request = (struct request *)op;
     if (!request->connection) {
         request_free(request);
-        return;
-    }
-    if (res > 0) {
+    } else if (res < 0) {
+        return; // the ring ends
+    } else if (has_left(request, res)) {
         request->bridge->counts.n_cancelled++;
         request->is_aborted = true;
         relay_cancel(request);
         request_resume(request);
+    } else {
+        watch(request);
     }
 }
 
@@ -93,9 +147,7 @@ void request_suspend(struct request *request)
         MHD_suspend_connection(request->connection);
     }
     if (!request->watch.is_pending) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        loop_poll(request->bridge->loop, &request->watch, info->connect_fd, POLLRDHUP);
+        watch(request);
     }
 }
 
@@ -180,7 +232,14 @@ static enum MHD_Result count_lengths(void *cls, enum MHD_ValueKind kind, const c
 static enum MHD_Result check_lengths(struct request *request, bool *ret_is_answered)
 {
     struct lengths lengths = { 0 };
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
     *ret_is_answered = true;
+    if (info && info->header_size > HEAD_BYTES_MAX) {
+        return respond_error(request, 431, "request_head_too_large",
+                             "the head of the request has %zu bytes; at most %u are taken", info->header_size,
+                             HEAD_BYTES_MAX);
+    }
     MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_lengths, &lengths);
     if (lengths.is_bad || lengths.n_content_length > 1 || lengths.n_transfer_encoding > 1 || lengths.n_host > 1 ||
         (lengths.n_content_length > 0 && lengths.n_transfer_encoding > 0)) {
@@ -229,8 +288,12 @@ static enum MHD_Result begin(struct request *request, const char *url, const cha
     bool is_answered;
     request->is_begun = true;
     request->route = route_find(url);
+    request->path = strdup(url);
     request->method = strdup(method);
     request->version = strdup(version);
+    if (!request->path || !request->method || !request->version) {
+        return MHD_NO;
+    }
     http_receiving(request->connection, 0);
     enum MHD_Result r = check_lengths(request, &is_answered);
     if (is_answered) {

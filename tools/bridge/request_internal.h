@@ -33,6 +33,7 @@ struct request {
     char user_name[64];
     char id[REQUEST_ID_LEN + 1];
     char *uri, *method, *version; // for the log
+    char *path;                   // decoded, without the query
     struct strbuf body;
     size_t n_skipped;           // bytes of a body that is too long
     struct score_asked *scored; // by the crew, now; NULL: not
@@ -42,6 +43,9 @@ struct request {
     uint64_t n_response_bytes;
     unsigned status;
     bool is_begun, is_asked, is_suspended, is_streaming, is_aborted;
+    uint64_t look_after_ns;
+    bool is_half_closed;    // the client sends no more, but listens
+    bool is_between_events; // what was sent of a stream ends with a whole event
 };
 
 // ---- request.c -----------------------------------------------------------------------------------------------------
@@ -62,6 +66,9 @@ enum MHD_Result respond_static(struct request *request, unsigned status, const c
 // An error object in OpenAI's form.
 enum MHD_Result respond_error(struct request *request, unsigned status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+// Likewise, with the parameter that it is about.
+enum MHD_Result respond_error_of(struct request *request, unsigned status, const char *code, const char *param,
+                                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 enum MHD_Result respond_page(struct request *request);
 enum MHD_Result respond_preflight(struct request *request);
 // Server-sent events from parts[0].

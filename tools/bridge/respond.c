@@ -74,7 +74,7 @@ static const char *type_of(unsigned status)
                            : "invalid_request_error";
 }
 
-static void write_error(struct strbuf *out, unsigned status, const char *code, const char *message)
+static void write_error(struct strbuf *out, unsigned status, const char *code, const char *param, const char *message)
 {
     struct json_writer w;
     json_writer_init(&w, out);
@@ -86,26 +86,47 @@ static void write_error(struct strbuf *out, unsigned status, const char *code, c
     json_write_key(&w, "type");
     json_write_cstr(&w, type_of(status));
     json_write_key(&w, "param");
-    json_write_null(&w);
+    if (param) {
+        json_write_cstr(&w, param);
+    } else {
+        json_write_null(&w);
+    }
     json_write_key(&w, "code");
     json_write_cstr(&w, code);
     json_write_object_end(&w);
     json_write_object_end(&w);
 }
 
-enum MHD_Result respond_error(struct request *request, unsigned status, const char *code, const char *fmt, ...)
+static enum MHD_Result respond_failure(struct request *request, unsigned status, const char *code, const char *param,
+                                       const char *fmt, va_list args)
 {
     char message[512];
     struct strbuf out;
-    va_list args;
-    va_start(args, fmt);
     vsnprintf(message, sizeof(message), fmt, args);
-    va_end(args);
     strbuf_init(&out, 0);
-    write_error(&out, status, code, message);
+    write_error(&out, status, code, param, message);
     strbuf_append_byte(&out, '\n');
     size_t len = out.len;
     return respond(request, status, "application/json", strbuf_steal(&out), len);
+}
+
+enum MHD_Result respond_error(struct request *request, unsigned status, const char *code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    enum MHD_Result r = respond_failure(request, status, code, NULL, fmt, args);
+    va_end(args);
+    return r;
+}
+
+enum MHD_Result respond_error_of(struct request *request, unsigned status, const char *code, const char *param,
+                                 const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    enum MHD_Result r = respond_failure(request, status, code, param, fmt, args);
+    va_end(args);
+    return r;
 }
 
 enum MHD_Result respond_page(struct request *request)
@@ -152,7 +173,7 @@ static ssize_t end_stream(struct request *request, struct part *part)
     }
     part->ends.read = -EPIPE; // said once
     strbuf_append(&part->bytes, STR("data: "));
-    write_error(&part->bytes, 503, "mount_unavailable", "the mount went away");
+    write_error(&part->bytes, 503, "mount_unavailable", NULL, "the mount went away");
     strbuf_append(&part->bytes, STR("\n\n"));
     return 0;
 }
@@ -173,6 +194,7 @@ static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t size)
         memcpy(out, rest.ptr, rest.len);
         part->n_sent += rest.len;
         request->n_response_bytes += rest.len;
+        request->is_between_events = str_ends_with(rest, STR("\n\n"));
     }
     if (part->n_sent == part->bytes.len) {
         strbuf_reset(&part->bytes);
