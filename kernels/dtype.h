@@ -7,7 +7,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum dtype { DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, N_DTYPES };
+enum dtype {
+    DTYPE_F32,
+    DTYPE_F16,
+    DTYPE_BF16,
+    DTYPE_Q8_0,
+    DTYPE_Q4_0,
+    DTYPE_Q4_K,
+    DTYPE_Q5_K,
+    DTYPE_Q6_K,
+    DTYPE_Q4_1,
+    DTYPE_Q5_0,
+    DTYPE_Q5_1,
+    DTYPE_MXFP4,
+    N_DTYPES
+};
 
 struct dtype_format {
     const char *name;
@@ -25,6 +39,10 @@ static inline struct dtype_format dtype_format(enum dtype dtype)
     case DTYPE_Q4_K: return (struct dtype_format){ "q4_k", 256, 144 };
     case DTYPE_Q5_K: return (struct dtype_format){ "q5_k", 256, 176 };
     case DTYPE_Q6_K: return (struct dtype_format){ "q6_k", 256, 210 };
+    case DTYPE_Q4_1: return (struct dtype_format){ "q4_1", 32, 20 };
+    case DTYPE_Q5_0: return (struct dtype_format){ "q5_0", 32, 22 };
+    case DTYPE_Q5_1: return (struct dtype_format){ "q5_1", 32, 24 };
+    case DTYPE_MXFP4: return (struct dtype_format){ "mxfp4", 32, 17 };
     case N_DTYPES: break;
     }
     assert(!"a dtype");
@@ -43,10 +61,10 @@ static inline size_t dtype_bytes(enum dtype dtype)
     return dtype == DTYPE_F32 ? 4 : 2;
 }
 
-// Of rows in memory. All fields of blocks have at most two bytes.
+// Of rows in memory: blocks may begin anywhere.
 static inline size_t dtype_align(enum dtype dtype)
 {
-    return dtype_is_plain(dtype) ? dtype_bytes(dtype) : 2;
+    return dtype_is_plain(dtype) ? dtype_bytes(dtype) : 1;
 }
 
 // Of n elements that are whole blocks.

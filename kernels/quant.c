@@ -6,7 +6,9 @@
 #include <string.h>
 
 static_assert(sizeof(struct block_q8_0) == 34 && sizeof(struct block_q4_0) == 18 && sizeof(struct block_q4_k) == 144 &&
-                  sizeof(struct block_q5_k) == 176 && sizeof(struct block_q6_k) == 210,
+                  sizeof(struct block_q5_k) == 176 && sizeof(struct block_q6_k) == 210 &&
+                  sizeof(struct block_q4_1) == 20 && sizeof(struct block_q5_0) == 22 &&
+                  sizeof(struct block_q5_1) == 24 && sizeof(struct block_mxfp4) == 17,
               "blocks are without padding, as in the file");
 
 // ---- to f32 --------------------------------------------------------------------------------------------------------
@@ -48,6 +50,56 @@ static void expand_q4_0(const void *src, float *dst)
     for (size_t i = 0; i < QUANT_BLOCK / 2; i++) {
         dst[i] = d * (float)((block.q[i] & 15) - 8);
         dst[i + QUANT_BLOCK / 2] = d * (float)((block.q[i] >> 4) - 8);
+    }
+}
+
+// Values of five bits of q5_0 and q5_1.
+static unsigned five_bits(const uint8_t *q, const uint8_t *high, size_t i)
+{
+    unsigned low = i < QUANT_BLOCK / 2 ? q[i] & 15u : q[i - QUANT_BLOCK / 2] >> 4;
+    return low | (high[i / 8] >> i % 8 & 1u) << 4;
+}
+
+static void expand_q4_1(const void *src, float *dst)
+{
+    struct block_q4_1 block;
+    memcpy(&block, src, sizeof(block));
+    float d = f32_from_f16(block.d), min = f32_from_f16(block.min);
+    for (size_t i = 0; i < QUANT_BLOCK / 2; i++) {
+        dst[i] = d * (float)(block.q[i] & 15) + min;
+        dst[i + QUANT_BLOCK / 2] = d * (float)(block.q[i] >> 4) + min;
+    }
+}
+
+static void expand_q5_0(const void *src, float *dst)
+{
+    struct block_q5_0 block;
+    memcpy(&block, src, sizeof(block));
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        dst[i] = f32_from_f16(block.d) * (float)((int)five_bits(block.q, block.high, i) - 16);
+    }
+}
+
+static void expand_q5_1(const void *src, float *dst)
+{
+    struct block_q5_1 block;
+    memcpy(&block, src, sizeof(block));
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        dst[i] = f32_from_f16(block.d) * (float)five_bits(block.q, block.high, i) + f32_from_f16(block.min);
+    }
+}
+
+// A scale of 255 is not a number.
+static void expand_mxfp4(const void *src, float *dst)
+{
+    static const float values[16] = { 0, 0.5f, 1, 1.5f, 2, 3, 4, 6, 0, -0.5f, -1, -1.5f, -2, -3, -4, -6 };
+    struct block_mxfp4 block;
+    memcpy(&block, src, sizeof(block));
+    float power = block.scale == 0 ? 0x1p-127f : f32_from_bits((uint32_t)block.scale << 23);
+    power = block.scale == 255 ? NAN : power;
+    for (size_t i = 0; i < QUANT_BLOCK / 2; i++) {
+        dst[i] = power * values[block.q[i] & 15];
+        dst[i + QUANT_BLOCK / 2] = power * values[block.q[i] >> 4];
     }
 }
 
@@ -168,6 +220,8 @@ static const struct format {
     [DTYPE_BF16] = { expand_bf16, pack_bf16 }, [DTYPE_Q8_0] = { expand_q8_0, pack_q8_0 },
     [DTYPE_Q4_0] = { expand_q4_0, pack_q4_0 }, [DTYPE_Q4_K] = { expand_q4_k, NULL },
     [DTYPE_Q5_K] = { expand_q5_k, NULL },      [DTYPE_Q6_K] = { expand_q6_k, NULL },
+    [DTYPE_Q4_1] = { expand_q4_1, NULL },      [DTYPE_Q5_0] = { expand_q5_0, NULL },
+    [DTYPE_Q5_1] = { expand_q5_1, NULL },      [DTYPE_MXFP4] = { expand_mxfp4, NULL },
 };
 
 void quant_expand(enum dtype dtype, const void *src, size_t n, float *dst)

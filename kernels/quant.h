@@ -9,7 +9,7 @@
 #include "kernels/dtype.h"
 #include <stdint.h>
 
-#define QUANT_BLOCK      32  // elements of a block of q8_0, q4_0
+#define QUANT_BLOCK      32  // elements of a block of the others
 #define QUANT_SUPERBLOCK 256 // of q4_k, q5_k, q6_k
 
 struct block_q8_0 { // x[i] = d * q[i]
@@ -19,6 +19,30 @@ struct block_q8_0 { // x[i] = d * q[i]
 
 struct block_q4_0 { // x[i] = d * (q_i - 8); byte j holds q_j (low half) and q_(j + 16)
     uint16_t d;
+    uint8_t q[QUANT_BLOCK / 2];
+};
+
+struct block_q4_1 { // x[i] = d * q_i + min, halves as above
+    uint16_t d, min;
+    uint8_t q[QUANT_BLOCK / 2];
+};
+
+struct block_q5_0 { // x[i] = d * (q_i - 16); bit i of the 32 of `high` is bit 4 of q_i
+    uint16_t d;
+    uint8_t high[4];
+    uint8_t q[QUANT_BLOCK / 2];
+};
+
+struct block_q5_1 { // x[i] = d * q_i + min
+    uint16_t d, min;
+    uint8_t high[4];
+    uint8_t q[QUANT_BLOCK / 2];
+};
+
+// x[i] = 2^(scale - 127) * f(q_i), f a float of 1 sign, 2 exponent and 1 mantissa bits (OCP Microscaling Formats 1.0).
+// In the order of q4_0, which is not that of safetensors files (engine/model/mxfp4.h).
+struct block_mxfp4 {
+    uint8_t scale;
     uint8_t q[QUANT_BLOCK / 2];
 };
 

@@ -37,6 +37,7 @@ enum model_feature {
     FEATURE_EXPERT_BIAS = 1 << 18,       // router and experts have biases
     FEATURE_MXFP4 = 1 << 19,             // experts are stacked, of type MXFP4, gate and up row by row
     FEATURE_PARTIAL_ROPE = 1 << 6,       // partial_rotary_factor counts
+    FEATURE_PERMUTED = 1 << 20,          // rows of q and k: dimensions that turn together lie side by side
     FEATURE_FUSED = 1 << 7,              // the file has one tensor for q, k, v and one for gate and up
 };
 

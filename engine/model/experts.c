@@ -60,7 +60,7 @@ static void plan_slots(struct expert_plan *p, size_t n_rows, size_t n_used, size
 static void route(struct model *m, const struct layer_weights *w, size_t n_rows)
 {
     const struct model_config *c = &m->config;
-    model_linear(m, w->router, w->router_bias, m->act.normed, c->n_embd, m->act.routes, c->n_experts, n_rows, false);
+    model_linear(m, &w->router, w->router_bias, m->act.normed, c->n_embd, m->act.routes, c->n_experts, n_rows, false);
     const struct op_route op = { .logits = m->act.routes,
                                  .experts = m->plan.experts,
                                  .weights = m->plan.weights,
@@ -89,7 +89,7 @@ void experts_run(struct model *m, size_t layer, size_t n_rows)
     for (size_t e = 0; e < c->n_experts; e++) {
         size_t first = p->first[e], n = p->first[e + 1] - first;
         if (n > 0) {
-            model_linear(m, w->experts[e].gate_up, w->experts[e].gate_up_bias, a->slots + first * n_embd, n_embd,
+            model_linear(m, &w->experts[e].gate_up, w->experts[e].gate_up_bias, a->slots + first * n_embd, n_embd,
                          a->gate_up + first * 2 * n_ff, 2 * n_ff, n, false);
         }
     }
@@ -98,7 +98,7 @@ void experts_run(struct model *m, size_t layer, size_t n_rows)
     for (size_t e = 0; e < c->n_experts; e++) {
         size_t first = p->first[e], n = p->first[e + 1] - first;
         if (n > 0) {
-            model_linear(m, w->experts[e].down, w->experts[e].down_bias, a->act + first * n_ff, n_ff,
+            model_linear(m, &w->experts[e].down, w->experts[e].down_bias, a->act + first * n_ff, n_ff,
                          a->slots + first * n_embd, n_embd, n, false);
         }
     }

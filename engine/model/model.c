@@ -1,11 +1,13 @@
-// Opens a model directory: config, then tensors against the config, then memory, then the weights.
+// Opens a model: config, then tensors against the config, then memory, then the weights.
 //
 // The order is that of cost: everything that can be wrong with the files is found before memory is taken, and a model
 // that does not fit is refused with its arithmetic before the kernel has to choose a victim.
 #include "engine/model/model.h"
+#include "engine/model/checkpoint.h"
 #include "engine/model/file.h"
+#include "engine/model/gguf_config.h"
 #include "engine/model/host_memory.h"
-#include "engine/model/safetensors.h"
+#include "engine/model/model_text.h"
 #include "engine/model/transformer.h"
 #include <assert.h>
 #include <errno.h>
@@ -15,8 +17,20 @@
 
 #define CONFIG_BYTES_MAX (4u << 20)
 
+static int read_gguf(const char *path, struct model_config *ret, struct err *err)
+{
+    struct gguf_set *set = NULL;
+    int rc = gguf_set_open(path, &set, err);
+    rc = rc < 0 ? rc : gguf_config_read(set, ret, err);
+    gguf_set_free(set);
+    return rc;
+}
+
 int model_config_read(const char *dir, struct model_config *ret, struct err *err)
 {
+    if (model_is_file(dir)) {
+        return read_gguf(dir, ret, err);
+    }
     struct strbuf config, generation;
     strbuf_init(&config, 0);
     strbuf_init(&generation, 0);
@@ -74,18 +88,18 @@ static int check_backend(const struct model *m, struct err *err)
                          head_dim, ops->name, ops->head_dim_step, ops->head_dim_max);
 }
 
-static int load(struct model *m, const struct model_options *o, struct safetensors *st, struct err *err)
+static int load(struct model *m, const struct model_options *o, struct checkpoint *cp, struct err *err)
 {
     enum dtype dtype;
     uint64_t weight_bytes;
     int rc = check_backend(m, err);
-    if (rc < 0 || (rc = weights_bind(st, &m->config, &dtype, &weight_bytes, err)) < 0 ||
+    if (rc < 0 || (rc = weights_bind(cp, &m->config, &dtype, &weight_bytes, err)) < 0 ||
         (rc = check_memory(m, weight_bytes, o->memory_max, err)) < 0) {
         return rc;
     }
     m->config.dtype = dtype;
-    init_kv_layout(m, dtype, o->page_tokens);
-    if ((rc = weights_load(&m->weights, st, &m->config, m->backend, o->progress, o->progress_ctx, err)) == 0) {
+    init_kv_layout(m, dtype_is_plain(dtype) ? dtype : DTYPE_BF16, o->page_tokens);
+    if ((rc = weights_load(&m->weights, cp, &m->config, m->backend, o->progress, o->progress_ctx, err)) == 0) {
         m->weights.dtype = dtype;
         rc = activations_init(m, err);
     }
@@ -104,15 +118,15 @@ int model_open(const struct model_options *options, struct model **ret, struct e
     m->batch_rows_max = options->batch_rows_max;
     m->logit_rows_max = options->logit_rows_max;
     m->n_ctx = options->n_ctx;
-    struct safetensors *st = NULL;
+    struct checkpoint *cp = NULL;
     int rc = model_config_read(options->dir, &m->config, err);
     if (rc == 0) {
-        rc = safetensors_open(options->dir, &st, err);
+        rc = checkpoint_open(options->dir, &cp, err);
     }
-    if (rc == 0 && (rc = load(m, options, st, err)) != 0) {
+    if (rc == 0 && (rc = load(m, options, cp, err)) != 0) {
         err_prefix(err, "%s", options->dir);
     }
-    safetensors_close(st);
+    checkpoint_close(cp);
     if (rc != 0) {
         model_free(m);
         return rc;

@@ -10,7 +10,7 @@
 struct model;
 
 struct model_options {
-    const char *dir;         // Hugging Face directory
+    const char *dir;         // Hugging Face directory, or a GGUF file (of several, the first)
     struct backend *backend; // outlives the model
     size_t batch_rows_max;   // most rows (new tokens) of one step: sizes the activation buffers
     size_t logit_rows_max;   // most rows of one step whose logits are wanted
@@ -21,10 +21,10 @@ struct model_options {
     void *progress_ctx;
 };
 
-// DIR/config.json and DIR/generation_config.json (which may be absent), without the weights.
+// DIR/config.json and DIR/generation_config.json (which may be absent), or what a GGUF file says, without the weights.
 int model_config_read(const char *dir, struct model_config *ret, struct err *err);
 
-// Opens DIR/config.json, generation_config.json and the weights. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM (err has the
+// Opens the configuration and the weights. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM (err has the
 // arithmetic): err names directory, file and field or tensor.
 int model_open(const struct model_options *options, struct model **ret, struct err *err);
 void model_free(struct model *model);

@@ -204,6 +204,9 @@ int rope_parse(const struct config_reader *r, const struct rope_source *source, 
 
 const char *rope_scaling_name(enum rope_scaling scaling)
 {
+    if (scaling == ROPE_SCALING_FACTORS) {
+        return "factors"; // which no config.json says
+    }
     for (size_t i = 0; i < N_SCALINGS; i++) {
         if (scalings[i].id == scaling) {
             return scaling == ROPE_SCALING_NONE ? "none" : scalings[i].name;
@@ -262,6 +265,7 @@ void rope_frequencies(const struct rope_config *rope, uint32_t n_ctx, float *inv
         case ROPE_SCALING_LLAMA3: f = llama3_frequency(rope, f); break;
         case ROPE_SCALING_YARN: f = yarn_frequency(rope, i, power); break;
         case ROPE_SCALING_LONGROPE: f = 1.0f / (factors[i] * power); break;
+        case ROPE_SCALING_FACTORS: f /= rope->short_factors[i]; break;
         }
         inv_freq[i] = f;
     }

@@ -15,7 +15,8 @@ enum rope_scaling {
     ROPE_SCALING_LINEAR,
     ROPE_SCALING_LLAMA3,
     ROPE_SCALING_YARN,
-    ROPE_SCALING_LONGROPE
+    ROPE_SCALING_LONGROPE,
+    ROPE_SCALING_FACTORS, // of a GGUF file: one set of them, already computed
 };
 
 struct rope_config {
@@ -28,7 +29,7 @@ struct rope_config {
     double beta_fast, beta_slow;              // yarn
     bool is_truncated;                        // yarn: its range of dimensions is rounded
     double attn_scale;                        // of cosines and sines
-    float short_factors[ROPE_FACTORS_MAX], long_factors[ROPE_FACTORS_MAX]; // longrope: [n_dims / 2]
+    float short_factors[ROPE_FACTORS_MAX], long_factors[ROPE_FACTORS_MAX]; // longrope: [n_dims / 2]; factors: the first
 };
 
 // Where the settings of one rope are in config.json.

@@ -23,16 +23,6 @@
 #define INDEX_BYTES_MAX  (64u << 20)
 #define SHARDS_MAX       4096
 
-struct safetensors {
-    struct arena arena; // names
-    struct tensor_file *files;
-    uint64_t *data_offsets; // [n_files], where a file's data begins
-    uint32_t n_files;
-    struct tensor_info *tensors; // by (file_idx, offset)
-    struct tensor_info **by_name;
-    size_t n_tensors, cap_tensors;
-};
-
 // Sizes in bits, since the format has types of less than a byte.
 static const struct format_dtype {
     const char *name;
@@ -51,7 +41,7 @@ static const struct format_dtype {
 // ---- one tensor of a header ----------------------------------------------------------------------------------------
 
 struct header {
-    struct safetensors *st;
+    struct checkpoint *st;
     uint32_t file_idx;
     const char *file;
     uint64_t data_bytes;
@@ -95,6 +85,7 @@ static int parse_shape(const struct header *h, const struct json *shape, unsigne
                        TENSOR_ARG(t->name), shape->n_children, TENSOR_DIMS_MAX);
     }
     t->n_dims = shape->n_children;
+    t->n_row_dims = t->n_dims > 1 ? 1 : 0;
     uint64_t n_bits = bits;
     for (uint32_t i = 0; i < t->n_dims; i++) {
         if (!get_whole(json_at(shape, i), &t->shape[i])) {
@@ -129,14 +120,13 @@ static int parse_offsets(const struct header *h, const struct json *offsets, str
                        "%s: tensor \"%.*s\": shape and dtype make %" PRIu64 " bytes, data_offsets %" PRIu64, h->file,
                        TENSOR_ARG(t->name), t->bytes, end - begin);
     }
-    t->offset = h->st->data_offsets[h->file_idx] + begin;
+    t->offset = h->st->files[h->file_idx].data_offset + begin;
     return 0;
 }
 
-static int parse_tensor(const struct header *h, struct str name, const struct json *v, struct tensor_info *t)
+static int parse_tensor(const struct header *h, const struct json *v, struct tensor_info *t)
 {
-    memset(t, 0, sizeof(*t));
-    t->name = name;
+    struct str name = t->name;
     t->file_idx = h->file_idx;
     if (v->type != JSON_OBJECT) {
         return bad_tensor(h, name, "its description is not an object");
@@ -161,23 +151,9 @@ static int parse_tensor(const struct header *h, struct str name, const struct js
 
 static int add_tensor(const struct header *h, struct str name, const struct json *v)
 {
-    struct safetensors *st = h->st;
-    if (st->n_tensors == st->cap_tensors) {
-        size_t cap = st->cap_tensors ? 2 * st->cap_tensors : 256;
-        struct tensor_info *grown = realloc(st->tensors, cap * sizeof(*grown));
-        if (!grown) {
-            return err_set(h->err, -ENOMEM, "%s: no memory for %zu tensors", h->file, cap);
-        }
-        st->tensors = grown;
-        st->cap_tensors = cap;
-    }
-    struct str own = arena_copy(&st->arena, name);
-    if (!own.ptr) {
-        return err_set(h->err, -ENOMEM, "%s: no memory for a tensor's name", h->file);
-    }
-    int rc = parse_tensor(h, own, v, &st->tensors[st->n_tensors]);
-    st->n_tensors += rc == 0;
-    return rc;
+    struct tensor_info *t = NULL;
+    int rc = checkpoint_add_tensor(h->st, h->file, name, &t, h->err);
+    return rc < 0 ? rc : parse_tensor(h, v, t);
 }
 
 static int parse_header(const struct header *h, struct str text)
@@ -218,7 +194,7 @@ static int read_fully(int fd, void *buf, size_t len, uint64_t offset)
     return 0;
 }
 
-static int read_header(struct safetensors *st, uint32_t file_idx, struct err *err)
+static int read_header(struct checkpoint *st, uint32_t file_idx, struct err *err)
 {
     const struct tensor_file *f = &st->files[file_idx];
     unsigned char prefix[8];
@@ -244,7 +220,7 @@ static int read_header(struct safetensors *st, uint32_t file_idx, struct err *er
     if (!text) {
         return err_set(err, -ENOMEM, "%s: no memory for a header of %" PRIu64 " bytes", f->name, len);
     }
-    st->data_offsets[file_idx] = 8 + len;
+    st->files[file_idx].data_offset = 8 + len;
     const struct header h = { st, file_idx, f->name, f->size - 8 - len, err };
     rc = read_fully(f->fd, text, len, 8);
     if (rc < 0) {
@@ -256,58 +232,14 @@ static int read_header(struct safetensors *st, uint32_t file_idx, struct err *er
     return rc;
 }
 
-static int open_file(const char *dir, struct tensor_file *f, struct err *err)
-{
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof(path), "%s/%s", dir, f->name) >= (int)sizeof(path)) {
-        return err_set(err, -ENAMETOOLONG, "%s: %s", f->name, strerror(ENAMETOOLONG));
-    }
-    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe in its place must not block
-    if (f->fd < 0) {
-        return err_set(err, -errno, "%s: %s", f->name, strerror(errno));
-    }
-    struct stat sb;
-    if (fstat(f->fd, &sb) < 0) {
-        return err_set(err, -errno, "%s: %s", f->name, strerror(errno));
-    }
-    if (!S_ISREG(sb.st_mode)) {
-        return err_set(err, -EINVAL, "%s: not a regular file", f->name);
-    }
-    f->size = (uint64_t)sb.st_size;
-    return 0;
-}
-
 // ---- all tensors together ------------------------------------------------------------------------------------------
 
-static int by_place(const void *a, const void *b)
-{
-    const struct tensor_info *x = a, *y = b;
-    if (x->file_idx != y->file_idx) {
-        return x->file_idx < y->file_idx ? -1 : 1;
-    }
-    if (x->offset != y->offset) {
-        return x->offset < y->offset ? -1 : 1;
-    }
-    return (x->bytes > y->bytes) - (x->bytes < y->bytes); // empty ones first
-}
-
-static int str_compare(struct str a, struct str b)
-{
-    int c = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
-    return c ? c : (a.len > b.len) - (a.len < b.len);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return str_compare((*(struct tensor_info *const *)a)->name, (*(struct tensor_info *const *)b)->name);
-}
-
 // Tensors lie end to end from the data's beginning to the file's end.
-static int check_tiling(const struct safetensors *st, uint32_t file_idx, const struct tensor_info *first, size_t n,
+static int check_tiling(const struct checkpoint *st, uint32_t file_idx, const struct tensor_info *first, size_t n,
                         struct err *err)
 {
     const struct tensor_file *f = &st->files[file_idx];
-    uint64_t at = st->data_offsets[file_idx], base = at;
+    uint64_t at = st->files[file_idx].data_offset, base = at;
     for (size_t i = 0; i < n; i++) {
         const struct tensor_info *t = &first[i];
         if (t->offset < at) {
@@ -329,7 +261,7 @@ static int check_tiling(const struct safetensors *st, uint32_t file_idx, const s
     return 0;
 }
 
-static int check_all_tiling(const struct safetensors *st, struct err *err)
+static int check_all_tiling(const struct checkpoint *st, struct err *err)
 {
     size_t first = 0;
     for (uint32_t file_idx = 0; file_idx < st->n_files; file_idx++) {
@@ -347,58 +279,24 @@ static int check_all_tiling(const struct safetensors *st, struct err *err)
     return 0;
 }
 
-static int index_names(struct safetensors *st, struct err *err)
-{
-    st->by_name = malloc((st->n_tensors + 1) * sizeof(*st->by_name));
-    if (!st->by_name) {
-        return err_set(err, -ENOMEM, "no memory for %zu tensors", st->n_tensors);
-    }
-    for (size_t i = 0; i < st->n_tensors; i++) {
-        st->by_name[i] = &st->tensors[i];
-    }
-    qsort(st->by_name, st->n_tensors, sizeof(*st->by_name), by_name);
-    for (size_t i = 1; i < st->n_tensors; i++) {
-        const struct tensor_info *a = st->by_name[i - 1], *b = st->by_name[i];
-        if (str_eq(a->name, b->name)) {
-            return err_set(err, -EINVAL, "%s: tensor \"%.*s\" is there twice (also in %s)", st->files[b->file_idx].name,
-                           TENSOR_ARG(b->name), st->files[a->file_idx].name);
-        }
-    }
-    return 0;
-}
-
-static int open_files(struct safetensors *st, const char *dir, struct err *err)
+static int open_files(struct checkpoint *st, const char *dir, struct err *err)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < st->n_files; i++) {
-        rc = open_file(dir, &st->files[i], err);
+        rc = checkpoint_open_file(dir, &st->files[i], err);
         if (rc == 0) {
             rc = read_header(st, i, err);
         }
     }
-    if (rc == 0 && st->n_tensors > 0) {
-        qsort(st->tensors, st->n_tensors, sizeof(*st->tensors), by_place);
-        rc = index_names(st, err); // before the tiling: a name given twice at one place is not an overlap
+    if (rc == 0) {
+        rc = checkpoint_sort(st, err); // before the tiling: a name given twice at one place is not an overlap
     }
     return rc == 0 ? check_all_tiling(st, err) : rc;
 }
 
 // ---- index ---------------------------------------------------------------------------------------------------------
 
-static int alloc_files(struct safetensors *st, size_t n_max, struct err *err)
-{
-    st->files = calloc(n_max, sizeof(*st->files));
-    st->data_offsets = calloc(n_max, sizeof(*st->data_offsets));
-    if (!st->files || !st->data_offsets) {
-        return err_set(err, -ENOMEM, "no memory for %zu shards", n_max);
-    }
-    for (size_t i = 0; i < n_max; i++) {
-        st->files[i].fd = -1;
-    }
-    return 0;
-}
-
-static uint32_t find_file(const struct safetensors *st, struct str name)
+static uint32_t find_file(const struct checkpoint *st, struct str name)
 {
     uint32_t i = 0;
     while (i < st->n_files && !str_eq(name, str_from(st->files[i].name))) {
@@ -407,7 +305,7 @@ static uint32_t find_file(const struct safetensors *st, struct str name)
     return i;
 }
 
-static int add_shard(struct safetensors *st, struct str tensor, const struct json *file, struct err *err)
+static int add_shard(struct checkpoint *st, struct str tensor, const struct json *file, struct err *err)
 {
     if (file->type != JSON_STRING || file->text.len == 0 || memchr(file->text.ptr, '/', file->text.len) ||
         memchr(file->text.ptr, 0, file->text.len)) {
@@ -428,9 +326,9 @@ static int add_shard(struct safetensors *st, struct str tensor, const struct jso
     return 0;
 }
 
-static int check_map_entry(struct safetensors *st, struct str tensor, const struct json *file, struct err *err)
+static int check_map_entry(struct checkpoint *st, struct str tensor, const struct json *file, struct err *err)
 {
-    const struct tensor_info *t = safetensors_find(st, tensor);
+    const struct tensor_info *t = checkpoint_find(st, tensor);
     if (!t) {
         return err_set(err, -EINVAL, "%s: weight_map names tensor \"%.*s\", which %.*s does not have", INDEX_NAME,
                        TENSOR_ARG(tensor), STR_ARG(str_take(file->text, 80)));
@@ -442,8 +340,8 @@ static int check_map_entry(struct safetensors *st, struct str tensor, const stru
     return 0;
 }
 
-static int for_each_entry(struct safetensors *st, const struct json *map,
-                          int (*fn)(struct safetensors *, struct str, const struct json *, struct err *),
+static int for_each_entry(struct checkpoint *st, const struct json *map,
+                          int (*fn)(struct checkpoint *, struct str, const struct json *, struct err *),
                           struct err *err)
 {
     const struct json *key = json_first(map);
@@ -458,7 +356,7 @@ static int for_each_entry(struct safetensors *st, const struct json *map,
     return 0;
 }
 
-static int open_sharded(struct safetensors *st, const char *dir, struct str text, struct err *err)
+static int open_sharded(struct checkpoint *st, const char *dir, struct str text, struct err *err)
 {
     struct arena arena;
     arena_init(&arena, 0);
@@ -474,7 +372,7 @@ static int open_sharded(struct safetensors *st, const char *dir, struct str text
         }
     }
     if (rc == 0) {
-        rc = alloc_files(st, SHARDS_MAX, err);
+        rc = checkpoint_alloc_files(st, SHARDS_MAX, err);
     }
     if (rc == 0 && (rc = for_each_entry(st, map, add_shard, err)) == 0 && (rc = open_files(st, dir, err)) == 0) {
         rc = for_each_entry(st, map, check_map_entry, err);
@@ -483,9 +381,9 @@ static int open_sharded(struct safetensors *st, const char *dir, struct str text
     return rc;
 }
 
-static int open_single(struct safetensors *st, const char *dir, struct err *err)
+static int open_single(struct checkpoint *st, const char *dir, struct err *err)
 {
-    int rc = alloc_files(st, 1, err);
+    int rc = checkpoint_alloc_files(st, 1, err);
     if (rc < 0) {
         return rc;
     }
@@ -502,7 +400,7 @@ static bool exists(const char *dir, const char *name)
     return snprintf(path, sizeof(path), "%s/%s", dir, name) < (int)sizeof(path) && access(path, F_OK) == 0;
 }
 
-static int open_any(struct safetensors *st, const char *dir, struct err *err)
+static int open_any(struct checkpoint *st, const char *dir, struct err *err)
 {
     if (exists(dir, SINGLE_NAME)) {
         return open_single(st, dir, err);
@@ -523,81 +421,18 @@ static int open_any(struct safetensors *st, const char *dir, struct err *err)
     return rc;
 }
 
-int safetensors_open(const char *dir, struct safetensors **ret, struct err *err)
+int safetensors_open(const char *dir, struct checkpoint **ret, struct err *err)
 {
-    struct safetensors *st = calloc(1, sizeof(*st));
+    struct checkpoint *st = checkpoint_new(CHECKPOINT_SAFETENSORS);
     if (!st) {
         return err_set(err, -ENOMEM, "%s: no memory", dir);
     }
-    arena_init(&st->arena, 0);
     int rc = open_any(st, dir, err);
     if (rc < 0) {
         err_prefix(err, "%s", dir);
-        safetensors_close(st);
+        checkpoint_close(st);
         return rc;
     }
     *ret = st;
     return 0;
-}
-
-void safetensors_close(struct safetensors *st)
-{
-    if (!st) {
-        return;
-    }
-    for (uint32_t i = 0; i < st->n_files; i++) {
-        if (st->files[i].fd >= 0) {
-            close(st->files[i].fd);
-        }
-    }
-    free(st->files);
-    free(st->data_offsets);
-    free(st->tensors);
-    free(st->by_name);
-    arena_deinit(&st->arena);
-    free(st);
-}
-
-size_t safetensors_n_tensors(const struct safetensors *st)
-{
-    return st->n_tensors;
-}
-
-struct tensor_info *safetensors_tensor(struct safetensors *st, size_t idx)
-{
-    return &st->tensors[idx];
-}
-
-struct tensor_info *safetensors_find(struct safetensors *st, struct str name)
-{
-    size_t lo = 0, hi = st->n_tensors;
-    while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2;
-        int c = str_compare(st->by_name[mid]->name, name);
-        if (c == 0) {
-            return st->by_name[mid];
-        }
-        lo = c < 0 ? mid + 1 : lo;
-        hi = c < 0 ? hi : mid;
-    }
-    return NULL;
-}
-
-const char *safetensors_file_name(const struct safetensors *st, uint32_t file_idx)
-{
-    return st->files[file_idx].name;
-}
-
-uint64_t safetensors_file_bytes(const struct safetensors *st)
-{
-    uint64_t total = 0;
-    for (uint32_t i = 0; i < st->n_files; i++) {
-        total += st->files[i].size;
-    }
-    return total;
-}
-
-int safetensors_read_all(struct safetensors *st, const struct tensor_read *read, struct err *err)
-{
-    return tensor_stream_read(st->files, st->tensors, st->n_tensors, read, err);
 }

@@ -1,6 +1,6 @@
 // Tensors as they lie in files, and reading them: large direct io_uring reads, handed on in runs of whole rows.
 //
-// What a file format adds is its header; safetensors.h makes these structs from one.
+// What a file format adds is its header; safetensors.h and gguf_checkpoint.h make these structs from one.
 #ifndef TOKFS_MODEL_TENSOR_STREAM_H
 #define TOKFS_MODEL_TENSOR_STREAM_H
 
@@ -15,7 +15,8 @@
 struct tensor_file {
     const char *name; // without its directory
     int fd;
-    uint64_t size; // bytes, when it was opened
+    uint64_t size;        // bytes, when it was opened
+    uint64_t data_offset; // where tensors begin
 };
 
 struct tensor_info {
@@ -24,6 +25,8 @@ struct tensor_info {
     bool is_loadable;      // `dtype` holds; otherwise the file's type is one that the engine does not compute with
     enum dtype dtype;
     uint32_t n_dims;
+    uint32_t
+        n_row_dims; // the first dimensions, of which each element is a row: 0 or 1, or more where runs may end within
     uint64_t shape[TENSOR_DIMS_MAX];
     uint32_t file_idx;      // shard
     uint64_t offset, bytes; // in that file, from its beginning
@@ -31,9 +34,14 @@ struct tensor_info {
     uint32_t user_idx;      // for the loader: which of its destinations
 };
 
-static inline uint64_t tensor_n_rows(const struct tensor_info *t) // a 1-d tensor is one row
+// What runs consist of: a 1-d tensor is one row.
+static inline uint64_t tensor_n_rows(const struct tensor_info *t)
 {
-    return t->n_dims < 2 ? 1 : t->shape[0];
+    uint64_t n = 1;
+    for (uint32_t i = 0; i < t->n_row_dims; i++) {
+        n *= t->shape[i];
+    }
+    return n;
 }
 
 struct tensor_run {

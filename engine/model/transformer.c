@@ -151,18 +151,20 @@ static void norm(struct model *m, const float *x, const float *weight, float *y,
     m->backend->ops->rms_norm(m->backend, &op);
 }
 
-void model_linear(struct model *m, const struct matrix *w, const float *bias, const float *x, size_t n_in, float *y,
-                  size_t n_out, size_t n_rows, bool accumulate)
+void model_linear(struct model *m, const struct weight_matrix *w, const float *bias, const float *x, size_t n_in,
+                  float *y, size_t n_out, size_t n_rows, bool accumulate)
 {
-    const struct op_linear op = { .w = w,
-                                  .bias = bias,
-                                  .x = x,
-                                  .y = y,
-                                  .x_stride = n_in,
-                                  .y_stride = n_out,
-                                  .n_rows = n_rows,
-                                  .accumulate = accumulate };
-    m->backend->ops->linear(m->backend, &op);
+    for (uint32_t i = 0, first = 0; i < w->n_pieces; first += w->n_rows[i++]) {
+        const struct op_linear op = { .w = w->pieces[i],
+                                      .bias = bias ? bias + first : NULL,
+                                      .x = x,
+                                      .y = y + first,
+                                      .x_stride = n_in,
+                                      .y_stride = n_out,
+                                      .n_rows = n_rows,
+                                      .accumulate = accumulate };
+        m->backend->ops->linear(m->backend, &op);
+    }
 }
 
 // Norms of `n_heads` heads of each row of qkv from head `first` on, in place.
@@ -217,7 +219,7 @@ static void attend(struct model *m, const struct step *step, size_t layer)
 }
 
 // x += w y + bias, or with a norm: x += norm(w y + bias). `normed` is free by then.
-static void add_projection(struct model *m, const struct matrix *w, const float *bias, const float *post_norm,
+static void add_projection(struct model *m, const struct weight_matrix *w, const float *bias, const float *post_norm,
                            const float *y, size_t n_in, size_t n_rows)
 {
     const struct activations *a = &m->act;
@@ -238,19 +240,19 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
     size_t n_qkv = n_q + 2 * (size_t)c->n_kv_heads * c->head_dim;
 
     norm(m, a->x, w->attn_norm, a->normed, n_rows, false);
-    model_linear(m, w->qkv, w->qkv_bias, a->normed, c->n_embd, a->qkv, n_qkv, n_rows, false);
+    model_linear(m, &w->qkv, w->qkv_bias, a->normed, c->n_embd, a->qkv, n_qkv, n_rows, false);
     attend(m, step, layer);
-    add_projection(m, w->o, w->o_bias, w->attn_post_norm, a->attn, n_q, n_rows);
+    add_projection(m, &w->o, w->o_bias, w->attn_post_norm, a->attn, n_q, n_rows);
 
     norm(m, a->x, w->mlp_norm, a->normed, n_rows, false);
     if (c->layers[layer] & LAYER_EXPERTS) {
         experts_run(m, layer, n_rows);
         return;
     }
-    model_linear(m, w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
+    model_linear(m, &w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
     const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff, .kind = c->activation };
     m->backend->ops->glu(m->backend, &glu);
-    add_projection(m, w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
+    add_projection(m, &w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
 }
 
 // Maxima are of what the product gives: a soft cap and a copy to the host leave them behind.
@@ -264,7 +266,7 @@ struct logits model_logits(struct model *m, const uint32_t *rows, size_t n_rows)
     ops->gather(m->backend, &gather);
     norm(m, a->last, m->weights.final_norm, a->last, n, false);
     bool is_capped = m->config.logit_softcap > 0, has_maxima = ops->has_host_memory && !is_capped;
-    const struct op_linear linear = { .w = m->weights.lm_head,
+    const struct op_linear linear = { .w = m->weights.lm_head.pieces[0],
                                       .x = a->last,
                                       .y = a->logits,
                                       .maxima = has_maxima ? a->maxima : NULL,
@@ -288,7 +290,7 @@ struct logits model_step(struct model *m, const struct step *step)
 {
     assert(step->map.n_rows > 0 && step->map.n_rows <= m->batch_rows_max);
     assert(step->n_logit_rows <= m->logit_rows_max);
-    const struct op_embed embed = { .table = m->weights.embed,
+    const struct op_embed embed = { .table = m->weights.embed.pieces[0],
                                     .token_ids = step->token_ids,
                                     .y = m->act.x,
                                     .n_rows = step->map.n_rows,

@@ -40,7 +40,7 @@ uint64_t activations_bytes(const struct model_config *config, size_t batch_rows_
 int activations_init(struct model *model, struct err *err); // -ENOMEM: err has the arithmetic
 void activations_deinit(struct model *model);
 // y [n_rows][n_out] (+)= x [n_rows][n_in] w^T + bias; rows are dense
-void model_linear(struct model *model, const struct matrix *w, const float *bias, const float *x, size_t n_in, float *y,
-                  size_t n_out, size_t n_rows, bool accumulate);
+void model_linear(struct model *model, const struct weight_matrix *w, const float *bias, const float *x, size_t n_in,
+                  float *y, size_t n_out, size_t n_rows, bool accumulate);
 
 #endif

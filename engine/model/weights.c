@@ -24,14 +24,15 @@ static int list_part(const struct model_config *c, const struct weight_part *par
     return fn(ctx, &spec);
 }
 
-static int list_layer(const struct model_config *c, uint32_t layer, size_t first, size_t end,
-                      int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
+// Parts first ... end.
+static int list_layer(const struct model_config *c, uint32_t layer, const struct weight_part *first,
+                      const struct weight_part *end, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
 {
     int rc = 0;
-    for (size_t i = first; rc == 0 && i < end; i++) {
-        uint32_t n = weight_places[weight_parts[i].place].scope == EXPERT ? c->n_experts : 1;
+    for (const struct weight_part *part = first; rc == 0 && part < end; part++) {
+        uint32_t n = weight_places[part->place].scope == EXPERT ? c->n_experts : 1;
         for (uint32_t expert = 0; rc == 0 && expert < n; expert++) {
-            rc = list_part(c, &weight_parts[i], (struct weight_unit){ layer, expert }, fn, ctx);
+            rc = list_part(c, part, (struct weight_unit){ layer, expert }, fn, ctx);
         }
     }
     return rc;
@@ -39,136 +40,135 @@ static int list_layer(const struct model_config *c, uint32_t layer, size_t first
 
 int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx)
 {
-    size_t first = 0; // weight_parts[first .. end) repeat in every layer
-    while (weight_places[weight_parts[first].place].scope == MODEL) {
+    const struct weight_scheme *scheme = weight_scheme_of(CHECKPOINT_SAFETENSORS);
+    const struct weight_part *first = scheme->parts; // parts first ... end repeat in every layer
+    while (weight_places[first->place].scope == MODEL) {
         first++;
     }
-    size_t end = first;
-    while (weight_places[weight_parts[end].place].scope != MODEL) {
+    const struct weight_part *end = first;
+    while (weight_places[end->place].scope != MODEL) {
         end++;
     }
-    int rc = list_layer(config, 0, 0, first, fn, ctx);
+    int rc = list_layer(config, 0, scheme->parts, first, fn, ctx);
     for (uint32_t layer = 0; rc == 0 && layer < config->n_layers; layer++) {
         rc = list_layer(config, layer, first, end, fn, ctx);
     }
-    return rc == 0 ? list_layer(config, 0, end, weight_n_parts, fn, ctx) : rc;
+    return rc == 0 ? list_layer(config, 0, end, scheme->parts + scheme->n_parts, fn, ctx) : rc;
 }
 
 // ---- binding -------------------------------------------------------------------------------------------------------
 
-static int check_shape(const struct safetensors *st, const struct tensor_info *t, const struct model_config *c,
-                       const struct weight_part *part, struct err *err)
+struct binding {
+    struct checkpoint *cp;
+    const struct weight_scheme *scheme;
+    const struct model_config *c;
+    struct err *err;
+};
+
+#define SHAPE_TEXT_MAX (TENSOR_DIMS_MAX * 24)
+
+static const char *shape_text(const uint64_t *shape, uint32_t n_dims, char buf[SHAPE_TEXT_MAX])
 {
-    const struct weight_place *place = &weight_places[part->place];
-    uint64_t n = weight_dim(c, part->n), n_in = weight_dim(c, place->n_in);
-    const char *file = safetensors_file_name(st, t->file_idx);
-    if (place->is_matrix && !(t->n_dims == 2 && t->shape[0] == n && t->shape[1] == n_in)) {
-        return err_set(err, -EINVAL,
-                       "%s: tensor \"%.*s\" has %" PRIu32 " dimensions [%" PRIu64 ", %" PRIu64
-                       "], config.json asks for [%" PRIu64 ", %" PRIu64 "]",
-                       file, STR_ARG(str_take(t->name, 80)), t->n_dims, t->shape[0], t->shape[1], n, n_in);
+    size_t len = 0;
+    buf[0] = 0;
+    for (uint32_t i = 0; i < n_dims; i++) {
+        len += (size_t)snprintf(buf + len, SHAPE_TEXT_MAX - len, "%s%" PRIu64, i ? ", " : "", shape[i]);
     }
-    if (!place->is_matrix && !(t->n_dims == 1 && t->shape[0] == n)) {
-        return err_set(err, -EINVAL,
-                       "%s: tensor \"%.*s\" has %" PRIu32 " dimensions [%" PRIu64 "...], config.json asks for [%" PRIu64
-                       "]",
-                       file, STR_ARG(str_take(t->name, 80)), t->n_dims, t->shape[0], n);
-    }
-    return 0;
+    return buf;
 }
 
-// [n_experts][n], [n_experts][n][n_groups][16] or [n_experts][n][n_groups]
-static int check_stacked(const struct safetensors *st, const struct tensor_info *t, const struct model_config *c,
-                         const struct weight_part *part, struct err *err)
+// What a tensor of the part must be. Stacks of MXFP4 have groups of n_in, and their bytes.
+static uint32_t wanted_shape(const struct model_config *c, const struct weight_part *part, uint64_t ret[4])
 {
-    uint64_t n = weight_dim(c, part->n), n_in = weight_dim(c, weight_places[part->place].n_in);
-    uint64_t want[4] = { c->n_experts, n, n_in / MXFP4_GROUP, MXFP4_GROUP_BYTES };
-    uint32_t n_dims = part->packing == STACKED ? 2 : part->packing == STACKED_SCALES ? 3 : 4;
-    bool is_packed = part->packing != STACKED, fits = t->n_dims == n_dims && (!is_packed || n_in % MXFP4_GROUP == 0);
+    const struct weight_place *place = &weight_places[part->place];
+    uint64_t n_in = weight_dim(c, place->n_in);
+    uint32_t n = 0;
+    if (part->packing != PLAIN) {
+        ret[n++] = c->n_experts;
+    }
+    ret[n++] = weight_dim(c, part->n);
+    if (part->packing == STACKED_GROUPS || part->packing == STACKED_SCALES) {
+        ret[n++] = n_in / MXFP4_GROUP;
+    } else if (place->is_matrix) {
+        ret[n++] = n_in;
+    }
+    if (part->packing == STACKED_GROUPS) {
+        ret[n++] = MXFP4_GROUP_BYTES;
+    }
+    return n;
+}
+
+static int check_shape(const struct binding *b, const struct tensor_info *t, const struct weight_part *part)
+{
+    uint64_t want[4];
+    uint32_t n_dims = wanted_shape(b->c, part, want);
+    bool is_grouped = part->packing == STACKED_GROUPS || part->packing == STACKED_SCALES;
+    bool fits = t->n_dims == n_dims && !(is_grouped && weight_dim(b->c, weight_places[part->place].n_in) % MXFP4_GROUP);
     for (uint32_t i = 0; fits && i < n_dims; i++) {
         fits = t->shape[i] == want[i];
     }
-    if (!fits) {
-        return err_set(err, -EINVAL, "%s: tensor \"%.*s\" has another shape than config.json asks for",
-                       safetensors_file_name(st, t->file_idx), STR_ARG(str_take(t->name, 80)));
+    if (fits) {
+        return 0;
     }
-    return 0;
+    char has[SHAPE_TEXT_MAX], asked[SHAPE_TEXT_MAX];
+    return err_set(b->err, -EINVAL, "%s: tensor \"%.*s\" has %" PRIu32 " dimensions [%.80s], %s for [%.80s]",
+                   checkpoint_file_name(b->cp, t->file_idx), STR_ARG(str_take(t->name, 60)), t->n_dims,
+                   shape_text(t->shape, t->n_dims, has), b->scheme->asker, shape_text(want, n_dims, asked));
 }
 
-static int bind_part(struct safetensors *st, const struct model_config *c, size_t part_idx, struct weight_unit unit,
-                     struct tensor_info **ret, struct err *err)
+static int bind_part(const struct binding *b, size_t part_idx, struct weight_unit unit)
 {
+    const struct weight_part *part = &b->scheme->parts[part_idx];
     char name[128];
-    snprintf(name, sizeof(name), weight_parts[part_idx].name, unit.layer, unit.expert);
-    struct tensor_info *t = safetensors_find(st, str_from(name));
+    snprintf(name, sizeof(name), part->name, unit.layer, unit.expert);
+    struct tensor_info *t = checkpoint_find(b->cp, str_from(name));
     if (!t) {
-        return err_set(err, -EINVAL, "tensor \"%s\" is missing", name);
+        return err_set(b->err, -EINVAL, "tensor \"%s\" is missing", name);
     }
-    bool is_packed =
-        weight_parts[part_idx].packing == STACKED_GROUPS || weight_parts[part_idx].packing == STACKED_SCALES;
+    bool is_packed = part->packing == STACKED_GROUPS || part->packing == STACKED_SCALES;
     if (is_packed ? !str_eq(t->dtype_name, STR("U8")) : !t->is_loadable) {
-        return err_set(err, -EOPNOTSUPP, "%s: tensor \"%s\" has dtype %.*s, which is not supported",
-                       safetensors_file_name(st, t->file_idx), name, STR_ARG(t->dtype_name));
+        return err_set(b->err, -EOPNOTSUPP, "%s: tensor \"%s\" has dtype %.*s, which is not supported",
+                       checkpoint_file_name(b->cp, t->file_idx), name, STR_ARG(t->dtype_name));
     }
-    const struct weight_part *part = &weight_parts[part_idx];
-    int rc = part->packing == PLAIN ? check_shape(st, t, c, part, err) : check_stacked(st, t, c, part, err);
+    int rc = check_shape(b, t, part);
     if (rc == 0) {
         t->is_used = true;
-        t->user_idx = weight_pack_use(c, part_idx, unit);
-        *ret = t;
+        t->user_idx = weight_pack_use(b->scheme, b->c, part_idx, unit);
     }
     return rc;
 }
 
-// Parts of one matrix must agree in type, since the matrix has one.
-static int check_same_dtype(const struct safetensors *st, const struct tensor_info *first, const struct tensor_info *t,
-                            struct err *err)
+static int bind_place(const struct binding *b, enum place_id id, struct weight_unit unit)
 {
-    if (first->dtype == t->dtype) {
-        return 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < b->scheme->n_parts; i++) {
+        const struct weight_part *part = &b->scheme->parts[i];
+        bool is_other = part->packing != PLAIN && unit.expert > 0; // one tensor for all experts
+        if (part->place == id && weight_has_part(b->c, part) && !is_other) {
+            rc = bind_part(b, i, unit);
+        }
     }
-    return err_set(err, -EOPNOTSUPP, "%s: tensor \"%.*s\" is %s, but \"%.*s\" is %s: they form one matrix",
-                   safetensors_file_name(st, t->file_idx), STR_ARG(str_take(t->name, 70)), dtype_name(t->dtype),
-                   STR_ARG(str_take(first->name, 70)), dtype_name(first->dtype));
+    return rc;
 }
 
-static int bind_place(struct safetensors *st, const struct model_config *c, enum place_id id, struct weight_unit unit,
-                      enum dtype *ret_dtype, struct err *err)
+static bool is_known_extra(const struct binding *b, struct str name)
 {
-    const struct tensor_info *first = NULL;
-    for (size_t i = 0; i < weight_n_parts; i++) {
-        bool is_other = weight_parts[i].packing != PLAIN && unit.expert > 0; // one tensor for all experts
-        if (weight_parts[i].place != id || !weight_has_part(c, &weight_parts[i]) || is_other) {
-            continue;
-        }
-        struct tensor_info *t = NULL;
-        int rc = bind_part(st, c, i, unit, &t, err);
-        if (rc == 0 && first && weight_places[id].is_matrix) {
-            rc = check_same_dtype(st, first, t, err);
-        }
-        if (rc < 0) {
-            return rc;
-        }
-        first = first ? first : t;
+    if (b->cp->format == CHECKPOINT_GGUF) { // what the config is made of
+        return str_eq(name, STR("rope_freqs.weight")) || str_eq(name, STR("rope_factors_long.weight")) ||
+               str_eq(name, STR("rope_factors_short.weight"));
     }
-    *ret_dtype = first ? first->dtype : *ret_dtype;
-    return 0;
-}
-
-static bool is_known_extra(const struct model_config *c, struct str name)
-{
     return str_ends_with(name, STR(".rotary_emb.inv_freq")) || // buffers that old versions saved
-           (model_has(c, FEATURE_TIED) && str_eq(name, STR("lm_head.weight")));
+           (model_has(b->c, FEATURE_TIED) && str_eq(name, STR("lm_head.weight")));
 }
 
 // A tensor that nothing asks for may be one that changes the results.
-static int refuse_unused(struct safetensors *st, const struct model_config *c, struct err *err)
+static int refuse_unused(const struct binding *b)
 {
     size_t n_unused = 0;
     const struct tensor_info *first = NULL;
-    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
-        const struct tensor_info *t = safetensors_tensor(st, i);
-        if (!t->is_used && !is_known_extra(c, t->name)) {
+    for (size_t i = 0; i < checkpoint_n_tensors(b->cp); i++) {
+        const struct tensor_info *t = checkpoint_tensor(b->cp, i);
+        if (!t->is_used && !is_known_extra(b, t->name)) {
             n_unused++;
             first = first ? first : t;
         }
@@ -176,37 +176,50 @@ static int refuse_unused(struct safetensors *st, const struct model_config *c, s
     if (n_unused == 0) {
         return 0;
     }
-    return err_set(
-        err, -EOPNOTSUPP, "%s: \"%.*s\" is not a tensor of %s as config.json describes it (%zu such tensors)",
-        safetensors_file_name(st, first->file_idx), STR_ARG(str_take(first->name, 80)), c->architecture, n_unused);
+    const char *asker = b->cp->format == CHECKPOINT_GGUF ? "the metadata describes" : "config.json describes";
+    return err_set(b->err, -EOPNOTSUPP, "%s: \"%.*s\" is not a tensor of %s as %s it (%zu such tensors)",
+                   checkpoint_file_name(b->cp, first->file_idx), STR_ARG(str_take(first->name, 80)), b->c->architecture,
+                   asker, n_unused);
 }
 
-int weights_bind(struct safetensors *st, const struct model_config *c, enum dtype *ret_dtype, uint64_t *ret_bytes,
+// Of the first projection; of one that is several, its first part.
+static enum dtype first_dtype(const struct binding *b)
+{
+    for (size_t i = 0; i < b->scheme->n_parts; i++) {
+        const struct weight_part *part = &b->scheme->parts[i];
+        char name[128];
+        snprintf(name, sizeof(name), part->name, 0u, 0u);
+        const struct tensor_info *t = part->place == QKV ? checkpoint_find(b->cp, str_from(name)) : NULL;
+        if (t && t->is_used) {
+            return t->dtype;
+        }
+    }
+    return DTYPE_F32;
+}
+
+int weights_bind(struct checkpoint *cp, const struct model_config *c, enum dtype *ret_dtype, uint64_t *ret_bytes,
                  struct err *err)
 {
-    enum dtype dtype = DTYPE_F32, ignored = DTYPE_F32;
+    const struct binding b = { cp, weight_scheme_of(cp->format), c, err };
     for (int id = 0; id < N_PLACES; id++) {
         for (uint32_t i = 0; weight_has_place(c, id) && i < weight_n_units(c, id); i++) {
             struct weight_unit unit = weight_unit_at(c, id, i);
-            int rc = 0;
-            if (weight_has_unit(c, id, unit)) {
-                rc = bind_place(st, c, id, unit, id == QKV && i == 0 ? &dtype : &ignored, err);
-            }
+            int rc = weight_has_unit(c, id, unit) ? bind_place(&b, id, unit) : 0;
             if (rc < 0) {
                 return rc;
             }
         }
     }
     uint64_t bytes = 0;
-    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
-        const struct tensor_info *t = safetensors_tensor(st, i);
+    for (size_t i = 0; i < checkpoint_n_tensors(cp); i++) {
+        const struct tensor_info *t = checkpoint_tensor(cp, i);
         struct weight_unit unit;
-        bool is_expanded = t->is_used && weight_unpack_use(c, t->user_idx, &unit)->packing == STACKED_GROUPS;
+        bool is_expanded = t->is_used && weight_unpack_use(b.scheme, c, t->user_idx, &unit)->packing == STACKED_GROUPS;
         bytes += t->is_used ? (is_expanded ? 4 : 1) * t->bytes : 0;
     }
-    int rc = refuse_unused(st, c, err);
+    int rc = refuse_unused(&b);
     if (rc == 0) {
-        *ret_dtype = dtype;
+        *ret_dtype = first_dtype(&b);
         *ret_bytes = bytes;
     }
     return rc;

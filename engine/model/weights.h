@@ -1,35 +1,44 @@
-// The weights of a decoder on a backend, and filling them from a Hugging Face checkpoint.
+// The weights of a decoder on a backend, and filling them from a checkpoint.
 //
-// Projections that read the same input are one matrix: their rows lie one after the other, whatever the file calls the
-// parts.
+// Projections that read the same input are one: their rows lie one after the other, whatever the file calls the parts.
 #ifndef TOKFS_MODEL_WEIGHTS_H
 #define TOKFS_MODEL_WEIGHTS_H
 
+#include "engine/model/checkpoint.h"
 #include "engine/model/config.h"
-#include "engine/model/safetensors.h"
 #include "kernels/backend.h"
 
+#define WEIGHT_PIECES_MAX 3
+
+// One matrix, or where the file's parts have different types one for each, whose rows follow each other.
+struct weight_matrix {
+    struct matrix *pieces[WEIGHT_PIECES_MAX];
+    uint32_t n_rows[WEIGHT_PIECES_MAX];
+    enum dtype dtypes[WEIGHT_PIECES_MAX];
+    uint32_t n_pieces; // 0: the model has none
+};
+
 struct expert_weights {
-    struct matrix *gate_up; // [2 * n_ff_expert][n_embd]: gate, up
-    struct matrix *down;    // [n_embd][n_ff_expert]
-    float *gate_up_bias;    // [2 * n_ff_expert] or NULL
-    float *down_bias;       // [n_embd] or NULL
+    struct weight_matrix gate_up; // [2 * n_ff_expert][n_embd]: gate, up
+    struct weight_matrix down;    // [n_embd][n_ff_expert]
+    float *gate_up_bias;          // [2 * n_ff_expert] or NULL
+    float *down_bias;             // [n_embd] or NULL
 };
 
 struct layer_weights {
     float *attn_norm;               // [n_embd]
     float *attn_post_norm;          // [n_embd] or NULL
-    struct matrix *qkv;             // [(n_heads + 2 * n_kv_heads) * head_dim][n_embd]: q, k, v
+    struct weight_matrix qkv;       // [(n_heads + 2 * n_kv_heads) * head_dim][n_embd]: q, k, v
     float *qkv_bias;                // [(n_heads + 2 * n_kv_heads) * head_dim] or NULL
     float *q_norm, *k_norm;         // [head_dim] or NULL
-    struct matrix *o;               // [n_embd][n_heads * head_dim]
+    struct weight_matrix o;         // [n_embd][n_heads * head_dim]
     float *o_bias;                  // [n_embd] or NULL
     float *mlp_norm;                // [n_embd]
     float *mlp_post_norm;           // [n_embd] or NULL
-    struct matrix *gate_up;         // [2 * n_ff][n_embd]: gate, up
+    struct weight_matrix gate_up;   // [2 * n_ff][n_embd]: gate, up
     float *gate_up_bias;            // [2 * n_ff] or NULL
-    struct matrix *down;            // [n_embd][n_ff]
-    struct matrix *router;          // [n_experts][n_embd]; layers with experts have it and not gate_up and down
+    struct weight_matrix down;      // [n_embd][n_ff]
+    struct weight_matrix router;    // [n_experts][n_embd]; layers with experts have it and not gate_up and down
     float *router_bias;             // [n_experts] or NULL
     float *sinks;                   // [n_heads] or NULL
     struct expert_weights *experts; // [n_experts] or NULL
@@ -40,15 +49,15 @@ struct weights {
     struct backend *backend;
     uint32_t n_layers, n_experts;
     struct layer_weights *layers; // [n_layers]
-    struct matrix *embed;         // [n_vocab][n_embd]
-    struct matrix *lm_head;       // [n_vocab][n_embd]; the same matrix as `embed` when they are tied
+    struct weight_matrix embed;   // [n_vocab][n_embd], one piece
+    struct weight_matrix lm_head; // [n_vocab][n_embd], one piece; the same matrix as `embed` when they are tied
     float *final_norm;            // [n_embd]
     enum dtype dtype;             // of the projections
     uint64_t bytes_per_step; // read by one forward pass that wants logits, rows of `embed` apart, and of experts the
                              // share of one token
 };
 
-// A tensor that a checkpoint of `config` has.
+// A tensor that a safetensors checkpoint of `config` has.
 struct weight_spec {
     char name[128];
     uint32_t n_dims; // 1 or 2
@@ -57,12 +66,12 @@ struct weight_spec {
 // Tells each one, in the order in which transformers writes them. `fn` returning non-zero stops with that value.
 int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx);
 
-// Finds every tensor that `config` asks for and checks its shape and type; marks them used in `st`. A tensor
+// Finds every tensor that `config` asks for and checks its shape and type; marks them used in `cp`. A tensor
 // that nothing asks for is refused. -EINVAL, -EOPNOTSUPP: err names file and tensor.
-int weights_bind(struct safetensors *st, const struct model_config *config, enum dtype *ret_dtype, uint64_t *ret_bytes,
+int weights_bind(struct checkpoint *cp, const struct model_config *config, enum dtype *ret_dtype, uint64_t *ret_bytes,
                  struct err *err);
-// Makes the matrices and reads the bound tensors into them. -ENOMEM, and what safetensors_read_all returns.
-int weights_load(struct weights *w, struct safetensors *st, const struct model_config *config, struct backend *backend,
+// Makes the matrices and reads the bound tensors into them. -ENOMEM, and what checkpoint_read returns.
+int weights_load(struct weights *w, struct checkpoint *cp, const struct model_config *config, struct backend *backend,
                  void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
                  struct err *err);
 void weights_deinit(struct weights *w); // no-op on a zeroed struct

@@ -1,13 +1,16 @@
 // From tensors to matrices on a backend.
 //
-// Matrices keep the type of the file and are filled run by run as the file is read, so that no second copy of the
-// weights exists; experts of MXFP4 become bf16, for which their scales are read first. Vectors (norms, biases) become
-// f32.
+// Matrices are filled run by run as the files are read, so that no second copy of the weights exists. They keep the
+// type of the file, but for experts of MXFP4 in a safetensors file, which become bf16 and for which their scales are
+// read first. Where the parts of a projection have different types it is in as many pieces. Vectors (norms, biases)
+// become f32.
 #include "engine/model/mxfp4.h"
 #include "engine/model/weights_table.h"
-#include "kernels/cpu/convert.h"
+#include "kernels/quant.h"
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,15 +18,20 @@
 
 struct loader {
     struct weights *w;
+    struct checkpoint *cp;
+    const struct weight_scheme *scheme;
     const struct model_config *config;
     float *vector;    // [longest vector], a vector as f32 on the host
     uint8_t **scales; // [n_layers][2], of gate_up and down: [n_experts][n][n_groups]; NULL where nothing is packed
     uint16_t *rows;   // [EXPAND_ROWS][longest row], of expanded matrices
+    unsigned char *ordered; // [head_dim / 2][longest row], of heads whose rows are interleaved; or NULL
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total);
     void *progress_ctx;
 };
 
-static void **place_pointer(struct weights *w, enum place_id id, struct weight_unit unit)
+// ---- places --------------------------------------------------------------------------------------------------------
+
+static void *place_of(struct weights *w, enum place_id id, struct weight_unit unit)
 {
     char *base = (char *)w;
     if (weight_places[id].scope == EXPERT) {
@@ -31,48 +39,90 @@ static void **place_pointer(struct weights *w, enum place_id id, struct weight_u
     } else if (weight_places[id].scope != MODEL) {
         base = (char *)&w->layers[unit.layer];
     }
-    return (void **)(base + weight_places[id].offset);
+    return base + weight_places[id].offset;
 }
 
-static int make_place(struct loader *l, enum place_id id, struct weight_unit unit, enum dtype dtype)
+static bool is_made(struct weights *w, enum place_id id, struct weight_unit unit)
+{
+    void *place = place_of(w, id, unit);
+    return weight_places[id].is_matrix ? ((struct weight_matrix *)place)->n_pieces > 0 : *(float **)place != NULL;
+}
+
+// The pieces of a projection: its parts, those of one type that follow each other as one if all are of one type.
+static void plan_pieces(const struct loader *l, enum place_id id, struct weight_unit unit, struct weight_matrix *ret)
+{
+    uint32_t n = 0;
+    bool is_uniform = true;
+    for (size_t i = 0; i < l->scheme->n_parts; i++) {
+        const struct weight_part *part = &l->scheme->parts[i];
+        if (part->place != id || part->packing == STACKED_SCALES || !weight_has_part(l->config, part)) {
+            continue;
+        }
+        char name[128];
+        snprintf(name, sizeof(name), part->name, unit.layer, unit.expert);
+        const struct tensor_info *t = checkpoint_find(l->cp, str_from(name));
+        assert(t && n < WEIGHT_PIECES_MAX);
+        ret->dtypes[n] = part->packing == STACKED_GROUPS ? DTYPE_BF16 : t->dtype;
+        ret->n_rows[n] = (uint32_t)weight_dim(l->config, part->n);
+        is_uniform = is_uniform && ret->dtypes[n] == ret->dtypes[0];
+        n++;
+    }
+    ret->n_pieces = is_uniform ? 1 : n;
+    ret->n_rows[0] = is_uniform ? (uint32_t)weight_dim(l->config, weight_places[id].n_out) : ret->n_rows[0];
+}
+
+static int make_matrix(struct loader *l, enum place_id id, struct weight_unit unit)
 {
     struct backend *b = l->w->backend;
     const struct model_config *c = l->config;
-    size_t n_out = weight_dim(c, weight_places[id].n_out), n_in = weight_dim(c, weight_places[id].n_in);
-    void **p = place_pointer(l->w, id, unit);
-    if (weight_places[id].is_matrix) {
-        struct matrix *m = b->ops->matrix_new(b, dtype, n_out, n_in);
-        uint64_t bytes = m && id != EMBED ? b->ops->matrix_bytes(m) : 0;
-        l->w->bytes_per_step += weight_places[id].scope == EXPERT ? bytes * c->n_experts_used / c->n_experts : bytes;
-        *p = m;
-    } else {
-        *p = b->ops->alloc(b, n_in * sizeof(float));
-        l->w->bytes_per_step += n_in * sizeof(float);
+    struct weight_matrix plan = { .n_pieces = 0 }, *m = place_of(l->w, id, unit);
+    plan_pieces(l, id, unit, &plan);
+    *m = plan;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < m->n_pieces; i++) {
+        m->pieces[i] = b->ops->matrix_new(b, m->dtypes[i], m->n_rows[i], weight_dim(c, weight_places[id].n_in));
+        if (!m->pieces[i]) {
+            return -ENOMEM;
+        }
+        bytes += id != EMBED ? b->ops->matrix_bytes(m->pieces[i]) : 0;
     }
-    return *p ? 0 : -ENOMEM;
+    l->w->bytes_per_step += weight_places[id].scope == EXPERT ? bytes * c->n_experts_used / c->n_experts : bytes;
+    return 0;
 }
 
-// Makes each place when its first bound tensor names its type.
-static int make_stack(struct loader *l, const struct tensor_info *t, const struct weight_part *part,
-                      struct weight_unit unit)
+static int make_vector(struct loader *l, enum place_id id, struct weight_unit unit)
 {
+    struct backend *b = l->w->backend;
+    size_t bytes = weight_dim(l->config, weight_places[id].n_in) * sizeof(float);
+    float **vector = place_of(l->w, id, unit);
+    *vector = b->ops->alloc(b, bytes);
+    l->w->bytes_per_step += bytes;
+    return *vector ? 0 : -ENOMEM;
+}
+
+// What the tensor fills: a place, or that of every expert.
+static int make_part(struct loader *l, const struct weight_part *part, struct weight_unit unit)
+{
+    bool is_stack = part->packing != PLAIN;
+    uint32_t end = is_stack ? l->config->n_experts : unit.expert + 1;
     int rc = 0;
-    for (unit.expert = 0; rc == 0 && unit.expert < l->config->n_experts; unit.expert++) {
-        rc = make_place(l, part->place, unit, part->packing == STACKED ? t->dtype : DTYPE_BF16);
+    for (unit.expert = is_stack ? 0 : unit.expert; rc == 0 && unit.expert < end; unit.expert++) {
+        rc = weight_places[part->place].is_matrix ? make_matrix(l, part->place, unit)
+                                                  : make_vector(l, part->place, unit);
     }
     return rc;
 }
 
-static int make_places(struct loader *l, struct safetensors *st, struct err *err)
+static int make_places(struct loader *l, struct err *err)
 {
-    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
-        const struct tensor_info *t = safetensors_tensor(st, i);
+    for (size_t i = 0; i < checkpoint_n_tensors(l->cp); i++) {
+        const struct tensor_info *t = checkpoint_tensor(l->cp, i);
         struct weight_unit unit;
-        const struct weight_part *part = weight_unpack_use(l->config, t->user_idx, &unit);
-        if (!t->is_used || *place_pointer(l->w, part->place, unit)) {
+        const struct weight_part *part = weight_unpack_use(l->scheme, l->config, t->user_idx, &unit);
+        if (!t->is_used || is_made(l->w, part->place, unit)) {
             continue;
         }
-        int rc = part->packing == PLAIN ? make_place(l, part->place, unit, t->dtype) : make_stack(l, t, part, unit);
+        int rc = make_part(l, part, unit);
         if (rc < 0) {
             return err_set(err, rc, "no memory for \"%.*s\" (%.1f MiB of weights are loaded)",
                            STR_ARG(str_take(t->name, 100)), (double)l->w->bytes_per_step / 0x1p20);
@@ -81,28 +131,54 @@ static int make_places(struct loader *l, struct safetensors *st, struct err *err
     return 0;
 }
 
-static void convert_to_f32(enum dtype dtype, const void *src, float *dst, size_t n)
+// ---- matrices ------------------------------------------------------------------------------------------------------
+
+// Rows of a tensor of type `dtype`, from row `row` of the projection on, which are within one piece.
+static void fill(struct loader *l, struct weight_matrix *m, size_t row, size_t n_rows, const void *rows)
 {
-    const uint16_t *half = src;
-    for (size_t i = 0; i < n; i++) {
-        if (dtype == DTYPE_F32) {
-            memcpy(&dst[i], (const char *)src + 4 * i, 4);
-        } else {
-            dst[i] = dtype == DTYPE_BF16 ? f32_from_bf16(half[i]) : f32_from_f16(half[i]);
+    struct backend *b = l->w->backend;
+    uint32_t piece = 0;
+    while (row >= m->n_rows[piece]) {
+        row -= m->n_rows[piece++];
+        assert(piece < m->n_pieces);
+    }
+    b->ops->matrix_fill(b, m->pieces[piece], row, n_rows, rows);
+}
+
+// Rows [row, row + n_rows) of a part whose heads have rows 2j and 2j + 1 where j and j + head_dim / 2 belong.
+static void fill_heads(struct loader *l, struct weight_matrix *m, size_t at, size_t row, size_t n_rows,
+                       const unsigned char *rows, size_t row_bytes)
+{
+    size_t head_dim = l->config->head_dim, half = head_dim / 2;
+    for (size_t end = row + n_rows, next; row < end; row = next) {
+        next = (row / head_dim + 1) * head_dim < end ? (row / head_dim + 1) * head_dim : end;
+        for (size_t odd = 0; odd < 2; odd++) {
+            size_t first = row + (row % 2 != odd), n = 0;
+            for (size_t from = first; from < next; from += 2) {
+                memcpy(l->ordered + n++ * row_bytes, rows + (from - (end - n_rows)) * row_bytes, row_bytes);
+            }
+            if (n > 0) {
+                fill(l, m, at + first / head_dim * head_dim + odd * half + first % head_dim / 2, n, l->ordered);
+            }
         }
     }
 }
 
-static bool is_norm(enum place_id id)
+static bool is_interleaved(const struct loader *l, const struct weight_part *part)
 {
-    return id == ATTN_NORM || id == ATTN_POST_NORM || id == MLP_NORM || id == MLP_POST_NORM || id == Q_NORM ||
-           id == K_NORM || id == FINAL_NORM;
+    return part->order == HEADS_INTERLEAVED && model_has(l->config, FEATURE_PERMUTED);
 }
 
-static void add_one(float *x, size_t n)
+static void fill_part(struct loader *l, const struct weight_part *part, struct weight_unit unit, size_t row,
+                      size_t n_rows, const void *rows, enum dtype dtype)
 {
-    for (size_t i = 0; i < n; i++) {
-        x[i] += 1.0f;
+    struct weight_matrix *m = place_of(l->w, part->place, unit);
+    size_t at = weight_dim(l->config, part->at);
+    if (is_interleaved(l, part)) {
+        size_t row_bytes = dtype_row_bytes(dtype, weight_dim(l->config, weight_places[part->place].n_in));
+        fill_heads(l, m, at, row, n_rows, rows, row_bytes);
+    } else {
+        fill(l, m, at + row, n_rows, rows);
     }
 }
 
@@ -110,11 +186,9 @@ static void add_one(float *x, size_t n)
 static void expand_expert(struct loader *l, const struct weight_part *part, struct weight_unit unit,
                           const uint8_t *groups)
 {
-    struct backend *b = l->w->backend;
     size_t n = weight_dim(l->config, part->n), n_in = weight_dim(l->config, weight_places[part->place].n_in);
-    size_t n_groups = n_in / MXFP4_GROUP, step = part->is_interleaved ? 2 : 1, n_half = n / step;
+    size_t n_groups = n_in / MXFP4_GROUP, step = part->order == HALVES_INTERLEAVED ? 2 : 1, n_half = n / step;
     const uint8_t *scales = l->scales[2 * unit.layer + (part->place == EXPERT_DOWN)] + unit.expert * n * n_groups;
-    struct matrix *m = *place_pointer(l->w, part->place, unit);
     for (size_t i = 0; i < n; i += EXPAND_ROWS) {
         size_t n_rows = 0;
         for (; n_rows < EXPAND_ROWS && i + n_rows < n; n_rows++) {
@@ -122,30 +196,71 @@ static void expand_expert(struct loader *l, const struct weight_part *part, stru
             mxfp4_expand(groups + from * n_groups * MXFP4_GROUP_BYTES, scales + from * n_groups, n_groups,
                          l->rows + n_rows * n_in);
         }
-        b->ops->matrix_fill(b, m, i, n_rows, l->rows);
+        fill(l, place_of(l->w, part->place, unit), i, n_rows, l->rows);
     }
 }
 
-static void load_stacked_vector(struct loader *l, const struct weight_part *part, struct weight_unit unit,
-                                enum dtype dtype, const char *src)
+// ---- vectors -------------------------------------------------------------------------------------------------------
+
+static bool is_norm(enum place_id id)
 {
-    size_t n = weight_dim(l->config, part->n), step = part->is_interleaved ? 2 : 1, n_half = n / step;
-    for (size_t i = 0; i < n; i++) {
-        convert_to_f32(dtype, src + (i % n_half * step + i / n_half) * dtype_bytes(dtype), &l->vector[i], 1);
-    }
-    l->w->backend->ops->upload(l->w->backend, *place_pointer(l->w, part->place, unit), l->vector, n * sizeof(float));
+    return id == ATTN_NORM || id == ATTN_POST_NORM || id == MLP_NORM || id == MLP_POST_NORM || id == Q_NORM ||
+           id == K_NORM || id == FINAL_NORM;
 }
 
-// Some experts of a layer.
-static void load_stack(struct loader *l, const struct weight_part *part, struct weight_unit unit,
-                       const struct tensor_run *run)
+// Where element i of a part lies in a tensor.
+static size_t source_of(const struct loader *l, const struct weight_part *part, size_t i)
+{
+    size_t n = weight_dim(l->config, part->n), first = 0;
+    if (is_interleaved(l, part)) {
+        n = l->config->head_dim;
+        first = i / n * n;
+        i %= n;
+    } else if (part->order != HALVES_INTERLEAVED) {
+        return i;
+    }
+    return first + i % (n / 2) * 2 + i / (n / 2);
+}
+
+static void load_vector(struct loader *l, const struct weight_part *part, struct weight_unit unit, enum dtype dtype,
+                        const void *src)
+{
+    struct backend *b = l->w->backend;
+    size_t n = weight_dim(l->config, part->n);
+    float *values = l->vector, *ordered = l->vector + n, **dst = place_of(l->w, part->place, unit);
+    bool adds_one = is_norm(part->place) && model_has(l->config, FEATURE_NORM_PLUS_ONE);
+    quant_expand(dtype, src, n, values);
+    for (size_t i = 0; i < n; i++) {
+        ordered[i] = values[source_of(l, part, i)] + (adds_one ? 1.0f : 0.0f);
+    }
+    b->ops->upload(b, *dst + weight_dim(l->config, part->at), ordered, n * sizeof(float));
+}
+
+// ---- runs ----------------------------------------------------------------------------------------------------------
+
+// Some rows of the stack of all experts' matrices of a part.
+static void load_stacked_rows(struct loader *l, const struct weight_part *part, struct weight_unit unit,
+                              const struct tensor_run *run)
+{
+    size_t n = weight_dim(l->config, part->n), row_bytes = run->tensor->bytes / tensor_n_rows(run->tensor);
+    for (uint64_t done = 0, count; done < run->n_rows; done += count) {
+        uint64_t row = run->row + done, left = n - row % n;
+        count = left < run->n_rows - done ? left : run->n_rows - done;
+        unit.expert = (uint32_t)(row / n);
+        fill_part(l, part, unit, row % n, count, (const char *)run->data + done * row_bytes, run->tensor->dtype);
+    }
+}
+
+// Some experts of a layer, of which each is one row.
+static void load_experts(struct loader *l, const struct weight_part *part, struct weight_unit unit,
+                         const struct tensor_run *run)
 {
     size_t bytes = run->tensor->bytes / l->config->n_experts;
     for (uint64_t i = 0; i < run->n_rows; i++) {
         const char *src = (const char *)run->data + i * bytes;
         unit.expert = (uint32_t)(run->row + i);
         if (part->packing == STACKED) {
-            load_stacked_vector(l, part, unit, run->tensor->dtype, src);
+            load_vector(l, part, unit, run->tensor->dtype, src);
         } else if (part->packing == STACKED_GROUPS) {
             expand_expert(l, part, unit, (const uint8_t *)src);
         } else {
@@ -158,24 +273,17 @@ static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
 {
     (void)err;
     struct loader *l = ctx;
-    struct backend *b = l->w->backend;
     struct weight_unit unit;
-    const struct weight_part *part = weight_unpack_use(l->config, run->tensor->user_idx, &unit);
-    if (part->packing != PLAIN) {
-        load_stack(l, part, unit, run);
-        return 0;
-    }
-    void *dst = *place_pointer(l->w, part->place, unit);
-    size_t at = weight_dim(l->config, part->at);
-    if (weight_places[part->place].is_matrix) {
-        b->ops->matrix_fill(b, dst, at + run->row, run->n_rows, run->data);
+    const struct weight_part *part = weight_unpack_use(l->scheme, l->config, run->tensor->user_idx, &unit);
+    bool is_matrix = weight_places[part->place].is_matrix;
+    if (part->packing == STACKED && is_matrix) {
+        load_stacked_rows(l, part, unit, run);
+    } else if (part->packing != PLAIN) {
+        load_experts(l, part, unit, run);
+    } else if (is_matrix) {
+        fill_part(l, part, unit, run->row, run->n_rows, run->data, run->tensor->dtype);
     } else {
-        size_t n = weight_dim(l->config, part->n);
-        convert_to_f32(run->tensor->dtype, run->data, l->vector, n);
-        if (is_norm(part->place) && model_has(l->config, FEATURE_NORM_PLUS_ONE)) {
-            add_one(l->vector, n);
-        }
-        b->ops->upload(b, (float *)dst + at, l->vector, n * sizeof(float));
+        load_vector(l, part, unit, run->tensor->dtype, run->data);
     }
     return 0;
 }
@@ -212,17 +320,17 @@ static int make_layers(struct weights *w, const struct model_config *c)
     return w->layers ? 0 : -ENOMEM;
 }
 
-static int make_scales(struct loader *l, struct safetensors *st)
+static int make_scales(struct loader *l)
 {
     const struct model_config *c = l->config;
     size_t n_in = c->n_embd > c->n_ff_expert ? c->n_embd : c->n_ff_expert;
     l->scales = calloc(2 * (size_t)c->n_layers, sizeof(*l->scales));
     l->rows = malloc(EXPAND_ROWS * n_in * sizeof(*l->rows));
     bool is_complete = l->scales && l->rows;
-    for (size_t i = 0; is_complete && i < safetensors_n_tensors(st); i++) {
-        const struct tensor_info *t = safetensors_tensor(st, i);
+    for (size_t i = 0; is_complete && i < checkpoint_n_tensors(l->cp); i++) {
+        const struct tensor_info *t = checkpoint_tensor(l->cp, i);
         struct weight_unit unit;
-        const struct weight_part *part = weight_unpack_use(c, t->user_idx, &unit);
+        const struct weight_part *part = weight_unpack_use(l->scheme, c, t->user_idx, &unit);
         if (t->is_used && part->packing == STACKED_SCALES) {
             uint8_t **scales = &l->scales[2 * unit.layer + (part->place == EXPERT_DOWN)];
             *scales = malloc(t->bytes);
@@ -233,27 +341,42 @@ static int make_scales(struct loader *l, struct safetensors *st)
 }
 
 // One pass over the tensors that are scales, or over all others. Files have the scales behind what they scale.
-static int read_pass(struct loader *l, struct safetensors *st, bool of_scales, struct err *err)
+static int read_pass(struct loader *l, bool of_scales, struct err *err)
 {
-    size_t n = safetensors_n_tensors(st);
+    size_t n = checkpoint_n_tensors(l->cp);
     bool *was_used = malloc(n * sizeof(*was_used) + 1);
     if (!was_used) {
         return err_set(err, -ENOMEM, "no memory for %zu tensors", n);
     }
     for (size_t i = 0; i < n; i++) {
-        struct tensor_info *t = safetensors_tensor(st, i);
+        struct tensor_info *t = checkpoint_tensor(l->cp, i);
         struct weight_unit unit;
         was_used[i] = t->is_used;
-        t->is_used =
-            t->is_used && (weight_unpack_use(l->config, t->user_idx, &unit)->packing == STACKED_SCALES) == of_scales;
+        t->is_used = t->is_used && (weight_unpack_use(l->scheme, l->config, t->user_idx, &unit)->packing ==
+                                    STACKED_SCALES) == of_scales;
     }
     const struct tensor_read read = { load_run, l->progress && !of_scales ? report_progress : NULL, l };
-    int rc = safetensors_read_all(st, &read, err);
+    int rc = checkpoint_read(l->cp, &read, err);
     for (size_t i = 0; i < n; i++) {
-        safetensors_tensor(st, i)->is_used = was_used[i];
+        checkpoint_tensor(l->cp, i)->is_used = was_used[i];
     }
     free(was_used);
     return rc;
+}
+
+static bool has_scales(const struct loader *l)
+{
+    return l->cp->format == CHECKPOINT_SAFETENSORS && model_has(l->config, FEATURE_MXFP4);
+}
+
+// Twice the longest vector: as it is in the file, and in order.
+static int loader_init(struct loader *l)
+{
+    const struct model_config *c = l->config;
+    l->vector = malloc(2 * longest_vector(c) * sizeof(float));
+    l->ordered = malloc((size_t)c->head_dim / 2 * c->n_embd * sizeof(float) + 1);
+    int rc = l->vector && l->ordered ? make_layers(l->w, c) : -ENOMEM;
+    return rc == 0 && has_scales(l) ? make_scales(l) : rc;
 }
 
 static void loader_deinit(struct loader *l)
@@ -264,34 +387,35 @@ static void loader_deinit(struct loader *l)
     free(l->scales);
     free(l->rows);
     free(l->vector);
+    free(l->ordered);
 }
 
-int weights_load(struct weights *w, struct safetensors *st, const struct model_config *config, struct backend *backend,
+int weights_load(struct weights *w, struct checkpoint *cp, const struct model_config *config, struct backend *backend,
                  void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
                  struct err *err)
 {
     memset(w, 0, sizeof(*w));
     w->backend = backend;
-    struct loader l = { .w = w, .config = config, .progress = progress, .progress_ctx = progress_ctx };
-    int rc = make_layers(w, config);
-    l.vector = malloc(longest_vector(config) * sizeof(float));
-    if (rc == 0 && model_has(config, FEATURE_MXFP4)) {
-        rc = make_scales(&l, st);
-    }
-    if (rc < 0 || !l.vector) {
+    struct loader l = { .w = w,
+                        .cp = cp,
+                        .scheme = weight_scheme_of(cp->format),
+                        .config = config,
+                        .progress = progress,
+                        .progress_ctx = progress_ctx };
+    if (loader_init(&l) < 0) {
         loader_deinit(&l);
         return err_set(err, -ENOMEM, "no memory for %" PRIu32 " layers", config->n_layers);
     }
-    rc = make_places(&l, st, err);
+    int rc = make_places(&l, err);
     if (rc == 0 && model_has(config, FEATURE_TIED)) {
         w->lm_head = w->embed;
-        w->bytes_per_step += backend->ops->matrix_bytes(w->embed);
+        w->bytes_per_step += backend->ops->matrix_bytes(w->embed.pieces[0]);
     }
-    if (rc == 0 && model_has(config, FEATURE_MXFP4)) {
-        rc = read_pass(&l, st, true, err);
+    if (rc == 0 && has_scales(&l)) {
+        rc = read_pass(&l, true, err);
     }
     if (rc == 0) {
-        rc = read_pass(&l, st, false, err);
+        rc = read_pass(&l, false, err);
     }
     loader_deinit(&l);
     return rc;
@@ -304,19 +428,21 @@ static void free_place(struct weights *w, enum place_id id, uint32_t layer)
         n = w->layers[layer].experts ? w->n_experts : 0;
     }
     for (uint32_t expert = 0; expert < n; expert++) {
-        void *p = *place_pointer(w, id, (struct weight_unit){ layer, expert });
-        if (p && weight_places[id].is_matrix) {
-            w->backend->ops->matrix_free(w->backend, p);
-        } else if (p) {
-            w->backend->ops->free(w->backend, p);
+        void *place = place_of(w, id, (struct weight_unit){ layer, expert });
+        struct weight_matrix *m = place;
+        for (uint32_t i = 0; weight_places[id].is_matrix && i < m->n_pieces; i++) {
+            w->backend->ops->matrix_free(w->backend, m->pieces[i]);
+        }
+        if (!weight_places[id].is_matrix && *(float **)place) {
+            w->backend->ops->free(w->backend, *(float **)place);
         }
     }
 }
 
 void weights_deinit(struct weights *w)
 {
-    if (w->lm_head == w->embed) {
-        w->lm_head = NULL;
+    if (w->lm_head.pieces[0] == w->embed.pieces[0]) {
+        w->lm_head.n_pieces = 0;
     }
     for (int id = 0; w->layers && id < N_PLACES; id++) {
         uint32_t n = weight_places[id].scope == MODEL ? 1 : w->n_layers;

@@ -1,4 +1,4 @@
-// The two tables, and what their entries mean for a config.
+// The tables, and what their entries mean for a config.
 #include "engine/model/weights_table.h"
 #include <stddef.h>
 #include <stdlib.h>
@@ -39,7 +39,7 @@ const struct weight_place weight_places[N_PLACES] = {
 };
 
 // `at`: first row (of a matrix) or element (of a vector) of the place that the tensor fills; `n`: how many.
-const struct weight_part weight_parts[] = {
+static const struct weight_part hugging_face_parts[] = {
     { EMBED, "model.embed_tokens.weight", DIM_0, DIM_VOCAB, 0, 0 },
     { ATTN_NORM, "model.layers.%u.input_layernorm.weight", DIM_0, DIM_EMBD, 0, 0 },
     { QKV, "model.layers.%u.self_attn.q_proj.weight", DIM_0, DIM_Q, 0, FEATURE_FUSED },
@@ -81,18 +81,66 @@ const struct weight_part weight_parts[] = {
     { ROUTER, "model.layers.%u.mlp.router.weight", DIM_0, DIM_EXPERTS, FEATURE_MXFP4, 0 },
     { ROUTER_B, "model.layers.%u.mlp.router.bias", DIM_0, DIM_EXPERTS, 0, 0 },
     { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.gate_up_proj_blocks", DIM_0, DIM_2FFE, FEATURE_MXFP4, 0,
-      STACKED_GROUPS, true },
+      STACKED_GROUPS, HALVES_INTERLEAVED },
     { EXPERT_GATE_UP, "model.layers.%u.mlp.experts.gate_up_proj_scales", DIM_0, DIM_2FFE, FEATURE_MXFP4, 0,
       STACKED_SCALES },
     { EXPERT_GATE_UP_B, "model.layers.%u.mlp.experts.gate_up_proj_bias", DIM_0, DIM_2FFE, FEATURE_MXFP4, 0, STACKED,
-      true },
+      HALVES_INTERLEAVED },
     { EXPERT_DOWN, "model.layers.%u.mlp.experts.down_proj_blocks", DIM_0, DIM_EMBD, FEATURE_MXFP4, 0, STACKED_GROUPS },
     { EXPERT_DOWN, "model.layers.%u.mlp.experts.down_proj_scales", DIM_0, DIM_EMBD, FEATURE_MXFP4, 0, STACKED_SCALES },
     { EXPERT_DOWN_B, "model.layers.%u.mlp.experts.down_proj_bias", DIM_0, DIM_EMBD, FEATURE_MXFP4, 0, STACKED },
     { FINAL_NORM, "model.norm.weight", DIM_0, DIM_EMBD, 0, 0 },
     { LM_HEAD, "lm_head.weight", DIM_0, DIM_VOCAB, 0, 0 },
 };
-const size_t weight_n_parts = sizeof(weight_parts) / sizeof(*weight_parts);
+
+// Names: https://github.com/ggml-org/llama.cpp, gguf-py/gguf/constants.py (TENSOR_NAMES).
+static const struct weight_part gguf_parts[] = {
+    { EMBED, "token_embd.weight", DIM_0, DIM_VOCAB, 0, 0 },
+    { ATTN_NORM, "blk.%u.attn_norm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { QKV, "blk.%u.attn_q.weight", DIM_0, DIM_Q, 0, FEATURE_FUSED, PLAIN, HEADS_INTERLEAVED },
+    { QKV, "blk.%u.attn_k.weight", DIM_Q, DIM_KV, 0, FEATURE_FUSED, PLAIN, HEADS_INTERLEAVED },
+    { QKV, "blk.%u.attn_v.weight", DIM_Q_KV, DIM_KV, 0, FEATURE_FUSED },
+    { QKV, "blk.%u.attn_qkv.weight", DIM_0, DIM_QKV, FEATURE_FUSED, 0 },
+    { QKV_B, "blk.%u.attn_q.bias", DIM_0, DIM_Q, 0, 0, PLAIN, HEADS_INTERLEAVED },
+    { QKV_B, "blk.%u.attn_k.bias", DIM_Q, DIM_KV, 0, 0, PLAIN, HEADS_INTERLEAVED },
+    { QKV_B, "blk.%u.attn_v.bias", DIM_Q_KV, DIM_KV, 0, 0 },
+    { Q_NORM, "blk.%u.attn_q_norm.weight", DIM_0, DIM_HEAD, 0, 0 },
+    { K_NORM, "blk.%u.attn_k_norm.weight", DIM_0, DIM_HEAD, 0, 0 },
+    { O, "blk.%u.attn_output.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { O_B, "blk.%u.attn_output.bias", DIM_0, DIM_EMBD, 0, 0 },
+    { SINKS, "blk.%u.attn_sinks.weight", DIM_0, DIM_HEADS, 0, 0 },
+    { MLP_NORM, "blk.%u.ffn_norm.weight", DIM_0, DIM_EMBD, 0, FEATURE_SINKS },
+    { MLP_NORM, "blk.%u.post_attention_norm.weight", DIM_0, DIM_EMBD, FEATURE_SINKS, 0 },
+    { ATTN_POST_NORM, "blk.%u.post_attention_norm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { MLP_POST_NORM, "blk.%u.post_ffw_norm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { GATE_UP, "blk.%u.ffn_gate.weight", DIM_0, DIM_FF, 0, FEATURE_FUSED },
+    { GATE_UP, "blk.%u.ffn_up.weight", DIM_FF, DIM_FF, 0, FEATURE_FUSED },
+    { GATE_UP, "blk.%u.ffn_up.weight", DIM_0, DIM_2FF, FEATURE_FUSED, 0 },
+    { GATE_UP_B, "blk.%u.ffn_gate.bias", DIM_0, DIM_FF, 0, 0 },
+    { GATE_UP_B, "blk.%u.ffn_up.bias", DIM_FF, DIM_FF, 0, 0 },
+    { DOWN, "blk.%u.ffn_down.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { DOWN_B, "blk.%u.ffn_down.bias", DIM_0, DIM_EMBD, 0, 0 },
+    { ROUTER, "blk.%u.ffn_gate_inp.weight", DIM_0, DIM_EXPERTS, 0, 0 },
+    { ROUTER_B, "blk.%u.ffn_gate_inp.bias", DIM_0, DIM_EXPERTS, 0, 0 },
+    { EXPERT_GATE_UP, "blk.%u.ffn_gate_exps.weight", DIM_0, DIM_FFE, 0, 0, STACKED },
+    { EXPERT_GATE_UP, "blk.%u.ffn_up_exps.weight", DIM_FFE, DIM_FFE, 0, 0, STACKED },
+    { EXPERT_DOWN, "blk.%u.ffn_down_exps.weight", DIM_0, DIM_EMBD, 0, 0, STACKED },
+    { EXPERT_GATE_UP_B, "blk.%u.ffn_gate_exps.bias", DIM_0, DIM_FFE, 0, 0, STACKED },
+    { EXPERT_GATE_UP_B, "blk.%u.ffn_up_exps.bias", DIM_FFE, DIM_FFE, 0, 0, STACKED },
+    { EXPERT_DOWN_B, "blk.%u.ffn_down_exps.bias", DIM_0, DIM_EMBD, 0, 0, STACKED },
+    { FINAL_NORM, "output_norm.weight", DIM_0, DIM_EMBD, 0, 0 },
+    { LM_HEAD, "output.weight", DIM_0, DIM_VOCAB, 0, 0 },
+};
+
+const struct weight_scheme *weight_scheme_of(enum checkpoint_format format)
+{
+    static const struct weight_scheme schemes[] = {
+        [CHECKPOINT_SAFETENSORS] = { hugging_face_parts, sizeof(hugging_face_parts) / sizeof(*hugging_face_parts),
+                                     "config.json asks" },
+        [CHECKPOINT_GGUF] = { gguf_parts, sizeof(gguf_parts) / sizeof(*gguf_parts), "the metadata asks" },
+    };
+    return &schemes[format];
+}
 
 size_t weight_dim(const struct model_config *c, enum dim dim)
 {
@@ -155,15 +203,17 @@ bool weight_has_unit(const struct model_config *c, enum place_id id, struct weig
     }
 }
 
-uint32_t weight_pack_use(const struct model_config *c, size_t part_idx, struct weight_unit unit)
+uint32_t weight_pack_use(const struct weight_scheme *scheme, const struct model_config *c, size_t part_idx,
+                         struct weight_unit unit)
 {
     uint32_t n_experts = c->n_experts > 0 ? c->n_experts : 1;
-    return (unit.layer * n_experts + unit.expert) * (uint32_t)weight_n_parts + (uint32_t)part_idx;
+    return (unit.layer * n_experts + unit.expert) * (uint32_t)scheme->n_parts + (uint32_t)part_idx;
 }
 
-const struct weight_part *weight_unpack_use(const struct model_config *c, uint32_t use, struct weight_unit *ret)
+const struct weight_part *weight_unpack_use(const struct weight_scheme *scheme, const struct model_config *c,
+                                            uint32_t use, struct weight_unit *ret)
 {
-    uint32_t n_experts = c->n_experts > 0 ? c->n_experts : 1, at = use / (uint32_t)weight_n_parts;
+    uint32_t n_experts = c->n_experts > 0 ? c->n_experts : 1, at = use / (uint32_t)scheme->n_parts;
     *ret = (struct weight_unit){ at / n_experts, at % n_experts };
-    return &weight_parts[use % weight_n_parts];
+    return &scheme->parts[use % scheme->n_parts];
 }

@@ -1,8 +1,8 @@
 // The tables of weights, for those who bind and load them (weights.c, weights_load.c).
 //
-// `weight_places` says what a decoder holds (a matrix or a vector; once, in every layer, or per expert), `weight_parts`
-// which tensor of the file fills which rows of which place. A family with other names or other fused tensors is other
-// rows.
+// `weight_places` says what a decoder holds (a matrix or a vector; once, in every layer, or per expert), a scheme, of
+// which each format of files has one, which tensor fills which rows of which place. A family with other names or other
+// fused tensors is other rows.
 #ifndef TOKFS_MODEL_WEIGHTS_TABLE_H
 #define TOKFS_MODEL_WEIGHTS_TABLE_H
 
@@ -71,17 +71,26 @@ extern const struct weight_place weight_places[N_PLACES];
 // groups or scales of MXFP4.
 enum packing { PLAIN, STACKED, STACKED_GROUPS, STACKED_SCALES };
 
+// How the rows of a tensor are those of its part: they are; rows 2i and 2i + 1 are row i of either half; or, with
+// FEATURE_PERMUTED, they are so within each head.
+enum row_order { AS_IS, HALVES_INTERLEAVED, HEADS_INTERLEAVED };
+
 struct weight_part {
     enum place_id place;
     char name[80]; // %u: layer, expert
     enum dim at, n;
     uint32_t needs, excludes; // FEATURE_*
     enum packing packing;
-    bool is_interleaved; // rows 2i and 2i + 1 are row i of either half
+    enum row_order order;
 };
 
-extern const struct weight_part weight_parts[];
-extern const size_t weight_n_parts;
+struct weight_scheme {
+    const struct weight_part *parts;
+    size_t n_parts;
+    const char *asker; // who says which shape a tensor must have, for messages
+};
+
+const struct weight_scheme *weight_scheme_of(enum checkpoint_format format);
 
 // One of the things that a place stands for.
 struct weight_unit {
@@ -96,7 +105,9 @@ uint32_t weight_n_units(const struct model_config *c, enum place_id id);
 struct weight_unit weight_unit_at(const struct model_config *c, enum place_id id, uint32_t idx);
 bool weight_has_unit(const struct model_config *c, enum place_id id, struct weight_unit unit);
 // A tensor's user_idx: which part of which unit it is.
-uint32_t weight_pack_use(const struct model_config *c, size_t part_idx, struct weight_unit unit);
-const struct weight_part *weight_unpack_use(const struct model_config *c, uint32_t use, struct weight_unit *ret);
+uint32_t weight_pack_use(const struct weight_scheme *scheme, const struct model_config *c, size_t part_idx,
+                         struct weight_unit unit);
+const struct weight_part *weight_unpack_use(const struct weight_scheme *scheme, const struct model_config *c,
+                                            uint32_t use, struct weight_unit *ret);
 
 #endif

@@ -2,7 +2,7 @@
 // that is not text and special tokens that are neither text nor an object with "content".
 #include "engine/serve/chat_format.h"
 
-#include "engine/model/file.h"
+#include "engine/model/model_text.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +94,7 @@ static int take_file(const char *dir, const char *name, int (*take)(struct str, 
 {
     struct strbuf text;
     strbuf_init(&text, 0);
-    int rc = file_read(dir, name, CONFIG_BYTES_MAX, &text, err);
+    int rc = model_text_read(dir, name, CONFIG_BYTES_MAX, &text, err);
     if (rc == 0) {
         rc = take(strbuf_str(&text), format, err);
         if (rc < 0) {

@@ -35,7 +35,9 @@ static char *name_of(const struct tokfs_engine_options *options)
         dir.len--;
     }
     const char *slash = memrchr(dir.ptr, '/', dir.len);
-    return str_dup(slash && dir.len > 1 ? str_skip(dir, (size_t)(slash + 1 - dir.ptr)) : dir);
+    struct str name = slash && dir.len > 1 ? str_skip(dir, (size_t)(slash + 1 - dir.ptr)) : dir;
+    bool is_file = str_ends_with(name, STR(".gguf")) && name.len > STR(".gguf").len;
+    return str_dup(str_take(name, name.len - (is_file ? STR(".gguf").len : 0)));
 }
 
 // config.json says what the directory is: what is wrong with it is told before anything about the other files.
@@ -54,7 +56,7 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
     int rc = tokenizer_open(options->model, &e->tok, err);
     e->grammars.tok = e->tok;
     if (rc == 0 && tokenizer_n_vocab(e->tok) > n_vocab) {
-        return err_set(err, -EINVAL, "%s: tokenizer.json has ids up to %zu, config.json a vocab_size of %u",
+        return err_set(err, -EINVAL, "%s: the tokenizer has ids up to %zu, the model a vocab_size of %u",
                        options->model, tokenizer_n_vocab(e->tok) - 1, n_vocab);
     }
     rc = rc == 0 ? chat_format_load(options->model, &e->format, err) : rc;

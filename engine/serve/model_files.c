@@ -2,7 +2,7 @@
 // for a disk.
 #include "engine/serve/model_files.h"
 
-#include "engine/model/file.h"
+#include "engine/model/model_text.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static int add_file(struct model_files *files, const char *dir, const char *name
 {
     struct strbuf bytes;
     strbuf_init(&bytes, 0);
-    int rc = file_read(dir, name, FILE_BYTES_MAX, &bytes, err);
+    int rc = model_text_read(dir, name, FILE_BYTES_MAX, &bytes, err);
     if (rc == 0) {
         rc = add(files, name, &bytes, err);
     }

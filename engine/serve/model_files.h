@@ -12,7 +12,8 @@ struct model_files {
     size_t n;
 };
 
-// Reads DIR's and takes the templates' sources. A file that is not there is left out. -errno names the file.
+// Reads DIR's, or takes what a GGUF file says in their place, and takes the templates' sources. A file that is not
+// there is left out. -errno names the file.
 int model_files_load(struct model_files *ret, const char *dir, const struct chat_format *format, struct err *err);
 void model_files_deinit(struct model_files *files);
 

@@ -1,7 +1,8 @@
 // Weights in the form that linear_body.h streams; struct matrix (kernels.h) draws it.
 //
 // Filling is a transposition: each of a tile's LINEAR_TILE rows goes to its lane. It is split by tiles, so no two
-// workers write one cache line. Rows of block types are expanded to f32 on the way.
+// workers write one cache line. Rows of block types are expanded on the way, to what holds
+// them exactly: f32, or for mxfp4 bf16.
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/memory.h"
 #include "kernels/quant.h"
@@ -55,7 +56,7 @@ struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out,
         return NULL;
     }
     m->source = dtype;
-    m->dtype = dtype_is_plain(dtype) ? dtype : DTYPE_F32;
+    m->dtype = dtype_is_plain(dtype) ? dtype : dtype == DTYPE_MXFP4 ? DTYPE_BF16 : DTYPE_F32;
     m->n_out = n_out;
     m->n_in = n_in;
     m->n_tiles = (n_out + LINEAR_TILE - 1) / LINEAR_TILE;
@@ -132,9 +133,11 @@ static void fill_tiles(void *ctx, size_t begin, size_t end, size_t worker)
             for (size_t row = first; row < last; row++) {
                 const unsigned char *src = job->src + dtype_row_bytes(m->source, (row - job->row) * m->n_in + k);
                 float values[FILL_BLOCK];
+                unsigned char elements[FILL_BLOCK * sizeof(float)];
                 if (!dtype_is_plain(m->source)) {
                     quant_expand(m->source, src, n, values);
-                    src = (const unsigned char *)values;
+                    quant_pack(m->dtype, values, n, elements); // exact
+                    src = elements;
                 }
                 scatter(m, m->data + tile * m->tile_bytes, row % LINEAR_TILE, k, src, n);
             }

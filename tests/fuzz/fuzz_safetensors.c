@@ -48,24 +48,24 @@ static int count_bytes(void *ctx, const struct tensor_run *run, struct err *err)
     return 0;
 }
 
-static void check(struct safetensors *st)
+static void check(struct checkpoint *st)
 {
     uint64_t total = 0, wanted = 0, all = 0;
     const struct tensor_info *last = NULL;
-    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
-        struct tensor_info *t = safetensors_tensor(st, i);
-        assert(safetensors_find(st, t->name) == t);
+    for (size_t i = 0; i < checkpoint_n_tensors(st); i++) {
+        struct tensor_info *t = checkpoint_tensor(st, i);
+        assert(checkpoint_find(st, t->name) == t);
         assert(!last || t->offset == last->offset + last->bytes);
         t->is_used = t->is_loadable;
         wanted += t->is_used ? t->bytes : 0;
         all += t->bytes;
         last = t;
     }
-    assert(!last || last->offset + last->bytes == safetensors_file_bytes(st));
-    assert(all < safetensors_file_bytes(st));
+    assert(!last || last->offset + last->bytes == checkpoint_file_bytes(st));
+    assert(all < checkpoint_file_bytes(st));
     const struct tensor_read read = { count_bytes, NULL, &total };
     struct err err;
-    assert(safetensors_read_all(st, &read, &err) == 0);
+    assert(checkpoint_read(st, &read, &err) == 0);
     assert(total == wanted);
 }
 
@@ -93,13 +93,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         atexit(remove_dir);
     }
     write_file(data, size);
-    struct safetensors *st;
+    struct checkpoint *st;
     struct err err = { 0 };
     int rc = safetensors_open(dir, &st, &err);
     assert(rc == 0 ? err.code == 0 : rc == err.code && strstr(err.msg, "model.safetensors"));
     if (rc == 0) {
         check(st);
-        safetensors_close(st);
+        checkpoint_close(st);
     }
     return 0;
 }

@@ -120,9 +120,13 @@ static unsigned char *random_blocks(uint64_t *rng, enum dtype dtype, size_t n, f
         blocks[i] = (unsigned char)rng_next(rng);
     }
     for (size_t at = 0; at < bytes; at += format.block_bytes) {
+        if (dtype == DTYPE_MXFP4) {
+            blocks[at] = (unsigned char)(115 + rng_below(rng, 8));
+            continue;
+        }
         uint16_t d = f16_from_f32(0.01f * rng_float(rng)), dmin = f16_from_f32(0.01f * rng_float(rng));
         memcpy(blocks + at + (dtype == DTYPE_Q6_K ? format.block_bytes - 2 : 0), &d, 2);
-        if (dtype == DTYPE_Q4_K || dtype == DTYPE_Q5_K) {
+        if (dtype == DTYPE_Q4_K || dtype == DTYPE_Q5_K || dtype == DTYPE_Q4_1 || dtype == DTYPE_Q5_1) {
             memcpy(blocks + at + 2, &dmin, 2);
         }
     }

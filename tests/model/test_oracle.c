@@ -1,5 +1,6 @@
 // Logits of tiny random models against those that transformers computed (tests/oracle/gen_models.py), on every path
-// that this machine has, and the batch invariance of a step.
+// that this machine has, and the batch invariance of a step. The same models as GGUF files, and files of quantized
+// types, are from tests/oracle/gen_gguf.py.
 #include "engine/base/json.h"
 #include "engine/model/file.h"
 #include "engine/model/safetensors.h"
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #define FIXTURES    "tests/fixtures/models"
+#define GGUFS       "tests/fixtures/gguf"
 #define PROMPTS_MAX 4
 #define TOKENS_MAX  128
 #define VOCAB       61
@@ -28,6 +30,9 @@ struct fixture {
     double tolerance;
     bool is_cut;    // with its own way through the kernels: also cut and mixed with others
     uint32_t n_ctx; // that the engine serves; 0: all
+    // Where the model and the logits are, when not at FIXTURES/NAME. The first n_prompts of these are compared; 0: all.
+    const char *path, *expected;
+    size_t n_prompts;
 };
 
 static const struct fixture fixtures[] = {
@@ -60,6 +65,40 @@ static const struct fixture fixtures[] = {
     { "phi3-longrope-short", F32_TOLERANCE, false, 32 },
 };
 #define N_FIXTURES (sizeof(fixtures) / sizeof(*fixtures))
+
+#define AS_GGUF(name, tolerance, n_prompts)                                                                            \
+    {                                                                                                                  \
+        name ".gguf", tolerance, false, 0, GGUFS "/" name ".gguf", FIXTURES "/" name, n_prompts                        \
+    }
+// K and V are bf16 where weights are quantized.
+#define OF_BLOCKS(name, file)                                                                                          \
+    {                                                                                                                  \
+        name, 0.15, true, 0, GGUFS "/" file, GGUFS "/" name                                                            \
+    }
+
+static const struct fixture gguf_fixtures[] = {
+    AS_GGUF("gqa-f32", F32_TOLERANCE, 0),
+    AS_GGUF("gqa-f16", 0.02, 0),
+    AS_GGUF("gqa-bf16", 0.15, 0),
+    AS_GGUF("mqa-biases-wide-heads", F32_TOLERANCE, 0),
+    AS_GGUF("rope-llama3", F32_TOLERANCE, 0),
+    AS_GGUF("rope-linear-old-config", F32_TOLERANCE, 0),
+    AS_GGUF("llama-yarn", F32_TOLERANCE, 0),
+    AS_GGUF("qwen2", F32_TOLERANCE, 0),
+    AS_GGUF("qwen3", F32_TOLERANCE, 0),
+    AS_GGUF("qwen3-moe", F32_TOLERANCE, 0),
+    AS_GGUF("mixtral", F32_TOLERANCE, 1), // the other one is longer than its window, which such a file cannot say
+    AS_GGUF("smollm3", F32_TOLERANCE, 0),
+    AS_GGUF("phi3-window", F32_TOLERANCE, 0),
+    AS_GGUF("phi3-longrope", F32_TOLERANCE, 0),
+    AS_GGUF("gemma", F32_TOLERANCE, 0),
+    AS_GGUF("gemma2", F32_TOLERANCE, 0),
+    AS_GGUF("gemma3", F32_TOLERANCE, 0),
+    AS_GGUF("gpt-oss", 0.15, 0),
+    OF_BLOCKS("blocks-k", "blocks-k.gguf"),
+    OF_BLOCKS("blocks-32", "blocks-32-00001-of-00003.gguf"),
+};
+#define N_GGUF_FIXTURES (sizeof(gguf_fixtures) / sizeof(*gguf_fixtures))
 
 struct expected {
     size_t n_prompts;
@@ -102,35 +141,41 @@ static int take_logits(void *ctx, const struct tensor_run *run, struct err *err)
     return 0;
 }
 
-static struct expected *load_expected(const char *name)
+static const char *fixture_path(const struct fixture *fixture, bool of_expected, char ret[64])
+{
+    const char *path = of_expected ? fixture->expected : fixture->path;
+    snprintf(ret, 64, "%s%s", path ? path : FIXTURES "/", path ? "" : fixture->name);
+    return ret;
+}
+
+static struct expected *load_expected(const struct fixture *fixture)
 {
     struct expected *e = calloc(1, sizeof(*e));
-    struct safetensors *st;
+    struct checkpoint *st;
     struct err err;
-    char path[64], dir[4096];
+    char base[64], path[80], dir[4096];
     assert_non_null(e);
-    snprintf(path, sizeof(path), FIXTURES "/%s/expected", name);
+    snprintf(path, sizeof(path), "%s/expected", fixture_path(fixture, true, base));
     source_path(dir, sizeof(dir), path);
     load_prompts(dir, e);
     assert_int_equal(safetensors_open(dir, &st, &err), 0);
     for (uint32_t i = 0; i < e->n_prompts; i++) {
         snprintf(path, sizeof(path), "logits.%u", i);
-        struct tensor_info *t = safetensors_find(st, str_from(path));
+        struct tensor_info *t = checkpoint_find(st, str_from(path));
         assert_true(t && t->shape[0] == e->n_tokens[i] && t->shape[1] == VOCAB && t->dtype == DTYPE_F32);
         t->is_used = true;
         t->user_idx = i;
     }
     const struct tensor_read read = { take_logits, NULL, e };
-    assert_int_equal(safetensors_read_all(st, &read, &err), 0);
-    safetensors_close(st);
+    assert_int_equal(checkpoint_read(st, &read, &err), 0);
+    checkpoint_close(st);
     return e;
 }
 
 static void open_fixture(struct model_run *run, const struct fixture *fixture, const char *isa)
 {
     char path[64], dir[4096];
-    snprintf(path, sizeof(path), FIXTURES "/%s", fixture->name);
-    run_open_ctx(run, source_path(dir, sizeof(dir), path), isa, fixture->n_ctx);
+    run_open_ctx(run, source_path(dir, sizeof(dir), fixture_path(fixture, false, path)), isa, fixture->n_ctx);
     assert_int_equal(run->n_vocab, VOCAB);
 }
 
@@ -151,11 +196,11 @@ static size_t likeliest(const float *logits)
     return best;
 }
 
-static struct difference compare(const struct expected *e, struct model_run *run)
+static struct difference compare(const struct expected *e, struct model_run *run, size_t n_prompts)
 {
     static float logits[TOKENS_MAX][VOCAB];
     struct difference diff = { 0 };
-    for (size_t i = 0; i < e->n_prompts; i++) {
+    for (size_t i = 0; i < n_prompts; i++) {
         run_prompt(run, e->tokens[i], e->n_tokens[i], 16, logits[0]);
         for (size_t j = 0; j < e->n_tokens[i]; j++) {
             diff.n_other += likeliest(logits[j]) != likeliest(e->logits[i][j]);
@@ -171,14 +216,15 @@ static struct difference compare(const struct expected *e, struct model_run *run
 
 static void compare_all(const struct fixture *fixture)
 {
-    struct expected *e = load_expected(fixture->name);
+    struct expected *e = load_expected(fixture);
+    size_t n_prompts = fixture->n_prompts ? fixture->n_prompts : e->n_prompts;
     for (size_t i = 0; i < sizeof(isas) / sizeof(*isas); i++) {
         if (!run_has_isa(isas[i]) || (i == 0 && !fixture->is_cut)) { // scalar is slow
             continue;
         }
         struct model_run run;
         open_fixture(&run, fixture, isas[i]);
-        struct difference diff = compare(e, &run);
+        struct difference diff = compare(e, &run, n_prompts);
         print_message("%-24s %-7s largest difference %.3g of %.3g\n", fixture->name, isas[i], diff.worst, diff.scale);
         assert_true(diff.worst < fixture->tolerance);
         if (fixture->tolerance <= F32_TOLERANCE) {
@@ -197,14 +243,22 @@ static void test_model_logits_and_choices_equal_transformers(void **state)
     }
 }
 
+static void test_model_from_gguf_has_the_logits_of_its_checkpoint(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N_GGUF_FIXTURES; i++) {
+        compare_all(&gguf_fixtures[i]);
+    }
+}
+
 static void test_model_of_another_fixture_differs(void **state)
 {
     (void)state;
-    struct expected *e = load_expected("gqa-f32");
+    struct expected *e = load_expected(&fixtures[0]);
     struct model_run run;
     const struct fixture other = { "rope-linear-old-config", F32_TOLERANCE, false, 0 };
     open_fixture(&run, &other, NULL);
-    struct difference diff = compare(e, &run);
+    struct difference diff = compare(e, &run, e->n_prompts);
     assert_true(diff.worst > 0.1 && diff.n_other > 0);
     run_close(&run);
     free(e);
@@ -274,6 +328,11 @@ static void test_model_step_is_bit_identical_in_any_cut_and_company(void **state
             check_invariance(&fixtures[i], NULL);
         }
     }
+    for (size_t i = 0; i < N_GGUF_FIXTURES; i++) {
+        if (gguf_fixtures[i].is_cut) {
+            check_invariance(&gguf_fixtures[i], NULL);
+        }
+    }
     for (size_t i = 0; i < sizeof(isas) / sizeof(*isas); i++) {
         if (run_has_isa(isas[i])) {
             check_invariance(&fixtures[0], isas[i]);
@@ -286,6 +345,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_model_logits_and_choices_equal_transformers),
+        cmocka_unit_test(test_model_from_gguf_has_the_logits_of_its_checkpoint),
         cmocka_unit_test(test_model_of_another_fixture_differs),
         cmocka_unit_test(test_model_step_is_bit_identical_in_any_cut_and_company),
     };

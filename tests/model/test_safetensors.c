@@ -112,21 +112,21 @@ static void test_safetensors_open_gives_tensors_in_file_order(void **state)
                       "\"none\":{\"dtype\":\"F16\",\"shape\":[0,7],\"data_offsets\":[16,16]},"
                       "\"n\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[46,54]}}   ",
                       54);
-    struct safetensors *st;
+    struct checkpoint *st;
     struct err err;
     assert_int_equal(safetensors_open(dir, &st, &err), 0);
-    assert_int_equal(safetensors_n_tensors(st), 4);
-    const struct tensor_info *a = safetensors_tensor(st, 0), *b = safetensors_find(st, STR("b"));
+    assert_int_equal(checkpoint_n_tensors(st), 4);
+    const struct tensor_info *a = checkpoint_tensor(st, 0), *b = checkpoint_find(st, STR("b"));
     assert_true(str_eq(a->name, STR("a")));
     assert_int_equal(a->dtype, DTYPE_F32);
     assert_int_equal(tensor_n_rows(a), 1);
-    assert_ptr_equal(b, safetensors_tensor(st, 2));
+    assert_ptr_equal(b, checkpoint_tensor(st, 2));
     assert_int_equal(b->offset - a->offset, 16);
     assert_int_equal(b->shape[0] * 10 + b->shape[1], 35);
-    assert_false(safetensors_find(st, STR("n"))->is_loadable);
-    assert_true(str_eq(safetensors_find(st, STR("n"))->dtype_name, STR("I64")));
-    assert_null(safetensors_find(st, STR("c")));
-    safetensors_close(st);
+    assert_false(checkpoint_find(st, STR("n"))->is_loadable);
+    assert_true(str_eq(checkpoint_find(st, STR("n"))->dtype_name, STR("I64")));
+    assert_null(checkpoint_find(st, STR("c")));
+    checkpoint_close(st);
 }
 
 static void test_safetensors_open_bad_header_is_named(void **state)
@@ -170,20 +170,20 @@ static void test_safetensors_open_bad_header_is_named(void **state)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         write_safetensors("model.safetensors", 0, cases[i].header, 16);
-        struct safetensors *st = NULL;
+        struct checkpoint *st = NULL;
         struct err err = { 0 };
         int rc = safetensors_open(dir, &st, &err);
         if (rc != cases[i].rc || !strstr(err.msg, cases[i].msg) || (rc && !strstr(err.msg, "model.safetensors"))) {
             fail_msg("%s: %d, \"%s\"", cases[i].header, rc, err.msg);
         }
-        safetensors_close(st);
+        checkpoint_close(st);
     }
 }
 
 static void test_safetensors_open_bad_length_is_refused(void **state)
 {
     (void)state;
-    struct safetensors *st;
+    struct checkpoint *st;
     struct err err;
     assert_int_equal(safetensors_open(dir, &st, &err), -ENOENT);
     assert_non_null(strstr(err.msg, "neither model.safetensors nor model.safetensors.index.json"));
@@ -237,17 +237,17 @@ static void test_safetensors_open_index_is_checked_against_its_shards(void **sta
     write_safetensors("again.safetensors", 2, ONE("a"), 16);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         write_index(cases[i].index);
-        struct safetensors *st = NULL;
+        struct checkpoint *st = NULL;
         struct err err = { 0 };
         int rc = safetensors_open(dir, &st, &err);
         if (rc != cases[i].rc || !strstr(err.msg, cases[i].msg)) {
             fail_msg("%s: %d, \"%s\"", cases[i].index, rc, err.msg);
         }
         if (rc == 0) {
-            assert_int_equal(safetensors_n_tensors(st), 2);
-            assert_string_equal(safetensors_file_name(st, safetensors_find(st, STR("b"))->file_idx), "2.safetensors");
+            assert_int_equal(checkpoint_n_tensors(st), 2);
+            assert_string_equal(checkpoint_file_name(st, checkpoint_find(st, STR("b"))->file_idx), "2.safetensors");
         }
-        safetensors_close(st);
+        checkpoint_close(st);
     }
 }
 
@@ -294,7 +294,7 @@ static void check_progress(void *ctx, uint64_t bytes_done, uint64_t bytes_total)
 }
 
 // Two shards of about 24 MiB: rows of 6 bytes to 5 MiB (longer than a read), tensors at odd addresses, some not wanted.
-static struct safetensors *open_large(void)
+static struct checkpoint *open_large(void)
 {
     static const struct {
         const char *name, *dtype;
@@ -327,12 +327,12 @@ static struct safetensors *open_large(void)
         strbuf_deinit(&header);
     }
     write_index("{\"weight_map\":{\"a0\":\"1.safetensors\",\"b0\":\"2.safetensors\"}}");
-    struct safetensors *st;
+    struct checkpoint *st;
     struct err err;
     assert_int_equal(safetensors_open(dir, &st, &err), 0);
     static const char *const wanted[] = { "a0", "a1", "a3", "a4", "b0", "b2", "b4" };
     for (uint32_t i = 0; i < 7; i++) {
-        struct tensor_info *t = safetensors_find(st, str_from(wanted[i]));
+        struct tensor_info *t = checkpoint_find(st, str_from(wanted[i]));
         t->is_used = true;
         t->user_idx = i;
     }
@@ -341,18 +341,18 @@ static struct safetensors *open_large(void)
 
 static void read_large_with(enum fault fault)
 {
-    struct safetensors *st = open_large();
+    struct checkpoint *st = open_large();
     struct check check = { 0 };
     struct err err = { 0 };
     edge.fault = fault;
     const struct tensor_read read = { check_run, check_progress, &check };
-    int rc = safetensors_read_all(st, &read, &err);
+    int rc = checkpoint_read(st, &read, &err);
     if (rc) {
         fail_msg("%d %s", rc, err.msg);
     }
     uint64_t bytes = 0;
-    for (size_t i = 0; i < safetensors_n_tensors(st); i++) {
-        const struct tensor_info *t = safetensors_tensor(st, i);
+    for (size_t i = 0; i < checkpoint_n_tensors(st); i++) {
+        const struct tensor_info *t = checkpoint_tensor(st, i);
         if (t->is_used) {
             assert_int_equal(check.next_row[t->user_idx], t->shape[0]);
             bytes += t->bytes;
@@ -361,7 +361,7 @@ static void read_large_with(enum fault fault)
     assert_int_equal(check.bytes, bytes);
     assert_int_equal(check.progress_done, bytes);
     assert_int_equal(check.progress_total, bytes);
-    safetensors_close(st);
+    checkpoint_close(st);
 }
 
 static void test_safetensors_read_gives_every_row_once_in_order(void **state)
@@ -386,57 +386,57 @@ static void test_safetensors_read_falls_back_when_direct_reads_are_refused(void 
 static void test_safetensors_read_error_is_named(void **state)
 {
     (void)state;
-    struct safetensors *st = open_large();
+    struct checkpoint *st = open_large();
     struct check check = { 0 };
     struct err err = { 0 };
     edge.fault = FAULT_EIO;
     const struct tensor_read read = { check_run, NULL, &check };
-    assert_true(safetensors_read_all(st, &read, &err) < 0);
+    assert_true(checkpoint_read(st, &read, &err) < 0);
     assert_non_null(strstr(err.msg, "1.safetensors: reading at byte"));
     assert_non_null(strstr(err.msg, "loading tensor \"a"));
-    safetensors_close(st);
+    checkpoint_close(st);
 }
 
 static void test_safetensors_read_of_file_that_became_shorter_fails(void **state)
 {
     (void)state;
-    struct safetensors *st = open_large();
+    struct checkpoint *st = open_large();
     struct check check = { 0 };
     struct err err = { 0 };
     char path[128];
     snprintf(path, sizeof(path), "%s/2.safetensors", dir);
     assert_int_equal(truncate(path, 6000001), 0);
     const struct tensor_read read = { check_run, NULL, &check };
-    assert_int_equal(safetensors_read_all(st, &read, &err), -EIO);
+    assert_int_equal(checkpoint_read(st, &read, &err), -EIO);
     assert_non_null(strstr(err.msg, "2.safetensors: the file ends at byte 6000001"));
-    safetensors_close(st);
+    checkpoint_close(st);
 }
 
 static void test_safetensors_read_stops_with_the_value_of_the_sink(void **state)
 {
     (void)state;
-    struct safetensors *st = open_large();
+    struct checkpoint *st = open_large();
     struct check check = { .stop_after = 3 };
     struct err err = { 0 };
     const struct tensor_read read = { check_run, NULL, &check };
-    assert_int_equal(safetensors_read_all(st, &read, &err), -EDOM);
+    assert_int_equal(checkpoint_read(st, &read, &err), -EDOM);
     assert_string_equal(err.msg, "enough");
     assert_int_equal(check.n_runs, 3);
-    safetensors_close(st);
+    checkpoint_close(st);
 }
 
 static void test_safetensors_read_of_nothing_wanted_is_done(void **state)
 {
     (void)state;
     write_safetensors("model.safetensors", 0, ONE("a"), 16);
-    struct safetensors *st;
+    struct checkpoint *st;
     struct err err;
     struct check check = { 0 };
     assert_int_equal(safetensors_open(dir, &st, &err), 0);
     const struct tensor_read read = { check_run, NULL, &check };
-    assert_int_equal(safetensors_read_all(st, &read, &err), 0);
+    assert_int_equal(checkpoint_read(st, &read, &err), 0);
     assert_int_equal(check.bytes, 0);
-    safetensors_close(st);
+    checkpoint_close(st);
 }
 
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, make_dir, remove_dir)

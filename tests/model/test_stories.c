@@ -125,6 +125,31 @@ static void test_stories_f32_logits_and_greedy_tokens_are_the_reference(void **s
     free_reference(&ref);
 }
 
+static void test_stories_gguf_is_near_the_reference(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file;
+        double tolerance;
+    } files[] = { { "gguf/stories260K-f32.gguf", 1e-4 }, { "gguf/stories260K-f16.gguf", 0.05 } };
+    struct reference ref;
+    load_reference(&ref);
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        struct model_run run;
+        double worst = 0;
+        open_variant(&run, files[i].file, NULL);
+        for (size_t j = 0; j < ref.cases->n_children; j++) {
+            size_t n_equal;
+            worst = fmax(worst, run_case(&run, json_at(ref.cases, j), &n_equal));
+            assert_int_equal(n_equal, N_GREEDY);
+        }
+        print_message("%s largest difference %.3g, all greedy tokens equal\n", files[i].file, worst);
+        assert_true(worst < files[i].tolerance);
+        run_close(&run);
+    }
+    free_reference(&ref);
+}
+
 static void test_stories_bf16_is_near_the_reference(void **state)
 {
     (void)state;
@@ -157,6 +182,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stories_f32_logits_and_greedy_tokens_are_the_reference),
+        cmocka_unit_test(test_stories_gguf_is_near_the_reference),
         cmocka_unit_test(test_stories_bf16_is_near_the_reference),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,17 @@ from gguf import GGMLQuantizationType as Type
 from gguf import quants
 
 # Offsets of binary16 scales in a block, which are drawn from numbers; all other bytes are random.
-SCALES = {Type.Q8_0: [0], Type.Q4_0: [0], Type.Q4_K: [0, 2], Type.Q5_K: [0, 2], Type.Q6_K: [208]}
+SCALES = {
+    Type.Q8_0: [0],
+    Type.Q4_0: [0],
+    Type.Q4_K: [0, 2],
+    Type.Q5_K: [0, 2],
+    Type.Q6_K: [208],
+    Type.Q4_1: [0, 2],
+    Type.Q5_0: [0],
+    Type.Q5_1: [0, 2],
+    Type.MXFP4: [],
+}
 N_BLOCKS = 3
 
 
@@ -18,6 +28,8 @@ def expansions(rng):
     for kind, offsets in SCALES.items():
         _, size = quants.GGML_QUANT_SIZES[kind]
         blocks = rng.integers(0, 256, (N_BLOCKS, size), dtype=np.uint8)
+        if kind == Type.MXFP4:
+            blocks[:, 0] = rng.integers(100, 140, N_BLOCKS)
         for block in blocks:
             for offset in offsets:
                 scale = np.float16(rng.normal() * 10.0 ** rng.integers(-7, 2))  # some are denormal numbers

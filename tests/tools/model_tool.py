@@ -305,6 +305,25 @@ class ModelTool(unittest.TestCase):
             self.assert_fails(run(command, "/no/such/dir"), "/no/such/dir/config.json: No such file")
         self.assert_fails(run("logits", "--ctx", "9999", self.dir), "model.safetensors")
 
+    def test_gguf_files_are_models(self):
+        fixtures = os.path.join(os.environ["TOKFS_SOURCE_ROOT"], "tests", "fixtures")
+        info = json.loads(run("info", "--json", "--tensors", fixtures + "/gguf/blocks-32-00001-of-00003.gguf").stdout)
+        self.assertEqual((info["architecture"], info["hidden_size"], info["tied_embeddings"]), ("LlamaForCausalLM", 256, True))
+        self.assertEqual(set(info["weight_bytes"]), {"F32", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"})
+        self.assertIn("blk.0.attn_q.weight", [t["name"] for t in info["tensors"]])
+        same = [run("logits", fixtures + path, stdin="[1, 2, 3]\n") for path in ("/gguf/qwen3.gguf", "/models/qwen3")]
+        self.assertEqual(same[0].returncode, 0, same[0].stderr)
+        self.assertEqual(same[0].stdout, same[1].stdout)
+
+    def test_generate_from_gguf_has_its_own_tokenizer(self):
+        path = os.path.join(os.environ["TOKFS_TEST_DATA"], "weights", "stories260K", "gguf", "stories260K-f32.gguf")
+        if not os.path.exists(path):
+            self.skipTest(path + " is not there")
+        line = json.dumps({"input_ids": [1, 403, 407, 261, 378], "sampling_params": {"max_new_tokens": 8, "temperature": 0}})
+        result = run("generate", path, stdin=line + "\n")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("there was a", json.loads(result.stdout)["text"])
+
     def test_help_version_and_unknown_commands(self):
         self.assertEqual(run("--help").returncode, 0)
         self.assertRegex(run("--version").stdout, r"^tokfs-model \d+\.\d+\.\d+\n$")

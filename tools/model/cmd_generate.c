@@ -535,7 +535,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_generate = {
     .name = "generate",
-    .synopsis = "[--threads N] [--device NAME] [--isa NAME] [--ctx N] [--kv-mem BYTES] [--max-sequences N] DIR",
+    .synopsis = "[--threads N] [--device NAME] [--isa NAME] [--ctx N] [--kv-mem BYTES] [--max-sequences N] MODEL",
     .summary = "reads requests, one JSON line each; prints an answer a line, in the same order",
     .options =
         "  --threads N        of the CPU backend (default: one per processor)\n"

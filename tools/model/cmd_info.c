@@ -1,7 +1,7 @@
 // tokfs-model info: what a model directory holds, after the same checks as loading makes; no weights are read.
 #include "engine/base/json.h"
+#include "engine/model/checkpoint.h"
 #include "engine/model/model.h"
-#include "engine/model/safetensors.h"
 #include "engine/model/weights.h"
 #include "tools/model/command.h"
 #include <assert.h>
@@ -20,15 +20,15 @@ struct dtype_total {
 struct info {
     const char *dir;
     struct model_config config;
-    struct safetensors *st;
+    struct checkpoint *st;
     struct dtype_total totals[DTYPES_MAX];
     size_t n_totals;
 };
 
 static void count_dtypes(struct info *info)
 {
-    for (size_t i = 0; i < safetensors_n_tensors(info->st); i++) {
-        const struct tensor_info *t = safetensors_tensor(info->st, i);
+    for (size_t i = 0; i < checkpoint_n_tensors(info->st); i++) {
+        const struct tensor_info *t = checkpoint_tensor(info->st, i);
         size_t at = 0;
         while (at < info->n_totals && !str_eq(info->totals[at].name, t->dtype_name)) {
             at++;
@@ -84,7 +84,8 @@ static uint32_t count_layers(const struct model_config *c, enum layer_flag flag)
 
 static uint64_t kv_bytes_per_token(const struct model_config *c)
 {
-    return 2 * (uint64_t)c->n_layers * c->n_kv_heads * c->head_dim * dtype_bytes(c->dtype);
+    enum dtype kv_dtype = dtype_is_plain(c->dtype) ? c->dtype : DTYPE_BF16;
+    return 2 * (uint64_t)c->n_layers * c->n_kv_heads * c->head_dim * dtype_bytes(kv_dtype);
 }
 
 static void print_config(const struct model_config *c)
@@ -112,7 +113,7 @@ static void print_config(const struct model_config *c)
         printf("%s%s%s", i ? ", " : "features      ", features[i], i + 1 < n_features ? "" : "\n");
     }
     printf("%-14stheta %g, scaling %s", "rope", c->rope.theta, rope_scaling_name(c->rope.scaling));
-    if (c->rope.scaling != ROPE_SCALING_NONE) {
+    if (c->rope.factor > 0) {
         printf(" by %g", c->rope.factor);
     }
     if (c->rope.n_dims < c->head_dim) {
@@ -133,13 +134,13 @@ static void print_text(const struct info *info, bool with_tensors)
         printf("%-14s%" PRIu64 " bytes in %" PRIu64 " tensors of %.*s\n", "weights", total->bytes, total->n_tensors,
                STR_ARG(total->name));
     }
-    for (size_t i = 0; with_tensors && i < safetensors_n_tensors(info->st); i++) {
-        const struct tensor_info *t = safetensors_tensor(info->st, i);
+    for (size_t i = 0; with_tensors && i < checkpoint_n_tensors(info->st); i++) {
+        const struct tensor_info *t = checkpoint_tensor(info->st, i);
         printf("%.*s %.*s", STR_ARG(t->name), STR_ARG(t->dtype_name));
         for (uint32_t d = 0; d < t->n_dims; d++) {
             printf("%c%" PRIu64, d ? 'x' : ' ', t->shape[d]);
         }
-        printf(" %s\n", safetensors_file_name(info->st, t->file_idx));
+        printf(" %s\n", checkpoint_file_name(info->st, t->file_idx));
     }
 }
 
@@ -149,8 +150,8 @@ static void write_tensors(struct json_writer *w, const struct info *info)
 {
     json_write_key(w, "tensors");
     json_write_array_begin(w);
-    for (size_t i = 0; i < safetensors_n_tensors(info->st); i++) {
-        const struct tensor_info *t = safetensors_tensor(info->st, i);
+    for (size_t i = 0; i < checkpoint_n_tensors(info->st); i++) {
+        const struct tensor_info *t = checkpoint_tensor(info->st, i);
         json_write_object_begin(w);
         json_write_key(w, "name");
         json_write_str(w, t->name);
@@ -162,7 +163,7 @@ static void write_tensors(struct json_writer *w, const struct info *info)
             json_write_u64(w, t->shape[d]);
         }
         json_write_array_end(w);
-        json_write_member_cstr(w, "file", safetensors_file_name(info->st, t->file_idx));
+        json_write_member_cstr(w, "file", checkpoint_file_name(info->st, t->file_idx));
         json_write_object_end(w);
     }
     json_write_array_end(w);
@@ -247,7 +248,7 @@ static int inspect(struct info *info, struct err *err)
     uint64_t bytes;
     int rc = model_config_read(info->dir, &info->config, err);
     if (rc == 0) {
-        rc = safetensors_open(info->dir, &info->st, err);
+        rc = checkpoint_open(info->dir, &info->st, err);
     }
     if (rc == 0 && (rc = weights_bind(info->st, &info->config, &info->config.dtype, &bytes, err)) < 0) {
         err_prefix(err, "%s", info->dir);
@@ -286,13 +287,13 @@ static int run(const struct command *command, int argc, char **argv)
     } else if (print_json(&info, with_tensors) < 0) {
         status = command_fail(command, "out of memory");
     }
-    safetensors_close(info.st);
+    checkpoint_close(info.st);
     return status ? status : command_finish(command);
 }
 
 const struct command command_info = {
     .name = "info",
-    .synopsis = "[--json] [--tensors] DIR",
+    .synopsis = "[--json] [--tensors] MODEL",
     .summary = "what a model is: architecture, shapes, parameters, bytes; checked as for loading",
     .options = "  --json     one JSON object\n"
                "  --tensors  also every tensor: name, type, shape, file\n",

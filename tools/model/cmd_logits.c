@@ -241,7 +241,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_logits = {
     .name = "logits",
-    .synopsis = "[--threads N] [--backend NAME] [--isa NAME] [--chunk N] [--ctx N] DIR",
+    .synopsis = "[--threads N] [--backend NAME] [--isa NAME] [--chunk N] [--ctx N] MODEL",
     .summary = "reads JSON arrays of token ids, one a line; prints the logits of every position",
     .options = "  --threads N     of the CPU backend (default: one per processor)\n"
                "  --backend NAME  auto (default), cpu or cuda\n"

@@ -12,8 +12,8 @@ static const struct command *const commands[] = { &command_info,     &command_ra
 
 static int help(FILE *out, int status)
 {
-    fprintf(out, "usage: tokfs-model COMMAND [OPTION...] DIR\n\n"
-                 "DIR is a model directory as Hugging Face lays it out.\n\n");
+    fprintf(out, "usage: tokfs-model COMMAND [OPTION...] MODEL\n\n"
+                 "MODEL is a directory as Hugging Face lays it out, or a GGUF file.\n\n");
     for (size_t i = 0; i < N_COMMANDS; i++) {
         fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     }

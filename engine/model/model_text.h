@@ -1,0 +1,13 @@
+// The small files of a model: those of a directory, or what a GGUF file says in their words.
+#ifndef TOKFS_MODEL_MODEL_TEXT_H
+#define TOKFS_MODEL_MODEL_TEXT_H
+
+#include "engine/base/err.h"
+#include "engine/base/str.h"
+
+bool model_is_file(const char *path); // a GGUF file, that is, not a directory
+// Appends DIR/NAME, or for a GGUF file what corresponds to it (config.json, tokenizer_config.json). -ENOENT: there is
+// none; else as file_read and gguf_config.h.
+int model_text_read(const char *path, const char *name, size_t bytes_max, struct strbuf *out, struct err *err);
+
+#endif
