@@ -61,7 +61,7 @@ struct tokfs_completion {
     unsigned n;       // choices, which all say the same
     size_t n_probs;   // of each token
     bool is_checked, is_started, is_cancelled, is_ended, is_freed, must_fail;
-    bool stream, include_usage;
+    bool stream, include_usage, timings_per_token;
     struct tokfs_usage usage;
     uint64_t submitted_ns, first_ns, deadline_ns;
     struct arena arena; // of the request's tools
@@ -274,6 +274,7 @@ static void accept(struct tokfs_completion *c, unsigned n, bool logprobs, size_t
     q->event.top_logprobs = (unsigned)top_logprobs;
     q->event.stream = c->stream;
     q->event.include_usage = c->include_usage;
+    q->event.timings_per_token = c->timings_per_token;
     q->event.usage = c->usage;
     q->event.is_list = c->is_list;
     q->event.echoes_probs = c->echo.len > 0 && logprobs;
@@ -317,6 +318,7 @@ static void check_plain(struct tokfs_completion *c)
         c->deadline_ns = deadline_from(c->submitted_ns, request.sampling.timeout_s, c->engine->timeout_s);
         c->stream = request.common.stream;
         c->include_usage = request.common.include_usage;
+        c->timings_per_token = request.common.timings_per_token;
         c->usage.prompt_tokens = request.prompts.n;
         c->n_prompts = (unsigned)request.prompts.n;
         c->is_list = request.prompts.is_list || request.n > 1;
@@ -369,6 +371,7 @@ static void check(struct tokfs_completion *c)
         set_up_parser(c, &request);
         c->stream = request.common.stream;
         c->include_usage = request.common.include_usage;
+        c->timings_per_token = request.common.timings_per_token;
         c->usage.prompt_tokens = request.messages->n_children;
         c->prompt_logprobs = (int)request.prompt_logprobs;
         accept(c, (unsigned)request.n, request.logprobs, (size_t)request.top_logprobs);
@@ -467,13 +470,16 @@ static void release(struct tokfs_completion *c)
     free(c);
 }
 
+// Those for whom the queue had no room come first in the next step.
 static void step(struct tokfs_engine *engine)
 {
-    struct tokfs_completion **at = &engine->running;
+    struct tokfs_completion **at = &engine->running, **first_left_out = NULL;
     while (*at) {
         struct tokfs_completion *c = *at;
         if (!c->is_freed && engine->n < QUEUE_MAX) {
             step_one(c);
+        } else if (!c->is_freed && !first_left_out) {
+            first_left_out = at;
         }
         while (c->n_known > 0 && c->is_started && !c->is_ended && !c->is_freed && engine->n < QUEUE_MAX / 2) {
             step_one(c); // what was sampled before is told at once
@@ -487,6 +493,11 @@ static void step(struct tokfs_engine *engine)
         } else {
             at = &c->next;
         }
+    }
+    if (first_left_out && first_left_out != &engine->running && *first_left_out) {
+        *at = engine->running;
+        engine->running = *first_left_out;
+        *first_left_out = NULL;
     }
     engine->stats.n_steps++;
 }

@@ -31,6 +31,10 @@ struct bench_options {
     unsigned n_pages;                   // schedule: pages of 16 tokens
     double step_us, row_us, context_us; // schedule: what a step takes, each of its rows, each position a row sees
     const char *url;                    // http: whom to ask; NULL: a bridge of its own
+    const char *unix_path;              // http: the socket behind the URL; NULL: TCP
+    const char *peer;                   // http: another one, in turn
+    const char *mount;                  // http: whose file is asked, in turn
+    const char *ask;                    // http: what the message says
     bool stream;                        // http
     unsigned n_nodes, n_blocks;         // index, score: machines; blocks that they hold together
     bool no_prefix_cache;               // schedule
@@ -38,7 +42,7 @@ struct bench_options {
 };
 
 // Named figures in the order in which they were added.
-#define BENCH_FIGURES_MAX 48
+#define BENCH_FIGURES_MAX 80
 struct bench_figure {
     char key[40];
     const char *unit; // static

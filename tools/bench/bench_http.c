@@ -1,5 +1,8 @@
 // Workload `http`: an OpenAI server as its clients see it: this project's bridge on a mount of its own, or whatever
-// answers at --url.
+// answers at --url. With --peer or --mount another server, or the mount's file, is asked the same in turn, so that what
+// else the machine does meets all of them.
+#include "engine/base/json.h"
+#include "tools/bench/file_load.h"
 #include "tools/bench/http_load.h"
 #include "tools/bench/mount_process.h"
 #include <errno.h>
@@ -69,57 +72,147 @@ static int stop_server(struct server *server, struct err *err)
     return rc;
 }
 
-static void add_quantiles(struct bench_report *report, const char *name, double *values, size_t n, const char *unit)
+// ---- what is asked -------------------------------------------------------------------------------------------------
+
+// Fields that only tokfs knows: as many tokens as asked for, and when they were sampled.
+static int write_body(const struct bench_options *options, bool is_tokfs, struct strbuf *out)
 {
-    static const struct {
-        const char *suffix;
-        double q;
-    } rows[] = { { "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p999", 0.999 } };
-    for (size_t i = 0; n > 0 && i < sizeof(rows) / sizeof(rows[0]); i++) {
-        char key[40];
-        snprintf(key, sizeof(key), "%s_%s", name, rows[i].suffix);
-        bench_report_add(report, key, bench_quantile(values, n, rows[i].q), unit);
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_write_object_begin(&w);
+    json_write_key(&w, "messages");
+    json_write_array_begin(&w);
+    json_write_object_begin(&w);
+    json_write_member_cstr(&w, "role", "user");
+    json_write_member_cstr(&w, "content", options->ask);
+    json_write_object_end(&w);
+    json_write_array_end(&w);
+    json_write_member_u64(&w, "temperature", 0);
+    json_write_member_u64(&w, "max_tokens", options->max_tokens);
+    if (options->stream) {
+        json_write_member_bool(&w, "stream", true);
+    }
+    if (is_tokfs) {
+        json_write_member_bool(&w, "ignore_eos", true);
+    }
+    if (is_tokfs && options->stream) {
+        json_write_member_bool(&w, "timings_per_token", true);
+    }
+    json_write_object_end(&w);
+    return out->error;
+}
+
+// ---- who is asked --------------------------------------------------------------------------------------------------
+
+#define SIDES_MAX 3
+
+struct side {
+    const char *prefix; // of its figures
+    int (*run)(const struct load *load, struct load_times *ret, struct err *err);
+    struct load load;
+    struct strbuf body;
+    struct load_times times; // of all rounds
+};
+
+static struct side *add_side(struct side *sides, size_t *n, const struct bench_options *options, const char *prefix,
+                             bool is_tokfs)
+{
+    struct side *side = &sides[(*n)++];
+    *side = (struct side){ .prefix = prefix, .run = http_load_run };
+    strbuf_init(&side->body, 0);
+    write_body(options, is_tokfs, &side->body);
+    side->load = (struct load){ .body = side->body.ptr,
+                                .is_stream = options->stream,
+                                .rate = options->rate,
+                                .n_clients = options->n_clients,
+                                .seconds = options->seconds,
+                                .seed = options->seed };
+    return side;
+}
+
+static size_t make_sides(const struct bench_options *options, const struct server *server, char *file, size_t file_size,
+                         struct side *sides)
+{
+    size_t n = 0;
+    struct side *side = add_side(sides, &n, options, "", !options->url || options->mount);
+    side->load.url = options->url ? options->url : "http://bridge/v1/chat/completions";
+    side->load.unix_path = options->url ? options->unix_path : server->socket;
+    if (options->mount) {
+        snprintf(file, file_size, "%s/v1/chat/completions", options->mount);
+        side = add_side(sides, &n, options, "file_", true);
+        side->run = file_load_run;
+        side->load.file = file;
+    }
+    if (options->peer) {
+        side = add_side(sides, &n, options, "peer_", false);
+        side->load.url = options->peer;
+    }
+    return n;
+}
+
+static int run_round(struct side *side, struct err *err)
+{
+    struct load_times times = { 0 };
+    int rc = side->run(&side->load, &times, err);
+    if (rc == 0 && times.total_ms.n == 0) {
+        rc = err_set(err, -EIO, "%s: none of %zu requests was answered: %s",
+                     side->load.url ? side->load.url : side->load.file, times.n_failed, times.failure);
+    }
+    load_times_add(&side->times, &times);
+    load_times_deinit(&times);
+    return rc;
+}
+
+static double p(struct series *series, double q)
+{
+    return bench_quantile(series->values, series->n, q);
+}
+
+// The first side to the last: how many times as much, what it adds.
+static void report_against(struct side *own, struct side *other, struct bench_report *report)
+{
+    struct load_times *a = &own->times, *b = &other->times;
+    if (other->run == file_load_run) {
+        bench_report_add(report, "added_ms_p50", p(&a->total_ms, 0.5) - p(&b->total_ms, 0.5),
+                         "ms a request, to the file");
+    } else {
+        bench_report_add(report, "times_requests_per_s",
+                         (double)a->total_ms.n / a->seconds / ((double)b->total_ms.n / b->seconds), "of the peer's");
+        bench_report_add(report, "times_first_ms_p50", p(&a->first_ms, 0.5) / p(&b->first_ms, 0.5), "of the peer's");
+    }
+    if (a->n_tokens > 0 && b->n_tokens > 0 && other->run != file_load_run) {
+        bench_report_add(report, "times_events_per_s",
+                         (double)a->n_tokens / a->seconds / ((double)b->n_tokens / b->seconds), "of the peer's");
+    }
+    if (a->delay_us.n > 0 && b->delay_us.n > 0) {
+        bench_report_add(report, "added_us_p50", p(&a->delay_us, 0.5) - p(&b->delay_us, 0.5),
+                         "us a token, to the file");
+        bench_report_add(report, "added_us_p99", p(&a->delay_us, 0.99) - p(&b->delay_us, 0.99), "us a token");
     }
 }
 
 static int measure(const struct bench_options *options, const struct server *server, struct bench_report *report,
                    struct err *err)
 {
-    char body[512];
-    struct http_times times;
-    snprintf(
-        body, sizeof(body),
-        "{\"messages\":[{\"role\":\"user\",\"content\":\"Say one two three four five six seven eight nine ten.\"}],"
-        "\"temperature\":0,\"max_tokens\":%u%s%s}",
-        options->max_tokens, options->stream ? ",\"stream\":true" : "",
-        options->url      ? ""
-        : options->stream ? ",\"ignore_eos\":true,\"timings_per_token\":true"
-                          : ",\"ignore_eos\":true");
-    struct http_load load = { .url = options->url ? options->url : "http://bridge/v1/chat/completions",
-                              .unix_path = options->url ? NULL : server->socket,
-                              .body = body,
-                              .is_stream = options->stream,
-                              .rate = options->rate,
-                              .n_clients = options->n_clients,
-                              .seconds = options->seconds,
-                              .seed = options->seed };
-    int rc = http_load_run(&load, &times, err);
-    if (rc == 0 && times.n == 0) {
-        rc = err_set(err, -EIO, "%s: none of %zu requests was answered: %s", load.url, times.n_failed, times.failure);
+    char file[512];
+    struct side sides[SIDES_MAX];
+    size_t n = make_sides(options, server, file, sizeof(file), sides);
+    int rc = 0;
+    for (unsigned round = 0; round < options->n_rounds; round++) {
+        for (size_t i = 0; i < n && rc == 0; i++) {
+            rc = run_round(&sides[i], err);
+        }
     }
-    if (rc == 0) {
-        bench_report_add(report, "requests_per_s", (double)times.n / times.seconds, "answered");
-        bench_report_add(report, "requests", (double)times.n, "answered");
-        bench_report_add(report, "failed", (double)times.n_failed, "not answered, or not with status 200");
-        add_quantiles(report, "total_ms", times.total_ms, times.n, "ms, from when it was due");
-        add_quantiles(report, "first_byte_ms", times.first_ms, times.n, "ms, from when it was due");
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        load_times_report(&sides[i].times, sides[i].prefix, report);
+        if (i > 0) {
+            report_against(&sides[0], &sides[i], report);
+        }
     }
-    if (rc == 0 && times.n_events > 0) {
-        bench_report_add(report, "events_per_s", (double)times.n_events / times.seconds, "of all streams");
-        add_quantiles(report, "between_ms", times.between_ms, times.n_between, "ms between events");
-        add_quantiles(report, "stream_delay_us", times.delay_us, times.n_delay, "us, sampled to received");
+    for (size_t i = 0; i < n; i++) {
+        load_times_deinit(&sides[i].times);
+        strbuf_deinit(&sides[i].body);
     }
-    http_times_free(&times);
     return rc;
 }
 

@@ -3,7 +3,6 @@
 #include "engine/base/loop.h"
 #include <curl/curl.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,85 +11,33 @@
 
 #define EVENTS_MAX 256
 
-struct series {
-    double *values;
-    size_t n, size;
-};
-
 struct client {
     struct run *run;
     CURL *easy;
-    uint64_t due_ns, first_ns, last_ns; // of the request in hand
+    struct client *next_free;
+    struct answer answer; // to the request in hand
     bool is_busy;
 };
 
 struct run {
-    const struct http_load *load;
-    struct http_times *times;
+    const struct load *load;
+    struct load_times *times;
     CURLM *multi;
     struct curl_slist *headers;
-    struct client *clients;
+    struct client *clients, *first_free;
     int epoll_fd;
-    uint64_t begin_ns, end_ns, next_due_ns, curl_due_ns;
-    uint64_t random;
+    struct arrivals arrivals;
+    uint64_t curl_due_ns;
     size_t n_busy;
-    struct series first, total, between, delay;
 };
 
-static void series_add(struct series *series, double value)
-{
-    if (series->n == series->size) {
-        series->size = series->size ? 2 * series->size : 1024;
-        series->values = realloc(series->values, series->size * sizeof(*series->values));
-        if (!series->values) {
-            abort();
-        }
-    }
-    series->values[series->n++] = value;
-}
-
 // ---- answers -------------------------------------------------------------------------------------------------------
-
-// Takes the events of a piece of a stream. Where "data: " is cut between two pieces it is counted with the second.
-static void take_events(struct client *client, const char *bytes, size_t len, uint64_t now)
-{
-    static const char mark[] = "data: {", key[] = "\"sampled_ns\":";
-    struct run *run = client->run;
-    const char *end = bytes + len;
-    for (const char *p = bytes; (p = memmem(p, (size_t)(end - p), mark, sizeof(mark) - 1)); p += sizeof(mark) - 1) {
-        run->times->n_events++;
-        if (client->last_ns) {
-            series_add(&run->between, (double)(now - client->last_ns) * 1e-6);
-        }
-        client->last_ns = now;
-    }
-    for (const char *p = bytes; (p = memmem(p, (size_t)(end - p), key, sizeof(key) - 1));) {
-        p += sizeof(key) - 1;
-        uint64_t sampled_ns = end - p > 20 ? strtoull(p, NULL, 10) : 0;
-        if (sampled_ns > 0 && sampled_ns < now) {
-            series_add(&run->delay, (double)(now - sampled_ns) * 1e-3);
-        }
-    }
-}
 
 static size_t on_bytes(char *bytes, size_t size, size_t n, void *ctx)
 {
     struct client *client = ctx;
-    uint64_t now = clock_monotonic_ns();
-    if (client->first_ns == 0) {
-        client->first_ns = now;
-    }
-    if (client->run->load->is_stream) {
-        take_events(client, bytes, size * n, now);
-    }
+    answer_take(&client->answer, (struct str){ bytes, size * n }, clock_monotonic_ns());
     return size * n;
-}
-
-static void note_failure(struct run *run, CURLcode code, long status)
-{
-    if (run->times->n_failed++ == 0) {
-        snprintf(run->times->failure, sizeof(run->times->failure), "%s (status %ld)", curl_easy_strerror(code), status);
-    }
 }
 
 // ---- requests ------------------------------------------------------------------------------------------------------
@@ -98,38 +45,42 @@ static void note_failure(struct run *run, CURLcode code, long status)
 static void start(struct run *run, struct client *client, uint64_t due_ns)
 {
     client->is_busy = true;
-    client->due_ns = due_ns;
-    client->first_ns = client->last_ns = 0;
+    answer_begin(&client->answer, run->times, run->load->is_stream, due_ns);
     run->n_busy++;
     curl_multi_add_handle(run->multi, client->easy);
 }
 
-// Exponential gaps, from a generator of 64 bits (Knuth's constants).
-static uint64_t gap_ns(struct run *run)
+static void set_free(struct run *run, struct client *client)
 {
-    run->random = run->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    double u = ((double)(run->random >> 11) + 0.5) / 9007199254740992.0;
-    return (uint64_t)(-log(u) / run->load->rate * 1e9);
-}
-
-static struct client *find_free(struct run *run)
-{
-    for (unsigned i = 0; i < run->load->n_clients; i++) {
-        if (!run->clients[i].is_busy) {
-            return &run->clients[i];
-        }
-    }
-    return NULL;
+    client->is_busy = false;
+    client->next_free = run->first_free;
+    run->first_free = client;
 }
 
 // Those that are due, and as many as there are connections for.
 static void start_due(struct run *run, uint64_t now)
 {
     struct client *client;
-    while (run->load->rate > 0 && run->next_due_ns <= now && run->next_due_ns < run->end_ns &&
-           (client = find_free(run))) {
-        start(run, client, run->next_due_ns);
-        run->next_due_ns += gap_ns(run);
+    while (run->arrivals.next_ns <= now && !arrivals_is_over(&run->arrivals) && (client = run->first_free)) {
+        run->first_free = client->next_free;
+        start(run, client, arrivals_take(&run->arrivals));
+    }
+}
+
+static void take_end(struct run *run, struct client *client, CURLcode code)
+{
+    char failure[128];
+    long status = 0;
+    uint64_t now = clock_monotonic_ns();
+    curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_multi_remove_handle(run->multi, client->easy);
+    snprintf(failure, sizeof(failure), "%s (status %ld)", curl_easy_strerror(code), status);
+    answer_end(&client->answer, code == CURLE_OK && status == 200 ? NULL : failure, now);
+    run->n_busy--;
+    if (run->load->rate <= 0 && now < run->arrivals.end_ns) {
+        start(run, client, now);
+    } else {
+        set_free(run, client);
     }
 }
 
@@ -139,24 +90,9 @@ static void take_ended(struct run *run)
     int n_left;
     while ((msg = curl_multi_info_read(run->multi, &n_left))) {
         struct client *client = NULL;
-        long status = 0;
         CURLcode code = msg->data.result;
-        CURL *easy = msg->easy_handle;
-        curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&client);
-        curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        curl_multi_remove_handle(run->multi, easy);
-        uint64_t now = clock_monotonic_ns();
-        client->is_busy = false;
-        run->n_busy--;
-        if (code == CURLE_OK && status == 200) {
-            series_add(&run->first, (double)(client->first_ns - client->due_ns) * 1e-6);
-            series_add(&run->total, (double)(now - client->due_ns) * 1e-6);
-        } else {
-            note_failure(run, code, status);
-        }
-        if (run->load->rate <= 0 && now < run->end_ns) {
-            start(run, client, now);
-        }
+        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&client);
+        take_end(run, client, code);
     }
 }
 
@@ -185,19 +121,22 @@ static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
     return 0;
 }
 
-static int wait_ms(const struct run *run, uint64_t now)
+// Until what comes first; a millisecond's rounding would be seen in every figure of an open loop.
+static struct timespec wait_time(const struct run *run, uint64_t now)
 {
     uint64_t due = run->curl_due_ns;
-    if (run->load->rate > 0 && run->next_due_ns < run->end_ns && run->n_busy < run->load->n_clients) {
-        due = run->next_due_ns < due ? run->next_due_ns : due;
+    if (!arrivals_is_over(&run->arrivals) && run->first_free) {
+        due = run->arrivals.next_ns < due ? run->arrivals.next_ns : due;
     }
-    return due <= now ? 0 : due - now > 1000000000u ? 1000 : (int)((due - now) / 1000000u) + 1;
+    uint64_t ns = due <= now ? 0 : due - now > 1000000000u ? 1000000000u : due - now;
+    return (struct timespec){ (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) };
 }
 
 static void turn(struct run *run)
 {
     struct epoll_event events[EVENTS_MAX];
-    int n_running, n = epoll_wait(run->epoll_fd, events, EVENTS_MAX, wait_ms(run, clock_monotonic_ns()));
+    struct timespec wait = wait_time(run, clock_monotonic_ns());
+    int n_running, n = epoll_pwait2(run->epoll_fd, events, EVENTS_MAX, &wait, NULL);
     for (int i = 0; i < n; i++) {
         int flags = (events[i].events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
                     (events[i].events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
@@ -216,7 +155,7 @@ static void turn(struct run *run)
 
 static int make_client(struct run *run, struct client *client)
 {
-    const struct http_load *load = run->load;
+    const struct load *load = run->load;
     client->run = run;
     client->easy = curl_easy_init();
     if (!client->easy) {
@@ -271,40 +210,30 @@ static void unmake(struct run *run)
     }
 }
 
-int http_load_run(const struct http_load *load, struct http_times *ret, struct err *err)
+int http_load_run(const struct load *load, struct load_times *ret, struct err *err)
 {
-    struct run run = { .load = load, .times = ret, .curl_due_ns = UINT64_MAX, .random = load->seed };
-    *ret = (struct http_times){ 0 };
+    struct run run = { .load = load, .times = ret, .curl_due_ns = UINT64_MAX };
+    *ret = (struct load_times){ 0 };
     int rc = make(&run);
     if (rc < 0) {
         unmake(&run);
         return err_set(err, rc, "out of memory for %u connections", load->n_clients);
     }
-    run.begin_ns = clock_monotonic_ns();
-    run.end_ns = run.begin_ns + (uint64_t)(load->seconds * 1e9);
-    run.next_due_ns = run.begin_ns + (load->rate > 0 ? gap_ns(&run) : 0);
-    for (unsigned i = 0; load->rate <= 0 && i < load->n_clients; i++) {
-        start(&run, &run.clients[i], run.begin_ns);
+    uint64_t begin_ns = clock_monotonic_ns();
+    double begin_cpu = load_cpu_seconds();
+    arrivals_init(&run.arrivals, load, begin_ns);
+    for (unsigned i = 0; i < load->n_clients; i++) {
+        if (load->rate > 0) {
+            set_free(&run, &run.clients[i]);
+        } else {
+            start(&run, &run.clients[i], begin_ns);
+        }
     }
-    while (run.n_busy > 0 || (load->rate > 0 && run.next_due_ns < run.end_ns)) {
+    while (run.n_busy > 0 || !arrivals_is_over(&run.arrivals)) {
         turn(&run);
     }
-    ret->seconds = (double)(clock_monotonic_ns() - run.begin_ns) * 1e-9;
-    ret->first_ms = run.first.values;
-    ret->total_ms = run.total.values;
-    ret->between_ms = run.between.values;
-    ret->delay_us = run.delay.values;
-    ret->n = run.first.n;
-    ret->n_between = run.between.n;
-    ret->n_delay = run.delay.n;
+    ret->seconds = (double)(clock_monotonic_ns() - begin_ns) * 1e-9;
+    ret->cpu_seconds = load_cpu_seconds() - begin_cpu;
     unmake(&run);
     return 0;
-}
-
-void http_times_free(struct http_times *times)
-{
-    free(times->first_ms);
-    free(times->total_ms);
-    free(times->between_ms);
-    free(times->delay_us);
 }

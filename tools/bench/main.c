@@ -102,6 +102,8 @@ static const struct workload workloads[] = {
         .max_tokens = 16,
         .seconds = 3,
         .n_clients = 16,
+        .n_rounds = 1,
+        .ask = "Say one two three four five six seven eight nine ten.",
         .seed = 1 },
       bench_http },
     { "index",
@@ -150,6 +152,10 @@ static void print_help(FILE *out)
         "                    schedule: time of a step, of each row, of each position that a row attends to\n"
         "  --no-prefix-cache schedule: compute every prompt anew\n"
         "  --url URL         http: whom to ask (default: a bridge and a mount of its own)\n"
+        "  --unix PATH       http: the socket on which it listens\n"
+        "  --mount DIR       http: the mount behind it, whose file is asked in turn\n"
+        "  --peer URL        http: another server, asked in turn\n"
+        "  --ask TEXT        http: what is asked\n"
         "  --stream          http: streamed answers\n"
         "  --nodes N         index, score: machines\n"
         "  --blocks N        index: blocks that they hold together\n"
@@ -169,6 +175,10 @@ enum {
     OPT_TRACE,
     OPT_NO_PREFIX_CACHE,
     OPT_URL,
+    OPT_UNIX,
+    OPT_MOUNT,
+    OPT_PEER,
+    OPT_ASK,
     OPT_STREAM,
     OPT_NUMBER,
     OPT_COUNT = OPT_NUMBER + 64
@@ -244,6 +254,10 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
     case OPT_TRACE: options->trace = text; return 0;
     case OPT_NO_PREFIX_CACHE: options->no_prefix_cache = true; return 0;
     case OPT_URL: options->url = text; return 0;
+    case OPT_UNIX: options->unix_path = text; return 0;
+    case OPT_MOUNT: options->mount = text; return 0;
+    case OPT_PEER: options->peer = text; return 0;
+    case OPT_ASK: options->ask = text; return 0;
     case OPT_STREAM: options->stream = true; return 0;
     default: return -EINVAL; // getopt has said why
     }
@@ -252,7 +266,7 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
 // 0 go on, 1 done (help, version), -EINVAL said on stderr.
 static int parse_options(int argc, char **argv, struct bench_options *options)
 {
-    enum { N_OTHERS = 12 }; // besides the counts and numbers
+    enum { N_OTHERS = 16 }; // besides the counts and numbers
     struct option longopts[N_OTHERS + N_COUNTS + N_NUMBERS + 1] = {
         { "help", no_argument, NULL, OPT_HELP },         { "version", no_argument, NULL, OPT_VERSION },
         { "model", required_argument, NULL, OPT_MODEL }, { "shape", required_argument, NULL, OPT_SHAPE },
@@ -260,6 +274,8 @@ static int parse_options(int argc, char **argv, struct bench_options *options)
         { "json", no_argument, NULL, OPT_JSON },         { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
         { "text", required_argument, NULL, OPT_TEXT },   { "trace", required_argument, NULL, OPT_TRACE },
         { "url", required_argument, NULL, OPT_URL },     { "stream", no_argument, NULL, OPT_STREAM },
+        { "unix", required_argument, NULL, OPT_UNIX },   { "mount", required_argument, NULL, OPT_MOUNT },
+        { "peer", required_argument, NULL, OPT_PEER },   { "ask", required_argument, NULL, OPT_ASK },
     };
     int opt;
 
