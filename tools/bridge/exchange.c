@@ -1,23 +1,21 @@
-// One operation is under way at a time, in `op`; its end is the beginning of the next. A file that was written to and
-// read to its end goes to the pool, and the next request for the same path and user begins with WRITING. If its mount
-// has gone meanwhile, that write fails, nothing was accepted, and the file is opened anew.
+// One operation is under way at a time, in `op` or in `wait`; its end is the beginning of the next. A file that was
+// written to and read to its end goes to the pool, and the next request for the same path and user begins with ASKING.
+// If its mount has gone meanwhile, that write fails, nothing was accepted, and the file is opened anew.
 //
-// 1. `fd` is open from the end of OPENING to the beginning of CLOSING.
+// 1. `fd` is open from the end of OPENING, or of the first ASKING, to the beginning of CLOSING.
 // 2. A cancelled exchange calls nobody; it goes to CLOSING from wherever it is.
 #include "tools/bridge/exchange.h"
+#include "tools/bridge/waiters.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define READ_BYTES 65536
+#define POOL_MAX 1024
 
-enum stage { OPENING, WRITING, WAITING, READING, PAUSED, COMPLETE, CLOSING };
-
-#define POOL_MAX 256
+enum stage { OPENING, ASKING, PAUSED, COMPLETE, GIVING_UP, CLOSING };
 
 struct idle_file {
     char *path;
@@ -27,43 +25,53 @@ struct idle_file {
 
 struct exchange_pool {
     struct loop *loop;
+    struct waiters *waiters;
     struct idle_file idle[POOL_MAX];
     size_t n;
+    bool is_stopped;
 };
 
 struct exchange {
     struct loop_op op;
-    struct loop *loop;
+    struct wait_op wait;
     struct exchange_pool *pool;
     struct exchange_sink sink;
     struct exchange_ends ends;
     enum stage stage;
     int fd;
     char *body;
-    struct str unwritten; // the rest of the body
+    size_t body_len;
     bool is_cancelled;
-    bool has_asked; // the file is one to write to
-    bool was_idle;  // the file comes from the pool, and its mount has not been heard of since
+    bool has_asked;  // the file is one to write to
+    bool was_idle;   // the file comes from the pool, and its mount has not been heard of since
+    bool has_read;   // something of the answer
+    bool is_in_data; // the sink is being called
     unsigned personality;
-    bool reads_on; // in `readable`: once more
     char path[];
 };
 
 static void exchange_free(struct exchange *ex)
 {
     free(ex->body);
+    wait_op_deinit(&ex->wait);
     free(ex);
 }
 
 // ---- the pool ------------------------------------------------------------------------------------------------------
 
-int exchange_pool_new(struct loop *loop, struct exchange_pool **ret)
+int exchange_pool_new(struct loop *loop, struct exchange_pool **ret, struct err *err)
 {
-    *ret = calloc(1, sizeof(**ret));
-    if (!*ret) {
-        return -ENOMEM;
+    struct exchange_pool *pool = calloc(1, sizeof(*pool));
+    if (!pool) {
+        return err_set(err, -ENOMEM, "out of memory");
     }
-    (*ret)->loop = loop;
+    pool->loop = loop;
+    int r = waiters_new(loop, &pool->waiters, err);
+    if (r < 0) {
+        free(pool);
+        return r;
+    }
+    *ret = pool;
     return 0;
 }
 
@@ -83,7 +91,7 @@ static int pool_take(struct exchange_pool *pool, const char *path, unsigned pers
 static bool pool_put(struct exchange *ex)
 {
     struct exchange_pool *pool = ex->pool;
-    char *path = pool->n < POOL_MAX ? strdup(ex->path) : NULL;
+    char *path = pool->n < POOL_MAX && !pool->is_stopped ? strdup(ex->path) : NULL;
     if (!path) {
         return false;
     }
@@ -111,18 +119,29 @@ void exchange_pool_flush(struct exchange_pool *pool, const char *prefix)
     }
 }
 
+void exchange_pool_stop(struct exchange_pool *pool)
+{
+    pool->is_stopped = true;
+    exchange_pool_flush(pool, "");
+    waiters_stop(pool->waiters);
+}
+
 void exchange_pool_free(struct exchange_pool *pool)
 {
-    assert(!pool || pool->n == 0);
-    free(pool);
+    if (pool) {
+        assert(pool->n == 0);
+        waiters_free(pool->waiters);
+        free(pool);
+    }
 }
 
 // ---- an exchange ---------------------------------------------------------------------------------------------------
 
 static void close_file(struct exchange *ex)
 {
-    bool may_rest =
-        ex->stage == READING && ex->has_asked && !ex->is_cancelled && ex->ends.write == 0 && ex->ends.read == 0;
+    bool is_over = ex->stage == ASKING || ex->stage == COMPLETE;
+    bool is_well = ex->ends.open == 0 && ex->ends.write == 0 && ex->ends.read == 0 && ex->wait.n_read >= 0;
+    bool may_rest = is_over && is_well && ex->has_asked && !ex->is_cancelled;
     ex->stage = CLOSING;
     if (!ex->is_cancelled) {
         ex->is_cancelled = true; // nothing is told after the end
@@ -131,20 +150,37 @@ static void close_file(struct exchange *ex)
     if (ex->fd < 0 || (may_rest && pool_put(ex))) {
         exchange_free(ex);
     } else {
-        loop_close(ex->loop, &ex->op, ex->fd);
+        loop_close(ex->pool->loop, &ex->op, ex->fd);
     }
 }
 
-static void wait_readable(struct exchange *ex)
+// Opens the file, if it is not open, writes the body, if there is one, and reads: first once, since most answers are
+// read at once, then to the end.
+static void ask(struct exchange *ex)
 {
-    ex->stage = WAITING;
-    loop_poll(ex->loop, &ex->op, ex->fd, POLLIN);
+    ex->stage = ASKING;
+    ex->wait.fd = ex->fd;
+    ex->wait.path = ex->path;
+    ex->wait.flags = ex->has_asked ? O_RDWR : O_RDONLY;
+    ex->wait.out = (struct str){ ex->body, ex->body ? ex->body_len : 0 };
+    ex->wait.follows = ex->has_read;
+    int r = waiters_start(ex->pool->waiters, &ex->wait);
+    if (r < 0) {
+        ex->stage = GIVING_UP;
+        ex->ends.read = r;
+        loop_timer(ex->pool->loop, &ex->op, 0);
+    }
 }
 
-static void write_rest(struct exchange *ex)
+// Only the ring opens on behalf of others.
+static void begin(struct exchange *ex)
 {
-    ex->stage = WRITING;
-    loop_write_slow(ex->loop, &ex->op, ex->fd, ex->unwritten.ptr, ex->unwritten.len);
+    if (ex->fd >= 0 || ex->personality == 0) {
+        ask(ex);
+        return;
+    }
+    ex->stage = OPENING;
+    loop_open(ex->pool->loop, &ex->op, ex->path, ex->has_asked ? O_RDWR : O_RDONLY, ex->personality);
 }
 
 static void opened(struct exchange *ex, int res)
@@ -157,10 +193,8 @@ static void opened(struct exchange *ex, int res)
     ex->fd = res;
     if (ex->is_cancelled) {
         close_file(ex);
-    } else if (ex->body) {
-        write_rest(ex);
     } else {
-        wait_readable(ex);
+        ask(ex);
     }
 }
 
@@ -169,63 +203,63 @@ static bool is_gone(int res)
     return res == -ENOTCONN || res == -ECONNABORTED || res == -ESTALE || res == -ENODEV;
 }
 
-static void open_file(struct exchange *ex);
-
 // A file from the pool whose mount has gone.
 static void reopen(struct exchange *ex)
 {
     close(ex->fd); // there is nobody who could let it wait
     ex->fd = -1;
     ex->was_idle = false;
-    open_file(ex);
+    begin(ex);
 }
 
-static void written(struct exchange *ex, int res)
+// What there is, as long as the sink wants more.
+static void deliver(struct exchange *ex)
 {
-    if (ex->was_idle && is_gone(res)) {
+    while (ex->stage == ASKING) {
+        struct str bytes = waiters_take(ex->pool->waiters, &ex->wait);
+        if (bytes.len > 0) {
+            ex->stage = PAUSED;
+            ex->has_read = ex->is_in_data = true;
+            ex->sink.data(ex->sink.ctx, bytes);
+            ex->is_in_data = false;
+        } else if (ex->wait.is_pending) {
+            return;
+        } else if (ex->wait.n_read > 0) {
+            ask(ex); // that was the first read
+            return;
+        } else {
+            ex->ends.read = ex->ends.open < 0 ? 0 : (int)ex->wait.n_read;
+            close_file(ex);
+            return;
+        }
+    }
+    if (ex->stage == COMPLETE && !ex->wait.is_pending) {
+        close_file(ex);
+    }
+}
+
+static void wait_ready(struct wait_op *op)
+{
+    struct exchange *ex = (struct exchange *)((char *)op - offsetof(struct exchange, wait));
+    if (!op->is_pending) {
+        ex->fd = op->fd;
+        ex->ends.open = op->opened;
+    }
+    if (!op->is_pending && (ex->is_cancelled || ex->stage == COMPLETE)) {
+        close_file(ex);
+        return;
+    }
+    if (!ex->is_cancelled && ex->was_idle && is_gone(op->written)) {
         reopen(ex);
         return;
     }
     ex->was_idle = false;
-    if (res > 0 && (size_t)res < ex->unwritten.len) {
-        ex->unwritten = str_skip(ex->unwritten, (size_t)res);
-        write_rest(ex);
-        return;
-    }
-    ex->ends.write = res < 0 ? res : 0;
+    ex->ends.write = ex->body && op->opened == 0 ? op->written : ex->ends.write; // the first read: it is over
     free(ex->body);
     ex->body = NULL;
-    wait_readable(ex);
-}
-
-static bool read_piece(struct exchange *ex)
-{
-    char bytes[READ_BYTES];
-    ex->stage = READING;
-    ssize_t n = read(ex->fd, bytes, sizeof(bytes));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-        wait_readable(ex);
-    } else if (n <= 0) {
-        ex->ends.read = n < 0 ? -errno : 0;
-        close_file(ex);
-        return false;
-    } else {
-        ex->stage = PAUSED;
-        ex->sink.data(ex->sink.ctx, (struct str){ bytes, (size_t)n });
-        if (ex->stage == COMPLETE) {
-            close_file(ex);
-            return false;
-        }
+    if (!ex->is_cancelled) {
+        deliver(ex);
     }
-    return true;
-}
-
-// What is there, as long as the sink wants more at once.
-static void readable(struct exchange *ex)
-{
-    do {
-        ex->reads_on = false;
-    } while (read_piece(ex) && ex->reads_on);
 }
 
 static void op_done(struct loop_op *op, int res)
@@ -235,22 +269,9 @@ static void op_done(struct loop_op *op, int res)
         exchange_free(ex);
     } else if (ex->stage == OPENING) {
         opened(ex, res);
-    } else if (ex->is_cancelled) {
-        close_file(ex);
-    } else if (ex->stage == WRITING) {
-        written(ex, res);
-    } else if (res < 0) {
-        ex->ends.read = res;
-        close_file(ex);
     } else {
-        readable(ex);
+        close_file(ex);
     }
-}
-
-static void open_file(struct exchange *ex)
-{
-    ex->stage = OPENING;
-    loop_open(ex->loop, &ex->op, ex->path, (ex->has_asked ? O_RDWR : O_RDONLY) | O_NONBLOCK, ex->personality);
 }
 
 struct exchange *exchange_start(struct exchange_pool *pool, const char *path, char *body, size_t body_len,
@@ -265,31 +286,25 @@ struct exchange *exchange_start(struct exchange_pool *pool, const char *path, ch
     }
     memcpy(ex->path, path, n);
     ex->pool = pool;
-    ex->loop = pool->loop;
     ex->op.done = op_done;
+    wait_op_init(&ex->wait, wait_ready);
     ex->sink = *sink;
     ex->body = body;
-    ex->unwritten = (struct str){ body, body_len };
+    ex->body_len = body_len;
     ex->has_asked = body != NULL;
     ex->personality = personality;
     ex->fd = body ? pool_take(pool, path, personality) : -1;
     ex->was_idle = ex->fd >= 0;
-    if (ex->was_idle) {
-        write_rest(ex);
-    } else {
-        open_file(ex);
-    }
+    begin(ex);
     return ex;
 }
 
-void exchange_go_on(struct exchange *ex, bool is_there)
+void exchange_go_on(struct exchange *ex)
 {
     assert(ex->stage == PAUSED && !ex->is_cancelled);
-    if (is_there) {
-        ex->stage = READING;
-        ex->reads_on = true;
-    } else {
-        wait_readable(ex);
+    ex->stage = ASKING;
+    if (!ex->is_in_data) {
+        deliver(ex);
     }
 }
 
@@ -302,9 +317,11 @@ void exchange_complete(struct exchange *ex)
 void exchange_cancel(struct exchange *ex)
 {
     ex->is_cancelled = true;
-    if (ex->stage == PAUSED) {
+    if (ex->wait.is_pending) {
+        waiters_cancel(ex->pool->waiters, &ex->wait);
+    } else if (ex->stage == PAUSED) {
         close_file(ex);
     } else if (ex->stage != CLOSING) {
-        loop_cancel(ex->loop, &ex->op);
+        loop_cancel(ex->pool->loop, &ex->op);
     }
 }

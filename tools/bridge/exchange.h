@@ -1,10 +1,9 @@
-// One file of a mount, opened, written to and read to its end, by the ring.
+// One file of a mount, opened, written to and read to its end.
 //
-//   OPENING --> WRITING --> WAITING <--> READING --> CLOSING
+//   OPENING --> ASKING <--> PAUSED --> CLOSING
 //
-// The file is opened O_NONBLOCK. Opening, writing and closing are a kernel worker's work, since a mount answers them
-// when it pleases (a write of a request is held until the request was checked). A descriptor that is ready is read at
-// once. Loop thread only.
+// A mount answers when it pleases, so opening, writing and reading are a waiter's work (waiters.h), closing a kernel
+// worker's, as is opening on behalf of another user (OPENING). Loop thread only.
 #ifndef TOKFS_BRIDGE_EXCHANGE_H
 #define TOKFS_BRIDGE_EXCHANGE_H
 
@@ -15,15 +14,17 @@ struct exchange;
 
 // Files that have answered well and wait for their next request: an open costs as much as an exchange.
 struct exchange_pool;
-int exchange_pool_new(struct loop *loop, struct exchange_pool **ret);
+int exchange_pool_new(struct loop *loop, struct exchange_pool **ret, struct err *err);
 // Closes those whose path begins so, as a mount that has gone lives on as long as its files are open. "": all.
 void exchange_pool_flush(struct exchange_pool *pool, const char *prefix);
-void exchange_pool_free(struct exchange_pool *pool); // after a flush of all, when no exchange is left; NULL is accepted
+// Flushes all, and what ends from here on does not rest.
+void exchange_pool_stop(struct exchange_pool *pool);
+void exchange_pool_free(struct exchange_pool *pool); // after that; NULL is accepted
 
 struct exchange_ends {
     int open;  // 0 or -errno
     int write; // 0 or -errno: the request was refused, and what was read is the reason
-    int read;  // 0 or -errno, in place of the end of file
+    int read;  // 0 or -errno, in place of the end of file; -EAGAIN: no thread was to be had
 };
 
 struct exchange_sink {
@@ -38,8 +39,7 @@ struct exchange_sink {
 // only read. `personality` as for loop_open. NULL when out of memory. Nothing is called before it returns.
 struct exchange *exchange_start(struct exchange_pool *pool, const char *path, char *body, size_t body_len,
                                 unsigned personality, const struct exchange_sink *sink);
-// `is_there`: what is left is there already, most likely, so that it need not be waited for; within `data` only.
-void exchange_go_on(struct exchange *exchange, bool is_there);
+void exchange_go_on(struct exchange *exchange);
 // What was read is all: as if the end of the file had been read. Within `data` only; `ended` runs after it.
 void exchange_complete(struct exchange *exchange);
 // Ends it soon: no callback runs any more.

@@ -119,7 +119,7 @@ static void stop(struct program *p)
     }
     mounts_stop(p->bridge.mounts);
     scoring_stop(p->bridge.scoring);
-    exchange_pool_flush(p->bridge.files, "");
+    exchange_pool_stop(p->bridge.files);
     access_log_stop(p->bridge.log);
     loop_cancel(p->bridge.loop, &p->signals);
     loop_cancel(p->bridge.loop, &p->drain);
@@ -219,9 +219,7 @@ static int open_all(struct program *p, struct err *err)
     r = r < 0 ? r : read_pem("--tls-cert", o->tls_cert, &p->cert, err);
     r = r < 0 ? r : read_pem("--tls-key", o->tls_key, &p->key, err);
     r = r < 0 ? r : loop_new(1024, &bridge->loop, err);
-    if (r == 0 && (r = exchange_pool_new(bridge->loop, &bridge->files)) < 0) {
-        err_set(err, r, "out of memory");
-    }
+    r = r < 0 ? r : exchange_pool_new(bridge->loop, &bridge->files, err);
     r = r < 0 || !o->access_log ? r : access_log_open(bridge->loop, o->access_log, &bridge->log, err);
     if (r == 0 && o->api_keys) {
         r = access_new(bridge->loop, &bridge->access);

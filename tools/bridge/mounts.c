@@ -41,7 +41,7 @@ static void told(void *ctx, struct str bytes)
 {
     struct one *one = ctx;
     strbuf_append(&one->answer, bytes);
-    exchange_go_on(one->exchange, true);
+    exchange_go_on(one->exchange);
 }
 
 static void round_over(struct mounts *mounts)

@@ -208,13 +208,15 @@ static void arrived(void *ctx, struct str bytes)
         request->is_streaming = true;
         respond_stream(request);
     }
-    if (is_complete(part, bytes)) {
+    bool is_all = is_complete(part, bytes);
+    part->is_paused = request->is_streaming && !is_all;
+    if (is_all) {
         exchange_complete(part->exchange);
-    } else if (request->is_streaming) {
-        part->is_paused = true;
+    } else if (!request->is_streaming) {
+        exchange_go_on(part->exchange);
+    }
+    if (request->is_streaming) {
         request_resume(request);
-    } else {
-        exchange_go_on(part->exchange, true);
     }
 }
 

@@ -201,7 +201,7 @@ static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t size)
         part->n_sent = 0;
         if (part->is_paused && part->exchange) {
             part->is_paused = false;
-            exchange_go_on(part->exchange, false);
+            exchange_go_on(part->exchange);
         }
     }
     if (rest.len == 0) {

@@ -1,0 +1,189 @@
+// Threads that read for the loop: pipes stand for the files of a mount.
+#include "tests/unit.h"
+#include "tools/bridge/waiters.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define MANY 60
+
+struct reader {
+    struct wait_op op;
+    struct fixture *fixture;
+    int other; // end of the pair
+    size_t n_bytes;
+    unsigned n_ready;
+};
+
+struct fixture {
+    struct loop *loop;
+    struct waiters *waiters;
+    struct reader readers[MANY];
+    unsigned n_over;
+};
+
+static void ready(struct wait_op *op)
+{
+    struct reader *reader = (struct reader *)op;
+    reader->n_ready++;
+    reader->n_bytes += waiters_take(reader->fixture->waiters, op).len;
+    reader->fixture->n_over += !op->is_pending;
+}
+
+static void set_up(struct fixture *f, unsigned n)
+{
+    struct err err = { 0 };
+    *f = (struct fixture){ 0 };
+    assert_int_equal(loop_new(64, &f->loop, &err), 0);
+    assert_int_equal(waiters_new(f->loop, &f->waiters, &err), 0);
+    for (unsigned i = 0; i < n; i++) {
+        int fds[2];
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        wait_op_init(&f->readers[i].op, ready);
+        f->readers[i].fixture = f;
+        f->readers[i].op.fd = fds[0];
+        f->readers[i].other = fds[1];
+    }
+}
+
+static void tear_down(struct fixture *f, unsigned n)
+{
+    waiters_stop(f->waiters);
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    for (unsigned i = 0; i < n; i++) {
+        wait_op_deinit(&f->readers[i].op);
+        close(f->readers[i].op.fd);
+        close(f->readers[i].other);
+    }
+    waiters_free(f->waiters);
+    loop_free(f->loop);
+}
+
+static void test_writes_and_reads_once(void **state)
+{
+    struct fixture *f = *state;
+    char asked[8] = { 0 };
+    set_up(f, 1);
+    struct reader *reader = &f->readers[0];
+    reader->op.out = STR("ask");
+    assert_int_equal(write(reader->other, "answer", 6), 6);
+    assert_int_equal(waiters_start(f->waiters, &reader->op), 0);
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(reader->op.written, 0);
+    assert_int_equal(reader->op.n_read, 6);
+    assert_int_equal(reader->n_bytes, 6);
+    assert_int_equal(read(reader->other, asked, sizeof(asked)), 3);
+    assert_string_equal(asked, "ask");
+    tear_down(f, 1);
+}
+
+static void test_follows_to_the_end_of_many(void **state)
+{
+    struct fixture *f = *state;
+    set_up(f, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        f->readers[i].op.follows = true;
+        assert_int_equal(waiters_start(f->waiters, &f->readers[i].op), 0);
+    }
+    for (unsigned i = 0; i < MANY; i++) {
+        for (int k = 0; k < 5; k++) {
+            assert_int_equal(write(f->readers[i].other, "bytes", 5), 5);
+        }
+        shutdown(f->readers[i].other, SHUT_WR);
+    }
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(f->n_over, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(f->readers[i].n_bytes, 25);
+        assert_int_equal(f->readers[i].op.n_read, 0);
+    }
+    tear_down(f, MANY);
+}
+
+static void test_cancelled_ends_wherever_it_is(void **state)
+{
+    struct fixture *f = *state;
+    set_up(f, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        f->readers[i].op.follows = i % 2;
+        assert_int_equal(waiters_start(f->waiters, &f->readers[i].op), 0);
+        if (i % 3 == 0) { // some in the middle of what they read
+            assert_int_equal(write(f->readers[i].other, "x", 1), 1);
+        }
+        waiters_cancel(f->waiters, &f->readers[i].op);
+        waiters_cancel(f->waiters, &f->readers[i].op);
+    }
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(f->n_over, MANY);
+    tear_down(f, MANY);
+}
+
+static void hold(struct wait_op *op)
+{
+    struct reader *reader = (struct reader *)op;
+    reader->n_ready++;
+    reader->fixture->n_over += !op->is_pending;
+}
+
+// What nobody takes is bounded, and cancelled all the same.
+static void test_untaken_bytes_stop_the_reader(void **state)
+{
+    struct fixture *f = *state;
+    char bytes[4096] = { 0 };
+    size_t n_sent = 0;
+    set_up(f, 1);
+    struct reader *reader = &f->readers[0];
+    reader->op.ready = hold;
+    reader->op.follows = true;
+    assert_int_equal(fcntl(reader->other, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(waiters_start(f->waiters, &reader->op), 0);
+    for (int idle = 0; idle < 20;) { // until the socket is full for 20 ms
+        ssize_t n = write(reader->other, bytes, sizeof(bytes));
+        n_sent += n > 0 ? (size_t)n : 0;
+        idle = n > 0 ? 0 : idle + 1;
+        usleep(n > 0 ? 0 : 1000);
+    }
+    waiters_cancel(f->waiters, &reader->op);
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(f->n_over, 1);
+    size_t n_kept = waiters_take(f->waiters, &reader->op).len;
+    assert_in_range(n_kept, 16384, 2 * 16384);
+    assert_true(n_kept < n_sent);
+    tear_down(f, 1);
+}
+
+static void test_file_that_does_not_open_says_so(void **state)
+{
+    struct fixture *f = *state;
+    set_up(f, 1);
+    struct reader *reader = &f->readers[0];
+    int fd = reader->op.fd;
+    reader->op.fd = -1;
+    reader->op.path = "/nonexistent/file";
+    assert_int_equal(waiters_start(f->waiters, &reader->op), 0);
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(reader->op.opened, -ENOENT);
+    assert_int_equal(reader->op.fd, -1);
+    reader->op.path = "/dev/zero";
+    reader->op.flags = O_RDWR;
+    assert_int_equal(waiters_start(f->waiters, &reader->op), 0);
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(reader->op.opened, 0);
+    assert_int_equal(reader->op.n_read, 4096);
+    close(fd);
+    tear_down(f, 1);
+}
+
+int main(void)
+{
+    static struct fixture fixture;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_prestate(test_writes_and_reads_once, &fixture),
+        cmocka_unit_test_prestate(test_follows_to_the_end_of_many, &fixture),
+        cmocka_unit_test_prestate(test_cancelled_ends_wherever_it_is, &fixture),
+        cmocka_unit_test_prestate(test_untaken_bytes_stop_the_reader, &fixture),
+        cmocka_unit_test_prestate(test_file_that_does_not_open_says_so, &fixture),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
