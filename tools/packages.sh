@@ -3,8 +3,8 @@
 # As root, or through sudo. Does nothing (and needs no rights) when everything is there.
 set -euo pipefail
 
-build="gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 liburing-dev libjsmn-dev libpcre2-dev libutf8proc-dev libxxhash-dev libncurses-dev libmicrohttpd-dev libgnutls28-dev libcurl4-gnutls-dev libmsgpack-dev"
-test="$build git libcmocka-dev clang-format python3 python3-jsonschema dash mksh busybox procps util-linux curl file perl rsync"
+build="gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 liburing-dev libjsmn-dev libpcre2-dev libutf8proc-dev libxxhash-dev libncurses-dev libmicrohttpd-dev libgnutls28-dev libcurl4-gnutls-dev libmsgpack-dev libhiredis-dev libzmq3-dev"
+test="$build git libcmocka-dev clang-format python3 python3-jsonschema dash mksh busybox procps util-linux curl file perl rsync redis-server redis-tools python3-msgpack python3-redis python3-zmq"
 fuzz="clang libclang-rt-dev"
 
 wanted=
