@@ -32,8 +32,30 @@ static void test_options_all_given_are_taken(void **state)
     assert_int_equal(o.n_models, 2);
     assert_string_equal(o.models[1], "y=/d");
     assert_int_equal(o.index_bytes, 4 << 20);
+    assert_int_equal(o.redis_entries, 10000);
+    assert_int_equal(o.redis_bytes, 4 << 20);
+    assert_int_equal(o.zmq_hwm, 100000);
     assert_int_equal(o.n_mounts, 2);
     assert_string_equal(o.mounts[1], "b");
+}
+
+static void test_options_of_publishing_are_taken(void **state)
+{
+    struct options o;
+    struct err err;
+    (void)state;
+    assert_int_equal(parse("--listen :80 --node n --address 10.0.0.1:80 --redis redis://:p@h/2 --redis-entries 5 "
+                           "--redis-buffer 64K --zmq tcp://*:1 --zmq-replay tcp://*:2 --zmq-map-events --zmq-hwm 3 "
+                           "--no-event-tokens m",
+                           &o, &err),
+                     0);
+    assert_string_equal(o.node, "n");
+    assert_string_equal(o.address, "10.0.0.1:80");
+    assert_string_equal(o.redis, "redis://:p@h/2");
+    assert_string_equal(o.zmq, "tcp://*:1");
+    assert_string_equal(o.zmq_replay, "tcp://*:2");
+    assert_true(o.redis_entries == 5 && o.redis_bytes == 65536 && o.zmq_hwm == 3);
+    assert_true(o.zmq_map_events && o.no_event_tokens);
 }
 
 static void test_options_bad_one_is_named(void **state)
@@ -50,6 +72,13 @@ static void test_options_bad_one_is_named(void **state)
         { "--listen :80 --cors= m", "--cors: the value is empty" },
         { "--listen :80 --max-connections many m", "--max-connections many" },
         { "--listen :80 --nope m", "--nope" },
+        { "--listen :80 --redis redis://h m", "--node" },
+        { "--listen :80 --zmq tcp://*:1 m", "--node" },
+        { "--listen :80 --node n --zmq-replay tcp://*:1 m", "--zmq ENDPOINT" },
+        { "--listen :80 --node a@b m", "--node a@b" },
+        { "--listen :80 --node n --redis http://h m", "--redis" },
+        { "--listen :80 --node n --redis redis://h:0 m", "port" },
+        { "--listen :80 --node n --zmq-hwm 0 m", "--zmq-hwm 0" },
         { "-hx", "unknown option -x; tokfs-bridge" },
         { "--listen :80 --index-bytes 1M m", "--index-bytes 1M: at least 4M" },
         { "m --listen", "--listen" },
@@ -84,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_all_given_are_taken),
+        cmocka_unit_test(test_options_of_publishing_are_taken),
         cmocka_unit_test(test_options_bad_one_is_named),
         cmocka_unit_test(test_routes_are_found_by_their_whole_path),
     };

@@ -13,6 +13,7 @@
 struct http;
 struct request;
 struct access_log;
+struct publisher;
 
 struct bridge_counts {
     uint64_t n_requests;     // ended
@@ -34,6 +35,7 @@ struct bridge {
     struct scoring *scoring; // NULL: nothing is scored
     struct http *http;
     struct access_log *log;        // NULL: none
+    struct publisher *publisher;   // NULL: nothing is published
     struct request *first;         // of those that are being served
     bool is_draining;              // connections are closed after their answers
     void (*idle)(struct bridge *); // NULL, or called when the last request has ended

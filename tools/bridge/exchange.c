@@ -172,10 +172,10 @@ static void ask(struct exchange *ex)
     }
 }
 
-// Only the ring opens on behalf of others.
+// Only the ring opens on behalf of others, and where the caller waits for that alone.
 static void begin(struct exchange *ex)
 {
-    if (ex->fd >= 0 || ex->personality == 0) {
+    if (ex->fd >= 0 || (ex->personality == 0 && !ex->sink.opened)) {
         ask(ex);
         return;
     }
@@ -191,6 +191,9 @@ static void opened(struct exchange *ex, int res)
         return;
     }
     ex->fd = res;
+    if (!ex->is_cancelled && ex->sink.opened) {
+        ex->sink.opened(ex->sink.ctx);
+    }
     if (ex->is_cancelled) {
         close_file(ex);
     } else {

@@ -3,7 +3,7 @@
 //   OPENING --> ASKING <--> PAUSED --> CLOSING
 //
 // A mount answers when it pleases, so opening, writing and reading are a waiter's work (waiters.h), closing a kernel
-// worker's, as is opening on behalf of another user (OPENING). Loop thread only.
+// worker's, as is opening on behalf of another user or for long (OPENING). Loop thread only.
 #ifndef TOKFS_BRIDGE_EXCHANGE_H
 #define TOKFS_BRIDGE_EXCHANGE_H
 
@@ -28,6 +28,9 @@ struct exchange_ends {
 };
 
 struct exchange_sink {
+    // NULL, or called when the file has been opened, unless it comes from the pool. Such an open may take its time: it
+    // keeps none of the threads that open for others.
+    void (*opened)(void *ctx);
     // Bytes, valid during the call. No more are read until exchange_go_on, which it may call.
     void (*data)(void *ctx, struct str bytes);
     // It has ended, and is freed by itself: the last call.

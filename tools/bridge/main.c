@@ -6,6 +6,7 @@
 #include "tools/bridge/access_log.h"
 #include "tools/bridge/http.h"
 #include "tools/bridge/listen.h"
+#include "tools/bridge/publisher.h"
 #include "tools/bridge/scoring.h"
 #include <errno.h>
 #include <grp.h>
@@ -117,6 +118,7 @@ static void stop(struct program *p)
         p->bridge.idle = NULL;
         http_stop(p->bridge.http);
     }
+    publisher_stop(p->bridge.publisher);
     mounts_stop(p->bridge.mounts);
     scoring_stop(p->bridge.scoring);
     exchange_pool_stop(p->bridge.files);
@@ -209,6 +211,10 @@ static void mounts_ready(void *ctx)
         return;
     }
     log_info("serving %s", p->options.listen);
+    if (p->bridge.publisher && publisher_start(p->bridge.publisher, p->bridge.mounts) < 0) {
+        p->status = complain("out of memory");
+        stop(p);
+    }
 }
 
 static int open_all(struct program *p, struct err *err)
@@ -230,7 +236,7 @@ static int open_all(struct program *p, struct err *err)
         p->listen_fd = listen_open(o->listen, err);
         r = p->listen_fd < 0 ? p->listen_fd : drop_privileges(o, err);
     }
-    return r;
+    return r < 0 || !o->node ? r : publisher_new(bridge->loop, bridge->files, o, &bridge->publisher, err);
 }
 
 static int run(struct program *p)
@@ -256,6 +262,7 @@ static int run(struct program *p)
     if (p->listen_fd >= 0) {
         listen_remove(p->options.listen);
     }
+    publisher_free(bridge->publisher);
     http_free(bridge->http);
     exchange_pool_free(bridge->files);
     mounts_free(bridge->mounts);

@@ -1,4 +1,5 @@
 #include "tools/bridge/metrics.h"
+#include "tools/bridge/publisher.h"
 #include <inttypes.h>
 
 static void head(struct strbuf *out, const char *name, const char *type, const char *help)
@@ -32,6 +33,9 @@ int bridge_metrics_write(const struct bridge *bridge, struct strbuf *out)
     for (unsigned i = 0; i < mounts_count(bridge->mounts); i++) {
         strbuf_printf(out, "tokfs_bridge_mount_up{mount=\"%s\"} %d\n", mounts_path(bridge->mounts, i),
                       mounts_is_up(bridge->mounts, i));
+    }
+    if (bridge->publisher) {
+        publisher_write_metrics(bridge->publisher, out);
     }
     return out->error;
 }

@@ -154,6 +154,13 @@ const char *mounts_path(const struct mounts *mounts, unsigned idx)
     return mounts->each[idx].path;
 }
 
+void mounts_model(const struct mounts *mounts, unsigned idx, char *ret, size_t size)
+{
+    struct str line, rest = str_skip(strbuf_str(&mounts->each[idx].models), 1);
+    str_cut(rest, '\n', &line);
+    snprintf(ret, size, "%.*s", STR_ARG(line));
+}
+
 bool mounts_is_up(const struct mounts *mounts, unsigned idx)
 {
     return mounts->each[idx].is_up;

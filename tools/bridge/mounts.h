@@ -17,6 +17,8 @@ void mounts_free(struct mounts *mounts);
 
 unsigned mounts_count(const struct mounts *mounts);
 const char *mounts_path(const struct mounts *mounts, unsigned idx);
+// The first model that the mount has told of, cut to what fits; empty: it has not.
+void mounts_model(const struct mounts *mounts, unsigned idx, char *ret, size_t size);
 bool mounts_is_up(const struct mounts *mounts, unsigned idx);
 void mounts_each_model(const struct mounts *mounts, void (*fn)(void *ctx, const char *path, const char *model),
                        void *ctx);

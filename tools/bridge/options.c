@@ -1,11 +1,15 @@
 // Parsing only: nothing is opened or looked up here.
 #include "tools/bridge/options.h"
 #include "engine/base/option.h"
+#include "tools/kv/redis_url.h"
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 
 #define COUNT_MAX       100000
 #define INDEX_BYTES_MIN (4u << 20) // as of tools/kv/index.h
+#define KEPT_MAX        10000000
+#define NODE_NAME_MAX   200
 
 const char options_help[] =
     "usage: tokfs-bridge [options] --listen ADDRESS MOUNT...\n"
@@ -27,6 +31,19 @@ const char options_help[] =
     "  --model [NAME=]DIR       score requests for this model too: a directory, of which no weights are needed\n"
     "  --index-bytes SIZE       memory for who holds which block (default 1G)\n"
     "  --no-page                no chat page at /\n"
+    "\n"
+    "What the mounts' prefix caches hold, for routers:\n"
+    "  --node NAME              name of this node; several mounts are NAME.0, NAME.1 ...\n"
+    "  --address HOST:PORT      under which others reach it (default: that of --listen)\n"
+    "  --redis URL              publish to redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH\n"
+    "  --redis-entries N        keep so many entries of the stream (default 10000)\n"
+    "  --redis-buffer SIZE      drop events when Redis has not answered so much (default 4M)\n"
+    "  --zmq ENDPOINT           publish as vLLM does, e.g. on tcp://*:5557\n"
+    "  --zmq-replay ENDPOINT    repeat what was published of late, to those who ask\n"
+    "  --zmq-map-events         events as maps, not as arrays\n"
+    "  --zmq-hwm N              messages kept for a subscriber that is slow (default 100000)\n"
+    "  --no-event-tokens        do not publish token ids\n"
+    "\n"
     "  -h, --help               show this and exit\n"
     "  -V, --version            show the version and exit\n"
     "\n"
@@ -47,7 +64,17 @@ enum {
     OPT_NO_PAGE,
     OPT_SCORE,
     OPT_MODEL,
-    OPT_INDEX_BYTES
+    OPT_INDEX_BYTES,
+    OPT_NODE,
+    OPT_ADDRESS,
+    OPT_REDIS,
+    OPT_REDIS_ENTRIES,
+    OPT_REDIS_BUFFER,
+    OPT_ZMQ,
+    OPT_ZMQ_REPLAY,
+    OPT_ZMQ_MAP_EVENTS,
+    OPT_ZMQ_HWM,
+    OPT_NO_EVENT_TOKENS
 };
 
 static const struct option long_options[] = {
@@ -66,6 +93,16 @@ static const struct option long_options[] = {
     { "score", no_argument, NULL, OPT_SCORE },
     { "model", required_argument, NULL, OPT_MODEL },
     { "index-bytes", required_argument, NULL, OPT_INDEX_BYTES },
+    { "node", required_argument, NULL, OPT_NODE },
+    { "address", required_argument, NULL, OPT_ADDRESS },
+    { "redis", required_argument, NULL, OPT_REDIS },
+    { "redis-entries", required_argument, NULL, OPT_REDIS_ENTRIES },
+    { "redis-buffer", required_argument, NULL, OPT_REDIS_BUFFER },
+    { "zmq", required_argument, NULL, OPT_ZMQ },
+    { "zmq-replay", required_argument, NULL, OPT_ZMQ_REPLAY },
+    { "zmq-map-events", no_argument, NULL, OPT_ZMQ_MAP_EVENTS },
+    { "zmq-hwm", required_argument, NULL, OPT_ZMQ_HWM },
+    { "no-event-tokens", no_argument, NULL, OPT_NO_EVENT_TOKENS },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -77,10 +114,10 @@ static int take_text(const char **ret, int opt, const char *value, struct err *e
     return value[0] ? 0 : err_set(err, -EINVAL, "--%s: the value is empty", long_options[opt - OPT_LISTEN].name);
 }
 
-static int take_count(unsigned *ret, int opt, const char *value, struct err *err)
+static int take_count(unsigned *ret, int opt, const char *value, int64_t max, struct err *err)
 {
     int64_t n = 0;
-    int r = option_whole(long_options[opt - OPT_LISTEN].name, value, 1, COUNT_MAX, &n, err);
+    int r = option_whole(long_options[opt - OPT_LISTEN].name, value, 1, max, &n, err);
     *ret = (unsigned)n;
     return r;
 }
@@ -101,6 +138,27 @@ static int take_index_bytes(uint64_t *ret, const char *value, struct err *err)
                : r;
 }
 
+// Of a node: part of keys and of topics, whose parts an @ divides.
+static int take_name(const char **ret, int opt, const char *value, struct err *err)
+{
+    int r = take_text(ret, opt, value, err);
+    for (const char *c = value; r == 0 && *c; c++) {
+        if (*c == '@' || !isgraph((unsigned char)*c) || c - value >= NODE_NAME_MAX) {
+            r = err_set(err, -EINVAL, "--%s %s: at most %d characters without @ and spaces are needed",
+                        long_options[opt - OPT_LISTEN].name, value, NODE_NAME_MAX);
+        }
+    }
+    return r;
+}
+
+static int take_redis(struct options *options, const char *value, struct err *err)
+{
+    struct redis_url url;
+    options->redis = value;
+    int r = redis_url_parse(value, &url, err);
+    return r < 0 ? err_prefix(err, "--redis") : r;
+}
+
 static int take_option(struct options *options, int opt, const char *value, struct err *err)
 {
     switch (opt) {
@@ -112,13 +170,23 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_ACCESS_LOG: return take_text(&options->access_log, opt, value, err);
     case OPT_USER: return take_text(&options->user, opt, value, err);
     case OPT_MAX_BODY: return option_bytes("max-body", value, &options->body_bytes_max, err);
-    case OPT_MAX_CONNECTIONS: return take_count(&options->max_connections, opt, value, err);
-    case OPT_MAX_PER_ADDRESS: return take_count(&options->max_per_address, opt, value, err);
+    case OPT_MAX_CONNECTIONS: return take_count(&options->max_connections, opt, value, COUNT_MAX, err);
+    case OPT_MAX_PER_ADDRESS: return take_count(&options->max_per_address, opt, value, COUNT_MAX, err);
     case OPT_HASH_KEY: options->hash_key = true; return 0;
     case OPT_NO_PAGE: options->no_page = true; return 0;
     case OPT_SCORE: options->score = true; return 0;
     case OPT_MODEL: return take_model(options, value, err);
     case OPT_INDEX_BYTES: return take_index_bytes(&options->index_bytes, value, err);
+    case OPT_NODE: return take_name(&options->node, opt, value, err);
+    case OPT_ADDRESS: return take_name(&options->address, opt, value, err);
+    case OPT_REDIS: return take_redis(options, value, err);
+    case OPT_REDIS_ENTRIES: return take_count(&options->redis_entries, opt, value, KEPT_MAX, err);
+    case OPT_REDIS_BUFFER: return option_bytes("redis-buffer", value, &options->redis_bytes, err);
+    case OPT_ZMQ: return take_text(&options->zmq, opt, value, err);
+    case OPT_ZMQ_REPLAY: return take_text(&options->zmq_replay, opt, value, err);
+    case OPT_ZMQ_MAP_EVENTS: options->zmq_map_events = true; return 0;
+    case OPT_ZMQ_HWM: return take_count(&options->zmq_hwm, opt, value, KEPT_MAX, err);
+    case OPT_NO_EVENT_TOKENS: options->no_event_tokens = true; return 0;
     case 'h': options->show_help = true; return 0;
     case 'V': options->show_version = true; return 0;
     default: return -EINVAL;
@@ -139,12 +207,23 @@ static int check(const struct options *options, struct err *err)
     if (!options->tls_cert != !options->tls_key) {
         return err_set(err, -EINVAL, "--tls-cert and --tls-key are needed together");
     }
+    if ((options->redis || options->zmq) && !options->node) {
+        return err_set(err, -EINVAL, "--redis and --zmq need --node NAME");
+    }
+    if (options->zmq_replay && !options->zmq) {
+        return err_set(err, -EINVAL, "--zmq-replay needs --zmq ENDPOINT");
+    }
     return 0;
 }
 
 int options_parse(int argc, char **argv, struct options *ret, struct err *err)
 {
-    *ret = (struct options){ .body_bytes_max = 8u << 20, .max_connections = 4096, .index_bytes = 1u << 30 };
+    *ret = (struct options){ .body_bytes_max = 8u << 20,
+                             .max_connections = 4096,
+                             .index_bytes = 1u << 30,
+                             .redis_entries = 10000,
+                             .redis_bytes = 4u << 20,
+                             .zmq_hwm = 100000 };
     opterr = 0;
     optind = 0; // GNU: start over
     int opt, r = 0;

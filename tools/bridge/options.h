@@ -18,7 +18,13 @@ struct options {
     const char *cors;                          // Access-Control-Allow-Origin; NULL: none
     const char *access_log;                    // file; "-": standard output; NULL: none
     const char *user;                          // to become; NULL: stay
-    uint64_t body_bytes_max;
+    const char *node;                          // name of this node, for what is published; NULL: nothing is
+    const char *address;                       // under which others reach it; NULL: made of listen
+    const char *redis;                         // URL; NULL: none
+    const char *zmq, *zmq_replay;              // endpoints; NULL: none
+    uint64_t body_bytes_max, redis_bytes;
+    unsigned redis_entries, zmq_hwm;
+    bool zmq_map_events, no_event_tokens;
     unsigned max_connections, max_per_address;
     bool score;                            // answer /score and its like
     const char *models[OPTION_MODELS_MAX]; // DIR or NAME=DIR: whose requests are scored beside those of the mounts
