@@ -170,6 +170,8 @@ static const struct field message_fields[] = {
     { "reasoning", T_STRING, FIELD_IGNORE },
     { "thinking", T_STRING, FIELD_IGNORE },
     { "annotations", T_ARRAY, FIELD_IGNORE },
+    { "parsed", T_ANY, FIELD_IGNORE },                      // what the openai package has made of an answer, and
+    { "provider_specific_fields", T_OBJECT, FIELD_IGNORE }, // what litellm has, who send it back
     { "function_call", T_OBJECT, FIELD_REFUSE },
     { "audio", T_OBJECT, FIELD_REFUSE },
 };

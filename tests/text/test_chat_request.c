@@ -324,6 +324,10 @@ static void test_chat_request_messages_take_the_form_templates_expect(void **sta
           "{\"role\":\"tool\",\"tool_call_id\":\"1\",\"content\":\"r\"}" },
         { "{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[],\"reasoning_content\":\"r\"}",
           "{\"role\":\"assistant\",\"content\":\"x\",\"reasoning_content\":\"r\"}" },
+        { "{\"role\":\"assistant\",\"content\":\"x\",\"parsed\":{\"a\":1},\"provider_specific_fields\":{\"refusal\":"
+          "null}}",
+          "{\"role\":\"assistant\",\"content\":\"x\",\"parsed\":{\"a\":1},\"provider_specific_fields\":{\"refusal\":"
+          "null}}" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
