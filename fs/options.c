@@ -35,6 +35,8 @@ const char options_help[] =
     "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
+    "  --weights FORM      stored (as they are; default), or quantized while they load: q8 or q4\n"
+    "  --kv-dtype TYPE     of the K and V cache: auto (as the weights; default), f32, f16 or bf16\n"
     "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=NAME, noexec, nosuid, nodev, sync, dirsync\n"
     "                      ... or those above without their dashes: -o ctx=4096,no-speculation, as fstab(5) needs it\n"
     "  --log-level LEVEL   error, warning, info or debug (default: info in the log, warning on a terminal)\n"
@@ -52,6 +54,8 @@ enum {
     OPT_MAX_SESSIONS,
     OPT_SERVED_NAME,
     OPT_DEVICE,
+    OPT_WEIGHTS,
+    OPT_KV_DTYPE,
     OPT_TIMEOUT,
     OPT_NO_PREFIX_CACHE,
     OPT_NO_SPECULATION,
@@ -78,6 +82,8 @@ static const struct option long_options[] = {
     { "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
     { "served-name", required_argument, NULL, OPT_SERVED_NAME },
     { "device", required_argument, NULL, OPT_DEVICE },
+    { "weights", required_argument, NULL, OPT_WEIGHTS },
+    { "kv-dtype", required_argument, NULL, OPT_KV_DTYPE },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
     { "no-speculation", no_argument, NULL, OPT_NO_SPECULATION },
@@ -320,6 +326,14 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_DEVICE:
         r = option_choice("device", value, option_devices, NULL, err);
         options->engine.device = value;
+        break;
+    case OPT_WEIGHTS:
+        r = option_choice("weights", value, option_weights, NULL, err);
+        options->engine.weights = value;
+        break;
+    case OPT_KV_DTYPE:
+        r = option_choice("kv-dtype", value, option_kv_dtypes, NULL, err);
+        options->engine.kv_dtype = value;
         break;
     case OPT_TIMEOUT: r = option_real("timeout", value, false, TIMEOUT_S_MAX, &options->engine.timeout, err); break;
     case OPT_STATE: r = parse_state(options, value, err); break;

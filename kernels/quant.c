@@ -210,6 +210,45 @@ static void pack_q4_0(const float *src, void *dst)
     memcpy(dst, &block, sizeof(block));
 }
 
+// The scale whose values are nearest to the block: of several ways to round it, each with the d that suits it best
+// (least squares), the one that leaves least. A sum over q_i x_i and one over q_i^2 tell: what is left of sum x_i^2 is
+// its size less (sum q_i x_i)^2 / sum q_i^2.
+#define Q4_0_TRIES 9
+
+static float best_q4_0(const float *src, float inverse, uint8_t q[QUANT_BLOCK], float *ret_gain)
+{
+    float qx = 0, qq = 0;
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        float scaled = src[i] * inverse + 8.5f;
+        int value = scaled < 0 ? 0 : scaled > 15 ? 15 : (int)scaled;
+        q[i] = (uint8_t)value;
+        qx += (float)(value - 8) * src[i];
+        qq += (float)((value - 8) * (value - 8));
+    }
+    *ret_gain = qq > 0 ? qx * qx / qq : 0;
+    return qq > 0 ? qx / qq : 0;
+}
+
+static void pack_best_q4_0(const float *src, void *dst)
+{
+    struct block_q4_0 block;
+    uint8_t q[QUANT_BLOCK], best_q[QUANT_BLOCK] = { 0 };
+    float most = furthest(src, QUANT_BLOCK), best_gain = -1, best_d = 0;
+    for (int i = 0; i < Q4_0_TRIES; i++) {
+        float gain, d = best_q4_0(src, -(7.0f + 0.25f * (float)i) * reciprocal(most), q, &gain);
+        if (gain > best_gain) {
+            best_gain = gain;
+            best_d = d;
+            memcpy(best_q, q, sizeof(q));
+        }
+    }
+    block.d = f16_from_f32(best_d);
+    for (size_t i = 0; i < QUANT_BLOCK / 2; i++) {
+        block.q[i] = (uint8_t)(best_q[i] | best_q[i + QUANT_BLOCK / 2] << 4);
+    }
+    memcpy(dst, &block, sizeof(block));
+}
+
 // ---- rows ----------------------------------------------------------------------------------------------------------
 
 static const struct format {
@@ -230,6 +269,17 @@ void quant_expand(enum dtype dtype, const void *src, size_t n, float *dst)
     assert(n % format.block_len == 0);
     for (size_t i = 0; i < n / format.block_len; i++) {
         formats[dtype].expand((const char *)src + i * format.block_bytes, dst + i * format.block_len);
+    }
+}
+
+void quant_pack_best(enum dtype dtype, const float *src, size_t n, void *dst)
+{
+    if (dtype != DTYPE_Q4_0) {
+        quant_pack(dtype, src, n, dst);
+        return;
+    }
+    for (size_t i = 0; i < n / QUANT_BLOCK; i++) {
+        pack_best_q4_0(src + i * QUANT_BLOCK, (char *)dst + i * sizeof(struct block_q4_0));
     }
 }
 

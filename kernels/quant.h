@@ -92,5 +92,7 @@ void quant_expand(enum dtype dtype, const void *src, size_t n, float *dst);
 // The reverse, for q8_0 and q4_0 and the plain types: nearest value of a scale that covers the block. What is not
 // finite is the caller's to refuse.
 void quant_pack(enum dtype dtype, const float *src, size_t n, void *dst);
+// The same, with less of an error and more work: for weights, which are packed once.
+void quant_pack_best(enum dtype dtype, const float *src, size_t n, void *dst);
 
 #endif

@@ -16,8 +16,8 @@ int option_choice(const char *name, const char *value, const char *const choices
 // Of what getopt_long (whose letters begin with ":", opterr being 0) has just returned: 0, or -EINVAL when it is an
 // option that `program` has not, or one without its value.
 int option_refused(const char *program, int opt, char **argv, struct err *err);
-// The choices of --device and --isa.
-extern const char *const option_devices[], *const option_isas[];
+// The choices of --device, --isa, --weights (in the order of enum weight_form) and --kv-dtype.
+extern const char *const option_devices[], *const option_isas[], *const option_weights[], *const option_kv_dtypes[];
 // The value as a message shows it: an empty one would leave a hole.
 const char *option_shown(const char *value);
 

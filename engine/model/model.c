@@ -58,6 +58,16 @@ static void init_kv_layout(struct model *m, enum dtype dtype, size_t page_tokens
     m->kv.page_bytes = (size_t)c->n_layers * 2 * c->n_kv_heads * page_tokens * c->head_dim * dtype_bytes(dtype);
 }
 
+static enum dtype kv_dtype(const char *name, enum dtype of_weights)
+{
+    for (int dtype = DTYPE_F32; name && dtype_is_plain((enum dtype)dtype); dtype++) {
+        if (strcmp(name, dtype_name((enum dtype)dtype)) == 0) {
+            return (enum dtype)dtype;
+        }
+    }
+    return dtype_is_plain(of_weights) ? of_weights : DTYPE_BF16;
+}
+
 static int check_memory(const struct model *m, uint64_t weight_bytes, uint64_t memory_max, struct err *err)
 {
     uint64_t available = memory_max;
@@ -93,13 +103,14 @@ static int load(struct model *m, const struct model_options *o, struct checkpoin
     enum dtype dtype;
     uint64_t weight_bytes;
     int rc = check_backend(m, err);
-    if (rc < 0 || (rc = weights_bind(cp, &m->config, &dtype, &weight_bytes, err)) < 0 ||
+    if (rc < 0 || (rc = weights_bind(cp, &m->config, o->weights, &dtype, &weight_bytes, err)) < 0 ||
         (rc = check_memory(m, weight_bytes, o->memory_max, err)) < 0) {
         return rc;
     }
     m->config.dtype = dtype;
-    init_kv_layout(m, dtype_is_plain(dtype) ? dtype : DTYPE_BF16, o->page_tokens);
-    if ((rc = weights_load(&m->weights, cp, &m->config, m->backend, o->progress, o->progress_ctx, err)) == 0) {
+    init_kv_layout(m, kv_dtype(o->kv_dtype, dtype), o->page_tokens);
+    const struct weight_source source = { cp, &m->config, o->weights, o->progress, o->progress_ctx };
+    if ((rc = weights_load(&m->weights, m->backend, &source, err)) == 0) {
         m->weights.dtype = dtype;
         rc = activations_init(m, err);
     }

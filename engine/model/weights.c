@@ -197,8 +197,25 @@ static enum dtype first_dtype(const struct binding *b)
     return DTYPE_F32;
 }
 
-int weights_bind(struct checkpoint *cp, const struct model_config *c, enum dtype *ret_dtype, uint64_t *ret_bytes,
-                 struct err *err)
+// What a tensor takes once it is loaded: as much as in the file, or as the type that it becomes.
+static uint64_t loaded_bytes(const struct binding *b, const struct tensor_info *t, enum weight_form form)
+{
+    struct weight_unit unit;
+    const struct weight_part *part = weight_unpack_use(b->scheme, b->c, t->user_idx, &unit);
+    bool is_expanded = part->packing == STACKED_GROUPS;
+    uint64_t n = t->bytes;
+    enum dtype from = is_expanded ? DTYPE_BF16 : t->dtype;
+    if (is_expanded) {
+        n *= 4;
+    }
+    struct dtype_format has = dtype_format(from),
+                        gets = dtype_format(weight_stored_dtype(b->c, part->place, from, form));
+    return part->packing == STACKED_SCALES ? n
+                                           : n / has.block_bytes * has.block_len / gets.block_len * gets.block_bytes;
+}
+
+int weights_bind(struct checkpoint *cp, const struct model_config *c, enum weight_form form, enum dtype *ret_dtype,
+                 uint64_t *ret_bytes, struct err *err)
 {
     const struct binding b = { cp, weight_scheme_of(cp->format), c, err };
     for (int id = 0; id < N_PLACES; id++) {
@@ -213,9 +230,7 @@ int weights_bind(struct checkpoint *cp, const struct model_config *c, enum dtype
     uint64_t bytes = 0;
     for (size_t i = 0; i < checkpoint_n_tensors(cp); i++) {
         const struct tensor_info *t = checkpoint_tensor(cp, i);
-        struct weight_unit unit;
-        bool is_expanded = t->is_used && weight_unpack_use(b.scheme, c, t->user_idx, &unit)->packing == STACKED_GROUPS;
-        bytes += t->is_used ? (is_expanded ? 4 : 1) * t->bytes : 0;
+        bytes += t->is_used ? loaded_bytes(&b, t, form) : 0;
     }
     int rc = refuse_unused(&b);
     if (rc == 0) {

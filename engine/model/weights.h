@@ -66,14 +66,25 @@ struct weight_spec {
 // Tells each one, in the order in which transformers writes them. `fn` returning non-zero stops with that value.
 int weights_list(const struct model_config *config, int (*fn)(void *ctx, const struct weight_spec *spec), void *ctx);
 
+// As which type projections are held: as the file has them, or quantized while they are read. Embeddings and head are
+// q8_0 where others are q4_0; routers, and what is not whole blocks, stay as they are.
+enum weight_form { WEIGHTS_AS_STORED, WEIGHTS_Q8, WEIGHTS_Q4 };
+
 // Finds every tensor that `config` asks for and checks its shape and type; marks them used in `cp`. A tensor
-// that nothing asks for is refused. -EINVAL, -EOPNOTSUPP: err names file and tensor.
-int weights_bind(struct checkpoint *cp, const struct model_config *config, enum dtype *ret_dtype, uint64_t *ret_bytes,
-                 struct err *err);
+// that nothing asks for is refused. *ret_dtype is the type of the projections in the file, *ret_bytes what all take in
+// memory. -EINVAL, -EOPNOTSUPP: err names file and tensor.
+int weights_bind(struct checkpoint *cp, const struct model_config *config, enum weight_form form, enum dtype *ret_dtype,
+                 uint64_t *ret_bytes, struct err *err);
+
+struct weight_source {
+    struct checkpoint *cp; // bound
+    const struct model_config *config;
+    enum weight_form form;
+    void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // or NULL
+    void *progress_ctx;
+};
 // Makes the matrices and reads the bound tensors into them. -ENOMEM, and what checkpoint_read returns.
-int weights_load(struct weights *w, struct checkpoint *cp, const struct model_config *config, struct backend *backend,
-                 void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
-                 struct err *err);
+int weights_load(struct weights *w, struct backend *backend, const struct weight_source *source, struct err *err);
 void weights_deinit(struct weights *w); // no-op on a zeroed struct
 
 #endif

@@ -2,8 +2,8 @@
 //
 // Matrices are filled run by run as the files are read, so that no second copy of the weights exists. They keep the
 // type of the file, but for experts of MXFP4 in a safetensors file, which become bf16 and for which their scales are
-// read first. Where the parts of a projection have different types it is in as many pieces. Vectors (norms, biases)
-// become f32.
+// read first; or they are quantized a few rows at a time, by all workers. Where the parts of a projection have
+// different types it is in as many pieces. Vectors (norms, biases) become f32.
 #include "engine/model/mxfp4.h"
 #include "engine/model/weights_table.h"
 #include "kernels/quant.h"
@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPAND_ROWS 32
+#define EXPAND_ROWS  32
+#define CONVERT_ROWS 64
 
 struct loader {
     struct weights *w;
@@ -25,6 +26,9 @@ struct loader {
     uint8_t **scales; // [n_layers][2], of gate_up and down: [n_experts][n][n_groups]; NULL where nothing is packed
     uint16_t *rows;   // [EXPAND_ROWS][longest row], of expanded matrices
     unsigned char *ordered; // [head_dim / 2][longest row], of heads whose rows are interleaved; or NULL
+    enum weight_form form;
+    float *values;            // [n_workers][longest row], of rows that change their type
+    unsigned char *converted; // [CONVERT_ROWS][longest row], these
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total);
     void *progress_ctx;
 };
@@ -62,7 +66,8 @@ static void plan_pieces(const struct loader *l, enum place_id id, struct weight_
         snprintf(name, sizeof(name), part->name, unit.layer, unit.expert);
         const struct tensor_info *t = checkpoint_find(l->cp, str_from(name));
         assert(t && n < WEIGHT_PIECES_MAX);
-        ret->dtypes[n] = part->packing == STACKED_GROUPS ? DTYPE_BF16 : t->dtype;
+        enum dtype dtype = part->packing == STACKED_GROUPS ? DTYPE_BF16 : t->dtype;
+        ret->dtypes[n] = weight_stored_dtype(l->config, id, dtype, l->form);
         ret->n_rows[n] = (uint32_t)weight_dim(l->config, part->n);
         is_uniform = is_uniform && ret->dtypes[n] == ret->dtypes[0];
         n++;
@@ -133,34 +138,44 @@ static int make_places(struct loader *l, struct err *err)
 
 // ---- matrices ------------------------------------------------------------------------------------------------------
 
-// Rows of a tensor of type `dtype`, from row `row` of the projection on, which are within one piece.
-static void fill(struct loader *l, struct weight_matrix *m, size_t row, size_t n_rows, const void *rows)
+struct conversion {
+    const struct loader *l;
+    enum dtype from, to;
+    size_t n_in;
+    const unsigned char *rows;
+};
+
+static void convert_rows(void *ctx, size_t begin, size_t end, size_t worker)
+{
+    const struct conversion *job = ctx;
+    float *values = job->l->values + worker * job->n_in;
+    for (size_t row = begin; row < end; row++) {
+        quant_expand(job->from, job->rows + row * dtype_row_bytes(job->from, job->n_in), job->n_in, values);
+        quant_pack_best(job->to, values, job->n_in, job->l->converted + row * dtype_row_bytes(job->to, job->n_in));
+    }
+}
+
+// Rows of type `dtype`, from row `row` of the projection on, which are within one piece.
+static void fill(struct loader *l, enum place_id id, struct weight_unit unit, size_t row, size_t n_rows,
+                 const void *rows, enum dtype dtype)
 {
     struct backend *b = l->w->backend;
+    struct weight_matrix *m = place_of(l->w, id, unit);
     uint32_t piece = 0;
-    while (row >= m->n_rows[piece]) {
+    while (m->n_pieces > 1 && row >= m->n_rows[piece]) {
         row -= m->n_rows[piece++];
         assert(piece < m->n_pieces);
     }
-    b->ops->matrix_fill(b, m->pieces[piece], row, n_rows, rows);
-}
-
-// Rows [row, row + n_rows) of a part whose heads have rows 2j and 2j + 1 where j and j + head_dim / 2 belong.
-static void fill_heads(struct loader *l, struct weight_matrix *m, size_t at, size_t row, size_t n_rows,
-                       const unsigned char *rows, size_t row_bytes)
-{
-    size_t head_dim = l->config->head_dim, half = head_dim / 2;
-    for (size_t end = row + n_rows, next; row < end; row = next) {
-        next = (row / head_dim + 1) * head_dim < end ? (row / head_dim + 1) * head_dim : end;
-        for (size_t odd = 0; odd < 2; odd++) {
-            size_t first = row + (row % 2 != odd), n = 0;
-            for (size_t from = first; from < next; from += 2) {
-                memcpy(l->ordered + n++ * row_bytes, rows + (from - (end - n_rows)) * row_bytes, row_bytes);
-            }
-            if (n > 0) {
-                fill(l, m, at + first / head_dim * head_dim + odd * half + first % head_dim / 2, n, l->ordered);
-            }
-        }
+    if (m->dtypes[piece] == dtype) {
+        b->ops->matrix_fill(b, m->pieces[piece], row, n_rows, rows);
+        return;
+    }
+    struct conversion job = { l, dtype, m->dtypes[piece], weight_dim(l->config, weight_places[id].n_in), rows };
+    for (size_t n; n_rows > 0; n_rows -= n, row += n) {
+        n = n_rows < CONVERT_ROWS ? n_rows : CONVERT_ROWS;
+        b->ops->spread(b, n, convert_rows, &job);
+        b->ops->matrix_fill(b, m->pieces[piece], row, n, l->converted);
+        job.rows += n * dtype_row_bytes(dtype, job.n_in);
     }
 }
 
@@ -169,16 +184,34 @@ static bool is_interleaved(const struct loader *l, const struct weight_part *par
     return part->order == HEADS_INTERLEAVED && model_has(l->config, FEATURE_PERMUTED);
 }
 
+// Rows [row, row + n_rows) of a part whose heads have rows 2j and 2j + 1 where j and j + head_dim / 2 belong.
+static void fill_heads(struct loader *l, const struct weight_part *part, struct weight_unit unit, size_t row,
+                       size_t n_rows, const unsigned char *rows, enum dtype dtype)
+{
+    size_t head_dim = l->config->head_dim, half = head_dim / 2, at = weight_dim(l->config, part->at), base = row;
+    size_t row_bytes = dtype_row_bytes(dtype, weight_dim(l->config, weight_places[part->place].n_in));
+    for (size_t end = row + n_rows, next; row < end; row = next) {
+        next = (row / head_dim + 1) * head_dim < end ? (row / head_dim + 1) * head_dim : end;
+        for (size_t odd = 0; odd < 2; odd++) {
+            size_t first = row + (row % 2 != odd), n = 0;
+            for (size_t from = first; from < next; from += 2) {
+                memcpy(l->ordered + n++ * row_bytes, rows + (from - base) * row_bytes, row_bytes);
+            }
+            size_t to = at + first / head_dim * head_dim + odd * half + first % head_dim / 2;
+            if (n > 0) {
+                fill(l, part->place, unit, to, n, l->ordered, dtype);
+            }
+        }
+    }
+}
+
 static void fill_part(struct loader *l, const struct weight_part *part, struct weight_unit unit, size_t row,
                       size_t n_rows, const void *rows, enum dtype dtype)
 {
-    struct weight_matrix *m = place_of(l->w, part->place, unit);
-    size_t at = weight_dim(l->config, part->at);
     if (is_interleaved(l, part)) {
-        size_t row_bytes = dtype_row_bytes(dtype, weight_dim(l->config, weight_places[part->place].n_in));
-        fill_heads(l, m, at, row, n_rows, rows, row_bytes);
+        fill_heads(l, part, unit, row, n_rows, rows, dtype);
     } else {
-        fill(l, m, at + row, n_rows, rows);
+        fill(l, part->place, unit, weight_dim(l->config, part->at) + row, n_rows, rows, dtype);
     }
 }
 
@@ -196,7 +229,7 @@ static void expand_expert(struct loader *l, const struct weight_part *part, stru
             mxfp4_expand(groups + from * n_groups * MXFP4_GROUP_BYTES, scales + from * n_groups, n_groups,
                          l->rows + n_rows * n_in);
         }
-        fill(l, place_of(l->w, part->place, unit), i, n_rows, l->rows);
+        fill(l, part->place, unit, i, n_rows, l->rows, DTYPE_BF16);
     }
 }
 
@@ -369,13 +402,28 @@ static bool has_scales(const struct loader *l)
     return l->cp->format == CHECKPOINT_SAFETENSORS && model_has(l->config, FEATURE_MXFP4);
 }
 
+static size_t longest_row(const struct model_config *c)
+{
+    size_t n = 0;
+    for (int id = 0; id < N_PLACES; id++) {
+        size_t n_in = weight_dim(c, weight_places[id].n_in);
+        n = weight_places[id].is_matrix && n_in > n ? n_in : n;
+    }
+    return n;
+}
+
 // Twice the longest vector: as it is in the file, and in order.
 static int loader_init(struct loader *l)
 {
     const struct model_config *c = l->config;
+    struct backend *b = l->w->backend;
+    size_t n_values = l->form == WEIGHTS_AS_STORED ? 0 : b->ops->n_workers(b) * longest_row(c);
     l->vector = malloc(2 * longest_vector(c) * sizeof(float));
     l->ordered = malloc((size_t)c->head_dim / 2 * c->n_embd * sizeof(float) + 1);
-    int rc = l->vector && l->ordered ? make_layers(l->w, c) : -ENOMEM;
+    l->values = malloc(n_values * sizeof(float) + 1);
+    l->converted = malloc(n_values > 0 ? CONVERT_ROWS * longest_row(c) * sizeof(float) : 1);
+    bool is_complete = l->vector && l->ordered && l->values && l->converted;
+    int rc = is_complete ? make_layers(l->w, c) : -ENOMEM;
     return rc == 0 && has_scales(l) ? make_scales(l) : rc;
 }
 
@@ -388,20 +436,22 @@ static void loader_deinit(struct loader *l)
     free(l->rows);
     free(l->vector);
     free(l->ordered);
+    free(l->values);
+    free(l->converted);
 }
 
-int weights_load(struct weights *w, struct checkpoint *cp, const struct model_config *config, struct backend *backend,
-                 void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total), void *progress_ctx,
-                 struct err *err)
+int weights_load(struct weights *w, struct backend *backend, const struct weight_source *source, struct err *err)
 {
+    const struct model_config *config = source->config;
     memset(w, 0, sizeof(*w));
     w->backend = backend;
     struct loader l = { .w = w,
-                        .cp = cp,
-                        .scheme = weight_scheme_of(cp->format),
+                        .cp = source->cp,
+                        .scheme = weight_scheme_of(source->cp->format),
                         .config = config,
-                        .progress = progress,
-                        .progress_ctx = progress_ctx };
+                        .form = source->form,
+                        .progress = source->progress,
+                        .progress_ctx = source->progress_ctx };
     if (loader_init(&l) < 0) {
         loader_deinit(&l);
         return err_set(err, -ENOMEM, "no memory for %" PRIu32 " layers", config->n_layers);

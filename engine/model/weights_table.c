@@ -1,5 +1,6 @@
 // The tables, and what their entries mean for a config.
 #include "engine/model/weights_table.h"
+#include "kernels/quant.h"
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -173,6 +174,15 @@ bool weight_has_place(const struct model_config *c, enum place_id id)
 bool weight_has_part(const struct model_config *c, const struct weight_part *part)
 {
     return weight_has_place(c, part->place) && model_has(c, part->needs) && !(c->features & part->excludes);
+}
+
+enum dtype weight_stored_dtype(const struct model_config *c, enum place_id id, enum dtype dtype, enum weight_form form)
+{
+    bool is_whole = weight_dim(c, weight_places[id].n_in) % QUANT_BLOCK == 0;
+    if (form == WEIGHTS_AS_STORED || id == ROUTER || !weight_places[id].is_matrix || !is_whole) {
+        return dtype;
+    }
+    return form == WEIGHTS_Q8 || id == EMBED || id == LM_HEAD ? DTYPE_Q8_0 : DTYPE_Q4_0;
 }
 
 uint32_t weight_n_units(const struct model_config *c, enum place_id id)

@@ -92,6 +92,9 @@ struct weight_scheme {
 
 const struct weight_scheme *weight_scheme_of(enum checkpoint_format format);
 
+// The type of a place that a tensor of such a type fills.
+enum dtype weight_stored_dtype(const struct model_config *c, enum place_id id, enum dtype dtype, enum weight_form form);
+
 // One of the things that a place stands for.
 struct weight_unit {
     uint32_t layer, expert;

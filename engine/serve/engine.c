@@ -5,6 +5,7 @@
 #include "engine/serve/engine.h"
 
 #include "engine/base/loop.h"
+#include "engine/base/option.h"
 #include "engine/model/host_memory.h"
 #include "engine/serve/error.h"
 #include "engine/serve/slice.h"
@@ -84,8 +85,17 @@ static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options 
     if (rc < 0) {
         return rc;
     }
+    unsigned weights = WEIGHTS_AS_STORED;
+    if (options->weights && (rc = option_choice("weights", options->weights, option_weights, &weights, err)) < 0) {
+        return rc;
+    }
+    if (options->kv_dtype && (rc = option_choice("kv-dtype", options->kv_dtype, option_kv_dtypes, NULL, err)) < 0) {
+        return rc;
+    }
     const struct model_options model_options = {
         .dir = options->model,
+        .weights = (enum weight_form)weights,
+        .kv_dtype = options->kv_dtype,
         .backend = e->backend,
         .batch_rows_max = e->sizes.batch_tokens,
         .logit_rows_max = e->sizes.n_slots + DRAFT_ROWS_MAX,
@@ -128,8 +138,9 @@ static void make_fingerprint(struct tokfs_engine *e, const struct tokfs_engine_o
     const struct model_config *config = model_get_config(e->model);
     uint32_t hash = 2166136261u;
     char text[512];
-    snprintf(text, sizeof(text), "%s|%s|%s|%s|%zu|%llu|%llu", TOKFS_VERSION, e->served_name, config->architecture,
-             options->device ? options->device : "auto", (size_t)config->n_vocab,
+    snprintf(text, sizeof(text), "%s|%s|%s|%s|%s|%s|%zu|%llu|%llu", TOKFS_VERSION, e->served_name, config->architecture,
+             options->device ? options->device : "auto", options->kv_dtype ? options->kv_dtype : "auto",
+             options->weights ? options->weights : "stored", (size_t)config->n_vocab,
              (unsigned long long)model_config_n_params(config), (unsigned long long)model_weight_bytes(e->model));
     for (const char *c = text; *c; c++) {
         hash = (hash ^ (unsigned char)*c) * 16777619u;

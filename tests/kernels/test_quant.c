@@ -108,6 +108,38 @@ static void test_quant_pack_tiny_values_gives_zeros(void **state)
     }
 }
 
+static double square_error(const float *x, const void *block, enum dtype dtype)
+{
+    float y[QUANT_BLOCK];
+    double sum = 0;
+    quant_expand(dtype, block, QUANT_BLOCK, y);
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        sum += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
+    }
+    return sum;
+}
+
+static void test_quant_pack_best_leaves_less_error(void **state)
+{
+    (void)state;
+    uint64_t rng = 9;
+    double plain = 0, best = 0;
+    for (size_t n = 0; n < 1000; n++) {
+        float x[QUANT_BLOCK] = { 0 };
+        for (size_t i = 0; n > 0 && i < QUANT_BLOCK; i++) {
+            x[i] = rng_float(&rng) + rng_float(&rng) + rng_float(&rng);
+        }
+        struct block_q4_0 q4;
+        quant_pack(DTYPE_Q4_0, x, QUANT_BLOCK, &q4);
+        plain += square_error(x, &q4, DTYPE_Q4_0);
+        quant_pack_best(DTYPE_Q4_0, x, QUANT_BLOCK, &q4);
+        double error = square_error(x, &q4, DTYPE_Q4_0);
+        assert_true(n > 0 || error == 0);
+        best += error;
+    }
+    assert_true(best < 0.9 * plain);
+}
+
 // ---- as weights ----------------------------------------------------------------------------------------------------
 
 // Rows of random blocks whose scales are about 0.01.
@@ -218,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_quant_expand_blocks_gives_the_values_of_gguf),
         cmocka_unit_test(test_quant_pack_values_gives_the_blocks_of_gguf),
         cmocka_unit_test(test_quant_pack_tiny_values_gives_zeros),
+        cmocka_unit_test(test_quant_pack_best_leaves_less_error),
         cmocka_unit_test_setup_teardown(test_quant_matrix_product_is_that_of_the_values, open_all, close_all),
         cmocka_unit_test_setup_teardown(test_quant_matrix_embeds_the_values, open_all, close_all),
     };

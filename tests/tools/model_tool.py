@@ -315,6 +315,26 @@ class ModelTool(unittest.TestCase):
         self.assertEqual(same[0].returncode, 0, same[0].stderr)
         self.assertEqual(same[0].stdout, same[1].stdout)
 
+    def compare(self, *args, lines):
+        result = run("compare", "--json", *args, stdin="\n".join(map(json.dumps, lines)))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return json.loads(result.stdout)
+
+    def test_compare_measures_what_quantizing_costs(self):
+        model = os.path.join(os.environ["TOKFS_SOURCE_ROOT"], "tests", "fixtures", "gguf", "blocks-32-00001-of-00003.gguf")
+        lines = [[i * 7 % 61 for i in range(40)], [3, 1, 4, 1, 5]]
+        same = self.compare(model, lines=lines)
+        self.assertEqual((same["positions"], same["kl_max"], same["same_top"]), (45, 0, 1))
+        self.assertEqual(same["perplexity"], same["perplexity_reference"])
+        q8, q4, kv = (self.compare(*args, model, lines=lines) for args in (["--weights", "q8"], ["--weights", "q4"], ["--kv-dtype", "f32"]))
+        self.assertTrue(0 < q8["kl_mean"] < 0.001 and q8["same_top"] > 0.9, q8)
+        self.assertTrue(q8["kl_mean"] < q4["kl_mean"] < 1, q4)
+        self.assertTrue(0 < kv["kl_mean"] < 0.001, kv)
+        self.assert_fails(run("compare", "--weights", "q3", model), "--weights q3", code=2)
+        self.assert_fails(run("compare", model, stdin="hello\n"), "line 1: text needs a tokenizer")
+        self.make()
+        self.assert_fails(run("compare", model, self.dir), "a vocabulary of 61")
+
     def test_generate_from_gguf_has_its_own_tokenizer(self):
         path = os.path.join(os.environ["TOKFS_TEST_DATA"], "weights", "stories260K", "gguf", "stories260K-f32.gguf")
         if not os.path.exists(path):
@@ -327,7 +347,7 @@ class ModelTool(unittest.TestCase):
     def test_help_version_and_unknown_commands(self):
         self.assertEqual(run("--help").returncode, 0)
         self.assertRegex(run("--version").stdout, r"^tokfs-model \d+\.\d+\.\d+\n$")
-        for command in "info", "random", "logits", "generate":
+        for command in "info", "random", "logits", "generate", "compare":
             self.assertIn(f"usage: tokfs-model {command} ", run(command, "--help").stdout)
             self.assert_fails(run(command, "--nonsense"), "--nonsense", code=2)
         self.assert_fails(run("nonsense"), '"nonsense" is not a command', code=2)

@@ -174,6 +174,8 @@ static int load_open(struct load *l, const struct bench_options *options, struct
             .model = l->model.dir,
             .served_name = options->model ? NULL : options->shape,
             .isa = options->isa,
+            .weights = options->weights,
+            .kv_dtype = options->kv_dtype,
             .n_threads = options->n_threads,
             .n_ctx = options->prompt_tokens + options->max_tokens + CTX_SPARE,
             .max_sequences = options->n_clients,

@@ -39,6 +39,8 @@ static int open_engine(struct chat *c, int which, struct err *err)
         .model = c->model.dir,
         .served_name = o->model ? NULL : o->shape,
         .isa = o->isa,
+        .weights = o->weights,
+        .kv_dtype = o->kv_dtype,
         .n_threads = o->n_threads,
         .n_ctx = c->n_ctx,
         .max_sequences = o->n_sequences,

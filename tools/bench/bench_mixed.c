@@ -54,6 +54,8 @@ static int mixed_open(struct mixed *m, const struct bench_options *options, stru
         .model = m->model.dir,
         .served_name = options->model ? NULL : options->shape,
         .isa = options->isa,
+        .weights = options->weights,
+        .kv_dtype = options->kv_dtype,
         .n_threads = options->n_threads,
         .n_ctx = (n_long > n_answer ? n_long : n_answer) + CTX_TOKENS_SPARE,
         .max_sequences = (unsigned)n + 1,

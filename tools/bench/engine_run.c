@@ -32,6 +32,8 @@ int engine_run_open(const struct bench_options *options, size_t n_sequences, siz
         .model = run->model.dir,
         .served_name = options->model ? NULL : options->shape,
         .isa = options->isa,
+        .weights = options->weights,
+        .kv_dtype = options->kv_dtype,
         .n_threads = options->n_threads,
         .n_ctx = options->prompt_tokens + max_tokens + CTX_TOKENS_SPARE,
         .max_sequences = (unsigned)n_sequences,

@@ -130,6 +130,8 @@ static void print_help(FILE *out)
         "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
         "  --shape NAME      or a random model of this shape: llama-15m (default) ...\n"
         "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
+        "  --weights FORM    stored (default), q8 or q4: quantized while they load\n"
+        "  --kv-dtype TYPE   of K and V: auto (default), f32, f16, bf16\n"
         "  --isa NAME        CPU path: scalar, avx2, avx512, avx512bf16 (default: the best there is)\n"
         "  --threads N       compute threads (default: one per processor)\n"
         "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
@@ -170,6 +172,8 @@ enum {
     OPT_SHAPE,
     OPT_DTYPE,
     OPT_ISA,
+    OPT_WEIGHTS,
+    OPT_KV_DTYPE,
     OPT_JSON,
     OPT_TEXT,
     OPT_TRACE,
@@ -250,6 +254,8 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
     case OPT_SHAPE: options->shape = text; return random_shape_find(text, &shape, err);
     case OPT_DTYPE: options->dtype = text; return option_choice("dtype", text, random_dtype_names, NULL, err);
     case OPT_ISA: options->isa = text; return option_choice("isa", text, option_isas, NULL, err);
+    case OPT_WEIGHTS: options->weights = text; return option_choice("weights", text, option_weights, NULL, err);
+    case OPT_KV_DTYPE: options->kv_dtype = text; return option_choice("kv-dtype", text, option_kv_dtypes, NULL, err);
     case OPT_JSON: options->json = true; return 0;
     case OPT_TRACE: options->trace = text; return 0;
     case OPT_NO_PREFIX_CACHE: options->no_prefix_cache = true; return 0;
@@ -268,14 +274,24 @@ static int parse_options(int argc, char **argv, struct bench_options *options)
 {
     enum { N_OTHERS = 16 }; // besides the counts and numbers
     struct option longopts[N_OTHERS + N_COUNTS + N_NUMBERS + 1] = {
-        { "help", no_argument, NULL, OPT_HELP },         { "version", no_argument, NULL, OPT_VERSION },
-        { "model", required_argument, NULL, OPT_MODEL }, { "shape", required_argument, NULL, OPT_SHAPE },
-        { "dtype", required_argument, NULL, OPT_DTYPE }, { "isa", required_argument, NULL, OPT_ISA },
-        { "json", no_argument, NULL, OPT_JSON },         { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
-        { "text", required_argument, NULL, OPT_TEXT },   { "trace", required_argument, NULL, OPT_TRACE },
-        { "url", required_argument, NULL, OPT_URL },     { "stream", no_argument, NULL, OPT_STREAM },
-        { "unix", required_argument, NULL, OPT_UNIX },   { "mount", required_argument, NULL, OPT_MOUNT },
-        { "peer", required_argument, NULL, OPT_PEER },   { "ask", required_argument, NULL, OPT_ASK },
+        { "help", no_argument, NULL, OPT_HELP },
+        { "version", no_argument, NULL, OPT_VERSION },
+        { "model", required_argument, NULL, OPT_MODEL },
+        { "shape", required_argument, NULL, OPT_SHAPE },
+        { "dtype", required_argument, NULL, OPT_DTYPE },
+        { "isa", required_argument, NULL, OPT_ISA },
+        { "weights", required_argument, NULL, OPT_WEIGHTS },
+        { "kv-dtype", required_argument, NULL, OPT_KV_DTYPE },
+        { "json", no_argument, NULL, OPT_JSON },
+        { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
+        { "text", required_argument, NULL, OPT_TEXT },
+        { "trace", required_argument, NULL, OPT_TRACE },
+        { "url", required_argument, NULL, OPT_URL },
+        { "stream", no_argument, NULL, OPT_STREAM },
+        { "unix", required_argument, NULL, OPT_UNIX },
+        { "mount", required_argument, NULL, OPT_MOUNT },
+        { "peer", required_argument, NULL, OPT_PEER },
+        { "ask", required_argument, NULL, OPT_ASK },
     };
     int opt;
 

@@ -496,6 +496,7 @@ static int run(const struct command *command, int argc, char **argv)
         { "device", required_argument, NULL, 'd' },  { "isa", required_argument, NULL, 'i' },
         { "threads", required_argument, NULL, 't' }, { "ctx", required_argument, NULL, 'x' },
         { "kv-mem", required_argument, NULL, 'k' },  { "max-sequences", required_argument, NULL, 'm' },
+        { "weights", required_argument, NULL, 'w' }, { "kv-dtype", required_argument, NULL, 'y' },
         { "help", no_argument, NULL, 'h' },          { 0 }
     };
     struct tokfs_engine_options engine = { .max_queued = RUNNING_MAX };
@@ -511,6 +512,14 @@ static int run(const struct command *command, int argc, char **argv)
         case 'i':
             rc = option_choice("isa", optarg, option_isas, NULL, &err);
             engine.isa = optarg;
+            break;
+        case 'w':
+            rc = option_choice("weights", optarg, option_weights, NULL, &err);
+            engine.weights = optarg;
+            break;
+        case 'y':
+            rc = option_choice("kv-dtype", optarg, option_kv_dtypes, NULL, &err);
+            engine.kv_dtype = optarg;
             break;
         case 't': rc = option_whole("threads", optarg, 1, 4096, &n_threads, &err); break;
         case 'x': rc = option_whole("ctx", optarg, 2, INT32_MAX, &n_ctx, &err); break;
@@ -535,7 +544,8 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_generate = {
     .name = "generate",
-    .synopsis = "[--threads N] [--device NAME] [--isa NAME] [--ctx N] [--kv-mem BYTES] [--max-sequences N] MODEL",
+    .synopsis = "[--threads N] [--device NAME] [--isa NAME] [--ctx N] [--kv-mem BYTES] [--max-sequences N] "
+                "[--weights FORM] [--kv-dtype TYPE] MODEL",
     .summary = "reads requests, one JSON line each; prints an answer a line, in the same order",
     .options =
         "  --threads N        of the CPU backend (default: one per processor)\n"
@@ -543,7 +553,9 @@ const struct command command_generate = {
         "  --isa NAME         of the CPU backend: scalar, avx2, avx512, avx512bf16 (default: the best there is)\n"
         "  --ctx N            longest prompt and answer (default: the model's context, as far as memory goes)\n"
         "  --kv-mem BYTES     memory for K and V, as in 512M (default: a quarter of what is free)\n"
-        "  --max-sequences N  that run together (default 64)\n\n"
+        "  --max-sequences N  that run together (default 64)\n"
+        "  --weights FORM     stored (default), q8 or q4: quantized while they load\n"
+        "  --kv-dtype TYPE    of K and V: auto (default), f32, f16, bf16\n\n"
         "A line is a chat-completions body, or {\"input_ids\": [1, 2], \"sampling_params\": {\"temperature\": 0,\n"
         "\"top_p\": 1, \"top_k\": 0, \"min_p\": 0, \"seed\": 0, \"max_new_tokens\": 16, \"ignore_eos\": false}}.\n"
         "Exit status 1: some line was answered by an error object.\n",

@@ -250,7 +250,8 @@ static int inspect(struct info *info, struct err *err)
     if (rc == 0) {
         rc = checkpoint_open(info->dir, &info->st, err);
     }
-    if (rc == 0 && (rc = weights_bind(info->st, &info->config, &info->config.dtype, &bytes, err)) < 0) {
+    if (rc == 0 &&
+        (rc = weights_bind(info->st, &info->config, WEIGHTS_AS_STORED, &info->config.dtype, &bytes, err)) < 0) {
         err_prefix(err, "%s", info->dir);
     }
     if (rc == 0) {
