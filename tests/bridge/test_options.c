@@ -80,6 +80,7 @@ static void test_options_bad_one_is_named(void **state)
         { "--listen :80 --node n --redis redis://h:0 m", "port" },
         { "--listen :80 --node n --zmq-hwm 0 m", "--zmq-hwm 0" },
         { "-hx", "unknown option -x; tokfs-bridge" },
+        { "--listen :80 --follow= m", "--follow: the value is empty" },
         { "--listen :80 --index-bytes 1M m", "--index-bytes 1M: at least 4M" },
         { "m --listen", "--listen" },
     };

@@ -231,7 +231,7 @@ static int open_all(struct program *p, struct err *err)
         r = access_new(bridge->loop, &bridge->access);
         r = r < 0 ? err_set(err, r, "out of memory") : access_load(bridge->access, o->api_keys, err);
     }
-    r = r < 0 || !o->score ? r : scoring_new(bridge->loop, o, &bridge->scoring, err);
+    r = r < 0 || !o->score ? r : scoring_new(bridge->loop, bridge->files, o, &bridge->scoring, err);
     if (r == 0) {
         p->listen_fd = listen_open(o->listen, err);
         r = p->listen_fd < 0 ? p->listen_fd : drop_privileges(o, err);
@@ -250,6 +250,10 @@ static int run(struct program *p)
                            &bridge->mounts);
     if (r < 0) {
         p->status = complain(err.msg[0] ? err.msg : strerror(-r));
+        scoring_stop(bridge->scoring);
+        if (bridge->scoring) {
+            loop_run_until_idle(bridge->loop);
+        }
     } else {
         loop_read(bridge->loop, &p->signals, p->signal_fd, &p->info, sizeof(p->info), (uint64_t)-1);
         r = loop_run(bridge->loop);

@@ -1,5 +1,6 @@
 #include "tools/bridge/metrics.h"
 #include "tools/bridge/publisher.h"
+#include "tools/bridge/scoring.h"
 #include <inttypes.h>
 
 static void head(struct strbuf *out, const char *name, const char *type, const char *help)
@@ -28,6 +29,9 @@ int bridge_metrics_write(const struct bridge *bridge, struct strbuf *out)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         head(out, rows[i].name, rows[i].type, rows[i].help);
         strbuf_printf(out, "tokfs_bridge_%s %" PRIu64 "\n", rows[i].name, rows[i].value);
+    }
+    if (bridge->scoring) {
+        scoring_write_metrics(bridge->scoring, out);
     }
     head(out, "mount_up", "gauge", "Whether the mount answers.");
     for (unsigned i = 0; i < mounts_count(bridge->mounts); i++) {

@@ -78,6 +78,9 @@ static void answered(void *ctx, const struct exchange_ends *ends)
 static void ask_all(struct mounts *mounts)
 {
     mounts->n_asked = mounts->n;
+    if (mounts->n == 0) {
+        round_over(mounts);
+    }
     for (unsigned i = 0; i < mounts->n; i++) {
         struct one *one = &mounts->each[i];
         struct exchange_sink sink = { .data = told, .ended = answered, .ctx = one };
@@ -119,7 +122,11 @@ int mounts_new(struct loop *loop, struct exchange_pool *files, const char *const
         strbuf_init(&one->models, 0);
     }
     *ret = mounts;
-    ask_all(mounts);
+    if (n > 0) {
+        ask_all(mounts);
+    } else {
+        loop_timer(loop, &mounts->timer, 0); // `ready` is not called from here
+    }
     return 0;
 }
 

@@ -29,6 +29,8 @@ const char options_help[] =
     "  --user NAME              become this user after start\n"
     "  --score                  tell which peer holds how much of a prompt: /score\n"
     "  --model [NAME=]DIR       score requests for this model too: a directory, of which no weights are needed\n"
+    "  --follow URL             hear what other nodes hold, from redis://... or tcp://HOST:PORT (ZeroMQ); implies "
+    "--score\n"
     "  --index-bytes SIZE       memory for who holds which block (default 1G)\n"
     "  --no-page                no chat page at /\n"
     "\n"
@@ -64,6 +66,7 @@ enum {
     OPT_NO_PAGE,
     OPT_SCORE,
     OPT_MODEL,
+    OPT_FOLLOW,
     OPT_INDEX_BYTES,
     OPT_NODE,
     OPT_ADDRESS,
@@ -92,6 +95,7 @@ static const struct option long_options[] = {
     { "no-page", no_argument, NULL, OPT_NO_PAGE },
     { "score", no_argument, NULL, OPT_SCORE },
     { "model", required_argument, NULL, OPT_MODEL },
+    { "follow", required_argument, NULL, OPT_FOLLOW },
     { "index-bytes", required_argument, NULL, OPT_INDEX_BYTES },
     { "node", required_argument, NULL, OPT_NODE },
     { "address", required_argument, NULL, OPT_ADDRESS },
@@ -128,6 +132,15 @@ static int take_model(struct options *options, const char *value, struct err *er
         return err_set(err, -EINVAL, "more than %d models", OPTION_MODELS_MAX);
     }
     return take_text(&options->models[options->n_models++], OPT_MODEL, value, err);
+}
+
+static int take_followed(struct options *options, const char *value, struct err *err)
+{
+    if (options->n_followed == FOLLOWED_MAX) {
+        return err_set(err, -EINVAL, "more than %d times --follow", FOLLOWED_MAX);
+    }
+    options->score = true;
+    return take_text(&options->followed[options->n_followed++], OPT_FOLLOW, value, err);
 }
 
 static int take_index_bytes(uint64_t *ret, const char *value, struct err *err)
@@ -176,6 +189,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_NO_PAGE: options->no_page = true; return 0;
     case OPT_SCORE: options->score = true; return 0;
     case OPT_MODEL: return take_model(options, value, err);
+    case OPT_FOLLOW: return take_followed(options, value, err);
     case OPT_INDEX_BYTES: return take_index_bytes(&options->index_bytes, value, err);
     case OPT_NODE: return take_name(&options->node, opt, value, err);
     case OPT_ADDRESS: return take_name(&options->address, opt, value, err);
@@ -201,7 +215,7 @@ static int check(const struct options *options, struct err *err)
     if (!options->listen) {
         return err_set(err, -EINVAL, "--listen ADDRESS is needed; tokfs-bridge --help explains");
     }
-    if (options->n_mounts == 0) {
+    if (options->n_mounts == 0 && options->n_followed == 0) {
         return err_set(err, -EINVAL, "MOUNT is missing; tokfs-bridge --help explains");
     }
     if (!options->tls_cert != !options->tls_key) {

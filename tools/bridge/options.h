@@ -9,6 +9,7 @@
 
 #define MOUNTS_MAX        64
 #define OPTION_MODELS_MAX 16
+#define FOLLOWED_MAX      64
 
 struct options {
     const char *listen; // HOST:PORT, [HOST]:PORT, :PORT or unix:PATH
@@ -29,6 +30,8 @@ struct options {
     bool score;                            // answer /score and its like
     const char *models[OPTION_MODELS_MAX]; // DIR or NAME=DIR: whose requests are scored beside those of the mounts
     unsigned n_models;
+    const char *followed[FOLLOWED_MAX]; // what tells of other nodes' prefix caches
+    unsigned n_followed;
     uint64_t index_bytes;
     bool no_page, hash_key, show_help, show_version;
 };

@@ -306,6 +306,16 @@ static enum MHD_Result ask_all(struct request *request)
     return MHD_YES;
 }
 
+// A bridge that has no mounts, but knows those of others.
+static enum MHD_Result answer_alone(struct request *request)
+{
+    switch (request->route->kind) {
+    case ROUTE_METRICS: return finish_metrics(request);
+    case ROUTE_HEALTH: return respond_static(request, 200, "text/plain; charset=utf-8", STR("ok\n"));
+    default: return respond_error(request, 503, "mount_unavailable", "this bridge has no mount");
+    }
+}
+
 enum MHD_Result relay_start(struct request *request)
 {
     switch (request->route->kind) {
@@ -313,7 +323,7 @@ enum MHD_Result relay_start(struct request *request)
     case ROUTE_SCORE: return score_start(request);
     case ROUTE_TRANSACTION:
     case ROUTE_FILE: return ask_one(request);
-    default: return ask_all(request);
+    default: return mounts_count(request->bridge->mounts) > 0 ? ask_all(request) : answer_alone(request);
     }
 }
 

@@ -1,6 +1,7 @@
 // The files of a mount are read by the crew, as a mount answers when it pleases.
 #include "tools/bridge/scoring.h"
 #include "engine/base/log.h"
+#include "tools/bridge/feed.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct scoring {
     struct loop_op timer;
     struct loop *loop;
     struct scorer *scorer;
+    struct feed *feed;
     struct crew *crew;
     struct mounts *mounts;    // NULL: none to look for
     struct open_job *opening; // one at a time; NULL: none
@@ -110,7 +112,18 @@ static void timer_done(struct loop_op *op, int res)
 void scoring_follow_mounts(struct scoring *scoring, struct mounts *mounts)
 {
     scoring->mounts = mounts;
+    feed_follow_mounts(scoring->feed, mounts);
     loop_timer(scoring->loop, &scoring->timer, 0);
+}
+
+int scoring_own_peer(const struct scoring *scoring)
+{
+    return feed_own_peer(scoring->feed);
+}
+
+void scoring_write_metrics(const struct scoring *scoring, struct strbuf *out)
+{
+    feed_write_metrics(scoring->feed, out);
 }
 
 // ---- its life ------------------------------------------------------------------------------------------------------
@@ -131,7 +144,8 @@ static int add_model(struct scoring *scoring, const char *option, struct err *er
     return r < 0 ? err_set(err, r, "--model %s: %s", option, r == -EEXIST ? "given twice" : "out of memory") : 0;
 }
 
-int scoring_new(struct loop *loop, const struct options *options, struct scoring **ret, struct err *err)
+int scoring_new(struct loop *loop, struct exchange_pool *files, const struct options *options, struct scoring **ret,
+                struct err *err)
 {
     struct scoring *scoring = calloc(1, sizeof(*scoring));
     int r = scoring ? scorer_new(options->index_bytes, &scoring->scorer) : -ENOMEM;
@@ -139,6 +153,7 @@ int scoring_new(struct loop *loop, const struct options *options, struct scoring
         free(scoring);
         return err_set(err, r, "out of memory for an index");
     }
+    *ret = scoring; // also on an error: it is to be stopped and freed
     scoring->loop = loop;
     scoring->timer.done = timer_done;
     strbuf_init(&scoring->tried, 1u << 16);
@@ -146,12 +161,7 @@ int scoring_new(struct loop *loop, const struct options *options, struct scoring
         r = add_model(scoring, options->models[i], err);
     }
     r = r < 0 ? r : crew_new(loop, THREADS, JOBS_MAX, &scoring->crew, err);
-    if (r < 0) {
-        scoring_free(scoring);
-        return r;
-    }
-    *ret = scoring;
-    return 0;
+    return r < 0 ? r : feed_new(loop, files, options, scoring->scorer, &scoring->feed, err);
 }
 
 void scoring_stop(struct scoring *scoring)
@@ -160,6 +170,7 @@ void scoring_stop(struct scoring *scoring)
         scoring->is_stopped = true;
         loop_cancel(scoring->loop, &scoring->timer);
         crew_stop(scoring->crew);
+        feed_stop(scoring->feed);
     }
 }
 
@@ -167,6 +178,7 @@ void scoring_free(struct scoring *scoring)
 {
     if (scoring) {
         crew_free(scoring->crew);
+        feed_free(scoring->feed);
         scorer_free(scoring->scorer);
         strbuf_deinit(&scoring->tried);
         free(scoring);

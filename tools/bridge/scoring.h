@@ -9,13 +9,16 @@
 
 struct scoring;
 
-// Opens the models of the options; those of the mounts are opened as they are found. `mounts` may be NULL.
-int scoring_new(struct loop *loop, const struct options *options, struct scoring **ret, struct err *err);
+// Opens the models of the options; those of the mounts are opened as they are found.
+int scoring_new(struct loop *loop, struct exchange_pool *files, const struct options *options, struct scoring **ret,
+                struct err *err);
 void scoring_follow_mounts(struct scoring *scoring, struct mounts *mounts);
 void scoring_stop(
     struct scoring *scoring); // NULL is accepted, likewise below; free it when the loop has nothing pending
 void scoring_free(struct scoring *scoring);
 
+int scoring_own_peer(const struct scoring *scoring); // of the mounts; -1: none
+void scoring_write_metrics(const struct scoring *scoring, struct strbuf *out);
 struct scorer *scoring_scorer(const struct scoring *scoring);
 struct crew *scoring_crew(const struct scoring *scoring);
 

@@ -17,6 +17,7 @@ struct model {
 struct peer {
     char *name; // NULL: free
     struct scorer_load load;
+    bool is_kept;
     bool has_model; // during scorer_rank
     double score, n_cached_tokens;
 };
@@ -24,6 +25,7 @@ struct peer {
 struct score_source {
     struct scorer *scorer;
     struct score_source *next;
+    unsigned n_users;
     unsigned peer, model;
     uint32_t node; // NODE_UNKNOWN until the first block
     uint32_t block_size;
@@ -180,6 +182,7 @@ void scorer_remove_peer(struct scorer *scorer, unsigned peer)
     for (struct score_source *source = scorer->sources, *next; source; source = next) {
         next = source->next;
         if (source->peer == peer) {
+            source->n_users = 1;
             scorer_remove_source(scorer, source);
         }
     }
@@ -187,9 +190,36 @@ void scorer_remove_peer(struct scorer *scorer, unsigned peer)
     p->name = NULL;
 }
 
+void scorer_keep_peer(struct scorer *scorer, unsigned peer)
+{
+    peer_at(scorer, peer)->is_kept = true;
+}
+
+void scorer_release_peer(struct scorer *scorer, unsigned peer)
+{
+    for (const struct score_source *source = scorer->sources; source; source = source->next) {
+        if (source->peer == peer) {
+            return;
+        }
+    }
+    if (!peer_at(scorer, peer)->is_kept) {
+        scorer_remove_peer(scorer, peer);
+    }
+}
+
+unsigned scorer_n_peers(const struct scorer *scorer)
+{
+    return (unsigned)scorer->n_peers;
+}
+
 const char *scorer_peer_name(const struct scorer *scorer, unsigned peer)
 {
-    return peer_at(scorer, peer)->name;
+    return peer < scorer->n_peers ? scorer->peers[peer].name : NULL;
+}
+
+struct scorer_load scorer_get_load(const struct scorer *scorer, unsigned peer)
+{
+    return peer_at(scorer, peer)->load;
 }
 
 void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load load)
@@ -199,6 +229,16 @@ void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load lo
 
 // ---- sources -------------------------------------------------------------------------------------------------------
 
+struct score_source *scorer_find_source(const struct scorer *scorer, unsigned peer, struct str model)
+{
+    int m = find_model(scorer, model);
+    struct score_source *source = scorer->sources;
+    while (source && (source->peer != peer || source->model != (unsigned)m)) {
+        source = source->next;
+    }
+    return source;
+}
+
 int scorer_add_source(struct scorer *scorer, unsigned peer, struct str model, struct score_source **ret)
 {
     int m = add_model(scorer, model);
@@ -206,19 +246,22 @@ int scorer_add_source(struct scorer *scorer, unsigned peer, struct str model, st
         return m;
     }
     peer_at(scorer, peer);
-    for (struct score_source *source = scorer->sources; source; source = source->next) {
-        if (source->peer == peer && source->model == (unsigned)m) {
-            *ret = source;
-            return 0;
-        }
+    struct score_source *source = scorer_find_source(scorer, peer, model);
+    if (source) {
+        source->n_users++;
+        *ret = source;
+        return 0;
     }
-    struct score_source *source = calloc(1, sizeof(*source));
+    source = calloc(1, sizeof(*source));
     if (!source) {
         return -ENOMEM;
     }
-    *source = (struct score_source){
-        .scorer = scorer, .next = scorer->sources, .peer = peer, .model = (unsigned)m, .node = NODE_UNKNOWN
-    };
+    *source = (struct score_source){ .scorer = scorer,
+                                     .next = scorer->sources,
+                                     .n_users = 1,
+                                     .peer = peer,
+                                     .model = (unsigned)m,
+                                     .node = NODE_UNKNOWN };
     scorer->sources = source;
     *ret = source;
     return 0;
@@ -238,6 +281,9 @@ void score_source_clear(struct score_source *source)
 
 void scorer_remove_source(struct scorer *scorer, struct score_source *source)
 {
+    if (--source->n_users > 0) {
+        return;
+    }
     struct score_source **at = &scorer->sources;
     while (*at != source) {
         at = &(*at)->next;
@@ -544,6 +590,7 @@ void scorer_free(struct scorer *scorer)
         return;
     }
     while (scorer->sources) {
+        scorer->sources->n_users = 1;
         scorer_remove_source(scorer, scorer->sources);
     }
     for (size_t i = 0; i < scorer->n_models; i++) {

@@ -43,11 +43,17 @@ struct scorer_load {
 int scorer_add_peer(struct scorer *scorer, struct str name);
 void scorer_remove_peer(struct scorer *scorer, unsigned peer);      // with its sources
 int scorer_find_peer(const struct scorer *scorer, struct str name); // -ENOENT
+void scorer_keep_peer(struct scorer *scorer, unsigned peer);        // it stays without sources
+void scorer_release_peer(struct scorer *scorer, unsigned peer); // removed, if it is not kept and nothing tells of it
+unsigned scorer_n_peers(const struct scorer *scorer);           // free numbers among them
+// NULL: the number is free.
 const char *scorer_peer_name(const struct scorer *scorer, unsigned peer);
+struct scorer_load scorer_get_load(const struct scorer *scorer, unsigned peer);
 void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load load);
 
 struct score_source;
-// The same peer and model give the same source. -ENFILE, -ENOMEM.
+struct score_source *scorer_find_source(const struct scorer *scorer, unsigned peer, struct str model); // or NULL
+// The same peer and model give the same source, to be removed as often as it was added. -ENFILE, -ENOMEM.
 int scorer_add_source(struct scorer *scorer, unsigned peer, struct str model, struct score_source **ret);
 void scorer_remove_source(struct scorer *scorer, struct score_source *source);
 // -EINVAL: it makes no sense for this source, which is cleared; -ENOMEM likewise.

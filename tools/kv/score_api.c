@@ -69,6 +69,11 @@ static int source_of(struct tokfs_scorer *s, const char *peer, const char *model
                      struct err *err)
 {
     int p = scorer_add_peer(s->scorer, str_from(peer));
+    struct score_source *known = p < 0 ? NULL : scorer_find_source(s->scorer, (unsigned)p, str_from(model));
+    if (known) {
+        *ret = known;
+        return 0;
+    }
     int r = p < 0 ? p : scorer_add_source(s->scorer, (unsigned)p, str_from(model), ret);
     return r < 0 ? err_set(err, r, r == -ENFILE ? "too many peers" : "out of memory for a peer") : 0;
 }
