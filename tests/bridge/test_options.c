@@ -14,7 +14,8 @@ static void test_options_all_given_are_taken(void **state)
     (void)state;
     assert_int_equal(
         parse("--listen :80 --api-keys k --tls-cert c --tls-key d --cors * --access-log - --user u a --max-body 1K "
-              "--max-connections 7 --max-per-address 3 --no-page --score --model x --model y=/d --index-bytes 4M b",
+              "--max-connections 7 --max-per-address 3 --no-page --score --model x --model y=/d --index-bytes 4M "
+              "--route random --peer http://h b",
               &o, &err),
         0);
     assert_string_equal(o.listen, ":80");
@@ -28,7 +29,9 @@ static void test_options_all_given_are_taken(void **state)
     assert_int_equal(o.max_connections, 7);
     assert_int_equal(o.max_per_address, 3);
     assert_true(o.no_page);
-    assert_true(o.score);
+    assert_true(o.score && o.has_route);
+    assert_int_equal(o.route, ROUTE_POLICY_RANDOM);
+    assert_int_equal(o.n_peers, 1);
     assert_int_equal(o.n_models, 2);
     assert_string_equal(o.models[1], "y=/d");
     assert_int_equal(o.index_bytes, 4 << 20);
@@ -80,6 +83,8 @@ static void test_options_bad_one_is_named(void **state)
         { "--listen :80 --node n --redis redis://h:0 m", "port" },
         { "--listen :80 --node n --zmq-hwm 0 m", "--zmq-hwm 0" },
         { "-hx", "unknown option -x; tokfs-bridge" },
+        { "--listen :80 --route best m", "--route best" },
+        { "--listen :80 --peer http://h m", "--route POLICY" },
         { "--listen :80 --follow= m", "--follow: the value is empty" },
         { "--listen :80 --index-bytes 1M m", "--index-bytes 1M: at least 4M" },
         { "m --listen", "--listen" },

@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
-"""Scores of the bridge: the forms of a prompt, what they are answered, what is refused."""
+"""Scores of the bridge: the forms of a prompt, what they are answered, what is refused. And a bridge that sends requests to peers."""
+import concurrent.futures
+import contextlib
 import json
 import os
+import shutil
+import signal
 import sys
 
 from bridge import Bridge
-from mount import Mount, run_tests, until
+from following import MODEL, Redis, chat, figure, holds, node
+from mount import Mount, run_tests, skip, until
 
 QUESTION = "What is the capital of France? " * 8
 MESSAGES = [{"role": "user", "content": QUESTION}]
@@ -58,7 +63,138 @@ def test_what_cannot_be_scored_is_an_error():
         refused(b, "/score", {"prompt": "a"}, 501, "--score")
 
 
+# ---- routing ----------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def nodes(n, redis=None):
+    """Mounts with a bridge each, whose names are their addresses."""
+    with contextlib.ExitStack() as stack:
+        bridges = []
+        for i in range(n):
+            bridge = Bridge(stack.enter_context(Mount()))
+            if redis:
+                bridge.command[1:1] = ["--node", f"n{i}", "--redis", redis.url]
+            bridges.append(stack.enter_context(bridge))
+        yield bridges
+
+
+def router(policy, *options):
+    return Bridge(options=["--route", policy, "--model", f"demo={MODEL}", *options])
+
+
+def named(bridges):
+    return [word for b in bridges for word in ("--peer", f"http://{b.listen}")]
+
+
+def asked(bridge, country, **more):
+    return bridge.ask("POST", "/v1/chat/completions", {**chat(country), "temperature": 0, "max_tokens": 8, **more})
+
+
+def answered(bridge):
+    """Requests that the node's engine has had."""
+    for line in bridge.ask("GET", "/metrics")[2].splitlines():
+        if line.startswith("tokfs_requests_total ") or line.startswith("tokfs_requests_total{"):
+            return float(line.split()[-1])
+    raise AssertionError("no tokfs_requests_total")
+
+
+def knows(bridge, n):
+    return len([line for line in bridge.ask("GET", "/metrics")[2].splitlines() if line.startswith("tokfs_bridge_peer_requests{")]) == n
+
+
+def ready(bridge):
+    until(lambda: asked(bridge, "Nowhere")[0] == 200, "the router has peers", seconds=20)
+
+
+def test_router_answers_as_the_peers_do():
+    with nodes(2) as (a, b), router("round-robin", *named([a, b])) as r:
+        ready(r)
+        direct = json.loads(asked(a, "France")[2])["choices"]
+        for _ in range(4):
+            status, headers, answer = asked(r, "France")
+            assert status == 200 and headers["Content-Type"] == "application/json" and json.loads(answer)["choices"] == direct
+        status, headers, answer = asked(r, "France", stream=True)
+        assert status == 200 and headers["Content-Type"].startswith("text/event-stream") and answer.endswith("data: [DONE]\n\n")
+        said = "".join(json.loads(line[6:])["choices"][0]["delta"].get("content") or "" for line in answer.splitlines()
+                       if line.startswith("data: {") and json.loads(line[6:])["choices"])
+        assert said == direct[0]["message"]["content"]
+        assert answered(a) > 2 and answered(b) > 2
+        assert [m["id"] for m in json.loads(r.ask("GET", "/v1/models")[2])["data"]] == ["demo"]
+        for body in '{"messages":', {"messages": 7}, {"messages": [], "model": "demo"}:
+            assert r.ask("POST", "/v1/chat/completions", body)[0] == a.ask("POST", "/v1/chat/completions", body)[0]
+        status, _, answer = asked(r, "France", model="other")
+        assert status == 404 and "other" in answer, answer
+        status, _, answer = r.ask("POST", "/v1/completions", {"prompt": "a", "max_tokens": 1})
+        assert status == 200 and json.loads(answer)["object"] == "text_completion"
+
+
+def test_router_goes_where_the_prefix_is():
+    with Redis() as redis, nodes(3, redis) as bridges, router("prefix", "--follow", redis.url) as r:
+        ready(r)
+        countries = ["France", "Spain", "Italy", "Greece", "Poland", "Norway"]
+        for country in countries:
+            assert asked(r, country)[0] == 200
+        addresses = [b.listen for b in bridges]
+        for country in countries:
+            until(lambda: max(json.loads(r.ask("POST", "/score_chat_completions", chat(country))[2])["pod_scores"].values()) >= 2,
+                  f"the prefix of {country} is told")
+        before = {name: figure(r, f"routed_{name}_tokens_total") for name in ("predicted", "cached", "prompt")}
+        for country in countries:
+            scores = json.loads(r.ask("POST", "/score_chat_completions", chat(country))[2])["pod_scores"]
+            best = bridges[addresses.index(max(scores, key=scores.get))]
+            had = answered(best)
+            assert asked(r, country)[0] == 200
+            assert answered(best) == had + 1, (country, scores)
+        now = {name: figure(r, f"routed_{name}_tokens_total") - before[name] for name in before}
+        assert now["predicted"] > now["prompt"] / 2 and now["cached"] >= now["predicted"], now
+
+
+def test_router_loses_no_request_when_a_peer_dies():
+    with nodes(2) as (a, b), router("round-robin", *named([a, b])) as r:
+        ready(r)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            answers = [pool.submit(asked, r, f"country {i}") for i in range(60)]
+            until(lambda: sum(f.done() for f in answers) > 10, "some are answered")
+            a.stop(signal.SIGKILL)
+            got = [f.result() for f in answers]
+        assert [status for status, _, _ in got] == [200] * 60, got
+        assert all(json.loads(answer)["choices"] for _, _, answer in got)
+
+
+def test_router_takes_a_killed_node_out_with_its_heartbeat():
+    with Redis() as redis, nodes(2, redis) as bridges, router("prefix", "--follow", redis.url) as r:
+        ready(r)
+        for bridge in bridges:
+            assert asked(bridge, "France")[0] == 200
+        holds(r, "France", **{b.listen: True for b in bridges})
+        bridges[0].stop(signal.SIGKILL)
+        for i in range(10):
+            assert asked(r, f"country {i}")[0] == 200
+        holds(r, "France", **{bridges[1].listen: True})
+        bridges[1].stop(signal.SIGKILL)
+        status, _, answer = asked(r, "France")
+        assert status in (502, 503) and "peer" in answer, (status, answer)
+
+
+def test_router_includes_its_own_mount():
+    with nodes(1) as (a,), Mount() as m, Bridge(m, options=["--route", "round-robin", "--peer", f"http://{a.listen}"]) as r:
+        until(lambda: [asked(r, "France")[0] for _ in range(2)] == [200, 200] and answered(a) > 0, "both answer", seconds=20)
+        own = figure(r, "routed_own_total")
+        for _ in range(4):
+            assert asked(r, "France")[0] == 200
+        assert figure(r, "routed_own_total") == own + 2
+
+
+def test_router_without_peers_says_so():
+    with router("prefix", "--peer", "http://127.0.0.1:9") as r:
+        status, _, answer = asked(r, "France")
+        assert status == 404 and "demo" in answer, (status, answer)
+
+
 if __name__ == "__main__":
     if os.environ.get("TOKFS_MODEL") == "null":
         sys.exit(77)
+    if not shutil.which("redis-server"):
+        skip("redis-server is missing")
     run_tests([value for name, value in list(globals().items()) if name.startswith("test_")])

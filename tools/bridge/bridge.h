@@ -33,6 +33,7 @@ struct bridge {
     struct mounts *mounts;
     struct access *access;   // NULL: everybody is let in
     struct scoring *scoring; // NULL: nothing is scored
+    struct router *router;   // NULL: requests are for the mounts
     struct http *http;
     struct access_log *log;        // NULL: none
     struct publisher *publisher;   // NULL: nothing is published

@@ -7,6 +7,7 @@
 #include "tools/bridge/http.h"
 #include "tools/bridge/listen.h"
 #include "tools/bridge/publisher.h"
+#include "tools/bridge/router.h"
 #include "tools/bridge/scoring.h"
 #include <errno.h>
 #include <grp.h>
@@ -120,6 +121,7 @@ static void stop(struct program *p)
     }
     publisher_stop(p->bridge.publisher);
     mounts_stop(p->bridge.mounts);
+    router_stop(p->bridge.router);
     scoring_stop(p->bridge.scoring);
     exchange_pool_stop(p->bridge.files);
     access_log_stop(p->bridge.log);
@@ -232,6 +234,7 @@ static int open_all(struct program *p, struct err *err)
         r = r < 0 ? err_set(err, r, "out of memory") : access_load(bridge->access, o->api_keys, err);
     }
     r = r < 0 || !o->score ? r : scoring_new(bridge->loop, bridge->files, o, &bridge->scoring, err);
+    r = r < 0 || !o->has_route ? r : router_new(bridge, &bridge->router, err);
     if (r == 0) {
         p->listen_fd = listen_open(o->listen, err);
         r = p->listen_fd < 0 ? p->listen_fd : drop_privileges(o, err);
@@ -250,6 +253,7 @@ static int run(struct program *p)
                            &bridge->mounts);
     if (r < 0) {
         p->status = complain(err.msg[0] ? err.msg : strerror(-r));
+        router_stop(bridge->router);
         scoring_stop(bridge->scoring);
         if (bridge->scoring) {
             loop_run_until_idle(bridge->loop);
@@ -270,6 +274,7 @@ static int run(struct program *p)
     http_free(bridge->http);
     exchange_pool_free(bridge->files);
     mounts_free(bridge->mounts);
+    router_free(bridge->router);
     scoring_free(bridge->scoring);
     access_free(bridge->access);
     access_log_free(bridge->log);

@@ -1,5 +1,6 @@
 #include "tools/bridge/metrics.h"
 #include "tools/bridge/publisher.h"
+#include "tools/bridge/router.h"
 #include "tools/bridge/scoring.h"
 #include <inttypes.h>
 
@@ -32,6 +33,9 @@ int bridge_metrics_write(const struct bridge *bridge, struct strbuf *out)
     }
     if (bridge->scoring) {
         scoring_write_metrics(bridge->scoring, out);
+    }
+    if (bridge->router) {
+        router_write_metrics(bridge->router, out);
     }
     head(out, "mount_up", "gauge", "Whether the mount answers.");
     for (unsigned i = 0; i < mounts_count(bridge->mounts); i++) {

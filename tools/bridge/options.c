@@ -31,6 +31,8 @@ const char options_help[] =
     "  --model [NAME=]DIR       score requests for this model too: a directory, of which no weights are needed\n"
     "  --follow URL             hear what other nodes hold, from redis://... or tcp://HOST:PORT (ZeroMQ); implies "
     "--score\n"
+    "  --route POLICY           send requests to the best peer: prefix, round-robin or random; implies --score\n"
+    "  --peer URL               one of them, beside those that --follow hears of\n"
     "  --index-bytes SIZE       memory for who holds which block (default 1G)\n"
     "  --no-page                no chat page at /\n"
     "\n"
@@ -67,6 +69,8 @@ enum {
     OPT_SCORE,
     OPT_MODEL,
     OPT_FOLLOW,
+    OPT_ROUTE,
+    OPT_PEER,
     OPT_INDEX_BYTES,
     OPT_NODE,
     OPT_ADDRESS,
@@ -96,6 +100,8 @@ static const struct option long_options[] = {
     { "score", no_argument, NULL, OPT_SCORE },
     { "model", required_argument, NULL, OPT_MODEL },
     { "follow", required_argument, NULL, OPT_FOLLOW },
+    { "route", required_argument, NULL, OPT_ROUTE },
+    { "peer", required_argument, NULL, OPT_PEER },
     { "index-bytes", required_argument, NULL, OPT_INDEX_BYTES },
     { "node", required_argument, NULL, OPT_NODE },
     { "address", required_argument, NULL, OPT_ADDRESS },
@@ -141,6 +147,23 @@ static int take_followed(struct options *options, const char *value, struct err 
     }
     options->score = true;
     return take_text(&options->followed[options->n_followed++], OPT_FOLLOW, value, err);
+}
+
+static int take_route(struct options *options, const char *value, struct err *err)
+{
+    unsigned idx = 0;
+    int r = option_choice("route", value, route_policies, &idx, err);
+    options->route = (enum route_policy)idx;
+    options->has_route = options->score = true;
+    return r;
+}
+
+static int take_peer(struct options *options, const char *value, struct err *err)
+{
+    if (options->n_peers == OPTION_PEERS_MAX) {
+        return err_set(err, -EINVAL, "more than %d peers", OPTION_PEERS_MAX);
+    }
+    return take_text(&options->peers[options->n_peers++], OPT_PEER, value, err);
 }
 
 static int take_index_bytes(uint64_t *ret, const char *value, struct err *err)
@@ -190,6 +213,8 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_SCORE: options->score = true; return 0;
     case OPT_MODEL: return take_model(options, value, err);
     case OPT_FOLLOW: return take_followed(options, value, err);
+    case OPT_ROUTE: return take_route(options, value, err);
+    case OPT_PEER: return take_peer(options, value, err);
     case OPT_INDEX_BYTES: return take_index_bytes(&options->index_bytes, value, err);
     case OPT_NODE: return take_name(&options->node, opt, value, err);
     case OPT_ADDRESS: return take_name(&options->address, opt, value, err);
@@ -215,7 +240,10 @@ static int check(const struct options *options, struct err *err)
     if (!options->listen) {
         return err_set(err, -EINVAL, "--listen ADDRESS is needed; tokfs-bridge --help explains");
     }
-    if (options->n_mounts == 0 && options->n_followed == 0) {
+    if (options->n_peers > 0 && !options->has_route) {
+        return err_set(err, -EINVAL, "--peer needs --route POLICY");
+    }
+    if (options->n_mounts == 0 && options->n_followed == 0 && options->n_peers == 0) {
         return err_set(err, -EINVAL, "MOUNT is missing; tokfs-bridge --help explains");
     }
     if (!options->tls_cert != !options->tls_key) {

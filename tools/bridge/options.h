@@ -3,12 +3,14 @@
 #define TOKFS_BRIDGE_OPTIONS_H
 
 #include "engine/base/err.h"
+#include "tools/kv/route_policy.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define MOUNTS_MAX        64
 #define OPTION_MODELS_MAX 16
+#define OPTION_PEERS_MAX  1024
 #define FOLLOWED_MAX      64
 
 struct options {
@@ -32,6 +34,10 @@ struct options {
     unsigned n_models;
     const char *followed[FOLLOWED_MAX]; // what tells of other nodes' prefix caches
     unsigned n_followed;
+    const char *peers[OPTION_PEERS_MAX]; // URLs
+    unsigned n_peers;
+    bool has_route;
+    enum route_policy route;
     uint64_t index_bytes;
     bool no_page, hash_key, show_help, show_version;
 };

@@ -6,6 +6,7 @@
 #include "tools/bridge/merge.h"
 #include "tools/bridge/metrics.h"
 #include "tools/bridge/request_internal.h"
+#include "tools/bridge/router.h"
 #include "tools/bridge/score.h"
 #include <errno.h>
 #include <limits.h>
@@ -266,7 +267,7 @@ static enum MHD_Result start_parts(struct request *request, unsigned n)
     return request->parts ? MHD_YES : respond_error(request, 503, "out_of_memory", "out of memory");
 }
 
-static enum MHD_Result ask_one(struct request *request)
+enum MHD_Result relay_ask_own(struct request *request)
 {
     struct bridge *bridge = request->bridge;
     char model[MODEL_NAME_MAX];
@@ -312,6 +313,11 @@ static enum MHD_Result answer_alone(struct request *request)
     switch (request->route->kind) {
     case ROUTE_METRICS: return finish_metrics(request);
     case ROUTE_HEALTH: return respond_static(request, 200, "text/plain; charset=utf-8", STR("ok\n"));
+    case ROUTE_MODELS:
+        if (request->bridge->router) {
+            return router_respond_models(request);
+        }
+        // fall through
     default: return respond_error(request, 503, "mount_unavailable", "this bridge has no mount");
     }
 }
@@ -322,7 +328,8 @@ enum MHD_Result relay_start(struct request *request)
     case ROUTE_PAGE: return respond_page(request);
     case ROUTE_SCORE: return score_start(request);
     case ROUTE_TRANSACTION:
-    case ROUTE_FILE: return ask_one(request);
+        return router_takes(request->bridge->router, request->route) ? router_start(request) : relay_ask_own(request);
+    case ROUTE_FILE: return relay_ask_own(request);
     default: return mounts_count(request->bridge->mounts) > 0 ? ask_all(request) : answer_alone(request);
     }
 }
@@ -331,6 +338,7 @@ void relay_cancel(struct request *request)
 {
     score_cancel(request->scored);
     request->scored = NULL;
+    router_cancel(request->routed);
     for (unsigned i = 0; i < request->n_parts; i++) {
         if (request->parts[i].exchange) {
             exchange_cancel(request->parts[i].exchange);
@@ -346,4 +354,5 @@ void relay_deinit(struct request *request)
         strbuf_deinit(&request->parts[i].bytes);
     }
     free(request->parts);
+    router_forget(request->routed);
 }

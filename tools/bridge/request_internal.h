@@ -37,6 +37,7 @@ struct request {
     struct strbuf body;
     size_t n_skipped;           // bytes of a body that is too long
     struct score_asked *scored; // by the crew, now; NULL: not
+    struct routed *routed;      // by the router; NULL: not
     struct part *parts;
     unsigned n_parts, n_running;
     uint64_t begin_ns;
@@ -55,6 +56,8 @@ void request_resume(struct request *request);
 // ---- relay.c -------------------------------------------------------------------------------------------------------
 // Asks the mounts what the route needs; answers itself when all have answered. MHD_NO: out of memory.
 enum MHD_Result relay_start(struct request *request);
+// A transaction for the bridge's own mounts.
+enum MHD_Result relay_ask_own(struct request *request);
 void relay_cancel(struct request *request);
 void relay_deinit(struct request *request); // nothing runs any more
 
@@ -71,6 +74,9 @@ enum MHD_Result respond_error_of(struct request *request, unsigned status, const
                                  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 enum MHD_Result respond_page(struct request *request);
 enum MHD_Result respond_preflight(struct request *request);
+// What `reader` gives, whose first argument is the request.
+enum MHD_Result respond_reader(struct request *request, unsigned status, const char *type,
+                               MHD_ContentReaderCallback reader);
 // Server-sent events from parts[0].
 enum MHD_Result respond_stream(struct request *request);
 

@@ -210,13 +210,19 @@ static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t size)
     return (ssize_t)rest.len;
 }
 
-enum MHD_Result respond_stream(struct request *request)
+enum MHD_Result respond_reader(struct request *request, unsigned status, const char *type,
+                               MHD_ContentReaderCallback reader)
 {
     struct MHD_Response *response =
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, read_stream, request, NULL);
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK_BYTES, reader, request, NULL);
     if (response) {
         MHD_add_response_header(response, "Cache-Control", "no-cache");
         MHD_add_response_header(response, "X-Accel-Buffering", "no");
     }
-    return queue(request, 200, "text/event-stream; charset=utf-8", response);
+    return queue(request, status, type, response);
+}
+
+enum MHD_Result respond_stream(struct request *request)
+{
+    return respond_reader(request, 200, "text/event-stream; charset=utf-8", read_stream);
 }

@@ -1,0 +1,32 @@
+// Requests under /v1/ go to the peer that the policy chooses: one that is heard of (feed.h), one that an option names,
+// or the bridge's own mounts.
+//
+//   SCORING (template, tokens, hashes, by the crew) --> CHOSEN: own mount --> relay.c
+//                                                        |
+//                                                        `--> ASKING --first byte--> ANSWERING
+//                                                              ^  |
+//                                                 another peer `--' it failed, or has no room
+//
+// Until the first byte of an answer has come nothing was said to the client, so that another peer may be asked; of
+// answers that are not streamed, until the last. Loop thread only.
+#ifndef TOKFS_BRIDGE_ROUTER_H
+#define TOKFS_BRIDGE_ROUTER_H
+
+#include "tools/bridge/request_internal.h"
+
+struct router;
+struct routed; // a request
+
+int router_new(struct bridge *bridge, struct router **ret, struct err *err);
+void router_stop(struct router *router); // NULL is accepted, likewise below; free it when the loop has nothing pending
+void router_free(struct router *router);
+bool router_takes(const struct router *router, const struct route *route);
+void router_write_metrics(const struct router *router, struct strbuf *out);
+
+enum MHD_Result router_start(struct request *request);
+void router_cancel(struct routed *routed); // its client has gone, or the bridge ends; NULL is accepted
+void router_forget(struct routed *routed); // its request goes; NULL is accepted
+// The list of models of all peers, as /v1/models has it.
+enum MHD_Result router_respond_models(struct request *request);
+
+#endif
