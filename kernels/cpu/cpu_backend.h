@@ -15,6 +15,7 @@ struct cpu_backend {
     struct pool *pool;
     size_t n_threads;
     struct attention_scratch *attention_scratch; // [n_threads]
+    struct quant_panel *quant_panels;            // [n_threads]
     struct rope_cache *rope;
     // Rows of an operation packed for the product kernel (struct linear_job), as many as the widest matrix so far
     // takes. Grown by matrix_new.
@@ -33,6 +34,9 @@ struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out,
 void cpu_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows);
 void cpu_matrix_free(struct backend *b, struct matrix *m);
 size_t cpu_matrix_bytes(const struct matrix *m);
+// matrix_quant.c
+void matrix_quant_fill_row(struct matrix *m, size_t row, const void *src); // src: blocks as in a file
+void matrix_quant_read_row(const struct matrix *m, size_t row, float *dst);
 // linear.c, embed.c, elementwise.c, experts.c, rope_kv.c, attention.c
 void cpu_linear(struct backend *b, const struct op_linear *op);
 void cpu_embed(struct backend *b, const struct op_embed *op);

@@ -112,8 +112,11 @@ static void run_embed(void *ctx, size_t begin, size_t end, size_t worker)
         size_t token = (size_t)op->token_ids[row];
         const unsigned char *tile = m->data + token / LINEAR_TILE * m->tile_bytes;
         float *y = op->y + row * m->n_in;
+        if (!dtype_is_plain(m->dtype)) {
+            matrix_quant_read_row(m, token, y);
+        }
         for (size_t k = 0; k < m->n_in; k++) {
-            y[k] = matrix_element(m, tile, token % LINEAR_TILE, k) * op->scale;
+            y[k] = (dtype_is_plain(m->dtype) ? matrix_element(m, tile, token % LINEAR_TILE, k) : y[k]) * op->scale;
         }
     }
 }

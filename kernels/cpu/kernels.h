@@ -9,9 +9,11 @@
 
 #include "kernels/backend.h"
 
-// A matrix is stored in tiles of LINEAR_TILE outputs, each tile contiguous over all inputs:
+// A matrix is stored in tiles of LINEAR_TILE outputs, each tile contiguous over all inputs (n_in_padded: an even number
+// of them):
 //   f32, f16: [n_tiles][n_in_padded][LINEAR_TILE]
 //   bf16:     [n_tiles][n_in_padded / 2][LINEAR_TILE][2]   (pairs of inputs side by side, as AMX and VNNI read them)
+//   block formats: quant_tile.h
 // Padding outputs and inputs are zero.
 #define LINEAR_TILE 32
 // Inputs that are summed from zero before they are added to the row's total. Part of the definition of the result.
@@ -21,11 +23,13 @@
 // Of one packed row's part of a k block, at most: f32 and a cache line, so that rows do not fall on each other's.
 #define LINEAR_PACKED_BYTES (LINEAR_K_BLOCK * 4 + 64)
 
+// Tiles that share what is in the L2 cache.
+#define LINEAR_TILES_TOGETHER 4
+
 struct matrix {
-    enum dtype dtype;  // of the tiles
-    enum dtype source; // of the rows that it is filled with
+    enum dtype dtype;
     size_t n_out, n_in;
-    size_t n_tiles, n_in_padded; // n_in_padded is even
+    size_t n_tiles;
     size_t tile_bytes;
     size_t bytes;
     unsigned char *data; // [n_tiles][tile_bytes], 64-byte aligned
@@ -55,6 +59,13 @@ static inline size_t linear_block(const struct linear_job *job, size_t block, si
     return base + (block < extra ? 1 : 0);
 }
 
+// A k block of a tile in a block format, widened: working space of linear_quant_body.h.
+struct quant_panel {
+    _Alignas(64) uint8_t q[LINEAR_K_BLOCK / 32][LINEAR_TILE * 32]; // of a group [8 quads][LINEAR_TILE][4]
+    float scales[LINEAR_K_BLOCK / 16][LINEAR_TILE];                // of groups, or of halves of groups
+    float mins[LINEAR_K_BLOCK / 32][LINEAR_TILE];                  // what minima add
+};
+
 // Attention works on ATTENTION_TILE positions at a time, counted from position 0, and on up to ATTENTION_ROWS rows (one
 // row: one new token under one query head) that share a K/V head.
 #define ATTENTION_TILE         32
@@ -83,9 +94,12 @@ struct attention_part {
 
 struct cpu_kernels {
     const char *name;
-    size_t linear_rows; // most rows of a block
+    size_t linear_rows, quant_rows; // most rows of a block; of plain and of block formats
     void (*linear_pack)(const struct linear_job *job, size_t row_begin, size_t row_end);
     void (*linear_tiles)(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together);
+    void (*quant_pack)(const struct linear_job *job, size_t row_begin, size_t row_end); // the same of block formats
+    void (*quant_tiles)(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together,
+                        struct quant_panel *panel);
     void (*linear_maxima)(const struct linear_job *job, size_t tile_begin, size_t tile_end); // of what was just written
     void (*rms_norm)(const struct op_rms_norm *op, size_t row_begin, size_t row_end);
     void (*glu)(enum glu kind, const float *gate, const float *up, float *y, size_t n);

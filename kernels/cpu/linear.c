@@ -12,13 +12,12 @@
 #define INLINE_BYTES ((size_t)64 << 10)
 // Packed rows up to this size stay in a core's L2 while it streams weights past them.
 #define RESIDENT_BYTES ((size_t)512 << 10)
-#define TILES_TOGETHER 4
 // Inputs that one worker packs at a time.
 #define PACK_FLOATS ((size_t)16384)
 
 struct linear_run {
     struct linear_job job;
-    const struct cpu_kernels *kernels;
+    const struct cpu_backend *cpu;
     size_t tiles_together;
 };
 
@@ -26,16 +25,21 @@ static void pack_rows(void *ctx, size_t begin, size_t end, size_t worker)
 {
     (void)worker;
     const struct linear_run *run = ctx;
-    run->kernels->linear_pack(&run->job, begin, end);
+    (dtype_is_plain(run->job.w->dtype) ? run->cpu->kernels->linear_pack : run->cpu->kernels->quant_pack)(&run->job,
+                                                                                                         begin, end);
 }
 
 static void run_tiles(void *ctx, size_t begin, size_t end, size_t worker)
 {
-    (void)worker;
     const struct linear_run *run = ctx;
-    run->kernels->linear_tiles(&run->job, begin, end, run->tiles_together);
+    const struct cpu_kernels *kernels = run->cpu->kernels;
+    if (dtype_is_plain(run->job.w->dtype)) {
+        kernels->linear_tiles(&run->job, begin, end, run->tiles_together);
+    } else {
+        kernels->quant_tiles(&run->job, begin, end, run->tiles_together, &run->cpu->quant_panels[worker]);
+    }
     if (run->job.maxima != NULL) {
-        run->kernels->linear_maxima(&run->job, begin, end);
+        kernels->linear_maxima(&run->job, begin, end);
     }
 }
 
@@ -54,9 +58,10 @@ static size_t chunk_tiles(const struct cpu_backend *cpu, const struct linear_run
 static void linear_pass(struct cpu_backend *cpu, struct linear_run *run)
 {
     struct linear_job *job = &run->job;
-    job->n_blocks = (job->n_rows + cpu->kernels->linear_rows - 1) / cpu->kernels->linear_rows;
+    size_t block_rows = dtype_is_plain(job->w->dtype) ? cpu->kernels->linear_rows : cpu->kernels->quant_rows;
+    job->n_blocks = (job->n_rows + block_rows - 1) / block_rows;
     job->packed = cpu->packed;
-    run->tiles_together = job->n_rows * job->w->n_in * sizeof(float) <= RESIDENT_BYTES ? 1 : TILES_TOGETHER;
+    run->tiles_together = job->n_rows * job->w->n_in * sizeof(float) <= RESIDENT_BYTES ? 1 : LINEAR_TILES_TOGETHER;
     pool_run(cpu->pool, job->n_rows, PACK_FLOATS / job->w->n_in + 1, pack_rows, run);
     pool_run(cpu->pool, job->w->n_tiles, chunk_tiles(cpu, run), run_tiles, run);
 }
@@ -68,7 +73,7 @@ void cpu_linear(struct backend *b, const struct op_linear *op)
     static_assert(MAXIMA_OUTPUTS == LINEAR_TILE, "a tile has one maximum");
     for (size_t row = 0; row < op->n_rows; row += LINEAR_ROWS_MAX) {
         struct linear_run run = {
-            .kernels = cpu->kernels,
+            .cpu = cpu,
             .job = { .w = op->w,
                      .bias = op->bias,
                      .x = op->x + row * op->x_stride,

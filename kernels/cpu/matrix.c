@@ -1,23 +1,22 @@
 // Weights in the form that linear_body.h streams; struct matrix (kernels.h) draws it.
 //
 // Filling is a transposition: each of a tile's LINEAR_TILE rows goes to its lane. It is split by tiles, so no two
-// workers write one cache line. Rows of block types are expanded on the way, to what holds
-// them exactly: f32, or for mxfp4 bf16.
+// workers write one cache line. matrix_quant.c has that of block formats.
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/memory.h"
-#include "kernels/quant.h"
+#include "kernels/cpu/quant_tile.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TOUCH_BYTES 4096
-#define FILL_BLOCK  QUANT_SUPERBLOCK // inputs of a row expanded at once: whole blocks of every type
+#define FILL_BLOCK  64 // inputs
 
 struct fill_job {
     struct matrix *m;
     size_t row, n_rows;
-    const unsigned char *src; // [n_rows][n_in] of the source's type
+    const unsigned char *src; // [n_rows][n_in] as in a file
 };
 
 static void touch_tiles(void *ctx, size_t begin, size_t end, size_t worker)
@@ -49,19 +48,22 @@ static bool grow_packed(struct cpu_backend *cpu, size_t n_in)
 struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in)
 {
     struct cpu_backend *cpu = cpu_backend_of(b);
+    assert(n_in % dtype_format(dtype).block_len == 0);
     assert(n_out > 0 && n_in > 0 && n_in <= (size_t)1 << 32 && n_out <= (size_t)1 << 32);
     struct matrix *m = calloc(1, sizeof(*m));
     if (m == NULL || !grow_packed(cpu, n_in)) {
         free(m);
         return NULL;
     }
-    m->source = dtype;
-    m->dtype = dtype_is_plain(dtype) ? dtype : dtype == DTYPE_MXFP4 ? DTYPE_BF16 : DTYPE_F32;
+    m->dtype = dtype;
     m->n_out = n_out;
     m->n_in = n_in;
     m->n_tiles = (n_out + LINEAR_TILE - 1) / LINEAR_TILE;
-    m->n_in_padded = n_in + n_in % 2;
-    m->tile_bytes = m->n_in_padded * LINEAR_TILE * dtype_bytes(m->dtype);
+    if (dtype_is_plain(dtype)) {
+        m->tile_bytes = (n_in + n_in % 2) * LINEAR_TILE * dtype_bytes(dtype);
+    } else {
+        m->tile_bytes = quant_tile_bytes(quant_tile(dtype), n_in);
+    }
     if (__builtin_mul_overflow(m->n_tiles, m->tile_bytes, &m->bytes)) {
         free(m);
         return NULL;
@@ -116,31 +118,35 @@ static void scatter(const struct matrix *m, unsigned char *tile, size_t lane, si
     }
 }
 
-// Tiles counted from the one that holds job->row. A block of inputs of all lanes at a time keeps the target in the
-// cache.
+// Rows [first, last) of a tile, a block of inputs of all of them at a time, which keeps the target in the cache.
+static void fill_plain(const struct fill_job *job, size_t tile, size_t first, size_t last)
+{
+    struct matrix *m = job->m;
+    for (size_t k = 0; k < m->n_in; k += FILL_BLOCK) {
+        size_t n = m->n_in - k < FILL_BLOCK ? m->n_in - k : FILL_BLOCK;
+        for (size_t row = first; row < last; row++) {
+            const unsigned char *src = job->src + ((row - job->row) * m->n_in + k) * dtype_bytes(m->dtype);
+            scatter(m, m->data + tile * m->tile_bytes, row % LINEAR_TILE, k, src, n);
+        }
+    }
+}
+
+// Tiles counted from the one that holds job->row.
 static void fill_tiles(void *ctx, size_t begin, size_t end, size_t worker)
 {
     (void)worker;
     const struct fill_job *job = ctx;
     struct matrix *m = job->m;
-    const size_t n_block = dtype_is_plain(m->source) ? 64 : FILL_BLOCK;
     for (size_t tile = job->row / LINEAR_TILE + begin; tile < job->row / LINEAR_TILE + end; tile++) {
         size_t first = tile * LINEAR_TILE > job->row ? tile * LINEAR_TILE : job->row;
         size_t last =
             (tile + 1) * LINEAR_TILE < job->row + job->n_rows ? (tile + 1) * LINEAR_TILE : job->row + job->n_rows;
-        for (size_t k = 0; k < m->n_in; k += n_block) {
-            size_t n = m->n_in - k < n_block ? m->n_in - k : n_block;
-            for (size_t row = first; row < last; row++) {
-                const unsigned char *src = job->src + dtype_row_bytes(m->source, (row - job->row) * m->n_in + k);
-                float values[FILL_BLOCK];
-                unsigned char elements[FILL_BLOCK * sizeof(float)];
-                if (!dtype_is_plain(m->source)) {
-                    quant_expand(m->source, src, n, values);
-                    quant_pack(m->dtype, values, n, elements); // exact
-                    src = elements;
-                }
-                scatter(m, m->data + tile * m->tile_bytes, row % LINEAR_TILE, k, src, n);
-            }
+        if (dtype_is_plain(m->dtype)) {
+            fill_plain(job, tile, first, last);
+            continue;
+        }
+        for (size_t row = first; row < last; row++) {
+            matrix_quant_fill_row(m, row, job->src + dtype_row_bytes(m->dtype, (row - job->row) * m->n_in));
         }
     }
 }

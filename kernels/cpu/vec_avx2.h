@@ -3,6 +3,7 @@
 #define TOKFS_KERNELS_CPU_VEC_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #define VEC_LINEAR_REGS    2
 #define VEC_LINEAR_ACC     8
 #define VEC_ATTENTION_ROWS 1
+#define VEC_QUANT_ROWS     2
 #define VEC_HAS_DOT_BF16   0
 
 typedef struct {
@@ -218,6 +220,85 @@ VEC void vf_transpose(vf r[16])
         r[i] = (vf){ q[0][i], q[2][i] };
         r[i + 8] = (vf){ q[1][i], q[3][i] };
     }
+}
+
+typedef struct {
+    __m256i lo, hi;
+} vi;
+
+VEC vi vi_load(const void *p)
+{
+    return (vi){ _mm256_loadu_si256(p), _mm256_loadu_si256((const __m256i *)p + 1) };
+}
+
+VEC void vi_store(void *p, vi a)
+{
+    _mm256_storeu_si256(p, a.lo);
+    _mm256_storeu_si256((__m256i *)p + 1, a.hi);
+}
+
+VEC vi vi_set1(int32_t x)
+{
+    return (vi){ _mm256_set1_epi32(x), _mm256_set1_epi32(x) };
+}
+
+VEC vi vi_and(vi a, vi b)
+{
+    return (vi){ _mm256_and_si256(a.lo, b.lo), _mm256_and_si256(a.hi, b.hi) };
+}
+
+VEC vi vi_or(vi a, vi b)
+{
+    return (vi){ _mm256_or_si256(a.lo, b.lo), _mm256_or_si256(a.hi, b.hi) };
+}
+
+VEC vi vi_sll(vi a, int n)
+{
+    return (vi){ _mm256_slli_epi32(a.lo, n), _mm256_slli_epi32(a.hi, n) };
+}
+
+VEC vi vi_srl(vi a, int n)
+{
+    return (vi){ _mm256_srli_epi32(a.lo, n), _mm256_srli_epi32(a.hi, n) };
+}
+
+VEC vi vi_lookup(const uint8_t table[16], vi a)
+{
+    __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+    return (vi){ _mm256_shuffle_epi8(both, a.lo), _mm256_shuffle_epi8(both, a.hi) };
+}
+
+VEC __m256i vec8_dot(__m256i sum, __m256i a, __m256i b, bool is_small)
+{
+    if (is_small) {
+        return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
+    }
+    __m256i even =
+        _mm256_madd_epi16(_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
+    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+}
+
+VEC vi vi_dot(vi sum, vi a, vi b, bool is_small)
+{
+    return (vi){ vec8_dot(sum.lo, a.lo, b.lo, is_small), vec8_dot(sum.hi, a.hi, b.hi, is_small) };
+}
+
+VEC vf vf_from_vi(vi a)
+{
+    return (vf){ _mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi) };
+}
+
+VEC vf vf_load_u8(const uint8_t *p)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return vf_from_vi((vi){ _mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)) });
+}
+
+VEC vf vf_load_i8(const int8_t *p)
+{
+    __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+    return vf_from_vi((vi){ _mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)) });
 }
 
 VEC void vec_prefetch(const void *p)

@@ -3,6 +3,7 @@
 #define TOKFS_KERNELS_CPU_VEC_AVX512_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,6 +16,11 @@
 #define VEC_LINEAR_REGS    1
 #define VEC_LINEAR_ACC     26
 #define VEC_ATTENTION_ROWS 4
+#ifdef __AVX512VNNI__
+#define VEC_QUANT_ROWS 6
+#else
+#define VEC_QUANT_ROWS 4
+#endif
 #ifdef __AVX512BF16__
 #define VEC_HAS_DOT_BF16 1
 #else
@@ -190,6 +196,79 @@ VEC void vf_transpose(vf r[16])
         r[i + 4] = _mm512_shuffle_f32x4(odd_lo, odd_hi, 0x88);
         r[i + 12] = _mm512_shuffle_f32x4(odd_lo, odd_hi, 0xdd);
     }
+}
+
+typedef __m512i vi;
+
+VEC vi vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+VEC void vi_store(void *p, vi a)
+{
+    _mm512_storeu_si512(p, a);
+}
+
+VEC vi vi_set1(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+
+VEC vi vi_and(vi a, vi b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+VEC vi vi_or(vi a, vi b)
+{
+    return _mm512_or_si512(a, b);
+}
+
+VEC vi vi_sll(vi a, int n)
+{
+    return _mm512_slli_epi32(a, (unsigned)n);
+}
+
+VEC vi vi_srl(vi a, int n)
+{
+    return _mm512_srli_epi32(a, (unsigned)n);
+}
+
+VEC vi vi_lookup(const uint8_t table[16], vi a)
+{
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), a);
+}
+
+VEC vi vi_dot(vi sum, vi a, vi b, bool is_small)
+{
+#ifdef __AVX512VNNI__
+    (void)is_small;
+    return _mm512_dpbusd_epi32(sum, a, b);
+#else
+    if (is_small) {
+        return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(a, b), _mm512_set1_epi16(1)));
+    }
+    vi even =
+        _mm512_madd_epi16(_mm512_and_si512(a, _mm512_set1_epi16(0xff)), _mm512_srai_epi16(_mm512_slli_epi16(b, 8), 8));
+    vi odd = _mm512_madd_epi16(_mm512_srli_epi16(a, 8), _mm512_srai_epi16(b, 8));
+    return _mm512_add_epi32(sum, _mm512_add_epi32(even, odd));
+#endif
+}
+
+VEC vf vf_from_vi(vi a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
+VEC vf vf_load_u8(const uint8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+VEC vf vf_load_i8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
 
 VEC void vec_prefetch(const void *p)

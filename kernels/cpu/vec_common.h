@@ -58,6 +58,14 @@ VEC void vf_store_dtype(enum dtype dtype, void *p, vf a, size_t n)
     }
 }
 
+// The 32 bits at p in all lanes.
+VEC vi vi_broadcast(const void *p)
+{
+    int32_t x;
+    memcpy(&x, p, sizeof(x));
+    return vi_set1(x);
+}
+
 VEC vf vf_round_bf16(vf a)
 {
     uint16_t lanes[16];

@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/convert.h"
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #define VEC_LINEAR_REGS    16
 #define VEC_LINEAR_ACC     999
 #define VEC_ATTENTION_ROWS 1
+#define VEC_QUANT_ROWS     4
 #define VEC_HAS_DOT_BF16   0
 
 typedef struct {
@@ -191,6 +193,91 @@ VEC_LANES void vf_transpose(vf r[16])
             r[j].f[i] = t;
         }
     }
+}
+
+// Sixteen 32-bit integers, or 64 bytes.
+typedef struct {
+    uint32_t u[16];
+} vi;
+
+#define VEC_MAP_INT(expr)                                                                                              \
+    vi out;                                                                                                            \
+    for (int i = 0; i < 16; i++) {                                                                                     \
+        out.u[i] = (expr);                                                                                             \
+    }                                                                                                                  \
+    return out
+
+VEC_LANES vi vi_load(const void *p)
+{
+    vi out;
+    memcpy(out.u, p, sizeof(out.u));
+    return out;
+}
+
+VEC_LANES void vi_store(void *p, vi a)
+{
+    memcpy(p, a.u, sizeof(a.u));
+}
+
+VEC_LANES vi vi_set1(int32_t x)
+{
+    VEC_MAP_INT((uint32_t)x);
+}
+
+VEC_LANES vi vi_and(vi a, vi b)
+{
+    VEC_MAP_INT(a.u[i] & b.u[i]);
+}
+
+VEC_LANES vi vi_or(vi a, vi b)
+{
+    VEC_MAP_INT(a.u[i] | b.u[i]);
+}
+
+VEC_LANES vi vi_sll(vi a, int n)
+{
+    VEC_MAP_INT(a.u[i] << n);
+}
+
+VEC_LANES vi vi_srl(vi a, int n)
+{
+    VEC_MAP_INT(a.u[i] >> n);
+}
+
+// Bytes of a table for bytes below 16.
+VEC_LANES vi vi_lookup(const uint8_t table[16], vi a)
+{
+    VEC_MAP_INT((uint32_t)table[a.u[i] & 15] | (uint32_t)table[a.u[i] >> 8 & 15] << 8 |
+                (uint32_t)table[a.u[i] >> 16 & 15] << 16 | (uint32_t)table[a.u[i] >> 24 & 15] << 24);
+}
+
+// Per lane: sum + the four products of an unsigned byte of a and a signed one of b. is_small: the bytes of a are below
+// 64 and those of b not -128, so that two products fit into 16 bits.
+VEC_LANES vi vi_dot(vi sum, vi a, vi b, bool is_small)
+{
+    (void)is_small;
+    for (int i = 0; i < 16; i++) {
+        for (int shift = 0; shift < 32; shift += 8) {
+            int32_t x = (uint8_t)(a.u[i] >> shift), y = (int8_t)(b.u[i] >> shift);
+            sum.u[i] += (uint32_t)(x * y);
+        }
+    }
+    return sum;
+}
+
+VEC_LANES vf vf_from_vi(vi a)
+{
+    VEC_MAP((float)(int32_t)a.u[i]);
+}
+
+VEC_LANES vf vf_load_u8(const uint8_t *p)
+{
+    VEC_MAP((float)p[i]);
+}
+
+VEC_LANES vf vf_load_i8(const int8_t *p)
+{
+    VEC_MAP((float)p[i]);
 }
 
 VEC_LANES void vec_prefetch(const void *p)

@@ -1,5 +1,5 @@
 // Speed of the CPU kernels beside the limits of the machine, all measured in the same run: `bench_kernels [ROUNDS
-// [THREADS]]`.
+// [THREADS [NAME]]]`, where only kernels whose names contain NAME are measured.
 //
 // A round measures the limits (read bandwidth, multiply-adds of f32, bf16 and int8), then every kernel once, then its
 // limit again; a kernel's share is its rate by the mean of the limits around it. The table has the medians of the
@@ -39,6 +39,7 @@ struct kernel {
     const char *name;
     enum limit limit;
     size_t n_out, n_in, n_rows; // of a product; or rows of the other operations
+    enum dtype dtype;           // of a product's weights
     double (*run)(struct bench *bench, const struct kernel *k, double *ret_seconds); // bytes or operations done
     double rates[ROUNDS_MAX], shares[ROUNDS_MAX];
 };
@@ -107,13 +108,13 @@ static void free_matrices(struct bench *bench)
 static void make_matrices(struct bench *bench, const struct kernel *k)
 {
     const size_t n_rows = 64;
-    uint16_t *rows = malloc(n_rows * k->n_in * sizeof(*rows));
+    size_t bytes = dtype_row_bytes(k->dtype, n_rows * k->n_in);
+    unsigned char *rows = malloc(bytes);
     assert(rows != NULL);
-    for (size_t i = 0; i < n_rows * k->n_in; i++) {
-        rows[i] = (uint16_t)(0x3c00 + i * 2654435761u % 0x3ff);
-    }
-    while (bench->n_matrices < N_MATRICES && bench->n_matrices * k->n_out * k->n_in * 2 < WORKING_SET) {
-        struct matrix *m = bench->b->ops->matrix_new(bench->b, DTYPE_BF16, k->n_out, k->n_in);
+    memset(rows, 0x3c, bytes); // a number of every format
+    while (bench->n_matrices < N_MATRICES &&
+           bench->n_matrices * dtype_row_bytes(k->dtype, k->n_out * k->n_in) < WORKING_SET) {
+        struct matrix *m = bench->b->ops->matrix_new(bench->b, k->dtype, k->n_out, k->n_in);
         assert(m != NULL);
         for (size_t row = 0; row < k->n_out; row += n_rows) {
             bench->b->ops->matrix_fill(bench->b, m, row, k->n_out - row < n_rows ? k->n_out - row : n_rows, rows);
@@ -229,21 +230,47 @@ static double run_rope(struct bench *bench, const struct kernel *k, double *ret_
     return 20.0 * (double)k->n_rows * (40 * 64 * 8 + 8 * 64 * 4 + 16 * 64 * 2);
 }
 
+#define LINEAR(name, limit, n_out, n_in, n_rows, dtype)                                                                \
+    {                                                                                                                  \
+        name, limit, n_out, n_in, n_rows, dtype, run_linear, { 0 },                                                    \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+#define OTHER(name, limit, n_in, n_rows, run)                                                                          \
+    {                                                                                                                  \
+        name, limit, 0, n_in, n_rows, DTYPE_F32, run, { 0 },                                                           \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
 static struct kernel kernels[] = {
-    { "linear bf16, 1 row", LIMIT_READ, 2048, 8192, 1, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 1 row", LIMIT_READ, 8192, 2048, 1, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 1 row", LIMIT_READ, 2048, 2048, 1, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 4 rows", LIMIT_READ, 8192, 2048, 4, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 8 rows", LIMIT_READ, 8192, 2048, 8, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 32 rows", LIMIT_BF16, 8192, 2048, 32, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 512 rows", LIMIT_BF16, 8192, 2048, 512, run_linear, { 0 }, { 0 } },
-    { "linear bf16, 512 rows", LIMIT_BF16, 2048, 8192, 512, run_linear, { 0 }, { 0 } },
-    { "attention bf16, 1 row at 8191", LIMIT_READ, 0, 0, 1, run_decode_attention, { 0 }, { 0 } },
-    { "attention bf16, 512 rows at 0", LIMIT_BF16, 0, 0, 512, run_prefill_attention, { 0 }, { 0 } },
-    { "attention bf16, 512 rows at 7680", LIMIT_BF16, 0, 7680, 512, run_prefill_attention, { 0 }, { 0 } },
-    { "rms_norm 2048, 512 rows", LIMIT_READ, 0, 0, 512, run_rms_norm, { 0 }, { 0 } },
-    { "swiglu 8192, 512 rows", LIMIT_READ, 0, 0, 512, run_glu, { 0 }, { 0 } },
-    { "rope_kv, 512 rows", LIMIT_READ, 0, 0, 512, run_rope, { 0 }, { 0 } },
+    LINEAR("linear bf16, 1 row", LIMIT_READ, 2048, 8192, 1, DTYPE_BF16),
+    LINEAR("linear bf16, 1 row", LIMIT_READ, 8192, 2048, 1, DTYPE_BF16),
+    LINEAR("linear bf16, 1 row", LIMIT_READ, 2048, 2048, 1, DTYPE_BF16),
+    LINEAR("linear bf16, 4 rows", LIMIT_READ, 8192, 2048, 4, DTYPE_BF16),
+    LINEAR("linear bf16, 8 rows", LIMIT_READ, 8192, 2048, 8, DTYPE_BF16),
+    LINEAR("linear bf16, 32 rows", LIMIT_BF16, 8192, 2048, 32, DTYPE_BF16),
+    LINEAR("linear bf16, 512 rows", LIMIT_BF16, 8192, 2048, 512, DTYPE_BF16),
+    LINEAR("linear bf16, 512 rows", LIMIT_BF16, 2048, 8192, 512, DTYPE_BF16),
+    LINEAR("linear f32, 512 rows", LIMIT_F32, 8192, 2048, 512, DTYPE_F32),
+    LINEAR("linear q8_0, 1 row", LIMIT_READ, 8192, 2048, 1, DTYPE_Q8_0),
+    LINEAR("linear q4_0, 1 row", LIMIT_READ, 8192, 2048, 1, DTYPE_Q4_0),
+    LINEAR("linear q4_k, 1 row", LIMIT_READ, 8192, 2048, 1, DTYPE_Q4_K),
+    LINEAR("linear q5_k, 1 row", LIMIT_READ, 8192, 2048, 1, DTYPE_Q5_K),
+    LINEAR("linear q6_k, 1 row", LIMIT_READ, 8192, 2048, 1, DTYPE_Q6_K),
+    LINEAR("linear q8_0, 8 rows", LIMIT_READ, 8192, 2048, 8, DTYPE_Q8_0),
+    LINEAR("linear q8_0, 32 rows", LIMIT_INT8, 8192, 2048, 32, DTYPE_Q8_0),
+    LINEAR("linear q8_0, 512 rows", LIMIT_INT8, 8192, 2048, 512, DTYPE_Q8_0),
+    LINEAR("linear q8_0, 512 rows", LIMIT_INT8, 2048, 8192, 512, DTYPE_Q8_0),
+    LINEAR("linear q4_k, 512 rows", LIMIT_INT8, 8192, 2048, 512, DTYPE_Q4_K),
+    LINEAR("linear q6_k, 512 rows", LIMIT_INT8, 8192, 2048, 512, DTYPE_Q6_K),
+    OTHER("attention bf16, 1 row at 8191", LIMIT_READ, 0, 1, run_decode_attention),
+    OTHER("attention bf16, 512 rows at 0", LIMIT_BF16, 0, 512, run_prefill_attention),
+    OTHER("attention bf16, 512 rows at 7680", LIMIT_BF16, 7680, 512, run_prefill_attention),
+    OTHER("rms_norm 2048, 512 rows", LIMIT_READ, 0, 512, run_rms_norm),
+    OTHER("swiglu 8192, 512 rows", LIMIT_READ, 0, 512, run_glu),
+    OTHER("rope_kv, 512 rows", LIMIT_READ, 0, 512, run_rope),
 };
 #define N_KERNELS (sizeof(kernels) / sizeof(*kernels))
 

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/convert.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/quant.h"
 #include "tests/unit.h"
 #include <errno.h>
 #include <math.h>
@@ -43,9 +44,38 @@ static inline float *random_floats(uint64_t *state, size_t n)
     return x;
 }
 
-// Random elements of a stored type; *ret_values, when wanted, are what they stand for.
+// Rows of random blocks whose scales are about 0.01.
+static inline void *random_blocks(uint64_t *state, enum dtype dtype, size_t n, float **ret_values)
+{
+    size_t bytes = dtype_row_bytes(dtype, n), block_bytes = dtype_format(dtype).block_bytes;
+    unsigned char *blocks = malloc(bytes + 1);
+    assert_non_null(blocks);
+    for (size_t i = 0; i < bytes; i++) {
+        blocks[i] = (unsigned char)rng_next(state);
+    }
+    for (size_t at = 0; at < bytes; at += block_bytes) {
+        if (dtype == DTYPE_MXFP4) {
+            blocks[at] = (unsigned char)(115 + rng_below(state, 8));
+            continue;
+        }
+        uint16_t d = f16_from_f32(0.01f * rng_float(state)), dmin = f16_from_f32(0.01f * rng_float(state));
+        memcpy(blocks + at + (dtype == DTYPE_Q6_K ? block_bytes - 2 : 0), &d, 2);
+        if (dtype == DTYPE_Q4_K || dtype == DTYPE_Q5_K || dtype == DTYPE_Q4_1 || dtype == DTYPE_Q5_1) {
+            memcpy(blocks + at + 2, &dmin, 2);
+        }
+    }
+    *ret_values = malloc((n + 1) * sizeof(float));
+    assert_non_null(*ret_values);
+    quant_expand(dtype, blocks, n, *ret_values);
+    return blocks;
+}
+
+// Random elements of a type; *ret_values, when wanted (always of block types), are what they stand for.
 static inline void *random_elements(uint64_t *state, enum dtype dtype, size_t n, float **ret_values)
 {
+    if (!dtype_is_plain(dtype)) {
+        return random_blocks(state, dtype, n, ret_values);
+    }
     float *x = random_floats(state, n);
     unsigned char *elements = malloc((n + 1) * dtype_bytes(dtype));
     assert_non_null(elements);

@@ -53,7 +53,7 @@ static struct matrix *matrix_make(struct backend *b, const struct problem *p, ui
     assert_non_null(m);
     for (size_t end = p->n_out; end > 0;) {
         size_t n = 1 + rng_below(rng, end);
-        const char *rows = (const char *)p->w + (end - n) * p->n_in * dtype_bytes(p->dtype);
+        const char *rows = (const char *)p->w + dtype_row_bytes(p->dtype, (end - n) * p->n_in);
         b->ops->matrix_fill(b, m, end - n, n, rows);
         end -= n;
     }
@@ -79,11 +79,22 @@ static float *problem_run(struct backend *b, const struct problem *p, const stru
     return y;
 }
 
-// As the product takes it: weights in bf16 are multiplied with inputs in bf16.
+// As the product takes it: weights in bf16 are multiplied with inputs in bf16, those in blocks with inputs rounded to
+// 127 steps on both sides in groups.
 static double input(const struct problem *p, size_t row, size_t i)
 {
-    float x = p->x[row * p->x_stride + i];
-    return (double)(p->dtype == DTYPE_BF16 ? f32_from_bf16(bf16_from_f32(x)) : x);
+    const float *x = p->x + row * p->x_stride;
+    if (p->dtype == DTYPE_BF16) {
+        return (double)f32_from_bf16(bf16_from_f32(x[i]));
+    }
+    if (dtype_is_plain(p->dtype)) {
+        return (double)x[i];
+    }
+    float most = 0;
+    for (size_t k = i / QUANT_BLOCK * QUANT_BLOCK; k < (i / QUANT_BLOCK + 1) * QUANT_BLOCK; k++) {
+        most = fmaxf(most, fabsf(x[k]));
+    }
+    return (double)rintf(x[i] * (127.0f / most)) * (double)(most / 127.0f);
 }
 
 static void check_against_double(const struct problem *p, const float *y)
@@ -98,7 +109,7 @@ static void check_against_double(const struct problem *p, const float *y)
                 sum += term;
                 terms += fabs(term);
             }
-            assert_near(y[r * p->y_stride + o], sum, 1e-6 * terms + 1e-12);
+            assert_near(y[r * p->y_stride + o], sum, (dtype_is_plain(p->dtype) ? 1e-6 : 4e-6) * terms + 1e-12);
         }
         for (size_t o = p->n_out; o < p->y_stride; o++) {
             assert_true(f32_bits(y[r * p->y_stride + o]) == f32_bits(p->y[r * p->y_stride + o]));
@@ -114,7 +125,7 @@ static void check_shape(const struct test_backends *all, uint64_t *rng, enum dty
     for (size_t i = 0; i < all->n; i++) {
         struct backend *b = all->b[i];
         struct matrix *m = matrix_make(b, &p, rng);
-        assert_true(b->ops->matrix_bytes(m) >= p.n_out * p.n_in * dtype_bytes(dtype));
+        assert_true(b->ops->matrix_bytes(m) >= dtype_row_bytes(dtype, p.n_out * p.n_in));
         float *y = problem_run(b, &p, m, 0, n_rows);
         if (want == NULL) {
             check_against_double(&p, y);
@@ -142,12 +153,27 @@ static void test_linear_any_shape_equals_double_and_all_isas_agree(void **state)
     }
 }
 
+static void test_linear_blocks_of_any_format_equal_double_and_all_isas_agree(void **state)
+{
+    static const struct shape sizes[] = { { 1, 1 }, { 33, 2 }, { 47, 3 }, { 32, 16 }, { 70, 17 }, { 16, 21 } };
+    uint64_t rng = 12;
+    for (int dtype = DTYPE_Q8_0; dtype < N_DTYPES; dtype++) {
+        size_t block_len = dtype_format((enum dtype)dtype).block_len;
+        for (size_t i = 0; i < 12; i++) {
+            size_t n_blocks = block_len == QUANT_BLOCK ? sizes[i % 6].n_in : sizes[i % 6].n_in % 4 + 1;
+            struct shape shape = { sizes[i % 6].n_out, n_blocks * block_len };
+            check_shape(*state, &rng, (enum dtype)dtype, shape, row_counts[(i + (size_t)dtype) % N_ROW_COUNTS]);
+        }
+    }
+}
+
 static void test_linear_row_alone_equals_row_in_batch(void **state)
 {
     const struct test_backends *all = *state;
     uint64_t rng = 3;
-    for (int dtype = 0; dtype < 3; dtype++) {
-        struct problem p = problem_make(&rng, (enum dtype)dtype, (struct shape){ 40, 530 }, 45);
+    for (int dtype = 0; dtype < N_DTYPES; dtype++) {
+        size_t n_in = dtype_is_plain((enum dtype)dtype) ? 530 : 768;
+        struct problem p = problem_make(&rng, (enum dtype)dtype, (struct shape){ 40, n_in }, 45);
         for (size_t i = 0; i < all->n; i++) {
             struct matrix *m = matrix_make(all->b[i], &p, &rng);
             float *want = problem_run(all->b[i], &p, m, 0, p.n_rows);
@@ -188,21 +214,22 @@ static void test_linear_other_rows_nan_leave_a_row_alone(void **state)
 {
     const struct test_backends *all = *state;
     uint64_t rng = 5;
-    struct problem p = problem_make(&rng, DTYPE_BF16, (struct shape){ 33, 66 }, 9);
-    for (size_t i = 0; i < all->n; i++) {
-        struct matrix *m = matrix_make(all->b[i], &p, &rng);
+    for (size_t i = 0; i < 2 * all->n; i++) {
+        struct backend *b = all->b[i / 2];
+        struct problem p = problem_make(&rng, i % 2 ? DTYPE_Q4_K : DTYPE_BF16, (struct shape){ 33, 256 }, 9);
+        struct matrix *m = matrix_make(b, &p, &rng);
         p.x[4 * p.x_stride] = 0.5f;
-        float *want = problem_run(all->b[i], &p, m, 0, p.n_rows);
+        float *want = problem_run(b, &p, m, 0, p.n_rows);
         p.x[4 * p.x_stride] = NAN;
-        float *y = problem_run(all->b[i], &p, m, 0, p.n_rows);
-        assert_same_bits(y, want, 4 * p.y_stride, all->b[i]);
-        assert_same_bits(y + 5 * p.y_stride, want + 5 * p.y_stride, 4 * p.y_stride, all->b[i]);
+        float *y = problem_run(b, &p, m, 0, p.n_rows);
+        assert_same_bits(y, want, 4 * p.y_stride, b);
+        assert_same_bits(y + 5 * p.y_stride, want + 5 * p.y_stride, 4 * p.y_stride, b);
         assert_true(isnan(y[4 * p.y_stride])); // the control: the NaN does reach its own row
         free(y);
         free(want);
-        all->b[i]->ops->matrix_free(all->b[i], m);
+        b->ops->matrix_free(b, m);
+        problem_free(&p);
     }
-    problem_free(&p);
 }
 
 // Of every run of outputs the largest, against a loop over what the product gave; among them what is not a number.
@@ -288,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear_any_shape_equals_double_and_all_isas_agree),
+        cmocka_unit_test(test_linear_blocks_of_any_format_equal_double_and_all_isas_agree),
         cmocka_unit_test(test_linear_row_alone_equals_row_in_batch),
         cmocka_unit_test(test_linear_more_rows_than_one_pass_equal_single_rows),
         cmocka_unit_test(test_linear_other_rows_nan_leave_a_row_alone),

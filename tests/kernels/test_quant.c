@@ -142,31 +142,6 @@ static void test_quant_pack_best_leaves_less_error(void **state)
 
 // ---- as weights ----------------------------------------------------------------------------------------------------
 
-// Rows of random blocks whose scales are about 0.01.
-static unsigned char *random_blocks(uint64_t *rng, enum dtype dtype, size_t n, float **ret_values)
-{
-    struct dtype_format format = dtype_format(dtype);
-    size_t bytes = dtype_row_bytes(dtype, n);
-    unsigned char *blocks = malloc(bytes);
-    for (size_t i = 0; i < bytes; i++) {
-        blocks[i] = (unsigned char)rng_next(rng);
-    }
-    for (size_t at = 0; at < bytes; at += format.block_bytes) {
-        if (dtype == DTYPE_MXFP4) {
-            blocks[at] = (unsigned char)(115 + rng_below(rng, 8));
-            continue;
-        }
-        uint16_t d = f16_from_f32(0.01f * rng_float(rng)), dmin = f16_from_f32(0.01f * rng_float(rng));
-        memcpy(blocks + at + (dtype == DTYPE_Q6_K ? format.block_bytes - 2 : 0), &d, 2);
-        if (dtype == DTYPE_Q4_K || dtype == DTYPE_Q5_K || dtype == DTYPE_Q4_1 || dtype == DTYPE_Q5_1) {
-            memcpy(blocks + at + 2, &dmin, 2);
-        }
-    }
-    *ret_values = malloc(n * sizeof(float));
-    quant_expand(dtype, blocks, n, *ret_values);
-    return blocks;
-}
-
 static struct matrix *fill_matrix(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in,
                                   const unsigned char *rows, uint64_t *rng)
 {
@@ -187,7 +162,7 @@ static struct matrix *fill_matrix(struct backend *b, enum dtype dtype, size_t n_
 static void check_product(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in, uint64_t *rng)
 {
     float *w, *x = random_floats(rng, 3 * n_in), *y = malloc(3 * n_out * sizeof(*y));
-    unsigned char *rows = random_blocks(rng, dtype, n_out * n_in, &w);
+    unsigned char *rows = random_elements(rng, dtype, n_out * n_in, &w);
     struct matrix *m = fill_matrix(b, dtype, n_out, n_in, rows, rng);
     struct op_linear op = { .w = m, .x = x, .y = y, .x_stride = n_in, .y_stride = n_out, .n_rows = 3 };
     b->ops->linear(b, &op);
@@ -227,7 +202,7 @@ static void test_quant_matrix_embeds_the_values(void **state)
     const size_t n_vocab = 37, n_embd = 256;
     for (int dtype = DTYPE_Q8_0; dtype < N_DTYPES; dtype++) {
         float *w, y[2 * 256];
-        unsigned char *rows = random_blocks(&rng, (enum dtype)dtype, n_vocab * n_embd, &w);
+        unsigned char *rows = random_elements(&rng, (enum dtype)dtype, n_vocab * n_embd, &w);
         struct backend *b = all->b[all->n - 1];
         struct matrix *m = fill_matrix(b, (enum dtype)dtype, n_vocab, n_embd, rows, &rng);
         const int32_t tokens[2] = { 36, 3 };

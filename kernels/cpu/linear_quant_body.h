@@ -1,0 +1,386 @@
+// Products with weights in block formats (quant_tile.h), as integers. Included by isa_*.c after linear_body.h.
+//
+// Inputs are rounded to 8 bits in groups of QUANT_BLOCK: x[k] = dx * xq[k], dx = max |x| / 127. A weight is
+// w[k] = s * (q[k] - offset), or s * q[k] - min, where s is of a group (or half of one). For every group, in ascending
+// order, an output's sum gets
+//   sum = fma(isum, s * dx, sum), isum = sum_k q[k] * xq[k] - offset * sum_k xq[k], exact in 32 bits and in f32
+//   sum = fma(-min, dx * sum_k xq[k], sum) where there are minima
+// from zero in each block of LINEAR_K_BLOCK, as for other weights. So bits depend on nothing but the row.
+//
+// Roofline: few rows read the weights' bytes once, each group's values are widened to bytes in the L1 cache and used
+// there. More rows: a panel of tiles is widened once for all row blocks; a block of R rows and two vectors does 16 R
+// dot products and 4 R floating-point operations per group, which with VPDPBUSD at the rate of multiply-adds leaves at
+// most 80 % of its peak.
+
+struct quant_row { // a packed row's part of a k block
+    int8_t q[LINEAR_K_BLOCK];
+    float scale[LINEAR_K_BLOCK / QUANT_BLOCK];       // dx
+    int32_t start[LINEAR_K_BLOCK / QUANT_BLOCK * 2]; // -offset * sum of xq: of groups, or of halves of groups
+    float sum[LINEAR_K_BLOCK / QUANT_BLOCK];         // dx * sum of xq
+};
+
+_Static_assert(sizeof(struct quant_row) <= LINEAR_PACKED_BYTES && sizeof(struct quant_row) % 64 == 0, "a row fits");
+
+// ---- packing -------------------------------------------------------------------------------------------------------
+
+// Largest magnitude, as bits: what is not a number is larger than all numbers.
+VEC uint32_t quant_most(const float *x)
+{
+    uint32_t most = 0;
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof(bits));
+        bits &= 0x7fffffffu;
+        most = bits > most ? bits : most;
+    }
+    return most;
+}
+
+// Returns dx; not a number where an input is none or infinite.
+VEC float quant_round(const float *x, int8_t *q)
+{
+    uint32_t bits = quant_most(x);
+    float most;
+    memcpy(&most, &bits, sizeof(most));
+    float inverse = most > 0x1p-100f && most < INFINITY ? 127.0f / most : 0;
+    for (size_t i = 0; i < QUANT_BLOCK; i++) {
+        float shifted = (inverse > 0 ? x[i] : 0) * inverse + 0x1.8p23f; // the nearest integer in its low bits
+        int32_t n;
+        memcpy(&n, &shifted, sizeof(n));
+        q[i] = (int8_t)(n - 0x4b400000);
+    }
+    return inverse > 0 ? most / 127.0f : most < INFINITY ? 0 : NAN;
+}
+
+VEC int32_t quant_sum(const int8_t *q, size_t n)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += q[i];
+    }
+    return sum;
+}
+
+VEC void quant_pack_row(struct quant_tile form, const float *x, size_t n_k, struct quant_row *dst)
+{
+    for (size_t g = 0; g < n_k / QUANT_BLOCK; g++) {
+        int8_t *q = dst->q + g * QUANT_BLOCK;
+        float scale = quant_round(x + g * QUANT_BLOCK, q);
+        int32_t sums[2] = { quant_sum(q, 16), quant_sum(q + 16, 16) }, sum = sums[0] + sums[1];
+        dst->scale[g] = scale;
+        dst->sum[g] = scale * (float)sum;
+        if (form.has_half_scales) {
+            dst->start[2 * g] = -form.offset * sums[0];
+            dst->start[2 * g + 1] = -form.offset * sums[1];
+        } else {
+            dst->start[g] = -form.offset * sum;
+        }
+    }
+}
+
+static void quant_pack_rows(const struct linear_job *job, size_t row_begin, size_t row_end)
+{
+    const struct matrix *m = job->w;
+    struct quant_tile form = quant_tile(m->dtype);
+    for (size_t row = row_begin; row < row_end; row++) {
+        struct quant_row *dst = (struct quant_row *)job->packed + row;
+        for (size_t k = 0; k < m->n_in; k += LINEAR_K_BLOCK, dst += job->n_rows) {
+            size_t n_k = m->n_in - k < LINEAR_K_BLOCK ? m->n_in - k : LINEAR_K_BLOCK;
+            quant_pack_row(form, job->x + row * job->x_stride + k, n_k, dst);
+        }
+    }
+}
+
+// ---- widening ------------------------------------------------------------------------------------------------------
+
+// Values of a group as bytes [8 quads][LINEAR_TILE][4].
+VEC void quant_widen(enum dtype dtype, const unsigned char *group, uint8_t *dst)
+{
+    const unsigned char *high = group + QUANT_HALVES_BYTES;
+    VEC_UNROLL(4)
+    for (size_t j = 0; j < 4; j++) {
+        VEC_UNROLL(2)
+        for (size_t v = 0; v < 2; v++) {
+            vi halves = vi_load(group + (j * 2 + v) * 64), mask = vi_set1(0x0f0f0f0f);
+            vi lo = vi_and(halves, mask), hi = vi_and(vi_srl(halves, 4), mask);
+            if (dtype == DTYPE_MXFP4) {
+                lo = vi_lookup(quant_mxfp4_values, lo);
+                hi = vi_lookup(quant_mxfp4_values, hi);
+            } else if (quant_tile(dtype).high_bytes == 128) {
+                vi bits = vi_load(high + v * 64), one = vi_set1(0x10101010);
+                lo = vi_or(lo, vi_and(vi_sll(bits, 4 - (int)j), one));
+                hi = vi_or(hi, vi_and(vi_srl(bits, (int)j), one));
+            } else if (dtype == DTYPE_Q6_K) {
+                vi first = vi_load(high + v * 64), second = vi_load(high + 128 + v * 64), two = vi_set1(0x30303030);
+                lo = vi_or(lo, vi_and(vi_sll(vi_srl(first, 2 * (int)j), 4), two));
+                hi = vi_or(hi, vi_and(vi_sll(vi_srl(second, 2 * (int)j), 4), two));
+            }
+            vi_store(dst + (j * 2 + v) * 64, lo);
+            vi_store(dst + ((j + 4) * 2 + v) * 64, hi);
+        }
+    }
+}
+
+// Scales of a group, or of its halves, and -minima where there are any, as f32.
+VEC void quant_scales(enum dtype dtype, const unsigned char *head, const unsigned char *group,
+                      float (*scales)[LINEAR_TILE], float *mins)
+{
+    struct quant_tile form = quant_tile(dtype);
+    const unsigned char *stored = group + form.scale_at;
+    VEC_UNROLL(2)
+    for (size_t v = 0; v < 2; v++) {
+        if (dtype == DTYPE_MXFP4) {
+            for (size_t lane = v * 16; lane < v * 16 + 16; lane++) {
+                scales[0][lane] = quant_mxfp4_step(stored[lane]);
+            }
+            continue;
+        }
+        if (form.head_bytes == 0) {
+            vf_store(scales[0] + v * 16, vf_load_f16((const uint16_t *)stored + v * 16));
+            if (form.has_min) {
+                vf_store(mins + v * 16, vf_load_f16((const uint16_t *)(stored + 64) + v * 16));
+            }
+            continue;
+        }
+        vf d = vf_load_f16((const uint16_t *)head + v * 16);
+        if (form.has_min) {
+            vf dmin = vf_load_f16((const uint16_t *)(head + 64) + v * 16);
+            vf_store(scales[0] + v * 16, vf_mul(d, vf_load_u8(stored + v * 16)));
+            vf_store(mins + v * 16, vf_sub(vf_zero(), vf_mul(dmin, vf_load_u8(stored + LINEAR_TILE + v * 16))));
+        } else {
+            vf_store(scales[0] + v * 16, vf_mul(d, vf_load_i8((const int8_t *)stored + v * 16)));
+            vf_store(scales[1] + v * 16, vf_mul(d, vf_load_i8((const int8_t *)stored + LINEAR_TILE + v * 16)));
+        }
+    }
+}
+
+// Groups [g, g + n_groups) of a tile to the panel; bytes as they are stay where they are.
+VEC void quant_widen_groups(enum dtype dtype, const unsigned char *tile, size_t g, size_t n_groups,
+                            struct quant_panel *panel)
+{
+    const struct quant_tile form = quant_tile(dtype);
+    const size_t n_scales = form.has_half_scales ? 2 : 1;
+    for (size_t i = 0; i < n_groups; i++) {
+        const unsigned char *head = tile + quant_tile_head(form, g + i), *group = tile + quant_tile_group(form, g + i);
+        if (dtype != DTYPE_Q8_0) {
+            quant_widen(dtype, group, panel->q[i]);
+        }
+        quant_scales(dtype, head, group, panel->scales + i * n_scales, panel->mins[i]);
+    }
+}
+
+typedef void quant_widen_fn(const unsigned char *tile, size_t g, size_t n_groups, struct quant_panel *panel);
+
+#define QUANT_WIDEN(name, dtype)                                                                                       \
+    static void name(const unsigned char *tile, size_t g, size_t n_groups, struct quant_panel *panel)                  \
+    {                                                                                                                  \
+        quant_widen_groups(dtype, tile, g, n_groups, panel);                                                           \
+    }
+QUANT_WIDEN(quant_widen_q8_0, DTYPE_Q8_0)
+QUANT_WIDEN(quant_widen_q4_0, DTYPE_Q4_0)
+QUANT_WIDEN(quant_widen_q4_1, DTYPE_Q4_1)
+QUANT_WIDEN(quant_widen_q5_0, DTYPE_Q5_0)
+QUANT_WIDEN(quant_widen_q5_1, DTYPE_Q5_1)
+QUANT_WIDEN(quant_widen_mxfp4, DTYPE_MXFP4)
+QUANT_WIDEN(quant_widen_q4_k, DTYPE_Q4_K)
+QUANT_WIDEN(quant_widen_q5_k, DTYPE_Q5_K)
+QUANT_WIDEN(quant_widen_q6_k, DTYPE_Q6_K)
+
+static quant_widen_fn *const quant_widen_of[N_DTYPES] = {
+    [DTYPE_Q8_0] = quant_widen_q8_0, [DTYPE_Q4_0] = quant_widen_q4_0, [DTYPE_Q4_1] = quant_widen_q4_1,
+    [DTYPE_Q5_0] = quant_widen_q5_0, [DTYPE_Q5_1] = quant_widen_q5_1, [DTYPE_Q4_K] = quant_widen_q4_k,
+    [DTYPE_Q5_K] = quant_widen_q5_k, [DTYPE_Q6_K] = quant_widen_q6_k, [DTYPE_MXFP4] = quant_widen_mxfp4,
+};
+
+// ---- sums ----------------------------------------------------------------------------------------------------------
+
+// Groups of some rows with a tile, widened.
+struct quant_cell {
+    const uint8_t *q; // of the first group, [8 quads][LINEAR_TILE][4], groups q_step bytes apart
+    size_t q_step;
+    const float (*scales)[LINEAR_TILE]; // [n_groups], or two for each
+    const float (*mins)[LINEAR_TILE];   // what is added for minima
+    size_t n_groups;
+    const struct quant_row *x;
+    const unsigned char *fetch; // what is asked for meanwhile
+    size_t fetch_bytes;         // ... per group
+};
+
+// Quads [begin, begin + n_quads) of group g: integer sums of n_r rows.
+VEC void quant_dots(const struct quant_cell *cell, size_t g, size_t begin, size_t n_quads, bool is_small, size_t n_r,
+                    vi (*sums)[2])
+{
+    const uint8_t *q = cell->q + g * cell->q_step + begin * LINEAR_TILE * 4;
+    const int8_t *x = cell->x->q + g * QUANT_BLOCK + begin * 4;
+    VEC_UNROLL(8)
+    for (size_t j = 0; j < n_quads; j++) {
+        vi w0 = vi_load(q + j * 128), w1 = vi_load(q + j * 128 + 64);
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            vi xr = vi_broadcast(x + r * sizeof(struct quant_row) + j * 4);
+            sums[r][0] = vi_dot(sums[r][0], w0, xr, is_small);
+            sums[r][1] = vi_dot(sums[r][1], w1, xr, is_small);
+        }
+    }
+}
+
+// sum = fma(isum, s * dx, sum)
+VEC void quant_scale(const float *scales, const struct quant_row *x, size_t g, size_t n_r, vi (*isums)[2], vf (*acc)[2])
+{
+    vf s0 = vf_load(scales), s1 = vf_load(scales + 16);
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        vf dx = vf_set1(x[r].scale[g]);
+        acc[r][0] = vf_fma(vf_from_vi(isums[r][0]), vf_mul(s0, dx), acc[r][0]);
+        acc[r][1] = vf_fma(vf_from_vi(isums[r][1]), vf_mul(s1, dx), acc[r][1]);
+    }
+}
+
+enum quant_kind { QUANT_BYTES, QUANT_SMALL, QUANT_MIN, QUANT_HALF_SCALES };
+
+VEC void quant_group(enum quant_kind kind, const struct quant_cell *cell, size_t g, size_t n_r, vf (*acc)[2])
+{
+    vi isums[VEC_QUANT_ROWS][2];
+    size_t n_parts = kind == QUANT_HALF_SCALES ? 2 : 1;
+    VEC_UNROLL(2)
+    for (size_t part = 0; part < n_parts; part++) {
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            vi start = kind == QUANT_MIN ? vi_set1(0) : vi_broadcast(&cell->x[r].start[g * n_parts + part]);
+            isums[r][0] = isums[r][1] = start;
+        }
+        quant_dots(cell, g, part * 4, 8 / n_parts, kind != QUANT_BYTES, n_r, isums);
+        quant_scale(cell->scales[g * n_parts + part], cell->x, g, n_r, isums, acc);
+    }
+    if (kind == QUANT_MIN) {
+        vf m0 = vf_load(cell->mins[g]), m1 = vf_load(cell->mins[g] + 16);
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            vf sum = vf_set1(cell->x[r].sum[g]);
+            acc[r][0] = vf_fma(m0, sum, acc[r][0]);
+            acc[r][1] = vf_fma(m1, sum, acc[r][1]);
+        }
+    }
+}
+
+// sums[r] += the groups, in order.
+VEC void quant_chain(enum quant_kind kind, const struct quant_cell *cell, size_t n_r, float (*sums)[LINEAR_TILE])
+{
+    vf acc[VEC_QUANT_ROWS][2];
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        acc[r][0] = vf_load(sums[r]);
+        acc[r][1] = vf_load(sums[r] + 16);
+    }
+    for (size_t g = 0; g < cell->n_groups; g++) {
+        for (size_t at = 0; at < cell->fetch_bytes; at += 64) {
+            vec_prefetch(cell->fetch + g * cell->fetch_bytes + at);
+        }
+        quant_group(kind, cell, g, n_r, acc);
+    }
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        vf_store(sums[r], acc[r][0]);
+        vf_store(sums[r] + 16, acc[r][1]);
+    }
+}
+
+#define QUANT_CASE(rows)                                                                                               \
+    case rows:                                                                                                         \
+        if (rows <= VEC_QUANT_ROWS) {                                                                                  \
+            quant_chain(kind, cell, rows <= VEC_QUANT_ROWS ? rows : 1, sums);                                          \
+        }                                                                                                              \
+        break
+
+VEC void quant_sums(enum quant_kind kind, const struct quant_cell *cell, size_t n_rows, float (*sums)[LINEAR_TILE])
+{
+    switch (n_rows) {
+        QUANT_CASE(1);
+        QUANT_CASE(2);
+        QUANT_CASE(3);
+        QUANT_CASE(4);
+        QUANT_CASE(5);
+        QUANT_CASE(6);
+    }
+}
+
+typedef void quant_sums_fn(const struct quant_cell *cell, size_t n_rows, float (*sums)[LINEAR_TILE]);
+
+#define QUANT_SUMS(name, kind)                                                                                         \
+    static void name(const struct quant_cell *cell, size_t n_rows, float(*sums)[LINEAR_TILE])                          \
+    {                                                                                                                  \
+        quant_sums(kind, cell, n_rows, sums);                                                                          \
+    }
+QUANT_SUMS(quant_sums_bytes, QUANT_BYTES)
+QUANT_SUMS(quant_sums_small, QUANT_SMALL)
+QUANT_SUMS(quant_sums_min, QUANT_MIN)
+QUANT_SUMS(quant_sums_half_scales, QUANT_HALF_SCALES)
+
+static quant_sums_fn *const quant_sums_of[N_DTYPES] = {
+    [DTYPE_Q8_0] = quant_sums_bytes, [DTYPE_Q4_0] = quant_sums_small,       [DTYPE_Q4_1] = quant_sums_min,
+    [DTYPE_Q5_0] = quant_sums_small, [DTYPE_Q5_1] = quant_sums_min,         [DTYPE_Q4_K] = quant_sums_min,
+    [DTYPE_Q5_K] = quant_sums_min,   [DTYPE_Q6_K] = quant_sums_half_scales, [DTYPE_MXFP4] = quant_sums_small,
+};
+
+// ---- tiles ---------------------------------------------------------------------------------------------------------
+
+// A row block with a widened panel: groups from k0 on.
+static void quant_cell_rows(const struct linear_job *job, size_t tile, size_t k0, size_t block, struct quant_cell *cell)
+{
+    const struct matrix *m = job->w;
+    size_t first, n_rows = linear_block(job, block, &first);
+    _Alignas(64) float sums[VEC_QUANT_ROWS][LINEAR_TILE];
+    memset(sums, 0, n_rows * sizeof(sums[0]));
+    cell->x = (const struct quant_row *)job->packed + k0 / LINEAR_K_BLOCK * job->n_rows + first;
+    quant_sums_of[m->dtype](cell, n_rows, sums);
+    for (size_t out = 0; out < LINEAR_TILE && tile * LINEAR_TILE + out < m->n_out; out += 16) {
+        size_t left = m->n_out - tile * LINEAR_TILE - out;
+        linear_add(job, first, n_rows, tile * LINEAR_TILE + out, left < 16 ? left : 16, k0 == 0, &sums[0][out]);
+    }
+}
+
+// A k block of a tile with all row blocks, which meanwhile ask for what comes `next`.
+static void quant_panel_rows(const struct linear_job *job, size_t tile, size_t k0, const unsigned char *next,
+                             struct quant_panel *panel)
+{
+    const struct matrix *m = job->w;
+    const struct quant_tile form = quant_tile(m->dtype);
+    const unsigned char *data = m->data + tile * m->tile_bytes;
+    size_t g = k0 / QUANT_BLOCK, n_k = m->n_in - k0 < LINEAR_K_BLOCK ? m->n_in - k0 : LINEAR_K_BLOCK;
+    struct quant_cell cell = { .q = panel->q[0],
+                               .q_step = sizeof(panel->q[0]),
+                               .scales = panel->scales,
+                               .mins = panel->mins,
+                               .n_groups = n_k / QUANT_BLOCK,
+                               .fetch = next,
+                               .fetch_bytes = form.group_bytes / job->n_blocks };
+    if (m->dtype == DTYPE_Q8_0) {
+        cell.q = data + quant_tile_group(form, g);
+        cell.q_step = form.group_bytes;
+    }
+    quant_widen_of[m->dtype](data, g, cell.n_groups, panel);
+    for (size_t block = 0; block < job->n_blocks; block++) {
+        quant_cell_rows(job, tile, k0, block, &cell);
+        cell.fetch += cell.n_groups * cell.fetch_bytes;
+    }
+}
+
+// The widened panel stays in the L1 cache while the row blocks go past it; tiles_together tiles, one after the other,
+// have the k block of all rows in the L2 cache.
+static void quant_tiles(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together,
+                        struct quant_panel *panel)
+{
+    const struct matrix *m = job->w;
+    const struct quant_tile form = quant_tile(m->dtype);
+    for (size_t group = tile_begin; group < tile_end; group += tiles_together) {
+        size_t group_end = tile_end - group < tiles_together ? tile_end : group + tiles_together;
+        for (size_t k0 = 0; k0 < m->n_in; k0 += LINEAR_K_BLOCK) {
+            size_t next_k0 = k0 + LINEAR_K_BLOCK < m->n_in ? k0 + LINEAR_K_BLOCK : 0;
+            for (size_t tile = group; tile < group_end; tile++) {
+                size_t next_tile = tile + 1 < group_end ? tile + 1 : next_k0 > 0 ? group : group_end;
+                size_t at = quant_tile_bytes(form, tile + 1 < group_end ? k0 : next_k0);
+                quant_panel_rows(job, tile, k0, m->data + next_tile * m->tile_bytes + at, panel);
+            }
+        }
+    }
+}
