@@ -4,14 +4,17 @@
 // from position 0. For a row at position p and the tile's positions [first, n) that it may see, n = min(32, p + 1 - t0)
 // and first = 0 but where a window begins inside the tile (tiles before it are passed over):
 //   s_j = scale * (even_j + odd_j), the dot product q . k_j as two chains over even and odd dimensions, lanes over
-//   positions m'  = max(m, s), alpha = e^(m - m'), w_j = e^(s_j - m') l   = l * alpha + (w_0..15 + w_16..31),
+//   positions; m' = max(m, s), alpha = e^(m - m'), w_j = e^(s_j - m'); l = l * alpha + (w_0..15 + w_16..31),
 //   lane-wise; acc = acc * alpha, then += w_j * v_j for j = first .. n - 1 in order
-// and finally out = acc / sum(l), with a sink z: m' = max(m, z), out = acc e^(m - m') / (sum(l) e^(m - m') + e^(z -
-// m')). Scores are capped before they are masked. The order depends on p alone: how rows are grouped, chunked or
-// batched changes nothing, and values of positions that are not seen are never touched, not even multiplied by zero.
+// where K and V are f32 or f16. In bf16, q and w are rounded to it too (l is of the unrounded weights), and products
+// are of pairs, the odd one first (see linear_body.h): the two chains go over every other pair of dimensions, acc over
+// pairs of positions, and finally out = acc / sum(l), with a sink z: m' = max(m, z), out = acc e^(m - m') / (sum(l)
+// e^(m - m') + e^(z - m')). Scores are capped before they are masked. The order depends on p alone: how rows are
+// grouped, chunked or batched changes nothing, and values of positions that are not seen are never touched, not even
+// multiplied by zero.
 //
 // Bytes: each K and V element of the sequence once per K/V head and up to ATTENTION_ROWS rows; K is transposed and both
-// are widened to f32 into scratch in the L1 cache, and all rows of the part use them there.
+// are widened to f32, or paired, into scratch in the L1 cache, and all rows of the part use them there.
 
 struct attention_view {
     const unsigned char *k, *v;   // of position 0 of page 0, this layer and head
@@ -65,23 +68,6 @@ VEC void attention_transpose(enum dtype dtype, const unsigned char *k, const siz
     }
 }
 
-// The same for 32 dimensions of bf16, transposed as pairs and widened after: half the shuffles.
-VEC void attention_transpose_pairs(const unsigned char *k, const size_t *offset, size_t dim,
-                                   float (*dst)[ATTENTION_TILE])
-{
-    vf block[16];
-    VEC_UNROLL(16)
-    for (size_t j = 0; j < 16; j++) {
-        block[j] = vf_load((const float *)(k + offset[j] + dim * 2));
-    }
-    vf_transpose(block);
-    VEC_UNROLL(16)
-    for (size_t d = 0; d < 16; d++) {
-        vf_store(dst[dim + 2 * d], vf_bf16_even(block[d]));
-        vf_store(dst[dim + 2 * d + 1], vf_bf16_odd(block[d]));
-    }
-}
-
 // Widens K (transposed) and V of n positions into scratch; what lies past n is left as it was and never used.
 VEC void attention_load_tile(enum dtype dtype, const struct attention_view *view, const size_t *offset, size_t n,
                              struct attention_scratch *scratch)
@@ -95,13 +81,44 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_view *view
     }
     for (size_t j = 0; j < n; j += 16) {
         float(*k)[ATTENTION_TILE] = (float(*)[ATTENTION_TILE])(&scratch->k[0][j]);
-        size_t dim = 0;
-        for (; dtype == DTYPE_BF16 && dim + 32 <= view->n_dim; dim += 32) {
-            attention_transpose_pairs(view->k, offset + j, dim, k);
-        }
-        for (; dim < view->n_dim; dim += 16) {
+        for (size_t dim = 0; dim < view->n_dim; dim += 16) {
             size_t n_lanes = view->n_dim - dim < 16 ? view->n_dim - dim : 16;
             attention_transpose(dtype, view->k, offset + j, dim, n_lanes, k);
+        }
+    }
+}
+
+// K and V in bf16 stay so, as pairs: K transposed, pairs of dimensions [head_dim / 2][position]; V as pairs of
+// positions [position / 2][head_dim rounded up to 16], the partner of the last one zero.
+VEC void attention_load_pairs(const struct attention_view *view, const size_t *offset, size_t n,
+                              struct attention_scratch *scratch)
+{
+    for (size_t j = 0; j < n; j += 2) {
+        for (size_t dim = 0; dim < view->n_dim; dim += 32) {
+            size_t n_words = (view->n_dim - dim) / 2;
+            vf even = vf_load_n((const float *)(view->v + offset[j] + 2 * dim), n_words), odd = vf_zero();
+            if (j + 1 < n) {
+                odd = vf_load_n((const float *)(view->v + offset[j + 1] + 2 * dim), n_words);
+            }
+            float *dst =
+                scratch->v + j / 2 * view->n_vecs * 16 + dim; // the second half of the last may lie past its row
+            vf second, first = vf_interleave(even, odd, &second);
+            vf_store(dst, first);
+            vf_store(dst + 16, second);
+        }
+    }
+    for (size_t j = 0; j < n; j += 16) {
+        for (size_t dim = 0; dim < view->n_dim; dim += 32) {
+            vf block[16];
+            VEC_UNROLL(16)
+            for (size_t i = 0; i < 16; i++) {
+                block[i] = vf_load_n((const float *)(view->k + offset[j + i] + 2 * dim), (view->n_dim - dim) / 2);
+            }
+            vf_transpose(block);
+            VEC_UNROLL(16)
+            for (size_t d = 0; d < 16; d++) {
+                vf_store(&scratch->k[dim / 2 + d][j], block[d]);
+            }
         }
     }
 }
@@ -149,6 +166,36 @@ VEC void attention_scores(const struct attention_view *view, const float *const 
                 vf qr = vf_set1(q[r][d + odd]);
                 chain[r][odd][0] = vf_fma(qr, k0, chain[r][odd][0]);
                 chain[r][odd][1] = vf_fma(qr, k1, chain[r][odd][1]);
+            }
+        }
+    }
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        s[r][0] = vf_add(chain[r][0][0], chain[r][1][0]);
+        s[r][1] = vf_add(chain[r][0][1], chain[r][1][1]);
+    }
+}
+
+// The same of pairs: two chains, over every other pair of dimensions.
+VEC void attention_scores_pairs(const struct attention_view *view, size_t row, size_t n_r,
+                                struct attention_scratch *scratch, vf (*s)[2])
+{
+    vf chain[VEC_ATTENTION_ROWS][2][2];
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        chain[r][0][0] = chain[r][0][1] = chain[r][1][0] = chain[r][1][1] = vf_zero();
+    }
+    for (size_t pair = 0; pair < view->n_dim / 2; pair += 2) {
+        attention_fetch(view, scratch);
+        attention_fetch(view, scratch);
+        VEC_UNROLL(2)
+        for (size_t odd = 0; odd < 2; odd++) {
+            vf k0 = vf_load(scratch->k[pair + odd]), k1 = vf_load(scratch->k[pair + odd] + 16);
+            VEC_UNROLL(8)
+            for (size_t r = 0; r < n_r; r++) {
+                vf qr = vf_broadcast(&scratch->q[row + r][2 * (pair + odd)]);
+                chain[r][odd][0] = vf_dot_bf16(k0, qr, chain[r][odd][0]);
+                chain[r][odd][1] = vf_dot_bf16(k1, qr, chain[r][odd][1]);
             }
         }
     }
@@ -253,22 +300,81 @@ VEC void attention_values(const struct attention_view *view, size_t vec, size_t 
     }
 }
 
+// The halves of pairs of positions that are seen: both, or one where the span begins or ends within the pair.
+VEC vf attention_seen(vf pair, size_t j, struct attention_span span)
+{
+    uint32_t mask = (j >= span.first ? 0xffffu : 0) | (j + 1 < span.n ? 0xffff0000u : 0);
+    return vf_and(pair, mask);
+}
+
+// The same as attention_values with pairs of positions and weights in bf16.
+VEC void attention_values_pairs(const struct attention_view *view, size_t vec, size_t n_v, size_t n_r,
+                                struct attention_span span, const float *alpha, uint16_t (*weights)[ATTENTION_TILE],
+                                float *acc, struct attention_scratch *scratch)
+{
+    vf sum[VEC_ATTENTION_ROWS][4];
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        VEC_UNROLL(4)
+        for (size_t i = 0; i < n_v; i++) {
+            sum[r][i] = vf_mul(vf_load(acc + (r * view->n_vecs + vec + i) * 16), vf_set1(alpha[r]));
+        }
+    }
+    for (size_t j = span.first & ~(size_t)1; j < span.n; j += 2) {
+        attention_fetch(view, scratch);
+        attention_fetch(view, scratch);
+        const float *vj = scratch->v + (j / 2 * view->n_vecs + vec) * 16;
+        bool is_whole = j >= span.first && j + 1 < span.n;
+        VEC_UNROLL(4)
+        for (size_t i = 0; i < n_v; i++) {
+            vf vji = vf_load(vj + 16 * i);
+            vji = is_whole ? vji : attention_seen(vji, j, span);
+            VEC_UNROLL(8)
+            for (size_t r = 0; r < n_r; r++) {
+                sum[r][i] = vf_dot_bf16(vji, vf_broadcast(&weights[r][j]), sum[r][i]);
+            }
+        }
+    }
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        VEC_UNROLL(4)
+        for (size_t i = 0; i < n_v; i++) {
+            vf_store(acc + (r * view->n_vecs + vec + i) * 16, sum[r][i]);
+        }
+    }
+}
+
 // n_r rows from `row` on, all of which see the same positions of the loaded tile.
-VEC void attention_rows(const struct attention_part *part, const struct attention_view *view, const float *const *q,
-                        size_t row, size_t n_r, struct attention_span span, struct attention_scratch *scratch)
+VEC void attention_rows(bool is_pairs, const struct attention_part *part, const struct attention_view *view,
+                        const float *const *q, size_t row, size_t n_r, struct attention_span span,
+                        struct attention_scratch *scratch)
 {
     vf s[VEC_ATTENTION_ROWS][2];
     float alpha[16];
     _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
-    attention_scores(view, q + row, n_r, scratch, s);
-    attention_softmax(part->op, s, n_r, span, scratch->max + row, scratch->sum + row, weights, alpha);
-    float *acc = scratch->acc + row * view->n_vecs * 16;
-    size_t vec = 0;
-    for (; vec + 4 <= view->n_vecs; vec += 4) {
-        attention_values(view, vec, 4, n_r, span, alpha, weights, acc, scratch);
+    _Alignas(64) uint16_t halves[VEC_ATTENTION_ROWS][ATTENTION_TILE];
+    if (is_pairs) {
+        attention_scores_pairs(view, row, n_r, scratch, s);
+    } else {
+        attention_scores(view, q + row, n_r, scratch, s);
     }
-    for (; vec < view->n_vecs; vec++) {
-        attention_values(view, vec, 1, n_r, span, alpha, weights, acc, scratch);
+    attention_softmax(part->op, s, n_r, span, scratch->max + row, scratch->sum + row, weights, alpha);
+    for (size_t r = 0; is_pairs && r < n_r; r++) {
+        vf_store_factors(halves[r], vf_load(weights[r]));
+        vf_store_factors(halves[r] + 16, vf_load(weights[r] + 16));
+    }
+    float *acc = scratch->acc + row * view->n_vecs * 16;
+    for (size_t vec = 0; vec < view->n_vecs; vec += vec + 4 <= view->n_vecs ? 4 : 1) {
+        bool is_wide = vec + 4 <= view->n_vecs;
+        if (is_pairs && is_wide) {
+            attention_values_pairs(view, vec, 4, n_r, span, alpha, halves, acc, scratch);
+        } else if (is_pairs) {
+            attention_values_pairs(view, vec, 1, n_r, span, alpha, halves, acc, scratch);
+        } else if (is_wide) {
+            attention_values(view, vec, 4, n_r, span, alpha, weights, acc, scratch);
+        } else {
+            attention_values(view, vec, 1, n_r, span, alpha, weights, acc, scratch);
+        }
     }
 }
 
@@ -297,8 +403,8 @@ VEC struct attention_span attention_span_of(const struct attention_part *part, s
 }
 
 // The rows of head h of the part against its loaded tile at t0; rows that see the same of it go together.
-static void attention_tile(const struct attention_part *part, const struct attention_view *view, const float *const *q,
-                           size_t t0, size_t h, struct attention_scratch *scratch)
+VEC void attention_tile(bool is_pairs, const struct attention_part *part, const struct attention_view *view,
+                        const float *const *q, size_t t0, size_t h, struct attention_scratch *scratch)
 {
     size_t base = h * part->n_rows;
     for (size_t row = 0; row < part->n_rows;) {
@@ -309,14 +415,26 @@ static void attention_tile(const struct attention_part *part, const struct atten
         }
         while (row < end) {
             if (end - row >= VEC_ATTENTION_ROWS) {
-                attention_rows(part, view, q, base + row, VEC_ATTENTION_ROWS, span, scratch);
+                attention_rows(is_pairs, part, view, q, base + row, VEC_ATTENTION_ROWS, span, scratch);
                 row += VEC_ATTENTION_ROWS;
             } else {
-                attention_rows(part, view, q, base + row, 1, span, scratch);
+                attention_rows(is_pairs, part, view, q, base + row, 1, span, scratch);
                 row++;
             }
         }
     }
+}
+
+static void attention_tile_floats(const struct attention_part *part, const struct attention_view *view,
+                                  const float *const *q, size_t t0, size_t h, struct attention_scratch *scratch)
+{
+    attention_tile(false, part, view, q, t0, h, scratch);
+}
+
+static void attention_tile_pairs(const struct attention_part *part, const struct attention_view *view,
+                                 const float *const *q, size_t t0, size_t h, struct attention_scratch *scratch)
+{
+    attention_tile(true, part, view, q, t0, h, scratch);
 }
 
 // Where row `row` of the part stands: row of the batch and query head.
@@ -362,6 +480,9 @@ static void attention_begin(const struct attention_part *part, const struct atte
         attention_place(part, row, &batch_row, &head);
         q[row] = op->qkv + batch_row * row_floats + head * view->n_dim;
         scratch->max[row] = -INFINITY;
+        for (size_t dim = 0; op->kv->dtype == DTYPE_BF16 && dim < view->n_dim; dim += 16) {
+            vf_store_factors(scratch->q[row] + dim, vf_load_n(q[row] + dim, view->n_dim - dim));
+        }
     }
     memset(scratch->acc, 0, n_rows * view->n_vecs * 16 * sizeof(float));
     memset(scratch->sum, 0, n_rows * sizeof(scratch->sum[0]));
@@ -389,14 +510,15 @@ static void attention(const struct attention_part *part, struct attention_scratc
             bool is_last = h + 1 == part->n_heads;
             struct attention_view next = attention_view_of(part, is_last ? 0 : h + 1);
             view = attention_view_of(part, h);
+            bool is_pairs = op->kv->dtype == DTYPE_BF16;
             switch (op->kv->dtype) {
             case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
             case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
-            case DTYPE_BF16: attention_load_tile(DTYPE_BF16, &view, offset[0], n, scratch); break;
+            case DTYPE_BF16: attention_load_pairs(&view, offset[0], n, scratch); break;
             default: assert(!"a plain type");
             }
             attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
-            attention_tile(part, &view, q, t0, h, scratch);
+            (is_pairs ? attention_tile_pairs : attention_tile_floats)(part, &view, q, t0, h, scratch);
         }
         memcpy(offset[0], offset[1], sizeof(offset[0]));
     }

@@ -73,6 +73,7 @@ struct quant_panel {
 #define ATTENTION_HEAD_DIM_MAX 256
 
 struct attention_scratch {
+    _Alignas(64) uint16_t q[ATTENTION_ROWS][ATTENTION_HEAD_DIM_MAX]; // in bf16
     _Alignas(64) float k[ATTENTION_HEAD_DIM_MAX][ATTENTION_TILE];    // transposed: [head_dim][position]
     _Alignas(64) float v[ATTENTION_TILE * ATTENTION_HEAD_DIM_MAX];   // [position][head_dim rounded up to 16]
     _Alignas(64) float acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX]; // [row][head_dim rounded up to 16]

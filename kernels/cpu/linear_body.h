@@ -34,7 +34,7 @@ VEC void linear_pack_row(enum dtype dtype, const float *x, size_t n_k, unsigned 
     for (size_t k = 0; k < n_k; k += 16) {
         vf v = vf_load_n(x + k, n_k - k);
         if (linear_has_pairs(dtype)) {
-            vf_store_bf16((uint16_t *)dst + k, v);
+            vf_store_factors((uint16_t *)dst + k, v);
         } else {
             vf_store((float *)dst + k, dtype == DTYPE_BF16 ? vf_round_bf16(v) : v);
         }

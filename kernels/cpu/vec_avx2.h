@@ -301,6 +301,26 @@ VEC vf vf_load_i8(const int8_t *p)
     return vf_from_vi((vi){ _mm256_cvtepi8_epi32(bytes), _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)) });
 }
 
+VEC vf vf_and(vf a, uint32_t mask)
+{
+    __m256 bits = _mm256_castsi256_ps(_mm256_set1_epi32((int)mask));
+    return (vf){ _mm256_and_ps(a.lo, bits), _mm256_and_ps(a.hi, bits) };
+}
+
+VEC vf vec8_interleave(__m256 a, __m256 b)
+{
+    __m256i even = _mm256_castps_si256(a), odd = _mm256_castps_si256(b);
+    __m256i lo = _mm256_unpacklo_epi16(even, odd), hi = _mm256_unpackhi_epi16(even, odd);
+    return (vf){ _mm256_castsi256_ps(_mm256_permute2x128_si256(lo, hi, 0x20)),
+                 _mm256_castsi256_ps(_mm256_permute2x128_si256(lo, hi, 0x31)) };
+}
+
+VEC vf vf_interleave(vf a, vf b, vf *ret_second)
+{
+    *ret_second = vec8_interleave(a.hi, b.hi);
+    return vec8_interleave(a.lo, b.lo);
+}
+
 VEC void vec_prefetch(const void *p)
 {
     _mm_prefetch(p, _MM_HINT_T0);

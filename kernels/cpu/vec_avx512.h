@@ -92,12 +92,7 @@ VEC vf vf_keep(vf a, size_t n, float fill)
 
 VEC vf vf_scale_pow2(vf p, vf t)
 {
-    const __m512i bias = _mm512_set1_epi32(127);
-    __m512i n = _mm512_sub_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(0x4b400000));
-    __m512i half = _mm512_srai_epi32(n, 1);
-    __m512i lo = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
-    __m512i hi = _mm512_slli_epi32(_mm512_add_epi32(_mm512_sub_epi32(n, half), bias), 23);
-    return _mm512_mul_ps(_mm512_mul_ps(p, _mm512_castsi512_ps(lo)), _mm512_castsi512_ps(hi));
+    return _mm512_scalef_ps(p, _mm512_sub_ps(t, _mm512_set1_ps(0x1.8p23f)));
 }
 
 VEC float vf_reduce_add(vf a)
@@ -148,6 +143,11 @@ VEC vf vf_load_bf16_odd(const uint16_t *p)
 }
 
 #if VEC_HAS_DOT_BF16
+VEC void vf_store_factors(uint16_t *p, vf a)
+{
+    _mm256_storeu_si256((__m256i *)p, (__m256i)_mm512_cvtneps_pbh(a));
+}
+
 // sum + odd a * odd b, and to that even a * even b, each rounded once.
 VEC vf vf_dot_bf16(vf a, vf b, vf sum)
 {
@@ -269,6 +269,21 @@ VEC vf vf_load_u8(const uint8_t *p)
 VEC vf vf_load_i8(const int8_t *p)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+
+VEC vf vf_and(vf a, uint32_t mask)
+{
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((int)mask)));
+}
+
+VEC vf vf_interleave(vf a, vf b, vf *ret_second)
+{
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512i first = _mm512_or_si512(lanes, _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(32)), 16));
+    __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
+    __m512i even = _mm512_castps_si512(a), odd = _mm512_castps_si512(b);
+    *ret_second = _mm512_castsi512_ps(_mm512_permutex2var_epi16(even, second, odd));
+    return _mm512_castsi512_ps(_mm512_permutex2var_epi16(even, first, odd));
 }
 
 VEC void vec_prefetch(const void *p)

@@ -66,6 +66,13 @@ VEC vi vi_broadcast(const void *p)
     return vi_set1(x);
 }
 
+VEC vf vf_broadcast(const void *p)
+{
+    float x;
+    memcpy(&x, p, sizeof(x));
+    return vf_set1(x);
+}
+
 VEC vf vf_round_bf16(vf a)
 {
     uint16_t lanes[16];
@@ -73,7 +80,13 @@ VEC vf vf_round_bf16(vf a)
     return vf_load_bf16(lanes);
 }
 
+// vf_store_factors rounds to bf16 what vf_dot_bf16 multiplies, which may take numbers below 2^-126 for zero.
 #if !VEC_HAS_DOT_BF16
+VEC void vf_store_factors(uint16_t *p, vf a)
+{
+    vf_store_bf16(p, a);
+}
+
 VEC vf vf_dot_bf16(vf a, vf b, vf sum)
 {
     return vf_fma(vf_bf16_even(a), vf_bf16_even(b), vf_fma(vf_bf16_odd(a), vf_bf16_odd(b), sum));

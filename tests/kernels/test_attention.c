@@ -230,11 +230,13 @@ static void check_row(const struct world *w, const struct result *r, size_t s, s
     double *weight = malloc((t + 1) * sizeof(*weight)), max = w->sinks ? (double)w->sinks[head] : -INFINITY, sum = 0;
     size_t first = c->window > 0 && t + 1 > c->window ? t + 1 - c->window : 0;
     const float *q = r->qkv[s] + t * w->row_floats + head * c->head_dim;
+    bool is_half = c->dtype == DTYPE_BF16; // q is rounded too; and weights, by half of 2^-8 at most
+    double tolerance = is_half ? 0x1p-9 + 2e-5 : 2e-5;
     for (size_t p = first; p <= t; p++) {
         const float *k = r->qkv[s] + p * w->row_floats + k_head * c->head_dim;
         weight[p] = 0;
         for (size_t d = 0; d < c->head_dim; d++) {
-            weight[p] += (double)w->scale * (double)q[d] * stored(w, k[d]);
+            weight[p] += (double)w->scale * (is_half ? stored(w, q[d]) : (double)q[d]) * stored(w, k[d]);
         }
         if (c->softcap > 0) {
             weight[p] = (double)c->softcap * tanh(weight[p] / (double)c->softcap);
@@ -251,7 +253,7 @@ static void check_row(const struct world *w, const struct result *r, size_t s, s
         for (size_t p = first; p <= t; p++) {
             exact += weight[p] / sum * stored(w, w->qkv[s][p * w->row_floats + v_head * c->head_dim + d]);
         }
-        assert_near(r->out[s][t * w->out_floats + head * c->head_dim + d], exact, 2e-5);
+        assert_near(r->out[s][t * w->out_floats + head * c->head_dim + d], exact, tolerance);
     }
     free(weight);
 }
