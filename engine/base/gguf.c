@@ -40,6 +40,16 @@ static const struct gguf_tensor_type tensor_types[] = {
     [41] = { "Q1_0", 128, 18 },    [42] = { "Q2_0", 64, 18 },
 };
 
+int gguf_tensor_type_find(struct str name)
+{
+    for (size_t i = 0; i < sizeof tensor_types / sizeof *tensor_types; i++) {
+        if (tensor_types[i].name && str_eq(name, str_from(tensor_types[i].name))) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
 // ---- reading -------------------------------------------------------------------------------------------------------
 
 struct reader {

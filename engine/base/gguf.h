@@ -74,6 +74,8 @@ bool gguf_is_magic(struct str head);
 
 const struct gguf_entry *gguf_find(const struct gguf *g, const char *key); // NULL: absent
 const struct gguf_tensor *gguf_find_tensor(const struct gguf *g, struct str name);
+// By name ("Q4_K"): the format's number, or -1.
+int gguf_tensor_type_find(struct str name);
 const char *gguf_type_name(enum gguf_type type); // "uint32", "string", "array", ...
 
 // Values by key. Each leaves *ret alone and returns 0 when the key is absent; -EINVAL names file, key and what was

@@ -35,7 +35,7 @@ struct loader {
 
 // ---- places --------------------------------------------------------------------------------------------------------
 
-static void *place_of(struct weights *w, enum place_id id, struct weight_unit unit)
+void *weight_place_of(struct weights *w, enum place_id id, struct weight_unit unit)
 {
     char *base = (char *)w;
     if (weight_places[id].scope == EXPERT) {
@@ -48,7 +48,7 @@ static void *place_of(struct weights *w, enum place_id id, struct weight_unit un
 
 static bool is_made(struct weights *w, enum place_id id, struct weight_unit unit)
 {
-    void *place = place_of(w, id, unit);
+    void *place = weight_place_of(w, id, unit);
     return weight_places[id].is_matrix ? ((struct weight_matrix *)place)->n_pieces > 0 : *(float **)place != NULL;
 }
 
@@ -80,7 +80,7 @@ static int make_matrix(struct loader *l, enum place_id id, struct weight_unit un
 {
     struct backend *b = l->w->backend;
     const struct model_config *c = l->config;
-    struct weight_matrix plan = { .n_pieces = 0 }, *m = place_of(l->w, id, unit);
+    struct weight_matrix plan = { .n_pieces = 0 }, *m = weight_place_of(l->w, id, unit);
     plan_pieces(l, id, unit, &plan);
     *m = plan;
     uint64_t bytes = 0;
@@ -99,7 +99,7 @@ static int make_vector(struct loader *l, enum place_id id, struct weight_unit un
 {
     struct backend *b = l->w->backend;
     size_t bytes = weight_dim(l->config, weight_places[id].n_in) * sizeof(float);
-    float **vector = place_of(l->w, id, unit);
+    float **vector = weight_place_of(l->w, id, unit);
     *vector = b->ops->alloc(b, bytes);
     l->w->bytes_per_step += bytes;
     return *vector ? 0 : -ENOMEM;
@@ -160,7 +160,7 @@ static void fill(struct loader *l, enum place_id id, struct weight_unit unit, si
                  const void *rows, enum dtype dtype)
 {
     struct backend *b = l->w->backend;
-    struct weight_matrix *m = place_of(l->w, id, unit);
+    struct weight_matrix *m = weight_place_of(l->w, id, unit);
     uint32_t piece = 0;
     while (m->n_pieces > 1 && row >= m->n_rows[piece]) {
         row -= m->n_rows[piece++];
@@ -260,7 +260,7 @@ static void load_vector(struct loader *l, const struct weight_part *part, struct
 {
     struct backend *b = l->w->backend;
     size_t n = weight_dim(l->config, part->n);
-    float *values = l->vector, *ordered = l->vector + n, **dst = place_of(l->w, part->place, unit);
+    float *values = l->vector, *ordered = l->vector + n, **dst = weight_place_of(l->w, part->place, unit);
     bool adds_one = is_norm(part->place) && model_has(l->config, FEATURE_NORM_PLUS_ONE);
     quant_expand(dtype, src, n, values);
     for (size_t i = 0; i < n; i++) {
@@ -478,7 +478,7 @@ static void free_place(struct weights *w, enum place_id id, uint32_t layer)
         n = w->layers[layer].experts ? w->n_experts : 0;
     }
     for (uint32_t expert = 0; expert < n; expert++) {
-        void *place = place_of(w, id, (struct weight_unit){ layer, expert });
+        void *place = weight_place_of(w, id, (struct weight_unit){ layer, expert });
         struct weight_matrix *m = place;
         for (uint32_t i = 0; weight_places[id].is_matrix && i < m->n_pieces; i++) {
             w->backend->ops->matrix_free(w->backend, m->pieces[i]);

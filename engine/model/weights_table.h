@@ -107,6 +107,8 @@ bool weight_has_part(const struct model_config *c, const struct weight_part *par
 uint32_t weight_n_units(const struct model_config *c, enum place_id id);
 struct weight_unit weight_unit_at(const struct model_config *c, enum place_id id, uint32_t idx);
 bool weight_has_unit(const struct model_config *c, enum place_id id, struct weight_unit unit);
+// The struct weight_matrix, or the pointer to a vector, that is the place.
+void *weight_place_of(struct weights *w, enum place_id id, struct weight_unit unit);
 // A tensor's user_idx: which part of which unit it is.
 uint32_t weight_pack_use(const struct weight_scheme *scheme, const struct model_config *c, size_t part_idx,
                          struct weight_unit unit);

@@ -159,3 +159,63 @@ const struct gguf_pre *gguf_pre_find(struct str name)
     }
     return NULL;
 }
+
+// ---- the other way -------------------------------------------------------------------------------------------------
+
+static bool has_text(const struct json *object, struct str key, struct str text)
+{
+    const struct json *v = json_get(object, key);
+    return v && v->type == JSON_STRING && str_eq(v->text, text);
+}
+
+static bool is_true(const struct json *object, struct str key, bool fallback)
+{
+    const struct json *v = json_get(object, key);
+    return v && v->type == JSON_BOOL ? v->boolean : fallback;
+}
+
+static bool matches_step(const struct json *v, const struct gguf_pre_step *step)
+{
+    const struct json *pattern = json_get(v, STR("pattern"));
+    bool is_byte_level = has_text(v, STR("type"), STR("ByteLevel")) && !is_true(v, STR("add_prefix_space"), true);
+    bool is_digits = has_text(v, STR("type"), STR("Digits")), each = is_true(v, STR("individual_digits"), false);
+    switch (step->kind) {
+    case GGUF_PRE_END: return false;
+    case GGUF_PRE_SPLIT:
+        return has_text(v, STR("type"), STR("Split")) && has_text(v, STR("behavior"), STR("Isolated")) &&
+               !is_true(v, STR("invert"), false) && pattern && has_text(pattern, STR("Regex"), str_from(step->pattern));
+    case GGUF_PRE_WORDS: return is_byte_level && is_true(v, STR("use_regex"), true);
+    case GGUF_PRE_BYTES: return is_byte_level && !is_true(v, STR("use_regex"), true);
+    case GGUF_PRE_DIGITS: return is_digits && !each;
+    case GGUF_PRE_DIGITS_EACH: return is_digits && each;
+    case GGUF_PRE_PUNCTUATION:
+        return has_text(v, STR("type"), STR("Punctuation")) && has_text(v, STR("behavior"), STR("Contiguous"));
+    }
+    return false;
+}
+
+// A component, or a sequence of them.
+static bool matches_steps(const struct json *v, const struct gguf_pre *row)
+{
+    const struct json *list = has_text(v, STR("type"), STR("Sequence")) ? json_get(v, STR("pretokenizers")) : NULL;
+    size_t n = list ? list->n_children : 1, n_steps = 0;
+    while (n_steps < GGUF_PRE_STEPS_MAX && row->steps[n_steps].kind != GGUF_PRE_END) {
+        n_steps++;
+    }
+    bool matches = n == n_steps;
+    for (size_t i = 0; matches && i < n; i++) {
+        matches = matches_step(list ? json_at(list, i) : v, &row->steps[i]);
+    }
+    return matches;
+}
+
+const struct gguf_pre *gguf_pre_match(const struct json *pre_tokenizer, bool is_composed, bool ignore_merges)
+{
+    for (size_t i = 0; pre_tokenizer && i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].is_composed == is_composed && rows[i].ignore_merges == ignore_merges &&
+            matches_steps(pre_tokenizer, &rows[i])) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}

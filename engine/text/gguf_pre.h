@@ -2,7 +2,7 @@
 #ifndef TOKFS_TEXT_GGUF_PRE_H
 #define TOKFS_TEXT_GGUF_PRE_H
 
-#include "engine/base/str.h"
+#include "engine/base/json.h"
 
 #define GGUF_PRE_NAMES_MAX 12
 #define GGUF_PRE_STEPS_MAX 7
@@ -30,5 +30,7 @@ struct gguf_pre {
 };
 
 const struct gguf_pre *gguf_pre_find(struct str name); // NULL: not known
+// The other way: of a tokenizer.json's "pre_tokenizer", with what its normalizer and model say. NULL: it has no name.
+const struct gguf_pre *gguf_pre_match(const struct json *pre_tokenizer, bool is_composed, bool ignore_merges);
 
 #endif

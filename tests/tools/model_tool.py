@@ -335,6 +335,34 @@ class ModelTool(unittest.TestCase):
         self.make()
         self.assert_fails(run("compare", model, self.dir), "a vocabulary of 61")
 
+    def test_quantize_writes_what_loading_quantized_holds(self):
+        self.make()
+        for form in "q8", "q4":
+            out = f"{self.tmp.name}/{form}.gguf"
+            result = run("quantize", "--weights", form, self.dir, out)
+            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            line = "[5, 6, 7, 400, 9]\n"
+            loaded = self.compare("--weights", form, self.dir, self.dir, lines=[[5, 6, 7, 400, 9]])
+            written = self.compare(self.dir, out, lines=[[5, 6, 7, 400, 9]])
+            self.assertEqual(loaded, written)
+            texts = "\n".join(map(json.dumps, ["Hello, world  12\n", "<|im_start|>a<|im_end|>", "\u00e9\u4e2d"]))
+            self.assertEqual(run("tokenize", out, stdin=texts).stdout, run("tokenize", self.dir, stdin=texts).stdout)
+            again = f"{self.tmp.name}/{form}-again.gguf"
+            self.assertEqual(run("quantize", "--weights", form, out, again).returncode, 0)
+            self.assertEqual(run("logits", again, stdin=line).stdout, run("logits", out, stdin=line).stdout)
+            self.assert_fails(run("quantize", self.dir, out), out + ": is there already")
+        self.assert_fails(run("quantize", self.dir, "/no/such/place.gguf"), "/no/such/place.gguf.part: No such file")
+        self.assert_fails(run("quantize", "--weights", "stored", self.dir, out), "--weights stored", code=2)
+
+    def test_quantize_undoes_and_makes_the_order_of_rows(self):
+        fixtures = os.path.join(os.environ["TOKFS_SOURCE_ROOT"], "tests", "fixtures", "gguf")
+        for name in "mixtral", "gpt-oss", "rope-llama3", "phi3-longrope", "mqa-biases-wide-heads":
+            source, out = f"{fixtures}/{name}.gguf", f"{self.tmp.name}/{name}.gguf"
+            self.assertEqual(run("quantize", source, out).returncode, 0, name)
+            lines = [[i * 5 % 61 for i in range(30)]]
+            loaded = self.compare("--kv-dtype", "f32", "--weights", "q8", source, lines=lines)
+            self.assertEqual(self.compare("--kv-dtype", "f32", source, out, lines=lines), loaded, name)
+
     def test_generate_from_gguf_has_its_own_tokenizer(self):
         path = os.path.join(os.environ["TOKFS_TEST_DATA"], "weights", "stories260K", "gguf", "stories260K-f32.gguf")
         if not os.path.exists(path):
@@ -347,7 +375,7 @@ class ModelTool(unittest.TestCase):
     def test_help_version_and_unknown_commands(self):
         self.assertEqual(run("--help").returncode, 0)
         self.assertRegex(run("--version").stdout, r"^tokfs-model \d+\.\d+\.\d+\n$")
-        for command in "info", "random", "logits", "generate", "compare":
+        for command in "info", "random", "logits", "generate", "compare", "quantize":
             self.assertIn(f"usage: tokfs-model {command} ", run(command, "--help").stdout)
             self.assert_fails(run(command, "--nonsense"), "--nonsense", code=2)
         self.assert_fails(run("nonsense"), '"nonsense" is not a command', code=2)
