@@ -45,6 +45,30 @@ class BenchTool(unittest.TestCase):
                             "cached_sequences cached_sequence_tokens unshared_cost unshared_cost_p25 unshared_cost_p75 "
                             "outside_share_on outside_share_off requests")
 
+    def test_peer(self):
+        model_tool = os.path.join(os.path.dirname(TOOL), "..", "model", "tokfs-model")
+        with tempfile.TemporaryDirectory() as tmp:
+            model, peer, llama_bench = tmp + "/tiny.gguf", tmp + "/peer.sh", tmp + "/llama-bench"
+            for args in ["random", "--shape", "tiny", tmp + "/tiny"], ["quantize", tmp + "/tiny", model]:
+                self.assertEqual(subprocess.run([model_tool, *args]).returncode, 0)
+            with open(peer, "w") as f:
+                f.write('echo "a peer"; while read -r line; do echo "$line" >> ' + tmp + "/asked; echo 0.5; done\n")
+            with open(llama_bench, "w") as f:
+                f.write("""echo '[{"avg_ts": 0.25}]'\n""")
+            args = ["peer", "--model", model, "--threads", "1", "--prompt", "8", "--tokens", "4", "--rounds", "2", "--sequences", "3"]
+            f = self.figures(*args, "--peer-command", f"sh {peer}")
+            self.assertIn("against a peer", f["backend"])
+            self.assertEqual((f["peer_prefill_tokens_per_s"], f["peer_decode_tokens_per_s"], f["peer_batched_tokens_per_s"]), (0.5, 0.5, 0.5))
+            self.assert_keys(f, "prefill_ratio decode_ratio batched_ratio prefill_tokens_per_s decode_tokens_per_s batched_tokens_per_s")
+            with open(tmp + "/asked") as asked:
+                self.assertEqual(asked.read().splitlines(), ["prefill 8", "decode 8 4 1"] * 2 + ["decode 8 4 3"] * 2)
+            f = self.figures(*args, "--llama-bench", f"sh {llama_bench}")
+            self.assertEqual((f["peer_prefill_tokens_per_s"], f["peer_decode_tokens_per_s"], "batched_ratio" in f), (0.25, 0.25, False))
+            for command, word in ["true", "ended without an answer"], [f"sh -c 'echo name; read line; echo fast' x", '"fast" is not a rate']:
+                got = run(*args, "--peer-command", command)
+                self.assertEqual(got.returncode, 1)
+                self.assertIn(word, got.stderr)
+
     def test_index(self):
         f = self.figures("index", "--nodes", "7", "--blocks", "20000")
         self.assert_keys(f, "store_blocks_per_s bytes_per_placement placements match_blocks_per_s match_shared_us_p50 "

@@ -35,6 +35,8 @@ struct bench_options {
     const char *url;                    // http: whom to ask; NULL: a bridge of its own
     const char *unix_path;              // http: the socket behind the URL; NULL: TCP
     const char *peer;                   // http: another one, in turn
+    const char *peer_command;           // peer: a program that measures another engine
+    const char *llama_bench;            // peer: llama.cpp's own, in its place
     const char *mount;                  // http: whose file is asked, in turn
     const char *ask;                    // http: what the message says
     bool stream;                        // http
@@ -87,6 +89,7 @@ int bench_schedule(const struct bench_options *options, struct bench_report *rep
 int bench_grammar(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_http(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_index(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_peer(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_score(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mixed(const struct bench_options *options, struct bench_report *report, struct err *err);
 

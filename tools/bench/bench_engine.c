@@ -7,39 +7,6 @@
 
 #define ROUNDS_MAX 64
 
-// Tokens per second of all sequences together while all of them decode: between the last first token and the first last
-// one.
-static double decode_rate(const struct engine_run *run)
-{
-    uint64_t begin = 0, end = UINT64_MAX;
-    size_t n_tokens = 0;
-
-    for (size_t i = 0; i < run->n_sequences; i++) {
-        const struct bench_request *seq = &run->sequences[i];
-
-        if (seq->n_sampled < 2) {
-            return 0;
-        }
-        begin = seq->sampled_ns[0] > begin ? seq->sampled_ns[0] : begin;
-        end = seq->sampled_ns[seq->n_sampled - 1] < end ? seq->sampled_ns[seq->n_sampled - 1] : end;
-    }
-    for (size_t i = 0; i < run->n_sequences; i++) {
-        const struct bench_request *seq = &run->sequences[i];
-
-        for (size_t j = 0; j < seq->n_sampled; j++) {
-            n_tokens += seq->sampled_ns[j] > begin && seq->sampled_ns[j] <= end;
-        }
-    }
-    return end > begin ? (double)n_tokens * 1e9 / (double)(end - begin) : 0;
-}
-
-static double prefill_rate(const struct engine_run *run)
-{
-    const struct tokfs_usage *usage = &run->sequences[0].usage;
-
-    return usage->prefill_ns ? (double)run->prompt_tokens * 1e9 / (double)usage->prefill_ns : 0;
-}
-
 struct rounds {
     double rate[ROUNDS_MAX], bandwidth[ROUNDS_MAX], share[ROUNDS_MAX];
     size_t n;
@@ -83,7 +50,7 @@ int bench_decode(const struct bench_options *options, struct bench_report *repor
     // One step reads every weight once and makes one token per sequence. K and V are left out: the share is a lower
     // bound.
     double bytes_per_token = (double)run.info.weight_bytes / (double)options->n_sequences;
-    rc = measure_rounds(options, &run, decode_rate, bytes_per_token, &rounds, err);
+    rc = measure_rounds(options, &run, engine_run_decode_rate, bytes_per_token, &rounds, err);
     if (rc == 0 && bench_quantile(rounds.rate, rounds.n, 0) == 0) {
         rc = err_set(err, -EINVAL, "--tokens %u: the first of %u sequences ended before the last began to decode",
                      options->max_tokens, options->n_sequences);
@@ -114,7 +81,7 @@ int bench_prefill(const struct bench_options *options, struct bench_report *repo
         return rc;
     }
     engine_run_describe(&run, report);
-    rc = measure_rounds(options, &run, prefill_rate, 0, &rounds, err);
+    rc = measure_rounds(options, &run, engine_run_prefill_rate, 0, &rounds, err);
     if (rc == 0) {
         double rate = bench_quantile(rounds.rate, rounds.n, 0.5);
 

@@ -86,3 +86,35 @@ void engine_run_describe(const struct engine_run *run, struct bench_report *repo
     snprintf(report->model, sizeof(report->model), "%s", run->info.model);
     snprintf(report->backend, sizeof(report->backend), "%s", run->info.backend);
 }
+
+// Between the last first token and the first last one.
+double engine_run_decode_rate(const struct engine_run *run)
+{
+    uint64_t begin = 0, end = UINT64_MAX;
+    size_t n_tokens = 0;
+
+    for (size_t i = 0; i < run->n_sequences; i++) {
+        const struct bench_request *seq = &run->sequences[i];
+
+        if (seq->n_sampled < 2) {
+            return 0;
+        }
+        begin = seq->sampled_ns[0] > begin ? seq->sampled_ns[0] : begin;
+        end = seq->sampled_ns[seq->n_sampled - 1] < end ? seq->sampled_ns[seq->n_sampled - 1] : end;
+    }
+    for (size_t i = 0; i < run->n_sequences; i++) {
+        const struct bench_request *seq = &run->sequences[i];
+
+        for (size_t j = 0; j < seq->n_sampled; j++) {
+            n_tokens += seq->sampled_ns[j] > begin && seq->sampled_ns[j] <= end;
+        }
+    }
+    return end > begin ? (double)n_tokens * 1e9 / (double)(end - begin) : 0;
+}
+
+double engine_run_prefill_rate(const struct engine_run *run)
+{
+    const struct tokfs_usage *usage = &run->sequences[0].usage;
+
+    return usage->prefill_ns ? (double)run->prompt_tokens * 1e9 / (double)usage->prefill_ns : 0;
+}

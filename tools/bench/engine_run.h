@@ -21,6 +21,10 @@ void engine_run_close(struct engine_run *run);
 int engine_run_once(struct engine_run *run, struct err *err);
 // The machine's read bandwidth now, in bytes per second.
 int engine_run_bandwidth(const struct bench_options *options, double *ret, struct err *err);
+// Tokens per second of what has just run: of all sequences together while all of them decode (0: they never did), of
+// the first one's prompt.
+double engine_run_decode_rate(const struct engine_run *run);
+double engine_run_prefill_rate(const struct engine_run *run);
 void engine_run_describe(const struct engine_run *run, struct bench_report *report);
 
 #endif

@@ -106,6 +106,10 @@ static const struct workload workloads[] = {
         .ask = "Say one two three four five six seven eight nine ten.",
         .seed = 1 },
       bench_http },
+    { "peer",
+      "the same GGUF file under llama.cpp, in turn: prefill, decode, sequences together, ratios",
+      { .n_sequences = 8, .prompt_tokens = 128, .max_tokens = 64, .n_rounds = 3 },
+      bench_peer },
     { "index",
       "the index of who holds which block: storing, matching, clearing, memory",
       { .n_nodes = 1000, .n_blocks = 10000000 },
@@ -126,7 +130,7 @@ static void print_help(FILE *out)
     fprintf(
         out,
         "\nOptions:\n"
-        "  --model DIR       Hugging Face directory to run on\n"
+        "  --model DIR       Hugging Face directory, or GGUF file, to run on\n"
         "  --text FILE       tokenize: the text (default: a made-up one of 1 MB); render: the template\n"
         "  --shape NAME      or a random model of this shape: llama-15m (default) ...\n"
         "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
@@ -157,6 +161,8 @@ static void print_help(FILE *out)
         "  --unix PATH       http: the socket on which it listens\n"
         "  --mount DIR       http: the mount behind it, whose file is asked in turn\n"
         "  --peer URL        http: another server, asked in turn\n"
+        "  --peer-command C  peer: a program that measures another engine, as llama_peer.py\n"
+        "  --llama-bench P   peer: llama.cpp's llama-bench in its place\n"
         "  --ask TEXT        http: what is asked\n"
         "  --stream          http: streamed answers\n"
         "  --nodes N         index, score: machines\n"
@@ -173,6 +179,8 @@ enum {
     OPT_DTYPE,
     OPT_ISA,
     OPT_WEIGHTS,
+    OPT_PEER_COMMAND,
+    OPT_LLAMA_BENCH,
     OPT_KV_DTYPE,
     OPT_JSON,
     OPT_TEXT,
@@ -264,6 +272,8 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
     case OPT_MOUNT: options->mount = text; return 0;
     case OPT_PEER: options->peer = text; return 0;
     case OPT_ASK: options->ask = text; return 0;
+    case OPT_PEER_COMMAND: options->peer_command = text; return 0;
+    case OPT_LLAMA_BENCH: options->llama_bench = text; return 0;
     case OPT_STREAM: options->stream = true; return 0;
     default: return -EINVAL; // getopt has said why
     }
@@ -272,8 +282,7 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
 // 0 go on, 1 done (help, version), -EINVAL said on stderr.
 static int parse_options(int argc, char **argv, struct bench_options *options)
 {
-    enum { N_OTHERS = 16 }; // besides the counts and numbers
-    struct option longopts[N_OTHERS + N_COUNTS + N_NUMBERS + 1] = {
+    static const struct option others[] = {
         { "help", no_argument, NULL, OPT_HELP },
         { "version", no_argument, NULL, OPT_VERSION },
         { "model", required_argument, NULL, OPT_MODEL },
@@ -292,9 +301,14 @@ static int parse_options(int argc, char **argv, struct bench_options *options)
         { "mount", required_argument, NULL, OPT_MOUNT },
         { "peer", required_argument, NULL, OPT_PEER },
         { "ask", required_argument, NULL, OPT_ASK },
+        { "peer-command", required_argument, NULL, OPT_PEER_COMMAND },
+        { "llama-bench", required_argument, NULL, OPT_LLAMA_BENCH },
     };
+    enum { N_OTHERS = sizeof(others) / sizeof(others[0]) }; // besides the counts and numbers
+    struct option longopts[N_OTHERS + N_COUNTS + N_NUMBERS + 1] = { 0 };
     int opt;
 
+    memcpy(longopts, others, sizeof(others));
     for (size_t i = 0; i < N_COUNTS; i++) {
         longopts[N_OTHERS + i] = (struct option){ counts[i].name, required_argument, NULL, OPT_COUNT + (int)i };
     }
