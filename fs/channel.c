@@ -47,6 +47,7 @@ static void parked_answer(struct parked *parked, int result, struct str bytes)
     struct mount *mount = parked->channel->mount;
     list_remove(&parked->link);
     user_uncharge(parked->file->user, USER_PARKED);
+    parked->file->node->n_writes -= parked->kind == PARKED_WRITE;
     file_set_reader_away(parked->file, parked->kind == PARKED_READ && result > 0);
     file_answer(parked->req, parked->file, parked->kind, result, bytes);
     mount->counts.n_parked--;
@@ -80,6 +81,7 @@ void channel_park(struct channel *channel, fuse_req_t req, struct file *file, en
         (struct parked){ .channel = channel, .req = req, .file = file, .kind = kind, .size = size, .offset = offset };
     list_append(&channel->parked, &parked->link);
     mount->counts.n_parked++;
+    file->node->n_writes += kind == PARKED_WRITE;
     user_charge(file->user, USER_PARKED, NULL);
     // Interrupts come through the loop thread, hence never between the check above and this.
     fuse_req_interrupt_func(req, on_interrupt, parked);

@@ -189,6 +189,9 @@ static void answer_open(fuse_req_t req, struct file *file, int result)
     if (type->flags & NODE_STREAM) {
         out.open_flags |= FOPEN_STREAM;
     }
+    if (!type->flush || (file->flags & O_ACCMODE) == O_RDONLY) {
+        out.open_flags |= FOPEN_NOFLUSH; // its close has nothing to tell
+    }
     if (type->flags & NODE_CACHED) {
         announce_size(file);
     }

@@ -1,7 +1,7 @@
 // The operations on names: lookup, attributes, directories, links. What differs between names is in the tables
 // (root_nodes, session_nodes); this file knows only the flags of struct node_type.
 //
-// Every time-out is 0: the kernel asks again each time, so sizes, links and sessions are always as they are now.
+// Most time-outs are 0: the kernel asks again each time, so sizes, links and sessions are always as they are now.
 #include "fs/node.h"
 #include "fs/journal.h"
 #include "fs/mount.h"
@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define FOREVER_S 3600.0
+#define SOON_S    0.02
 
 struct node *node_from_ino(struct mount *mount, fuse_ino_t ino)
 {
@@ -85,6 +86,9 @@ static void free_if_unused(struct mount *mount, struct node *node)
 {
     if (node->type->flags & NODE_FRESH && node->n_lookups == 0 && node->n_files == 0) {
         list_remove(&node->link);
+        if (node->of->latest == node) {
+            node->of->latest = NULL;
+        }
         free(node);
         mount->counts.n_fresh_nodes--;
     }
@@ -114,11 +118,17 @@ void node_remove_file(struct mount *mount, struct node *node, struct file *file)
     free_if_unused(mount, node);
 }
 
-static struct node *fresh_node(struct mount *mount, const struct node *shared)
+static struct node *fresh_node(struct mount *mount, struct node *fixed, uid_t uid)
 {
-    struct node *node = malloc(sizeof(*node));
+    struct node *node = fixed->latest;
+    if (node && node->uid == uid && node->n_writes == 0) {
+        return node;
+    }
+    node = malloc(sizeof(*node));
     if (node) {
-        *node = (struct node){ .type = shared->type, .session = shared->session, .ino = shared->ino };
+        *node =
+            (struct node){ .type = fixed->type, .session = fixed->session, .ino = fixed->ino, .uid = uid, .of = fixed };
+        fixed->latest = fixed->type->flags & NODE_SHARED ? node : NULL;
         list_append(&mount->fresh_nodes, &node->link);
         mount->counts.n_fresh_nodes++;
     }
@@ -185,8 +195,8 @@ static struct node *find_child(struct mount *mount, struct node *dir, const char
 }
 
 // For how many seconds the kernel may take an answer as still true. The tree's own directories never change, nor does
-// what a stat of a transaction file says; sessions come and go, and their files grow. The root is always asked, so that
-// a mount whose daemon was killed shows itself.
+// what a stat of a transaction file says; sessions come and go, and their files grow. The root, which every path begins
+// with, is asked again soon, so that a mount whose daemon was killed shows itself.
 static double name_lasts(const struct node *node)
 {
     bool is_fixed = !node->session && S_ISDIR(node->type->mode);
@@ -195,7 +205,10 @@ static double name_lasts(const struct node *node)
 
 static double attr_lasts(const struct node *node)
 {
-    bool changes = node->type->flags & (NODE_SESSIONS | NODE_MODELS) || node->type == &root_type;
+    if (node->type == &root_type) {
+        return SOON_S;
+    }
+    bool changes = node->type->flags & (NODE_SESSIONS | NODE_MODELS);
     bool is_stream = node->type->flags & NODE_STREAM && node->type->write && !node->type->size;
     return !node->session && (is_stream || (S_ISDIR(node->type->mode) && !changes)) ? FOREVER_S : 0;
 }
@@ -204,7 +217,7 @@ static void reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
 {
     struct fuse_entry_param entry = { 0 };
     if (node->type->flags & NODE_FRESH) {
-        node = fresh_node(mount, node);
+        node = fresh_node(mount, node, fuse_req_ctx(req)->uid);
         if (!node) {
             fuse_reply_err(req, ENOMEM);
             return;

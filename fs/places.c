@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,10 +117,11 @@ static int check_empty(const char *path, struct err *err)
 
 int place_prepare_mountpoint(const char *path, bool allow_nonempty, char ret[PATH_MAX], struct err *err)
 {
+    struct statvfs fs; // which is not answered from what the kernel remembers
     struct stat st;
     int r = 0;
     // A dead mount; ECONNABORTED when the kernel was taking it down while we asked.
-    if (stat(path, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
+    if (statvfs(path, &fs) < 0 && (errno == ENOTCONN || errno == ECONNABORTED)) {
         r = recover(path, err);
     }
     if (r < 0) {

@@ -93,8 +93,8 @@ static int models_render(struct file *file, struct strbuf *out)
 // The files into which one writes a request and reads its response: a row needs but a name and a kind.
 #define TRANSACTION_FILE(file_name, kind)                                                                              \
     {                                                                                                                  \
-        .name = (file_name), .mode = S_IFREG | 0666, .flags = NODE_FRESH | NODE_STREAM, .open = transaction_open,      \
-        .close = transaction_close, .read = transaction_read, .write = transaction_write,                              \
+        .name = (file_name), .mode = S_IFREG | 0666, .flags = NODE_FRESH | NODE_SHARED | NODE_STREAM,                  \
+        .open = transaction_open, .close = transaction_close, .read = transaction_read, .write = transaction_write,    \
         .write_done = transaction_write_done, .write_abort = transaction_write_abort, .give_up = transaction_give_up,  \
         .flush = transaction_flush, .is_readable = transaction_is_readable, .turn_kind = (kind)                        \
     }

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from mount import LONG_TOKENS, Mount, raises, run_tests, until
+from mount import LONG_TOKENS, Mount, raises, run_tests, transact, until
 
 
 def body(text, **fields):
@@ -19,6 +19,7 @@ def body(text, **fields):
 LONG = body("count 5000", ignore_eos=True, max_tokens=LONG_TOKENS)  # to be caught in the act
 # Slow enough to be caught in the act: only the null model looks at it.
 SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
+IS_NULL = os.environ.get("TOKFS_MODEL") == "null"
 
 
 def cat(mount, name, results, key):
@@ -116,6 +117,45 @@ def test_interrupt_returns_at_once_and_harms_nobody():
         assert results[0].returncode == 0 and results[0].stdout == m.read(name + "/text")
         print(f"        interrupted after {delay * 1000:.1f} ms")
         assert delay < 0.25  # the goal is 10 ms; a loaded machine schedules later than that
+
+
+def test_clients_of_one_user_get_their_own_answers():
+    """They look the file up at the same time, and share what the kernel knows of it; not what they write and read."""
+    if not IS_NULL:
+        return
+    with Mount(TOKFS_FAKE_TOKEN_US="0") as m:
+        wrong = []
+
+        def client(i):
+            for k in range(20):
+                text = f"client {i} request {k}"
+                answer = json.loads(transact(m, "v1/chat/completions", json.loads(body(text))))
+                if answer["choices"][0]["message"]["content"] != text:
+                    wrong.append(answer)
+        in_parallel([(client, i) for i in range(16)])
+        assert not wrong, wrong[0]
+
+
+def test_write_does_not_wait_for_one_that_is_checked():
+    """Who looks the file up while a write waits to be checked has a node of his own: his write waits beside it."""
+    if not IS_NULL:
+        return
+    with Mount(TOKFS_FAKE_TOKEN_US="500000") as m:  # between two requests that are checked
+
+        def write():
+            m.write("v1/chat/completions", body("hello"))
+
+        def both_wait():
+            write()  # checked at once, and then nothing for that time
+            threads = [threading.Thread(target=write) for _ in range(2)]
+            for i, thread in enumerate(threads):
+                thread.start()
+                until(lambda: m.metric("parked_requests") > i or not threads[0].is_alive(), "a write waits")
+            has_waited = m.metric("parked_requests") == 2
+            for thread in threads:
+                thread.join()
+            return has_waited
+        assert any(both_wait() for _ in range(10))
 
 
 def test_stop_and_continue_loses_nothing():
