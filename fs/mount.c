@@ -6,6 +6,7 @@
 // through the ring: see struct loop_watcher.
 #include "fs/mount.h"
 #include "fs/journal.h"
+#include "fs/reply_crew.h"
 #include "fs/root_files.h"
 #include "fs/session_table.h"
 #include "fs/turn.h"
@@ -26,6 +27,7 @@
 #define REQUESTS_PER_TURN 64
 #define EVENTS_PER_TURN   4096 // of the engine; the device gets its turn in between
 #define EVENTS_PER_FLUSH  8    // their readers have other processors to run on while more is taken
+#define REPLIES_LEFT      8    // to the crew then
 
 const struct mount_limits mount_limits_default = {
     .n_sessions = 10000,
@@ -155,11 +157,19 @@ void mount_drain(struct mount *mount)
 
 // ---- the loop's callbacks ------------------------------------------------------------------------------------------
 
-void mount_flush(struct mount *mount)
+static void flush_to(struct mount *mount, unsigned n_left)
 {
     while (!list_is_empty(&mount->dirty_channels)) {
         channel_flush(list_entry(mount->dirty_channels.next, struct channel, dirty_link));
     }
+    if (mount->crew) {
+        reply_crew_help(mount->crew, n_left);
+    }
+}
+
+void mount_flush(struct mount *mount)
+{
+    flush_to(mount, 0);
 }
 
 static void on_turn_end(void *ctx)
@@ -207,7 +217,7 @@ void mount_take_events(struct mount *mount)
             turn_take_event(event.user, &event);
         }
         if (i % EVENTS_PER_FLUSH == 0) {
-            mount_flush(mount);
+            flush_to(mount, REPLIES_LEFT);
         }
     }
     if (kv_feed_take(&mount->kv) && !mount->kv_op.is_pending && mount->phase != MOUNT_STOPPED) {
@@ -345,6 +355,18 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     return 0;
 }
 
+static ssize_t send_message(int fd, struct iovec *iov, int n_iov, void *userdata)
+{
+    struct mount *mount = userdata;
+    return mount->crew ? reply_crew_writev(mount->crew, iov, n_iov) : writev(fd, iov, n_iov);
+}
+
+static ssize_t receive_message(int fd, void *buf, size_t size, void *userdata)
+{
+    (void)userdata;
+    return read(fd, buf, size);
+}
+
 int mount_attach(struct mount *mount, const char *mountpoint, struct err *err)
 {
     errno = 0;
@@ -353,9 +375,11 @@ int mount_attach(struct mount *mount, const char *mountpoint, struct err *err)
         return err_set(err, code, "cannot mount at %s: %s", mountpoint, strerror(-code));
     }
     mount->mountpoint = str_dup(str_from(mountpoint));
+    const struct fuse_custom_io io = { .writev = send_message, .read = receive_message };
     int fd = fuse_session_fd(mount->fuse);
     int flags = fcntl(fd, F_GETFL);
-    if (!mount->mountpoint || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+    if (!mount->mountpoint || fuse_session_custom_io(mount->fuse, &io, fd) != 0 || flags < 0 ||
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
         return err_set(err, mount->mountpoint ? -errno : -ENOMEM, "cannot prepare the FUSE device");
     }
     return 0;
@@ -383,7 +407,10 @@ int mount_run(struct mount *mount)
     if (mount->signal_fd >= 0) {
         on_signal(&mount->signal_op, 0);
     }
-    int r = loop_run(mount->loop);
+    int r = reply_crew_new(fuse_session_fd(mount->fuse), &mount->crew);
+    r = r == 0 ? loop_run(mount->loop) : r;
+    reply_crew_free(mount->crew);
+    mount->crew = NULL;
     mount->phase = MOUNT_STOPPED;
     cancel_all(mount);
     loop_set_turn_end(mount->loop, NULL, NULL);

@@ -23,6 +23,7 @@
 #include <tokfs/engine.h>
 
 struct journal;
+struct reply_crew;
 struct session_table;
 
 // What clients can grow, and how far. Over it: the errno in the comment.
@@ -88,10 +89,11 @@ struct mount {
     gid_t gid;
     struct timespec started;
 
-    char *received;    // [MOUNT_WRITE_BYTES_MAX + room for the headers]
-    char *mountpoint;  // NULL: never in the namespace
-    bool was_detached; // by detach_lazily
-    pid_t helper;      // that it started, 0: none
+    struct reply_crew *crew; // NULL: the loop does not run
+    char *received;          // [MOUNT_WRITE_BYTES_MAX + room for the headers]
+    char *mountpoint;        // NULL: never in the namespace
+    bool was_detached;       // by detach_lazily
+    pid_t helper;            // that it started, 0: none
     struct loop_watcher device, engine_events;
     bool is_engine_watched; // not while the journal has no room
     struct loop_op signal_op, timer_op, stall_op, kv_op;
