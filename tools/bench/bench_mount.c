@@ -2,8 +2,9 @@
 //
 // Part one: n_sequences sessions stream at once, one blocked reader each on `events`. The request asks for
 // timings_per_token, so every chunk tells when its token was sampled (CLOCK_MONOTONIC, shared by all processes); the
-// delay is from there to the return of the reader's read(2). Part two: clients that each open v1/chat/completions,
-// write, read to the end, close.
+// delay is from there to the return of the reader's read(2). As many readers of the least FUSE server there can be, all
+// woken at once while nothing else runs, tell what of that is the machine's. Part two: clients that each open
+// v1/chat/completions, write, read to the end, close.
 #include "engine/base/loop.h"
 #include "tools/bench/mount_client.h"
 #include "tools/bench/mount_process.h"
@@ -13,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define MINIMAL_TICK_US 10000
 
 // ---- streaming delay -----------------------------------------------------------------------------------------------
 
@@ -87,10 +90,10 @@ static int measure_streams(const struct bench_options *options, const char *dir,
 
     if (rc == 0) {
         bench_report_add(report, "stream_readers", (double)n, "sessions streaming at once");
-        rc = clients_report_delays(clients, n, report, err);
+        rc = clients_report_delays(clients, n, "stream_delay", report, err);
     }
     clients_free(clients, n);
-    return rc;
+    return rc < 0 ? rc : clients_measure_minimal(options, n, MINIMAL_TICK_US, report, err);
 }
 
 int bench_mount(const struct bench_options *options, struct bench_report *report, struct err *err)
@@ -109,7 +112,10 @@ int bench_mount(const struct bench_options *options, struct bench_report *report
     if (rc == 0) {
         rc = measure_streams(options, process.dir, report, err);
         if (rc == 0) {
-            rc = clients_measure_requests(options, process.dir, report, err);
+            char path[300];
+            snprintf(path, sizeof(path), "%s/v1/chat/completions", process.dir);
+            bench_report_add(report, "request_clients", options->n_clients, "clients, max_tokens 1");
+            rc = clients_measure_requests(options, path, "requests_per_s", report, err);
         }
         int stop_rc = mount_process_stop(&process, &stop_err);
         if (rc == 0 && stop_rc < 0) {

@@ -3,9 +3,9 @@
 //
 //   1. what a READ costs beside the same of the least FUSE server there can be, in turns
 //   2. sessions: making n_requests of them, their memory, listing them
-//   3. requests/s through v1/chat/completions
+//   3. requests/s through v1/chat/completions, and of that server, which does nothing with them
 //   4. n_sequences running sessions with n_readers blocked readers: each line of an answer is the time at which it was
-//      sampled, the delay is from there to the return of the reader's read(2)
+//      sampled, the delay is from there to the return of the reader's read(2); and as many readers of that server
 #include "engine/base/loop.h"
 #include "tools/bench/minimal_fuse.h"
 #include "tools/bench/mount_client.h"
@@ -36,12 +36,29 @@ static double time_reads(int fd)
     return (double)(clock_monotonic_ns() - begin) / READS_PER_ROUND / 1e3;
 }
 
+static int measure_requests(const struct bench_options *options, const char *dir, struct bench_report *report,
+                            struct err *err)
+{
+    struct minimal_fuse minimal;
+    char path[300];
+    snprintf(path, sizeof(path), "%s/v1/chat/completions", dir);
+    bench_report_add(report, "request_clients", options->n_clients, "clients");
+    int rc = clients_measure_requests(options, path, "requests_per_s", report, err);
+    rc = rc < 0 ? rc : minimal_fuse_start(0, &minimal, err);
+    if (rc == 0) {
+        snprintf(path, sizeof(path), "%s/request", minimal.dir);
+        rc = clients_measure_requests(options, path, "requests_minimal_per_s", report, err);
+        minimal_fuse_stop(&minimal);
+    }
+    return rc;
+}
+
 static int measure_reads(const char *dir, struct bench_report *report, struct err *err)
 {
     struct minimal_fuse minimal;
     double ours[READ_ROUNDS], least[READ_ROUNDS];
     char path[300];
-    int rc = minimal_fuse_start(&minimal, err);
+    int rc = minimal_fuse_start(0, &minimal, err);
     if (rc < 0) {
         return rc;
     }
@@ -138,43 +155,13 @@ static int measure_sessions(const struct bench_options *options, const struct mo
 
 // ---- readers -------------------------------------------------------------------------------------------------------
 
-// Lines that are the times at which they were sampled; a reader's first read is what was there before it came.
-static int read_stamps(struct client *client, const char *path)
-{
-    char buf[8192];
-    size_t len = 0;
-    bool is_first = true;
-    ssize_t n;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return -errno;
-    }
-    while ((n = read(fd, buf + len, sizeof(buf) - 1 - len)) > 0) {
-        uint64_t now = clock_monotonic_ns();
-        char *line = buf, *end;
-        len += (size_t)n;
-        buf[len] = '\0';
-        for (; (end = strchr(line, '\n')); line = end + 1) {
-            uint64_t sampled_ns = strtoull(line, NULL, 10);
-            if (!is_first && sampled_ns > 0 && client->n_delays < client->options->max_tokens) {
-                client->delays_us[client->n_delays++] = (double)(now - sampled_ns) / 1e3;
-            }
-        }
-        len = strlen(line);
-        memmove(buf, line, len);
-        is_first = false;
-    }
-    close(fd);
-    return n < 0 ? -errno : 0;
-}
-
 static void *reader(void *arg)
 {
     struct client *client = arg;
     char path[300];
     snprintf(path, sizeof(path), "%s/sessions/%zu/output", client->mount_dir,
              client->idx % client->options->n_sequences);
-    client->error = read_stamps(client, path);
+    client->error = client_read_stamps(client, path);
     return NULL;
 }
 
@@ -210,10 +197,10 @@ static int measure_readers(const struct bench_options *options, const char *dir,
     if (rc == 0) {
         bench_report_add(report, "running", options->n_sequences, "sessions");
         bench_report_add(report, "readers", options->n_readers, "readers");
-        rc = clients_report_delays(clients, options->n_readers, report, err);
+        rc = clients_report_delays(clients, options->n_readers, "stream_delay", report, err);
     }
     clients_free(clients, options->n_readers);
-    return rc;
+    return rc < 0 ? rc : clients_measure_minimal(options, options->n_readers, options->step_us, report, err);
 }
 
 int bench_scale(const struct bench_options *options, struct bench_report *report, struct err *err)
@@ -235,7 +222,7 @@ int bench_scale(const struct bench_options *options, struct bench_report *report
     }
     rc = measure_sessions(options, &process, report, err);
     rc = rc < 0 ? rc : measure_reads(process.dir, report, err);
-    rc = rc < 0 ? rc : clients_measure_requests(options, process.dir, report, err);
+    rc = rc < 0 ? rc : measure_requests(options, process.dir, report, err);
     int stop_rc = mount_process_stop(&process, &stop_err);
     if (rc == 0 && stop_rc == 0) { // once more, in steps of that time
         setenv("TOKFS_FAKE_TOKEN_US", step_us, 1);

@@ -1,5 +1,6 @@
 #include "tools/bench/mount_client.h"
 #include "engine/base/loop.h"
+#include "tools/bench/minimal_fuse.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -90,7 +91,15 @@ void clients_free(struct client *clients, size_t n)
     free(clients);
 }
 
-int clients_report_delays(struct client *clients, size_t n, struct bench_report *report, struct err *err)
+static void report_quantile(struct bench_report *report, const char *name, double *delays, size_t n, int percent)
+{
+    char figure[64];
+    snprintf(figure, sizeof(figure), "%s_us_p%d", name, percent);
+    bench_report_add(report, figure, bench_quantile(delays, n, percent / 100.0), "us");
+}
+
+int clients_report_delays(struct client *clients, size_t n, const char *name, struct bench_report *report,
+                          struct err *err)
 {
     size_t n_delays = 0;
     double *delays = calloc(n * clients[0].options->max_tokens, sizeof(double));
@@ -103,12 +112,71 @@ int clients_report_delays(struct client *clients, size_t n, struct bench_report 
     }
     int rc = n_delays > 0 ? 0 : err_set(err, -EIO, "nobody was told when a token was sampled");
     if (rc == 0) {
-        bench_report_add(report, "stream_tokens", (double)n_delays, "tokens measured");
-        bench_report_add(report, "stream_delay_us_p50", bench_quantile(delays, n_delays, 0.5), "us, sampled to read");
-        bench_report_add(report, "stream_delay_us_p90", bench_quantile(delays, n_delays, 0.9), "us");
-        bench_report_add(report, "stream_delay_us_p99", bench_quantile(delays, n_delays, 0.99), "us");
+        char figure[64];
+        snprintf(figure, sizeof(figure), "%s_n", name);
+        bench_report_add(report, figure, (double)n_delays, "measured");
+        report_quantile(report, name, delays, n_delays, 50);
+        report_quantile(report, name, delays, n_delays, 90);
+        report_quantile(report, name, delays, n_delays, 99);
     }
     free(delays);
+    return rc;
+}
+
+int client_read_stamps(struct client *client, const char *path)
+{
+    char buf[8192];
+    size_t len = 0;
+    bool is_first = true;
+    ssize_t n = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -errno;
+    }
+    while (client->n_delays < client->options->max_tokens && (n = read(fd, buf + len, sizeof(buf) - 1 - len)) > 0) {
+        uint64_t now = clock_monotonic_ns();
+        char *line = buf, *end;
+        len += (size_t)n;
+        buf[len] = '\0';
+        for (; (end = strchr(line, '\n')); line = end + 1) {
+            uint64_t stamp_ns = strtoull(line, NULL, 10);
+            if (!is_first && stamp_ns > 0 && client->n_delays < client->options->max_tokens) {
+                client->delays_us[client->n_delays++] = (double)(now - stamp_ns) / 1e3;
+            }
+        }
+        len = strlen(line);
+        memmove(buf, line, len);
+        is_first = false;
+    }
+    close(fd);
+    return n < 0 ? -errno : 0;
+}
+
+static void *tick_client(void *arg)
+{
+    struct client *client = arg;
+    char path[300];
+    snprintf(path, sizeof(path), "%s/ticks", client->mount_dir);
+    client->error = client_read_stamps(client, path);
+    return NULL;
+}
+
+int clients_measure_minimal(const struct bench_options *options, size_t n, double tick_us, struct bench_report *report,
+                            struct err *err)
+{
+    struct minimal_fuse minimal;
+    int rc = minimal_fuse_start(tick_us, &minimal, err);
+    if (rc < 0) {
+        return rc;
+    }
+    struct client *clients = clients_new(options, minimal.dir, n);
+    rc =
+        clients ? clients_run(clients, n, tick_client, err) : err_set(err, -ENOMEM, "out of memory for %zu readers", n);
+    if (rc == 0) {
+        rc = clients_report_delays(clients, n, "minimal_delay", report, err);
+    }
+    clients_free(clients, n);
+    minimal_fuse_stop(&minimal);
     return rc;
 }
 
@@ -117,12 +185,11 @@ int clients_report_delays(struct client *clients, size_t n, struct bench_report 
 static void *request_client(void *arg)
 {
     struct client *client = arg;
-    char path[256], request[512], answer[8192];
+    char request[512], answer[8192];
 
     int len = client_format_request(1, false, request, sizeof(request));
-    snprintf(path, sizeof(path), "%s/v1/chat/completions", client->mount_dir);
     while (client->error == 0 && clock_monotonic_ns() < client->deadline_ns) {
-        ssize_t n = client_transact(path, request, (size_t)len, answer, sizeof(answer));
+        ssize_t n = client_transact(client->mount_dir, request, (size_t)len, answer, sizeof(answer));
 
         if (n <= 0) {
             client->error = n < 0 ? (int)n : -EIO;
@@ -133,11 +200,11 @@ static void *request_client(void *arg)
     return NULL;
 }
 
-int clients_measure_requests(const struct bench_options *options, const char *dir, struct bench_report *report,
-                             struct err *err)
+int clients_measure_requests(const struct bench_options *options, const char *path, const char *name,
+                             struct bench_report *report, struct err *err)
 {
     size_t n = options->n_clients, n_requests = 0;
-    struct client *clients = clients_new(options, dir, n);
+    struct client *clients = clients_new(options, path, n);
     uint64_t begin = clock_monotonic_ns();
 
     if (!clients) {
@@ -152,8 +219,7 @@ int clients_measure_requests(const struct bench_options *options, const char *di
         n_requests += clients[i].n_requests;
     }
     if (rc == 0) {
-        bench_report_add(report, "requests_per_s", (double)n_requests / seconds, "requests/s, max_tokens 1");
-        bench_report_add(report, "request_clients", (double)n, "clients");
+        bench_report_add(report, name, (double)n_requests / seconds, "requests/s");
     }
     clients_free(clients, n);
     return rc;
