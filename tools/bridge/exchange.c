@@ -164,6 +164,7 @@ static void ask(struct exchange *ex)
     ex->wait.flags = ex->has_asked ? O_RDWR : O_RDONLY;
     ex->wait.out = (struct str){ ex->body, ex->body ? ex->body_len : 0 };
     ex->wait.follows = ex->has_read;
+    ex->wait.pace_ns = ex->sink.pace_ns;
     int r = waiters_start(ex->pool->waiters, &ex->wait);
     if (r < 0) {
         ex->stage = GIVING_UP;

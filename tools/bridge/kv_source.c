@@ -9,6 +9,7 @@
 #include <time.h>
 
 #define RETRY_NS        2000000000u
+#define PACE_NS         100000000u // steps that are shorter are read together: each read interrupts who computes
 #define LINE_BYTES_MAX  (8u << 20)
 #define SCRATCH_MAX     (256u << 20)
 #define STEP_BLOCKS_MAX 512u // of one batch: a longer step takes several

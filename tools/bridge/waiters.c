@@ -149,10 +149,11 @@ static bool tell(struct waiter *waiter, struct wait_op *op, const char *bytes, s
 
 // Many streams whose tokens come fast are read less often, and more at once: each read costs the mount and us as much
 // as a few tokens do. Tokens that come more slowly than this are not kept waiting.
-static void pace(struct waiter *waiter, uint64_t begin_ns)
+static void pace(struct waiter *waiter, const struct wait_op *op, uint64_t begin_ns)
 {
     struct waiters *waiters = waiter->waiters;
     uint64_t pace_ns = (uint64_t)atomic_load_explicit(&waiters->n_pending, memory_order_relaxed) * PACE_NS;
+    pace_ns = pace_ns < op->pace_ns ? op->pace_ns : pace_ns;
     uint64_t until_ns = begin_ns + pace_ns;
     if (pace_ns < PACE_MIN_NS || clock_monotonic_ns() >= until_ns) {
         return;
@@ -174,7 +175,7 @@ static void read_all(struct waiter *waiter, struct wait_op *op)
         if (!tell(waiter, op, bytes, n)) {
             return;
         }
-        pace(waiter, begin_ns);
+        pace(waiter, op, begin_ns);
     }
 }
 

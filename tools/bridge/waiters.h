@@ -20,6 +20,7 @@ struct wait_op {
     int flags;                         // O_RDONLY or O_RDWR
     struct str out;                    // to be written before it is read; empty: nothing
     bool follows;                      // reads on to the end of the file; else once
+    uint64_t pace_ns;                  // at least so long from the beginning of one read to that of the next
     // Of the thread until it is over:
     int opened, written; // 0 or -errno; nothing is written, nor read, where the file did not open
     ssize_t n_read;  // by the last read, 0 at the end of the file, or -errno; also after a failed write, whose reason

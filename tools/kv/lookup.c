@@ -19,8 +19,10 @@ struct question {
     atomic_uint n_users;
     int fd;
     char host[HOST_MAX];
-    char address[HOST_MAX]; // the thread's until it has written to fd
-    int error;              // of getaddrinfo
+    // The thread's until is_answered:
+    char address[HOST_MAX];
+    int error; // of getaddrinfo
+    atomic_bool is_answered;
 };
 
 struct lookup {
@@ -49,9 +51,8 @@ static void *ask(void *arg)
                                       NULL, 0, NI_NUMERICHOST);
         freeaddrinfo(list);
     }
-    if (eventfd_write(question->fd, 1) < 0) {
-        question->error = EAI_SYSTEM; // cannot be: the counter is far from full
-    }
+    atomic_store(&question->is_answered, true);
+    eventfd_write(question->fd, 1); // which cannot fail: the counter is far from full
     question_unref(question);
     return NULL;
 }
@@ -61,9 +62,10 @@ static void answered(struct loop_op *op, int res)
     struct lookup *lookup = (struct lookup *)op;
     struct question *question = lookup->question;
     if (lookup->done) {
-        bool is_good = res >= 0 && question->error == 0;
+        bool is_answered = atomic_load(&question->is_answered);
+        bool is_good = is_answered && question->error == 0;
         lookup->done(lookup->ctx, is_good ? question->address : NULL,
-                     res < 0 ? strerror(-res) : gai_strerror(question->error));
+                     is_answered ? gai_strerror(question->error) : strerror(-res));
     }
     question_unref(question);
     free(lookup);
@@ -76,6 +78,7 @@ static int begin(struct question *question)
     struct in6_addr bytes;
     if (inet_pton(AF_INET, question->host, &bytes) == 1 || inet_pton(AF_INET6, question->host, &bytes) == 1) {
         snprintf(question->address, sizeof(question->address), "%s", question->host);
+        atomic_store(&question->is_answered, true);
         return eventfd_write(question->fd, 1) < 0 ? -errno : 0;
     }
     int r = pthread_attr_init(&attr);
