@@ -80,6 +80,17 @@ class BenchTool(unittest.TestCase):
         self.assert_keys(f, "score_us_p50 score_us_p99 text_us_p50 hash_us_p50 match_us_p50 prompt_tokens nodes")
         self.assertGreater(f["prompt_tokens"], 500)
 
+    def test_cluster(self):
+        args = ["cluster", "--nodes", "8", "--requests", "2000", "--rate", "8", "--tenants", "32", "--pages", "2000", "--prompt", "2000"]
+        f = self.figures(*args)
+        self.assert_keys(f, "predicted_rate router_us_p50 router_us_p99 index_placements index_bytes prompt_tokens requests nodes "
+                         + " ".join(f"{k}_{p}" for k in ("hit_rate", "ttft_ms_p50", "ttft_ms_p90", "ttft_ms_p99")
+                                    for p in ("prefix", "round_robin", "random")))
+        self.assertEqual(f["hit_rate_prefix"], f["predicted_rate"])  # what is told at once is known exactly
+        self.assertGreater(f["hit_rate_prefix"], 1.5 * f["hit_rate_round_robin"])
+        self.assertLess(f["ttft_ms_p90_prefix"], f["ttft_ms_p90_round_robin"])
+        self.assertLessEqual(f["index_placements"], 8 * 2000)
+
     def test_grammar(self):
         f = self.figures("grammar", *TINY, "--sequences", "2", "--tokens", "64")
         self.assert_keys(f, "trie_ms vocabulary compile_us_p50 compile_us_max mask_us_p50 mask_us_p99 mask_us_max mask_kept_us_p50 "

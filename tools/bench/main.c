@@ -118,6 +118,19 @@ static const struct workload workloads[] = {
       "from a chat request to the scores of many peers: template, tokens, hashes, match",
       { .shape = "llama-15m", .dtype = "bf16", .n_nodes = 1000, .prompt_tokens = 10000 },
       bench_score },
+    { "cluster",
+      "many nodes behind a router, simulated: hit rates and times to first token by policy",
+      { .n_nodes = 100,
+        .n_requests = 20000,
+        .n_tenants = 400,
+        .rate = 100,
+        .seed = 1,
+        .n_pages = 10000,
+        .prompt_tokens = 4000,
+        .max_tokens = 200,
+        .step_us = 20000,
+        .row_us = 250 },
+      bench_cluster },
 };
 #define N_WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
 
@@ -165,7 +178,7 @@ static void print_help(FILE *out)
         "  --llama-bench P   peer: llama.cpp's llama-bench in its place\n"
         "  --ask TEXT        http: what is asked\n"
         "  --stream          http: streamed answers\n"
-        "  --nodes N         index, score: machines\n"
+        "  --nodes N         index, score, cluster: machines\n"
         "  --blocks N        index: blocks that they hold together\n"
         "  --json            one JSON object on standard output\n"
         "  --help, --version\n");
