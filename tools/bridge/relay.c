@@ -8,6 +8,7 @@
 #include "tools/bridge/request_internal.h"
 #include "tools/bridge/router.h"
 #include "tools/bridge/score.h"
+#include "tools/bridge/tree.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -69,6 +70,22 @@ static enum MHD_Result finish_file(struct request *request)
         status = 400; // a body that was never complete: no write could fail
     }
     return respond_bytes(request, status, "application/json", &part->bytes);
+}
+
+static enum MHD_Result finish_tree(struct request *request)
+{
+    struct part *part = &request->parts[0];
+    struct strbuf out;
+    struct err err;
+    if (part->ends.open < 0 || part->ends.read < 0 || part->bytes.error) {
+        return finish_file(request);
+    }
+    strbuf_init(&out, 0);
+    if (tree_write(part_text(part), &out, &err) < 0) {
+        strbuf_deinit(&out);
+        return respond_error(request, 503, "mount_unavailable", "kv/snapshot: %s", err.msg);
+    }
+    return respond_bytes(request, 200, "application/json", &out);
 }
 
 static bool has_answered(const struct part *part)
@@ -171,6 +188,7 @@ static void finish(struct request *request)
     switch (request->route->kind) {
     case ROUTE_TRANSACTION:
     case ROUTE_FILE: finish_file(request); break;
+    case ROUTE_TREE: finish_tree(request); break;
     case ROUTE_MODELS:
     case ROUTE_MODEL: finish_models(request); break;
     case ROUTE_METRICS: finish_metrics(request); break;
@@ -242,6 +260,7 @@ static const char *file_of(const struct route *route)
     switch (route->kind) {
     case ROUTE_MODELS:
     case ROUTE_MODEL: return "/v1/models";
+    case ROUTE_TREE: return "/kv/snapshot";
     default: return route->path;
     }
 }
@@ -329,7 +348,8 @@ enum MHD_Result relay_start(struct request *request)
     case ROUTE_SCORE: return score_start(request);
     case ROUTE_TRANSACTION:
         return router_takes(request->bridge->router, request->route) ? router_start(request) : relay_ask_own(request);
-    case ROUTE_FILE: return relay_ask_own(request);
+    case ROUTE_FILE:
+    case ROUTE_TREE: return relay_ask_own(request);
     default: return mounts_count(request->bridge->mounts) > 0 ? ask_all(request) : answer_alone(request);
     }
 }

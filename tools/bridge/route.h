@@ -13,6 +13,7 @@ enum route_kind {
     ROUTE_METRICS,     // of all mounts, and the bridge's own
     ROUTE_HEALTH,
     ROUTE_PAGE,
+    ROUTE_TREE,  // of kv/snapshot: the shape of the prefix cache
     ROUTE_SCORE, // of a body that is taken, like a transaction's
 };
 
