@@ -8,9 +8,9 @@
 //
 // Errors are one line on standard error, written by whoever finds them. With -f there is no parent.
 #include "engine/base/log.h"
+#include "engine/base/notify.h"
 #include "fs/journal.h"
 #include "fs/mount.h"
-#include "fs/notify.h"
 #include "fs/options.h"
 #include "fs/places.h"
 #include <errno.h>

@@ -394,6 +394,41 @@ def test_key_s_user_opens_the_files():
             assert status == 403 and user in answer, (status, answer)
 
 
+def test_keys_users_need_no_root_but_two_capabilities():
+    """As the unit runs it: as nobody in particular, who may become others."""
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        print("        skipped: not root, or no setpriv")
+        return
+    with tempfile.NamedTemporaryFile("w+") as keys, Mount("-o", "allow_other") as m:
+        os.chmod(m.scratch, 0o755)
+        os.chmod(keys.name, 0o644)
+        keys.write(hashlib.sha256(b"k").hexdigest() + " daemon\n" + hashlib.sha256(b"own").hexdigest() + " -\n")
+        keys.flush()
+        bridge = Bridge(m, options=["--api-keys", keys.name])
+        caps = "+setuid,+setgid"
+        bridge.command = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=" + caps, "--ambient-caps=" + caps,
+                          "--bounding-set=-all," + caps, "--no-new-privs", *bridge.command]
+        with bridge as b:
+            for key in "k", "own":
+                assert said(b.ask("POST", "/v1/chat/completions", CHAT, {"Authorization": "Bearer " + key})[2])
+                assert b.ask("GET", "/kv/stats", headers={"Authorization": "Bearer " + key})[0] == 403
+
+
+def test_service_manager_is_told():
+    with tempfile.TemporaryDirectory() as scratch, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, Mount() as m:
+        manager.bind(scratch + "/notify")
+        manager.settimeout(30)
+        os.environ["NOTIFY_SOCKET"] = scratch + "/notify"
+        try:
+            with Bridge(m) as b:
+                told = manager.recv(4096).decode()
+                assert told == f"READY=1\nSTATUS=serving {b.listen}", told
+                b.stop()
+                assert manager.recv(4096).decode().startswith("STOPPING=1\n")
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+
+
 def test_unix_socket_and_ends():
     with Mount() as m, tempfile.TemporaryDirectory() as scratch:
         path = scratch + "/s"

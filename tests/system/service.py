@@ -119,18 +119,19 @@ def test_mount_command():
             subprocess.run(["umount", path + "/m"], stderr=subprocess.DEVNULL)
 
 
-def test_unit_is_well_formed():
-    unit = os.environ.get("TOKFS_UNIT", "")
-    if not shutil.which("systemd-analyze") or not os.path.exists(unit):
+def test_units_are_well_formed():
+    units = os.environ.get("TOKFS_UNITS", "")
+    if not shutil.which("systemd-analyze") or not os.path.exists(units):
         print("        no systemd-analyze here: not tried")
         return
-    with tempfile.TemporaryDirectory() as path:
-        with open(unit) as file, open(path + "/tokfs@.service", "w") as copy:
-            lines = [f"ExecStart={BIN} {line.split(None, 1)[1]}" if line.startswith("ExecStart=") else line for line in file]
-            copy.writelines(lines)
-        said = subprocess.run(["systemd-analyze", "verify", "--man=no", path + "/tokfs@x.service"], capture_output=True, text=True)
-        complaints = [line for line in said.stderr.splitlines() if "tokfs@" in line]
-        assert not complaints, said
+    for name, instance in ("tokfs@.service", "tokfs@x.service"), ("tokfs-bridge.service", "tokfs-bridge.service"):
+        with tempfile.TemporaryDirectory() as path:
+            with open(f"{units}/{name}") as file, open(f"{path}/{name}", "w") as copy:
+                lines = [f"ExecStart={BIN} {line.split(None, 1)[1]}" if line.startswith("ExecStart=") else line for line in file]
+                copy.writelines(lines)
+            said = subprocess.run(["systemd-analyze", "verify", "--man=no", f"{path}/{instance}"], capture_output=True, text=True)
+            complaints = [line for line in said.stderr.splitlines() if name.split(".")[0] in line]
+            assert not complaints, said
 
 
 run_tests([value for name, value in list(globals().items()) if name.startswith("test_")])

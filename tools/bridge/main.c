@@ -3,6 +3,7 @@
 // SIGTERM, SIGINT: no new connections, running answers end (a second signal ends them), exit 0. SIGHUP: keys are read
 // and the access log is begun anew.
 #include "engine/base/log.h"
+#include "engine/base/notify.h"
 #include "tools/bridge/access_log.h"
 #include "tools/bridge/http.h"
 #include "tools/bridge/listen.h"
@@ -157,6 +158,7 @@ static void on_idle(struct bridge *bridge)
 
 static void begin_drain(struct program *p)
 {
+    notify_manager("STOPPING=1\nSTATUS=running answers come to their end");
     if (!p->bridge.http || p->bridge.is_draining || !p->bridge.first) {
         stop(p);
         return;
@@ -194,6 +196,13 @@ static void signalled(struct loop_op *op, int res)
     }
 }
 
+static void tell_manager(const char *state, const char *address)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "%s%s", state, address);
+    notify_manager(text);
+}
+
 // The mounts have answered for the first time, or cannot.
 static void mounts_ready(void *ctx)
 {
@@ -213,6 +222,7 @@ static void mounts_ready(void *ctx)
         return;
     }
     log_info("serving %s", p->options.listen);
+    tell_manager("READY=1\nSTATUS=serving ", p->options.listen);
     if (p->bridge.publisher && publisher_start(p->bridge.publisher, p->bridge.mounts) < 0) {
         p->status = complain("out of memory");
         stop(p);

@@ -1,6 +1,6 @@
 // The protocol is one datagram to the socket that the environment names, whose address begins with @ for an abstract
 // one.
-#include "fs/notify.h"
+#include "engine/base/notify.h"
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
