@@ -36,7 +36,7 @@ const char options_help[] =
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
     "  --weights FORM      stored (as they are; default), or quantized while they load: q8 or q4\n"
-    "  --kv-dtype TYPE     of the K and V cache: auto (as the weights; default), f32, f16 or bf16\n"
+    "  --kv-dtype TYPE     of the K and V cache: auto (as the weights; default), f32, f16, bf16 or q8\n"
     "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=NAME, noexec, nosuid, nodev, sync, dirsync\n"
     "                      ... or those above without their dashes: -o ctx=4096,no-speculation, as fstab(5) needs it\n"
     "  --log-level LEVEL   error, warning, info or debug (default: info in the log, warning on a terminal)\n"

@@ -68,7 +68,7 @@ struct op_rms_norm {
 // Where a batch's rows stand: which sequence, which position, where their K and V live. Host memory, valid until
 // `sync`.
 struct kv_layout {
-    enum dtype dtype;   // of K and V elements
+    enum dtype dtype;   // of K and V elements: f32, f16, bf16, or q8_0 where head_dim is whole blocks
     size_t page_tokens; // positions per page (a power of two)
     size_t page_bytes;  // distance between pages in the pool
     size_t n_layers, n_kv_heads, head_dim;

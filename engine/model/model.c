@@ -55,11 +55,14 @@ static void init_kv_layout(struct model *m, enum dtype dtype, size_t page_tokens
                                 .n_layers = c->n_layers,
                                 .n_kv_heads = c->n_kv_heads,
                                 .head_dim = c->head_dim };
-    m->kv.page_bytes = (size_t)c->n_layers * 2 * c->n_kv_heads * page_tokens * c->head_dim * dtype_bytes(dtype);
+    m->kv.page_bytes = (size_t)c->n_layers * 2 * c->n_kv_heads * page_tokens * dtype_row_bytes(dtype, c->head_dim);
 }
 
 static enum dtype kv_dtype(const char *name, enum dtype of_weights)
 {
+    if (name && strcmp(name, "q8") == 0) {
+        return DTYPE_Q8_0;
+    }
     for (int dtype = DTYPE_F32; name && dtype_is_plain((enum dtype)dtype); dtype++) {
         if (strcmp(name, dtype_name((enum dtype)dtype)) == 0) {
             return (enum dtype)dtype;
@@ -84,6 +87,17 @@ static int check_memory(const struct model *m, uint64_t weight_bytes, uint64_t m
                    (double)available / 0x1p20, memory_max ? "allowed" : "available");
 }
 
+static int check_kv_dtype(const struct model *m, enum dtype dtype, struct err *err)
+{
+    size_t block_len = dtype_format(dtype).block_len;
+    if (m->config.head_dim % block_len == 0) {
+        return 0;
+    }
+    return err_set_param(err, -EOPNOTSUPP, "head_dim",
+                         "K and V of type %s need heads of a multiple of %zu, not %" PRIu32, dtype_name(dtype),
+                         block_len, m->config.head_dim);
+}
+
 static int check_backend(const struct model *m, struct err *err)
 {
     const struct backend_ops *ops = m->backend->ops;
@@ -105,6 +119,9 @@ static int load(struct model *m, const struct model_options *o, struct checkpoin
     int rc = check_backend(m, err);
     if (rc < 0 || (rc = weights_bind(cp, &m->config, o->weights, &dtype, &weight_bytes, err)) < 0 ||
         (rc = check_memory(m, weight_bytes, o->memory_max, err)) < 0) {
+        return rc;
+    }
+    if ((rc = check_kv_dtype(m, kv_dtype(o->kv_dtype, dtype), err)) < 0) {
         return rc;
     }
     m->config.dtype = dtype;

@@ -14,7 +14,8 @@ struct model_options {
     const char *dir;         // Hugging Face directory, or a GGUF file (of several, the first)
     struct backend *backend; // outlives the model
     enum weight_form weights;
-    const char *kv_dtype;  // of K and V: "f32", "f16", "bf16"; NULL or "auto": as the file's weights, bf16 for blocks
+    const char
+        *kv_dtype; // of K and V: "f32", "f16", "bf16", "q8"; NULL or "auto": as the file's weights, bf16 for blocks
     size_t batch_rows_max; // most rows (new tokens) of one step: sizes the activation buffers
     size_t logit_rows_max; // most rows of one step whose logits are wanted
     size_t page_tokens;    // positions per KV page, a power of two

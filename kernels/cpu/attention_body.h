@@ -27,13 +27,13 @@ struct attention_view {
 VEC struct attention_view attention_view_of(const struct attention_part *part, size_t h)
 {
     const struct kv_layout *kv = part->op->kv;
-    size_t head_bytes = kv->page_tokens * kv->head_dim * dtype_bytes(kv->dtype);
+    size_t row_bytes = dtype_row_bytes(kv->dtype, kv->head_dim), head_bytes = kv->page_tokens * row_bytes;
     const unsigned char *base =
         (const unsigned char *)part->op->pool + part->op->layer * 2 * kv->n_kv_heads * head_bytes;
     return (struct attention_view){
         .k = base + (part->kv_head + h) * head_bytes,
         .v = base + (kv->n_kv_heads + part->kv_head + h) * head_bytes,
-        .row_bytes = kv->head_dim * dtype_bytes(kv->dtype),
+        .row_bytes = row_bytes,
         .page_shift = (size_t)__builtin_ctzll(kv->page_tokens),
         .page_mask = kv->page_tokens - 1,
         .n_dim = kv->head_dim,
@@ -52,6 +52,18 @@ VEC void attention_offsets(const struct attention_part *part, const struct atten
     }
 }
 
+// Up to 16 elements from `dim`, a multiple of 16, on of one position; a row of q8_0 is whole blocks.
+VEC vf attention_load(enum dtype dtype, const unsigned char *row, size_t dim, size_t n_lanes)
+{
+    if (dtype != DTYPE_Q8_0) {
+        return vf_load_dtype(dtype, row + dim * dtype_bytes(dtype), n_lanes);
+    }
+    const unsigned char *block = row + dim / QUANT_BLOCK * sizeof(struct block_q8_0);
+    uint16_t d;
+    memcpy(&d, block, sizeof(d));
+    return vf_mul(vf_load_i8((const int8_t *)block + sizeof(d) + dim % QUANT_BLOCK), vf_set1(f32_from_f16(d)));
+}
+
 // 16 dimensions from `dim` on of 16 positions: k[dim + d][j] = K[j][dim + d].
 VEC void attention_transpose(enum dtype dtype, const unsigned char *k, const size_t *offset, size_t dim, size_t n_lanes,
                              float (*dst)[ATTENTION_TILE])
@@ -59,7 +71,7 @@ VEC void attention_transpose(enum dtype dtype, const unsigned char *k, const siz
     vf block[16];
     VEC_UNROLL(16)
     for (size_t j = 0; j < 16; j++) {
-        block[j] = vf_load_dtype(dtype, k + offset[j] + dim * dtype_bytes(dtype), n_lanes);
+        block[j] = attention_load(dtype, k + offset[j], dim, n_lanes);
     }
     vf_transpose(block);
     VEC_UNROLL(16)
@@ -75,7 +87,7 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_view *view
     for (size_t j = 0; j < n; j++) {
         for (size_t i = 0; i < view->n_vecs; i++) {
             size_t n_lanes = view->n_dim - 16 * i < 16 ? view->n_dim - 16 * i : 16;
-            vf v = vf_load_dtype(dtype, view->v + offset[j] + 16 * i * dtype_bytes(dtype), n_lanes);
+            vf v = attention_load(dtype, view->v + offset[j], 16 * i, n_lanes);
             vf_store(scratch->v + (j * view->n_vecs + i) * 16, v);
         }
     }
@@ -515,7 +527,8 @@ static void attention(const struct attention_part *part, struct attention_scratc
             case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
             case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
             case DTYPE_BF16: attention_load_pairs(&view, offset[0], n, scratch); break;
-            default: assert(!"a plain type");
+            case DTYPE_Q8_0: attention_load_tile(DTYPE_Q8_0, &view, offset[0], n, scratch); break;
+            default: assert(!"a type of K and V");
             }
             attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
             (is_pairs ? attention_tile_pairs : attention_tile_floats)(part, &view, q, t0, h, scratch);

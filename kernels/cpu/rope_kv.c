@@ -7,6 +7,7 @@
 // finds another position in its slot (two rows of a batch can be SLOTS apart) computes its own.
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/memory.h"
+#include "kernels/quant.h"
 
 #include <assert.h>
 #include <math.h>
@@ -151,11 +152,16 @@ static void rope_row(const struct rope_run *run, const struct batch_seq *seq, si
     if (op->n_dims > 0) {
         rotate_row(run, heads, pos, worker);
     }
-    size_t row_bytes = dim * dtype_bytes(kv->dtype), head_bytes = kv->page_tokens * row_bytes;
+    size_t row_bytes = dtype_row_bytes(kv->dtype, dim), head_bytes = kv->page_tokens * row_bytes;
     unsigned char *page = (unsigned char *)op->pool + seq->pages[pos / kv->page_tokens] * kv->page_bytes;
     unsigned char *dst = page + op->layer * 2 * kv->n_kv_heads * head_bytes + pos % kv->page_tokens * row_bytes;
     for (size_t h = 0; h < 2 * kv->n_kv_heads; h++) {
-        run->cpu->kernels->store(kv->dtype, dst + h * head_bytes, heads + (op->n_heads + h) * dim, dim);
+        const float *src = heads + (op->n_heads + h) * dim;
+        if (kv->dtype == DTYPE_Q8_0) {
+            quant_pack(kv->dtype, src, dim, dst + h * head_bytes);
+        } else {
+            run->cpu->kernels->store(kv->dtype, dst + h * head_bytes, src, dim);
+        }
     }
 }
 

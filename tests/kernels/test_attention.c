@@ -1,5 +1,6 @@
 // Rotation, KV pages and attention: against double precision; bit for bit between instruction sets, threads, and ways
 // of cutting a prompt into batches.
+#include "kernels/quant.h"
 #include "tests/kernels/kernel_test.h"
 
 struct config {
@@ -437,6 +438,69 @@ static void test_rope_far_positions_and_changing_frequencies_are_exact(void **st
     free(pool);
 }
 
+// K and V in blocks give what their values give: rotation and storing once as q8_0, once as f32, then the f32 pool is
+// overwritten by what the blocks stand for.
+static void test_attention_of_blocks_is_that_of_their_values(void **state)
+{
+    const struct test_backends *all = *state;
+    enum { N = 50, DIM = 64, HEADS = 4, KV_HEADS = 2, ROW = (HEADS + 2 * KV_HEADS) * DIM };
+    const uint32_t pages[4] = { 2, 0, 3, 1 };
+    const struct batch_seq seq = { .n_rows = N, .pages = pages };
+    const struct batch_map map = { .seqs = &seq, .n_seqs = 1, .n_rows = N };
+    struct kv_layout blocks = {
+        .dtype = DTYPE_Q8_0, .page_tokens = 16, .n_layers = 1, .n_kv_heads = KV_HEADS, .head_dim = DIM
+    };
+    struct kv_layout floats = blocks;
+    size_t n_rows = (size_t)16 * 2 * KV_HEADS; // of a page
+    floats.dtype = DTYPE_F32;
+    blocks.page_bytes = n_rows * dtype_row_bytes(DTYPE_Q8_0, DIM);
+    floats.page_bytes = n_rows * DIM * sizeof(float);
+    unsigned char *block_pool = malloc(4 * blocks.page_bytes);
+    float *float_pool = malloc(4 * floats.page_bytes), inv_freq[DIM / 2], *want = NULL;
+    uint64_t rng = 31;
+    for (size_t i = 0; i < DIM / 2; i++) {
+        inv_freq[i] = powf(10000.0f, -(float)i / (DIM / 2));
+    }
+    float *input = random_floats(&rng, N * ROW), *qkv = malloc(N * ROW * sizeof(float));
+    for (size_t i = 0; i < all->n; i++) {
+        struct backend *b = all->b[i];
+        float *out[2] = { malloc(N * HEADS * DIM * sizeof(float)), malloc(N * HEADS * DIM * sizeof(float)) };
+        memset(block_pool, 0, 4 * blocks.page_bytes);
+        memcpy(qkv, input, N * ROW * sizeof(float));
+        struct op_rope_kv rope = { .qkv = qkv,
+                                   .inv_freq = inv_freq,
+                                   .n_dims = DIM,
+                                   .attn_scale = 1,
+                                   .n_heads = HEADS,
+                                   .kv = &blocks,
+                                   .pool = block_pool,
+                                   .map = &map };
+        b->ops->rope_kv(b, &rope);
+        quant_expand(DTYPE_Q8_0, block_pool, 4 * n_rows * DIM, float_pool);
+        struct op_attention attention = {
+            .qkv = qkv, .out = out[0], .scale = 0.125f, .n_heads = HEADS, .kv = &blocks, .pool = block_pool, .map = &map
+        };
+        b->ops->attention(b, &attention);
+        attention.kv = &floats;
+        attention.pool = float_pool;
+        attention.out = out[1];
+        b->ops->attention(b, &attention);
+        assert_same_bits(out[0], out[1], N * HEADS * DIM, b);
+        assert_same_bits(out[0], want ? want : out[0], N * HEADS * DIM, b);
+        free(out[1]);
+        if (want) {
+            free(out[0]);
+        } else {
+            want = out[0];
+        }
+    }
+    free(want);
+    free(block_pool);
+    free(float_pool);
+    free(input);
+    free(qkv);
+}
+
 static void test_attention_empty_batch_does_nothing(void **state)
 {
     const struct test_backends *all = *state;
@@ -461,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_attention_later_nan_leaves_earlier_rows_alone),
         cmocka_unit_test(test_attention_nan_before_the_window_leaves_rows_alone),
         cmocka_unit_test(test_rope_far_positions_and_changing_frequencies_are_exact),
+        cmocka_unit_test(test_attention_of_blocks_is_that_of_their_values),
         cmocka_unit_test(test_attention_empty_batch_does_nothing),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -330,6 +330,7 @@ class ModelTool(unittest.TestCase):
         self.assertTrue(0 < q8["kl_mean"] < 0.001 and q8["same_top"] > 0.9, q8)
         self.assertTrue(q8["kl_mean"] < q4["kl_mean"] < 1, q4)
         self.assertTrue(0 < kv["kl_mean"] < 0.001, kv)
+        self.assert_fails(run("compare", "--kv-dtype", "q8", model), "multiple of 32, not 16")
         self.assert_fails(run("compare", "--weights", "q3", model), "--weights q3", code=2)
         self.assert_fails(run("compare", model, stdin="hello\n"), "line 1: text needs a tokenizer")
         self.make()

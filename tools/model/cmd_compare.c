@@ -284,7 +284,7 @@ const struct command command_compare = {
     .synopsis = "[--weights FORM] [--kv-dtype TYPE] [--threads N] [--ctx N] [--json] REFERENCE [OTHER]",
     .summary = "reads texts or JSON arrays of token ids, one a line; prints how far OTHER is from REFERENCE",
     .options = "  --weights FORM   of the other: stored (default), q8 or q4: quantized while they load\n"
-               "  --kv-dtype TYPE  of the other's K and V: auto (default), f32, f16, bf16\n"
+               "  --kv-dtype TYPE  of the other's K and V: auto (default), f32, f16, bf16, q8\n"
                "  --threads N      of the CPU backend (default: one per processor)\n"
                "  --ctx N          longest line, in tokens; texts are cut to it (default: the model's, at most 4096)\n"
                "  --json           one JSON object\n\n"

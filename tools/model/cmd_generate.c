@@ -555,7 +555,7 @@ const struct command command_generate = {
         "  --kv-mem BYTES     memory for K and V, as in 512M (default: a quarter of what is free)\n"
         "  --max-sequences N  that run together (default 64)\n"
         "  --weights FORM     stored (default), q8 or q4: quantized while they load\n"
-        "  --kv-dtype TYPE    of K and V: auto (default), f32, f16, bf16\n\n"
+        "  --kv-dtype TYPE    of K and V: auto (default), f32, f16, bf16, q8\n\n"
         "A line is a chat-completions body, or {\"input_ids\": [1, 2], \"sampling_params\": {\"temperature\": 0,\n"
         "\"top_p\": 1, \"top_k\": 0, \"min_p\": 0, \"seed\": 0, \"max_new_tokens\": 16, \"ignore_eos\": false}}.\n"
         "Exit status 1: some line was answered by an error object.\n",
