@@ -61,7 +61,7 @@ static int complain(const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    fputs("tokfs: ", stderr);
+    fputs(log_is_journal() ? "<3>tokfs: " : "tokfs: ", stderr);
     vfprintf(stderr, fmt, args);
     fputc('\n', stderr);
     va_end(args);
@@ -139,14 +139,11 @@ static void warn_of_model(const struct daemon *d, const struct tokfs_engine *eng
     struct tokfs_engine_info info;
     tokfs_engine_get_info(engine, &info);
     if (!info.has_chat_template) {
-        fprintf(stderr, "tokfs: warning: %s has no chat template: every chat will be refused\n", d->model);
+        log_warn("%s has no chat template: every chat will be refused", d->model);
     }
     if (d->options.engine.n_ctx == 0 && info.n_ctx < info.n_ctx_model) {
-        fprintf(stderr,
-                "tokfs: warning: the context is %zu tokens of the model's %zu: %s %" PRIu64
-                " bytes for keys and values\n",
-                info.n_ctx, info.n_ctx_model, d->options.engine.kv_bytes > 0 ? "--kv-mem gives" : "there are",
-                info.kv_bytes);
+        log_warn("the context is %zu tokens of the model's %zu: %s %" PRIu64 " bytes for keys and values", info.n_ctx,
+                 info.n_ctx_model, d->options.engine.kv_bytes > 0 ? "--kv-mem gives" : "there are", info.kv_bytes);
     }
 }
 
@@ -161,8 +158,7 @@ static void warn_of_timeouts(void)
         snprintf(path, sizeof(path), "/proc/sys/fs/fuse/%s", names[i]);
         FILE *file = fopen(path, "re");
         if (file && fscanf(file, "%ld", &seconds) == 1 && seconds > 0) {
-            fprintf(stderr, "tokfs: warning: fs.fuse.%s is %ld: the kernel ends the mount when a reader waits longer\n",
-                    names[i], seconds);
+            log_warn("fs.fuse.%s is %ld: the kernel ends the mount when a reader waits longer", names[i], seconds);
         }
         if (file) {
             fclose(file);

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import tempfile
 
-from mount import LONG_TOKENS, Mount, raises, run_tests, until
+from mount import LONG_TOKENS, Mount, fill, raises, run_tests, small_disk, until
 
 LONG = f"count {LONG_TOKENS}" if os.environ.get("TOKFS_MODEL") == "null" else "Tell me a long story."
 PARAMS = "temperature 0.9\nseed 5\nignore_eos true\nmax_tokens %d\n" % LONG_TOKENS
@@ -18,29 +18,6 @@ PARAMS = "temperature 0.9\nseed 5\nignore_eos true\nmax_tokens %d\n" % LONG_TOKE
 def directory():
     with tempfile.TemporaryDirectory(prefix="tokfs-state.") as path:
         yield path + "/s"
-
-
-@contextlib.contextmanager
-def small_disk(size):
-    """A file system that is soon full."""
-    with tempfile.TemporaryDirectory(prefix="tokfs-disk.") as path:
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, check=False)
-        if made.returncode != 0:
-            print("        no tmpfs to fill: not tried")
-            yield None
-            return
-        try:
-            yield path
-        finally:
-            subprocess.run(["umount", "-l", path], check=False)
-
-
-def fill(path):
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-    with contextlib.suppress(OSError):
-        while True:
-            os.write(fd, bytes(512))
-    os.close(fd)
 
 
 def restart(mount, sig=signal.SIGKILL):

@@ -149,6 +149,34 @@ def raises(code):
         raise AssertionError(f"no error, wanted {os.strerror(code)}")
 
 
+@contextlib.contextmanager
+def small_disk(size):
+    """A file system that is soon full; None where there can be none."""
+    with tempfile.TemporaryDirectory(prefix="tokfs-disk.") as path:
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, check=False)
+        if made.returncode != 0:
+            print("        no tmpfs to fill: not tried")
+            yield None
+            return
+        try:
+            yield path
+        finally:
+            subprocess.run(["umount", "-l", path], check=False)
+
+
+def fill(path):
+    """Makes a file that takes what is left of its disk, to the last byte."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        st = os.fstatvfs(fd)
+        os.posix_fallocate(fd, 0, st.f_bavail * st.f_frsize)
+    with contextlib.suppress(OSError):
+        os.lseek(fd, 0, os.SEEK_END)
+        while True:
+            os.write(fd, bytes(512))
+    os.close(fd)
+
+
 def run_tests(tests):
     """Runs functions in order, all of them; exit status 1 when one failed."""
     need_fuse()

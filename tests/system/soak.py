@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""A soak: random clients for so many seconds, soak.py SECONDS [CLIENTS [SEED]].
+"""A soak: random clients for so many seconds. See --help.
 
 Clients ask, converse, transact, write garbage, read slowly, stop, are interrupted and killed, rename and remove under each
-other's hands. Every answer that comes to its end is compared with what the same question was answered when all was quiet, every
-answer that was cut short with the beginning of it. At the end nothing may be left: no session, sequence, page, descriptor or byte.
+other's hands; with --full-disk the state directory's file system is full now and then. Every answer that comes to its end is
+compared with what the same question was answered when all was quiet, every answer that was cut short with the beginning of it.
+At the end the journal must give another daemon all that this one has, and nothing may be left: no session, sequence, page,
+descriptor or byte.
 """
+import argparse
+import contextlib
 import errno
 import json
 import os
@@ -17,7 +21,7 @@ import time
 import traceback
 import shutil
 
-from mount import Mount, need_fuse, until
+from mount import Mount, fill, need_fuse, small_disk, until
 
 QUESTIONS = ["hello", "What is 3 plus 4?", "Spell cat.", "count 40", "count 200", "What day comes after Monday?", "My name is Ada.",
              "Tell me about \u00e9l\u00e9phants and \u732b.", "x" * 300, "one two three four five six seven eight nine ten"]
@@ -29,6 +33,8 @@ SESSION_FILES = ["input", "system", "params", "tools", "output", "text", "events
                  "error", "wait", "ctl"]
 # What may come of an action when others remove, cancel and fill everything.
 EXPECTED = {errno.ESTALE, errno.ENOENT, errno.ECANCELED, errno.EBUSY, errno.EDQUOT, errno.EAGAIN, errno.EIO}
+KEPT_FILES = ["system", "params", "tools", "messages", "status", "output"]
+DISK_SIZE = "64m"
 
 
 def request(question, limit, **fields):
@@ -47,8 +53,10 @@ def read_whole(fd, rng, slowly=False):
 class Client:
     """One process: does one thing after the other until the time is up. `wrong` ends the soak."""
 
-    def __init__(self, m, answers, rng, number):
+    def __init__(self, m, answers, rng, number, must_fail):
         self.m, self.answers, self.rng, self.number = m, answers, rng, number
+        self.must_fail = must_fail  # what cannot be recorded
+        self.expected = EXPECTED | ({errno.ENOSPC} if must_fail else set())
         self.n_sessions = self.n_compared = 0
         self.names = []
 
@@ -118,6 +126,8 @@ class Client:
             finally:
                 os.close(fd)
             if how == "wait":
+                if self.must_fail and got.startswith(b"error "):
+                    return
                 assert got.startswith(b"done "), got
                 got = self.m.read(name + "/text")
             elif how == "events":
@@ -149,7 +159,7 @@ class Client:
             while piece := os.read(out, 65536):
                 got += piece
         except OSError as error:
-            if error.errno not in EXPECTED:
+            if error.errno not in self.expected:
                 raise
         finally:
             os.close(out)
@@ -240,16 +250,16 @@ class Client:
             try:
                 action()
             except OSError as error:
-                if error.errno not in EXPECTED:
+                if error.errno not in self.expected:
                     raise AssertionError(f"{action.__name__}: {error}") from error
             n += 1
         signal.alarm(0)
         return n
 
 
-def run_client(m, answers, number, seed, deadline):
+def run_client(m, answers, number, seed, deadline, must_fail):
     rng = random.Random(seed * 1000 + number)
-    client = Client(m, answers, rng, number)
+    client = Client(m, answers, rng, number, must_fail)
     with open(os.path.join(m.scratch, f"client{number}"), "w") as report:
         try:
             n = client.run(deadline)
@@ -258,20 +268,135 @@ def run_client(m, answers, number, seed, deadline):
             report.write("FAILED\n" + traceback.format_exc())
 
 
+def fill_now_and_then(disk, seed, deadline):
+    """The file system is full for some seconds, again and again, and has room at the end."""
+    rng = random.Random(seed)
+    n = 0
+    while time.monotonic() + 12 < deadline:
+        time.sleep(rng.uniform(0.5, 8))
+        fill(disk + "/filler")
+        time.sleep(rng.choice((rng.uniform(0, 0.5), rng.uniform(0, 8))))
+        os.unlink(disk + "/filler")
+        n += 1
+    print(f"the disk was full {n} times", flush=True)
+
+
 def resident_bytes(m):
     with open(f"/proc/{m.daemon.pid}/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
+def sessions_of(m):
+    return [name for name in os.listdir(m.at("sessions")) if name not in ("new", "error", "last")]
+
+
 def remove_all(m):
-    for name in os.listdir(m.at("sessions")):
-        if name not in ("new", "error", "last"):
-            os.rmdir(m.at("sessions/" + name))
+    for name in sessions_of(m):
+        os.rmdir(m.at("sessions/" + name))
 
 
-def soak(seconds, n_clients, seed):
-    with tempfile.TemporaryDirectory(prefix="tokfs-soak.") as state:
-        with Mount("--state", state, "--max-sessions", "300", TOKFS_FAKE_TOKEN_US="500") as m:
+def everything(m):
+    """What the sessions say, those that say it."""
+    said = {}
+    for session in sessions_of(m):
+        for name in KEPT_FILES:
+            try:
+                said[session, name] = m.read(f"sessions/{session}/{name}")
+            except OSError as error:
+                said[session, name] = errno.errorcode[error.errno]
+    return said
+
+
+def fork(run, *arguments):
+    pid = os.fork()
+    if pid == 0:
+        run(*arguments)
+        sys.stdout.flush()
+        os._exit(0)
+    return pid
+
+
+def watch(m, pids, deadline):
+    """Waits for the processes; the daemon's resident memory at each tenth of the time."""
+    seen, begun = [], time.monotonic()
+    while pids:
+        pids = [pid for pid in pids if os.waitpid(pid, os.WNOHANG)[0] == 0]
+        if len(seen) < 11 and m.daemon.poll() is None and time.monotonic() >= begun + (deadline - begun) * len(seen) / 10:
+            seen.append(resident_bytes(m) / 1048576)
+        time.sleep(0.1)
+    return seen
+
+
+def reports(m, n_clients):
+    """(actions, answers compared, clients that failed, names of sessions that were made)"""
+    n_actions = n_compared = n_failed = 0
+    names = []
+    for number in range(n_clients):
+        with open(os.path.join(m.scratch, f"client{number}")) as report:
+            said = report.read()
+        if said.startswith("ok "):
+            n_actions += int(said.split()[1])
+            n_compared += int(said.split()[2])
+            names += said.splitlines()[1:]
+        else:
+            n_failed += 1
+            print(f"client {number}: {said or 'it hung'}")
+    return n_actions, n_compared, n_failed, names
+
+
+def check_messages(m, state):
+    """Only what a full disk makes it say."""
+    complaints = [line for line in m.messages().splitlines() if state not in line]
+    assert not complaints, complaints
+
+
+def check_nothing_is_left(m, names, n_fds):
+    until(lambda: m.metric("open_files") == 1, "all files are released", 60)
+    until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all turns have ended", 60)
+    for name in names:  # the kernel forgets a name that is gone when it is asked for it
+        assert not os.path.exists(m.at(name))
+    if os.geteuid() == 0:  # one whose last use followed its lookup at once, it remembers until it needs the memory
+        with open("/proc/sys/vm/drop_caches", "w") as file:
+            file.write("2")
+        until(lambda: m.metric("held_bytes") == 0, "all bytes are given back", 30)
+    left = {name: m.metric(name) for name in ("sessions", "parked_requests")}
+    assert m.metric("held_bytes") < 4096 * len(names), "what was said in removed sessions is kept"
+    assert not any(left.values()), left
+    assert m.metric("kv_pages_free") == m.metric("kv_pages"), "pages are held"
+    more_fds = len(os.listdir(f"/proc/{m.daemon.pid}/fd")) - n_fds
+    assert more_fds == 0, f"{more_fds} descriptors are left"
+
+
+def check_the_journal(m, state):
+    """Another daemon, with a copy of the journal as it is, says what this one says."""
+    wanted = everything(m)
+    with tempfile.TemporaryDirectory(prefix="tokfs-soak.") as path:
+        shutil.copytree(state, path + "/s")
+        with Mount("--state", path + "/s", "--max-sessions", "300") as other:
+            got = everything(other)
+    differ = [key for key in {**wanted, **got} if wanted.get(key) != got.get(key)]
+    assert not differ, [(key, wanted.get(key), got.get(key)) for key in differ[:3]]
+    return len({session for session, _ in wanted})
+
+
+@contextlib.contextmanager
+def state_directory(on_disk):
+    if on_disk:
+        with small_disk(DISK_SIZE) as disk:
+            yield disk and disk + "/s", disk
+    else:
+        with tempfile.TemporaryDirectory(prefix="tokfs-soak.") as path:
+            yield path + "/s", None
+
+
+def soak(seconds, n_clients, seed, on_error):
+    """on_error: of --on-journal-error, with a disk that is full now and then; None: with room always."""
+    must_fail = on_error == "fail"
+    with state_directory(on_error is not None) as (state, disk):
+        if not state:
+            return
+        options = ["--state", state, "--max-sessions", "300", "--journal-slack", "4M", "--on-journal-error", on_error or "fail"]
+        with Mount(*options, TOKFS_FAKE_TOKEN_US="500") as m:
             answers = {}
             for question in QUESTIONS:
                 for limit in LIMITS:
@@ -279,55 +404,46 @@ def soak(seconds, n_clients, seed):
                     m.write(name + "/input", request(question, limit))
                     answers[question, limit] = m.read(name + "/text")
                     os.rmdir(m.at(name))
-            n_fds, n_bytes = len(os.listdir(f"/proc/{m.daemon.pid}/fd")), resident_bytes(m)
+            n_fds = len(os.listdir(f"/proc/{m.daemon.pid}/fd"))
             deadline = time.monotonic() + seconds
-            pids = []
-            for number in range(n_clients):
-                pid = os.fork()
-                if pid == 0:
-                    run_client(m, answers, number, seed, deadline)
-                    os._exit(0)
-                pids.append(pid)
-            for pid in pids:
-                os.waitpid(pid, 0)
-            n_actions = n_compared = n_failed = 0
-            names = []
-            for number in range(n_clients):
-                with open(os.path.join(m.scratch, f"client{number}")) as report:
-                    said = report.read()
-                if said.startswith("ok "):
-                    n_actions += int(said.split()[1])
-                    n_compared += int(said.split()[2])
-                    names += said.splitlines()[1:]
-                else:
-                    n_failed += 1
-                    print(f"client {number}: {said or 'it hung'}")
+            pids = [fork(run_client, m, answers, number, seed, deadline, must_fail) for number in range(n_clients)]
+            if disk:
+                pids.append(fork(fill_now_and_then, disk, seed, deadline))
+            resident = watch(m, pids, deadline)
+            n_actions, n_compared, n_failed, names = reports(m, n_clients)
             assert m.daemon.poll() is None, f"the daemon ended with {m.daemon.returncode}: {m.messages()}"
-            remove_all(m)
-            until(lambda: m.metric("open_files") == 1, "all files are released", 60)
+            until(lambda: m.read("health") == b"ok\n", "the journal is in order", 60)
             until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all turns have ended", 60)
-            for name in names:  # the kernel forgets a name that is gone when it is asked for it
-                assert not os.path.exists(m.at(name))
-            if os.geteuid() == 0:  # one whose last use followed its lookup at once, it remembers until it needs the memory
-                with open("/proc/sys/vm/drop_caches", "w") as file:
-                    file.write("2")
-                until(lambda: m.metric("held_bytes") == 0, "all bytes are given back", 30)
-            left = {name: m.metric(name) for name in ("sessions", "parked_requests")}
-            assert m.metric("held_bytes") < 4096 * len(names), "what was said in removed sessions is kept"
-            assert not any(left.values()), left
-            assert m.metric("kv_pages_free") == m.metric("kv_pages"), "pages are held"
-            grown = resident_bytes(m) - n_bytes
-            more_fds = len(os.listdir(f"/proc/{m.daemon.pid}/fd")) - n_fds
-            assert more_fds == 0, f"{more_fds} descriptors are left"
+            n_errors, n_compactions = m.metric("journal_errors_total"), m.metric("journal_compactions_total")
+            n_kept = check_the_journal(m, state)
+            remove_all(m)
+            check_nothing_is_left(m, names, n_fds)
+            resident.append(resident_bytes(m) / 1048576)
             assert n_failed == 0, f"{n_failed} clients failed"
-            assert not m.messages(), m.messages()
-            print(f"{n_clients} clients, {seconds} s: {n_actions} actions, {n_compared} answers compared; resident memory "
-                  f"{grown / 1048576:+.1f} MiB")
+            check_messages(m, state)
+            print(f"{n_clients} clients, {seconds} s: {n_actions} actions, {n_compared} answers compared, {n_kept} sessions read "
+                  f"from the journal; {int(n_errors)} errors of the journal, {int(n_compactions)} compactions; resident MiB "
+                  + " ".join(f"{n:.1f}" for n in resident), flush=True)
             # The end of the mount asserts that all counts are zero; its exit status is looked at.
 
 
-if __name__ == "__main__":
+def main():
+    parser = argparse.ArgumentParser(description="Random clients on a mount with a journal.")
+    parser.add_argument("seconds", type=float, nargs="?", default=60)
+    parser.add_argument("clients", type=int, nargs="?", default=12)
+    parser.add_argument("seed", type=int, nargs="?", default=int(time.time()))
+    parser.add_argument("--full-disk", action="store_true",
+                        help="half of the time with --on-journal-error fail, half with continue, on a disk that is full now and then")
+    options = parser.parse_args()
     need_fuse()
-    seed = int(sys.argv[3]) if len(sys.argv) > 3 else int(time.time())
-    print("seed", seed, flush=True)
-    soak(float(sys.argv[1]) if len(sys.argv) > 1 else 60, int(sys.argv[2]) if len(sys.argv) > 2 else 12, seed)
+    print("seed", options.seed, flush=True)
+    if options.full_disk:
+        for on_error in "fail", "continue":
+            print("--on-journal-error", on_error, flush=True)
+            soak(options.seconds / 2, options.clients, options.seed, on_error)
+    else:
+        soak(options.seconds, options.clients, options.seed, None)
+
+
+if __name__ == "__main__":
+    main()
