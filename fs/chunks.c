@@ -1,6 +1,6 @@
 // The phases of a cursor: ROLE (as soon as the turn is accepted, one for each choice), PIECES (one chunk per piece),
 // FINISH (the finish reason, which several choices have among their pieces; or the error object of a turn that failed),
-// USAGE and DONE (SSE only), END. A phase that has nothing to say is stepped over.
+// USAGE and DONE (SSE only), END. A phase that has nothing to say is stepped over. Reasoning has pieces only.
 #include "fs/chunks.h"
 #include "fs/mount.h"
 #include <errno.h>
@@ -85,8 +85,32 @@ static enum chunk_phase settle(const struct chunk_cursor *cursor, const struct t
     return phase;
 }
 
+// The next piece of reasoning, or where the pieces end for now.
+static size_t next_reasoning(const struct chunk_cursor *cursor, const struct turn *turn)
+{
+    size_t idx = cursor->piece_idx;
+    while (idx < turn->n_pieces && turn->pieces[idx].part != TOKFS_PART_REASONING) {
+        idx++;
+    }
+    return idx;
+}
+
+static int emit_reasoning(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
+{
+    cursor->piece_idx = next_reasoning(cursor, turn);
+    if (cursor->piece_idx == turn->n_pieces) {
+        return 0;
+    }
+    struct tokfs_piece piece = turn_piece_at(turn, cursor->piece_idx++);
+    int r = strbuf_append(out, (struct str){ piece.text, piece.text_len });
+    return r < 0 ? r : 1;
+}
+
 bool chunk_has_next(const struct chunk_cursor *cursor, const struct turn *turn)
 {
+    if (cursor->form == CHUNKS_REASONING) {
+        return next_reasoning(cursor, turn) < turn->n_pieces;
+    }
     switch (settle(cursor, turn)) {
     case CHUNK_ROLE: return turn->is_accepted;
     case CHUNK_PIECES: return cursor->piece_idx < turn->n_pieces;
@@ -144,6 +168,9 @@ static int emit_role(struct chunk_cursor *cursor, const struct turn *turn, struc
 
 int chunk_next(struct chunk_cursor *cursor, const struct turn *turn, struct strbuf *out)
 {
+    if (cursor->form == CHUNKS_REASONING) {
+        return emit_reasoning(cursor, turn, out);
+    }
     if (!chunk_has_next(cursor, turn)) {
         return 0;
     }

@@ -1,4 +1,4 @@
-// An answer as a sequence of OpenAI chunks, made while it is read.
+// An answer as a sequence of OpenAI chunks, or what was thought before it, made while it is read.
 //
 // Nothing is stored: the chunks of a turn follow from its text and the lengths of its pieces, so each reader carries a
 // cursor and any number of slow readers costs no memory. The same turn gives the same bytes to each.
@@ -10,6 +10,7 @@
 enum chunk_form {
     CHUNKS_NDJSON, // a line each; usage with the finish reason
     CHUNKS_SSE, // "data: {...}\n\n" each, then "data: [DONE]\n\n"; usage in a chunk of its own where it was asked for
+    CHUNKS_REASONING, // text: what the model thought, and nothing of its answer
 };
 
 enum chunk_phase { CHUNK_ROLE, CHUNK_PIECES, CHUNK_FINISH, CHUNK_USAGE, CHUNK_DONE, CHUNK_END };

@@ -352,8 +352,12 @@ static bool is_known(struct turn *turn, const struct tokfs_event *event)
 bool journal_take_event(struct turn *turn, const struct tokfs_event *event)
 {
     struct journal *j = turn->mount->journal;
-    if (!j || !turn->trail || is_known(turn, event)) {
-        return j && turn->trail;
+    if (!j || !turn->trail) {
+        return false;
+    }
+    turn_note_usage(turn, event);
+    if (is_known(turn, event)) {
+        return true;
     }
     struct str body = journal_event_came(turn, event);
     bool is_out = j->error != 0;

@@ -140,7 +140,7 @@ void journal_session_removed(struct session *session);
 enum journal_setting { JOURNAL_SYSTEM, JOURNAL_PARAMS, JOURNAL_TOOLS };
 void journal_setting_set(struct session *session, enum journal_setting which);
 void journal_priority_set(struct session *session);
-void journal_session_reset(struct session *session);
+void journal_session_reset(struct session *session, const struct turn *cut); // the turn that it ended; NULL: none
 void journal_turn_begun(struct session *session, const struct turn *turn, struct str given, bool is_text);
 void journal_turn_refused(struct session *session);
 void journal_turn_failed(struct session *session, const struct turn *turn); // before the engine saw it

@@ -49,6 +49,7 @@ void journal_put_head(const struct mount *mount, struct strbuf *out)
     record_put_u64(out, info->n_params);
     record_put_u64(out, hash_model_files(mount->engine));
     record_put_str(out, str_from(info->fingerprint));
+    record_put_u64(out, info->weights_hash);
 }
 
 // ---- appending -----------------------------------------------------------------------------------------------------
@@ -159,10 +160,19 @@ void journal_priority_set(struct session *session)
     }
 }
 
-void journal_session_reset(struct session *session)
+void journal_session_reset(struct session *session, const struct turn *cut)
 {
     if (journal_keeps(session)) {
-        record_put_u64(begin(session), now_ns());
+        struct strbuf *body = begin(session);
+        record_put_u64(body, now_ns());
+        if (cut) { // events of it were recorded that nobody has seen
+            const struct turn_extent extent = turn_extent(cut);
+            record_put_u64(body, extent.text_len);
+            record_put_u64(body, extent.hidden_len);
+            record_put_u64(body, extent.n_pieces);
+            record_put_u64(body, extent.n_probs);
+            record_put_u64(body, extent.n_tokens);
+        }
         append(session, RECORD_RESET);
     }
 }

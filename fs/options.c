@@ -9,6 +9,8 @@
 
 #define SERVED_NAME_BYTES_MAX 255
 #define TIMEOUT_S_MAX         1e9
+#define MAX_BYTES_MIN         (1u << 20) // a user's part of it holds small requests
+#define USER_BYTES_MIN        (64u << 10)
 
 const char options_help[] =
     "usage: tokfs [options] MODEL MOUNTPOINT\n"
@@ -293,16 +295,50 @@ static int take_limit(struct options *options, int opt, const char *value, struc
     return 0;
 }
 
+// What memory may be filled, from `min` bytes on.
+static int parse_bytes_limit(const char *name, const char *value, uint32_t min, uint64_t *ret, struct err *err)
+{
+    int r = option_bytes(name, value, ret, err);
+    if (r == 0 && *ret < min) {
+        return err_set(err, -EINVAL, "--%s %s: at least %u KiB are needed to hold requests", name, option_shown(value),
+                       min >> 10);
+    }
+    return r;
+}
+
+// What tells how the journal is kept: 1, 0 when it is another option, or -EINVAL.
+static int take_journal_option(struct options *options, int opt, const char *value, struct err *err)
+{
+    int r;
+    switch (opt) {
+    case OPT_SYNC:
+        options->needs_state = "sync";
+        r = parse_sync(options, value, err);
+        break;
+    case OPT_ON_JOURNAL_ERROR:
+        options->needs_state = "on-journal-error";
+        r = parse_on_journal_error(options, value, err);
+        break;
+    case OPT_JOURNAL_SLACK:
+        options->needs_state = "journal-slack";
+        r = option_bytes("journal-slack", value, &options->journal.slack, err);
+        break;
+    default: return 0;
+    }
+    return r < 0 ? r : 1;
+}
+
 static int take_option(struct options *options, int opt, const char *value, struct err *err)
 {
     int64_t n = 0;
     int r = take_limit(options, opt, value, err);
+    r = r == 0 ? take_journal_option(options, opt, value, err) : r;
     if (r != 0) {
         return r < 0 ? r : 0;
     }
     switch (opt) {
-    case OPT_USER_BYTES: r = option_bytes("user-bytes", value, &options->user_bytes, err); break;
-    case OPT_MAX_BYTES: r = option_bytes("max-bytes", value, &options->max_bytes, err); break;
+    case OPT_USER_BYTES: r = parse_bytes_limit("user-bytes", value, USER_BYTES_MIN, &options->user_bytes, err); break;
+    case OPT_MAX_BYTES: r = parse_bytes_limit("max-bytes", value, MAX_BYTES_MIN, &options->max_bytes, err); break;
     case OPT_LOG_LEVEL: r = parse_log_level(options, value, err); break;
     case OPT_SHARE_PREFIX_CACHE: options->shares_prefix_cache = true; break;
     case OPT_CTX:
@@ -337,9 +373,6 @@ static int take_option(struct options *options, int opt, const char *value, stru
         break;
     case OPT_TIMEOUT: r = option_real("timeout", value, false, TIMEOUT_S_MAX, &options->engine.timeout, err); break;
     case OPT_STATE: r = parse_state(options, value, err); break;
-    case OPT_SYNC: r = parse_sync(options, value, err); break;
-    case OPT_ON_JOURNAL_ERROR: r = parse_on_journal_error(options, value, err); break;
-    case OPT_JOURNAL_SLACK: r = option_bytes("journal-slack", value, &options->journal.slack, err); break;
     case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
     case OPT_NO_SPECULATION: options->engine.no_speculation = true; break;
     case 'o': r = parse_mount_options(options, value, err); break;
@@ -405,6 +438,9 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
     int r = take_all_options(ret, argc, argv, err);
     if (r == 0 && !ret->show_help && !ret->show_version) {
         r = take_places(ret, argc, argv, err);
+    }
+    if (r == 0 && ret->needs_state && !ret->state) {
+        r = err_set(err, -EINVAL, "--%s: there is no journal without --state", ret->needs_state);
     }
     if (r < 0) {
         options_deinit(ret);

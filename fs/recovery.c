@@ -102,6 +102,7 @@ static int check_head(const struct journal *j, const struct record *record, cons
     is_same = (record_get_u64(&reader) == record_get_u64(&own)) && is_same; // parameters
     is_same = (record_get_u64(&reader) == record_get_u64(&own)) && is_same; // configuration and tokenizer
     struct str fingerprint = record_get_str(&reader);
+    bool has_other_weights = reader.rest.len > 0 && record_get_u64(&reader) != info->weights_hash; // early ones lack it
     strbuf_deinit(&body);
     if (format != JOURNAL_FORMAT) {
         return err_set(err, -EINVAL,
@@ -116,6 +117,11 @@ static int check_head(const struct journal *j, const struct record *record, cons
         return err_set(err, -EINVAL,
                        "%s: it was written for another model (served as \"%.*s\"): size, vocabulary or files differ",
                        path, STR_ARG(str_take(model, 80)));
+    }
+    if (has_other_weights) {
+        return err_set(err, -EINVAL,
+                       "%s: it was written for a model of the same form (served as \"%.*s\") with other weights", path,
+                       STR_ARG(str_take(model, 80)));
     }
     if (!str_eq(fingerprint, str_from(info->fingerprint))) {
         log_warn("%s: it was written by tokfs %.*s under the name \"%.*s\" (%.*s): answers go on, but other versions "
@@ -261,6 +267,9 @@ static int read_file(struct journal *j, const char *path, struct err *err)
     }
     strbuf_deinit(&scan.window);
     if (r == 0 && is_empty) { // not even its head was written to the end
+        log_warn("%s: it holds nothing, not even a head as this program writes it before the file has its name: begun "
+                 "anew",
+                 path);
         close(j->file.fd);
         j->file.seq = j->file.end = 0;
         r = begin_file(j, path, err);

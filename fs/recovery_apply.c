@@ -194,9 +194,20 @@ static int apply_messages(struct session *session, struct record_reader *reader)
 
 static int apply_reset(struct session *session, struct record_reader *reader)
 {
+    struct timespec changed = time_of(record_get_u64(reader));
+    bool is_cut = reader->rest.len > 0;
     session_reset(session);
-    session->changed = time_of(record_get_u64(reader));
-    return 0;
+    session->changed = changed;
+    if (!is_cut) {
+        return reader->is_bad ? -EBADMSG : 0;
+    }
+    struct turn_extent extent;
+    extent.text_len = record_get_u64(reader);
+    extent.hidden_len = record_get_u64(reader);
+    extent.n_pieces = record_get_u64(reader);
+    extent.n_probs = record_get_u64(reader);
+    extent.n_tokens = record_get_u64(reader);
+    return reader->is_bad || !turn_cut(session->last, &extent) ? -EBADMSG : 0;
 }
 
 // ---- drafts --------------------------------------------------------------------------------------------------------

@@ -353,6 +353,7 @@ int session_set_priority(struct session *session, int64_t priority)
 int session_reset(struct session *session)
 {
     struct conversation *c = &session->conversation;
+    const struct turn *cut = turn_is_ended(session->last) ? NULL : session->last;
     session_abandon_candidate(session);
     turn_disown(session->last);
     drop_composition(session);
@@ -360,7 +361,7 @@ int session_reset(struct session *session)
     c->n_messages = 0;
     session->error = (struct tokfs_error){ 0 };
     stamp(session);
-    journal_session_reset(session);
+    journal_session_reset(session, cut);
     channel_mark(&session->channel);
     return 0;
 }

@@ -17,7 +17,7 @@
 #include <time.h>
 
 #define SESSION_NAME_MAX 255
-#define SESSION_N_FILES  14
+#define SESSION_N_FILES  15
 
 struct session {
     unsigned refs;

@@ -1,5 +1,5 @@
-// The rows of a session's directory that speak: input, output, text, events, response.json, wait, ctl and the one-line
-// states. Its settings (system, params, tools) are in settings_files.c.
+// The rows of a session's directory that speak: input, output, reasoning, text, events, response.json, wait, ctl and
+// the one-line states. Its settings (system, params, tools) are in settings_files.c.
 #include "fs/session_files.h"
 #include "fs/body.h"
 #include "fs/mount.h"
@@ -165,27 +165,32 @@ static void input_close(struct file *file)
     free(input);
 }
 
-// ---- output, events: the answers as they grow ----------------------------------------------------------------------
+// ---- output, events, reasoning: the answers as they grow -----------------------------------------------------------
 
-static int open_view(struct file *file, bool as_chunks)
+static int open_view(struct file *file, enum view_kind kind)
 {
     struct view *view = malloc(sizeof(*view));
     if (!view) {
         return -ENOMEM;
     }
-    view_init(view, file->session->last, as_chunks);
+    view_init(view, file->session->last, kind);
     file->state = view;
     return 0;
 }
 
 static int output_open(struct file *file)
 {
-    return open_view(file, false);
+    return open_view(file, VIEW_TEXT);
 }
 
 static int events_open(struct file *file)
 {
-    return open_view(file, true);
+    return open_view(file, VIEW_CHUNKS);
+}
+
+static int reasoning_open(struct file *file)
+{
+    return open_view(file, VIEW_REASONING);
 }
 
 static int output_read(struct file *file, size_t size, uint64_t offset, struct str *ret_bytes)
@@ -207,6 +212,14 @@ static uint64_t output_size(struct session *session, struct file *file)
         return view_size(file->state);
     }
     return turn_is_ended(session->last) ? session->last->text.len : 0;
+}
+
+static uint64_t reasoning_size(struct session *session, struct file *file)
+{
+    if (file && file->state) {
+        return view_size(file->state);
+    }
+    return turn_is_ended(session->last) ? turn_reasoning_len(session->last) : 0;
 }
 
 static void output_close(struct file *file)
@@ -418,6 +431,14 @@ const struct node_type session_nodes[] = {
     { .name = "error", .mode = S_IFREG | 0400, .flags = NODE_SIZED, .render = error_render },
     { .name = "wait", .mode = S_IFREG | 0400, .read = wait_read, .is_readable = wait_is_readable },
     { .name = "ctl", .mode = S_IFREG | 0200, .write = ctl_write },
+    { .name = "reasoning", // the journal knows files by their place in this table: new ones come at its end
+      .mode = S_IFREG | 0400,
+      .flags = NODE_FRESH,
+      .open = reasoning_open,
+      .close = output_close,
+      .read = output_read,
+      .is_readable = output_is_readable,
+      .size = reasoning_size },
     { 0 },
 };
 _Static_assert(sizeof(session_nodes) / sizeof(session_nodes[0]) == SESSION_N_FILES + 1, "one row per file");

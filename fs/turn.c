@@ -330,15 +330,50 @@ static void end(struct turn *turn, enum turn_state state)
     turn_unref(turn);
 }
 
+static void blame_owner(struct turn *turn)
+{
+    reason_set(&turn->error, -ECANCELED, NULL, "cancelled: the client went away");
+}
+
 void turn_disown(struct turn *turn)
 {
     turn->owner.accepted = NULL;
     turn->owner.ended = NULL;
     if (turn->completion || turn->trail) {
-        reason_set(&turn->error, -ECANCELED, NULL, "cancelled: the client went away");
+        blame_owner(turn);
         end(turn, TURN_CANCELLED);
     }
     turn->owner.channel = NULL;
+}
+
+struct turn_extent turn_extent(const struct turn *turn)
+{
+    return (struct turn_extent){ turn->text.len, turn->hidden.len, turn->n_pieces, turn->n_probs, turn->n_tokens };
+}
+
+bool turn_cut(struct turn *turn, const struct turn_extent *extent)
+{
+    const struct turn_extent all = turn_extent(turn);
+    if (extent->text_len > all.text_len || extent->hidden_len > all.hidden_len || extent->n_pieces > all.n_pieces ||
+        extent->n_probs > all.n_probs || extent->n_tokens > all.n_tokens) {
+        return false;
+    }
+    strbuf_cut(&turn->text, extent->text_len);
+    strbuf_cut(&turn->hidden, extent->hidden_len);
+    turn->n_pieces = extent->n_pieces;
+    turn->n_probs = extent->n_probs;
+    turn->n_tokens = extent->n_tokens;
+    turn->open_call = 0; // what it would show at its end is not shown
+    if (turn->choices) {
+        turn->choices[0].last = turn->n_pieces;
+    }
+    if (turn->state >= TURN_DONE) {
+        turn->state = TURN_CANCELLED;
+        turn->finish_reason[0] = '\0';
+        turn->usage = (struct tokfs_usage){ .prompt_tokens = turn->usage.prompt_tokens };
+        blame_owner(turn);
+    }
+    return true;
 }
 
 // ---- events --------------------------------------------------------------------------------------------------------
@@ -392,6 +427,23 @@ static void on_finished(struct turn *turn, const struct tokfs_event *event)
     end(turn, is_cancelled ? TURN_CANCELLED : TURN_DONE);
 }
 
+// Conversations show it while the answer is written. It is no part of the answer: nothing depends on it, and an event
+// from the journal, which has no completion, does not tell it.
+void turn_note_usage(struct turn *turn, const struct tokfs_event *event)
+{
+    struct tokfs_usage *usage = &turn->usage;
+    if (event->kind != TOKFS_EVENT_TOKEN || !event->completion || turn->n > 1) {
+        return;
+    }
+    turn->first_ns = turn->first_ns > 0 ? turn->first_ns : event->sampled_ns;
+    usage->cached_tokens = event->choice_usage.cached_tokens;
+    usage->queue_ns = event->choice_usage.queue_ns;
+    usage->prefill_ns = event->choice_usage.prefill_ns;
+    usage->ttft_ns = event->choice_usage.ttft_ns;
+    usage->decode_ns = event->sampled_ns > turn->first_ns ? event->sampled_ns - turn->first_ns : 0;
+    usage->total_ns = usage->ttft_ns + usage->decode_ns;
+}
+
 static void weigh(struct turn *turn)
 {
     holding_set(&turn->holding, turn->text.cap + turn->hidden.cap + turn->pieces_cap * sizeof(*turn->pieces) +
@@ -403,6 +455,7 @@ void turn_take_event(struct turn *turn, const struct tokfs_event *event)
     if (turn->owner.channel) {
         channel_mark(turn->owner.channel);
     }
+    turn_note_usage(turn, event);
     bool is_last = event->kind == TOKFS_EVENT_FINISHED && strcmp(event->finish_reason, "cancel") != 0;
     bool is_end = turn_has_ends(turn) && turn->choices &&
                   (event->kind == TOKFS_EVENT_CHOICE_FINISHED || event->kind == TOKFS_EVENT_FINISHED);

@@ -128,7 +128,8 @@ struct turn {
     unsigned n;       // choices; those after the first are in hidden
     size_t open_call; // one more than the index of the piece with which a call in hand began; 0: none
     uint64_t n_tokens;
-    struct tokfs_usage usage;
+    uint64_t first_ns;        // CLOCK_MONOTONIC of its first token; 0: none came from the engine
+    struct tokfs_usage usage; // as far as it is known
     struct tokfs_error error; // FAILED, CANCELLED
     char finish_reason[16];
     char id[48]; // "chatcmpl-..."
@@ -154,7 +155,14 @@ void turn_follow(struct turn *turn, struct turn *next); // takes a reference of 
 void turn_set_priority(struct turn *turn, int64_t priority);
 void turn_cancel(struct turn *turn); // asks the engine; the turn ends within a step
 void turn_disown(struct turn *turn); // its owner goes: cancelled at once, no callback comes any more
+// How far an answer had come. Cut off there, one whose end is known already was cancelled; false: it is not that long.
+struct turn_extent {
+    uint64_t text_len, hidden_len, n_pieces, n_probs, n_tokens;
+};
+struct turn_extent turn_extent(const struct turn *turn);
+bool turn_cut(struct turn *turn, const struct turn_extent *extent);
 void turn_take_event(struct turn *turn, const struct tokfs_event *event);
+void turn_note_usage(struct turn *turn, const struct tokfs_event *event);      // what the engine says of it by the way
 void turn_fail(struct turn *turn, const struct tokfs_error *error);            // ends it, whatever the engine would say
 int turn_trail_add(struct turn_trail *trail, const struct tokfs_event *event); // a TOKEN event. 0 or -ENOMEM
 
@@ -177,6 +185,7 @@ int turn_end_text(struct turn *turn);                                    // no m
 struct tokfs_answer_head turn_head(const struct turn *turn);
 bool turn_has_ends(const struct turn *turn); // its choices end with a piece that holds their finish reason
 struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx);
+uint64_t turn_reasoning_len(const struct turn *turn);           // bytes of what was thought, of all choices
 int turn_write_response(struct turn *turn, struct strbuf *out); // all choices in the form of its kind, and a line end
 // The message that it leaves in the conversation. Without calls whose arguments are no JSON object, which templates
 // cannot show, and without any when it was cancelled.

@@ -51,6 +51,15 @@ struct tokfs_piece turn_piece_at(const struct turn *turn, size_t idx)
                                  .text_offset = piece->text_offset };
 }
 
+uint64_t turn_reasoning_len(const struct turn *turn)
+{
+    uint64_t len = 0;
+    for (size_t i = 0; i < turn->n_pieces; i++) {
+        len += turn->pieces[i].part == TOKFS_PART_REASONING ? turn->pieces[i].len : 0;
+    }
+    return len;
+}
+
 bool turn_has_ends(const struct turn *turn)
 {
     return turn->n > 1 || turn->kind->write_run;

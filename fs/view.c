@@ -5,11 +5,17 @@
 #include <errno.h>
 #include <string.h>
 
-void view_init(struct view *view, struct turn *current, bool as_chunks)
+static void begin_chunks(struct view *view, struct turn *turn)
 {
-    *view = (struct view){ .first = turn_ref(current), .as_chunks = as_chunks, .chunk_turn = current };
+    view->chunk_turn = turn;
+    chunk_cursor_init(&view->cursor, view->kind == VIEW_REASONING ? CHUNKS_REASONING : CHUNKS_NDJSON);
+}
+
+void view_init(struct view *view, struct turn *current, enum view_kind kind)
+{
+    *view = (struct view){ .first = turn_ref(current), .kind = kind };
     strbuf_init(&view->out, 0);
-    chunk_cursor_init(&view->cursor, CHUNKS_NDJSON);
+    begin_chunks(view, current);
 }
 
 void view_deinit(struct view *view)
@@ -57,8 +63,7 @@ static int read_text(struct view *view, size_t size, uint64_t offset, struct str
 
 static void rewind_chunks(struct view *view)
 {
-    view->chunk_turn = view->first;
-    chunk_cursor_init(&view->cursor, CHUNKS_NDJSON);
+    begin_chunks(view, view->first);
     strbuf_reset(&view->out);
     view->out_offset = 0;
 }
@@ -104,8 +109,7 @@ static int read_chunks(struct view *view, size_t size, uint64_t offset, struct s
             (view->out_offset == offset && !is_told(view, view->chunk_turn))) {
             break;
         }
-        view->chunk_turn = view->chunk_turn->next;
-        chunk_cursor_init(&view->cursor, CHUNKS_NDJSON);
+        begin_chunks(view, view->chunk_turn->next);
     }
     if (view->out_offset == offset && view->out.len > 0) {
         *ret_bytes = str_take(strbuf_str(&view->out), size);
@@ -123,7 +127,8 @@ int view_read(struct view *view, size_t size, uint64_t offset, struct str *ret_b
         return 0;
     }
     size = file_stream_size(size);
-    int r = view->as_chunks ? read_chunks(view, size, offset, ret_bytes) : read_text(view, size, offset, ret_bytes);
+    int r =
+        view->kind == VIEW_TEXT ? read_text(view, size, offset, ret_bytes) : read_chunks(view, size, offset, ret_bytes);
     if (r != FILE_WAIT) {
         view->read_end = offset + (r > 0 ? (uint64_t)r : 0);
     }
@@ -143,7 +148,7 @@ static bool text_is_readable(const struct view *view)
 
 bool view_is_readable(struct view *view)
 {
-    if (!view->as_chunks) {
+    if (view->kind == VIEW_TEXT) {
         return text_is_readable(view);
     }
     const struct turn *turn = view->chunk_turn;
@@ -156,7 +161,7 @@ uint64_t view_size(const struct view *view)
     uint64_t size = 0;
     for (const struct turn *turn = view->first; turn; turn = turn->next) {
         if (turn_is_ended(turn) || turn != view->first) {
-            size += turn->text.len;
+            size += view->kind == VIEW_REASONING ? turn_reasoning_len(turn) : turn->text.len;
         }
     }
     return size;

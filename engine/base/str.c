@@ -301,6 +301,14 @@ void strbuf_reset(struct strbuf *buf)
     }
 }
 
+void strbuf_cut(struct strbuf *buf, size_t len)
+{
+    if (len < buf->len) {
+        buf->len = len;
+        buf->ptr[len] = '\0';
+    }
+}
+
 int strbuf_reserve(struct strbuf *buf, size_t n_more)
 {
     if (buf->error) {

@@ -187,3 +187,8 @@ uint64_t model_weight_bytes(const struct model *m)
 {
     return m->weights.bytes_per_step;
 }
+
+uint64_t model_weights_hash(const struct model *m)
+{
+    return m->weights.hash;
+}

@@ -35,6 +35,7 @@ void model_free(struct model *model);
 const struct model_config *model_get_config(const struct model *model);
 const struct kv_layout *model_get_kv_layout(const struct model *model); // page_bytes included
 uint64_t model_weight_bytes(const struct model *model); // device bytes read by one step, embedding rows apart
+uint64_t model_weights_hash(const struct model *model); // of samples of every tensor, as the files have it
 
 struct step {
     const int32_t *token_ids; // [map.n_rows], in row order

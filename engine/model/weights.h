@@ -53,6 +53,7 @@ struct weights {
     struct weight_matrix lm_head; // [n_vocab][n_embd], one piece; the same matrix as `embed` when they are tied
     float *final_norm;            // [n_embd]
     enum dtype dtype;             // of the projections
+    uint64_t hash;                // of samples of what the files hold
     uint64_t bytes_per_step; // read by one forward pass that wants logits, rows of `embed` apart, and of experts the
                              // share of one token
 };

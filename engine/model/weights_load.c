@@ -13,9 +13,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #define EXPAND_ROWS  32
 #define CONVERT_ROWS 64
+#define SAMPLE_BYTES 4096
 
 struct loader {
     struct weights *w;
@@ -29,6 +31,7 @@ struct loader {
     enum weight_form form;
     float *values;            // [n_workers][longest row], of rows that change their type
     unsigned char *converted; // [CONVERT_ROWS][longest row], these
+    uint64_t hash;
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total);
     void *progress_ctx;
 };
@@ -302,10 +305,26 @@ static void load_experts(struct loader *l, const struct weight_part *part, struc
     }
 }
 
+// The beginning of a tensor's first and middle row, whatever the runs: a sum, so that shards may be cut in any way.
+static void hash_samples(struct loader *l, const struct tensor_run *run)
+{
+    const struct tensor_info *t = run->tensor;
+    uint64_t n_rows = tensor_n_rows(t), row_bytes = n_rows > 0 ? t->bytes / n_rows : 0;
+    uint64_t name = XXH3_64bits(t->name.ptr, t->name.len);
+    const uint64_t rows[] = { 0, n_rows / 2 };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (rows[i] >= run->row && rows[i] - run->row < run->n_rows) {
+            const char *row = (const char *)run->data + (rows[i] - run->row) * row_bytes;
+            l->hash += XXH3_64bits_withSeed(row, row_bytes < SAMPLE_BYTES ? row_bytes : SAMPLE_BYTES, name + i);
+        }
+    }
+}
+
 static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
 {
     (void)err;
     struct loader *l = ctx;
+    hash_samples(l, run);
     struct weight_unit unit;
     const struct weight_part *part = weight_unpack_use(l->scheme, l->config, run->tensor->user_idx, &unit);
     bool is_matrix = weight_places[part->place].is_matrix;
@@ -467,6 +486,7 @@ int weights_load(struct weights *w, struct backend *backend, const struct weight
     if (rc == 0) {
         rc = read_pass(&l, false, err);
     }
+    w->hash = l.hash;
     loader_deinit(&l);
     return rc;
 }

@@ -39,6 +39,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .n_vocab = config->n_vocab,
         .n_params = model_config_n_params(config),
         .weight_bytes = model_weight_bytes(engine->model),
+        .weights_hash = model_weights_hash(engine->model),
         .kv_bytes = (uint64_t)pool->page_bytes * engine->sizes.n_pages,
         .max_sequences = engine->sizes.n_slots,
         .max_queued = engine->sizes.max_queued,
@@ -460,6 +461,16 @@ static void take_probs(struct tokfs_engine *e, const struct event_slot *slot)
     }
 }
 
+// What does not change any more once the first token was sampled.
+static struct tokfs_usage usage_so_far(const struct choice *choice)
+{
+    const struct tokfs_usage *usage = &choice->usage;
+    return (struct tokfs_usage){ .cached_tokens = usage->cached_tokens,
+                                 .queue_ns = usage->queue_ns,
+                                 .prefill_ns = usage->prefill_ns,
+                                 .ttft_ns = usage->ttft_ns };
+}
+
 static bool tell_token(struct tokfs_engine *e, const struct event_slot *slot, struct tokfs_event *ret)
 {
     ret->kind = TOKFS_EVENT_TOKEN;
@@ -468,7 +479,7 @@ static bool tell_token(struct tokfs_engine *e, const struct event_slot *slot, st
     ret->call_idx = slot->call_idx;
     ret->call_id = ret->part == TOKFS_PART_CALL ? e->polled_call_id : NULL;
     ret->sampled_ns = slot->sampled_ns;
-    ret->choice_usage.cached_tokens = slot->choice->usage.cached_tokens;
+    ret->choice_usage = usage_so_far(slot->choice);
     if (slot->token_id >= 0) {
         ret->probs = e->polled_probs;
         ret->n_probs = e->n_polled_probs;

@@ -132,16 +132,17 @@ static void find_end_ids(struct tokfs_engine *e)
     }
 }
 
-// FNV-1a of what an answer depends on, as far as it is at hand: not of the weights themselves.
+// FNV-1a of what an answer depends on, as far as it is at hand.
 static void make_fingerprint(struct tokfs_engine *e, const struct tokfs_engine_options *options)
 {
     const struct model_config *config = model_get_config(e->model);
     uint32_t hash = 2166136261u;
     char text[512];
-    snprintf(text, sizeof(text), "%s|%s|%s|%s|%s|%s|%zu|%llu|%llu", TOKFS_VERSION, e->served_name, config->architecture,
-             options->device ? options->device : "auto", options->kv_dtype ? options->kv_dtype : "auto",
-             options->weights ? options->weights : "stored", (size_t)config->n_vocab,
-             (unsigned long long)model_config_n_params(config), (unsigned long long)model_weight_bytes(e->model));
+    snprintf(text, sizeof(text), "%s|%s|%s|%s|%s|%s|%zu|%llu|%llu|%llx", TOKFS_VERSION, e->served_name,
+             config->architecture, options->device ? options->device : "auto",
+             options->kv_dtype ? options->kv_dtype : "auto", options->weights ? options->weights : "stored",
+             (size_t)config->n_vocab, (unsigned long long)model_config_n_params(config),
+             (unsigned long long)model_weight_bytes(e->model), (unsigned long long)model_weights_hash(e->model));
     for (const char *c = text; *c; c++) {
         hash = (hash ^ (unsigned char)*c) * 16777619u;
     }

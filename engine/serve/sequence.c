@@ -119,6 +119,17 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
 
 // ---- tokens -------------------------------------------------------------------------------------------------------
 
+// Once, before the first token is told: from then on the caller's thread reads this.
+static void note_first(struct sequence *seq, uint64_t now_ns)
+{
+    struct tokfs_usage *usage = &seq->choice->usage;
+    usage->queue_ns = seq->started_ns - seq->completion->accepted_ns;
+    if (now_ns > 0) {
+        usage->prefill_ns = now_ns - seq->started_ns;
+        usage->ttft_ns = now_ns - seq->completion->submitted_ns;
+    }
+}
+
 static void end(struct sequence *seq, const char *reason)
 {
     struct choice *c = seq->choice;
@@ -126,10 +137,9 @@ static void end(struct sequence *seq, const char *reason)
     guide_end(&seq->guide);
     seq->state = SEQUENCE_ENDING;
     c->finish_reason = reason;
-    c->usage.queue_ns = seq->started_ns - seq->completion->accepted_ns;
-    if (seq->first_token_ns > 0) {
-        c->usage.prefill_ns = seq->first_token_ns - seq->started_ns;
-        c->usage.ttft_ns = seq->first_token_ns - seq->completion->submitted_ns;
+    if (seq->first_token_ns == 0) {
+        note_first(seq, 0);
+    } else {
         c->usage.decode_ns = seq->last_token_ns - seq->first_token_ns;
     }
 }
@@ -320,7 +330,10 @@ static void take_token(struct sequence *seq, int32_t token_id, uint64_t now_ns)
     assert(!seq->owes_token);
     seq->token_id = token_id;
     seq->owes_token = true;
-    seq->first_token_ns = seq->first_token_ns > 0 ? seq->first_token_ns : now_ns;
+    if (seq->first_token_ns == 0) {
+        seq->first_token_ns = now_ns;
+        note_first(seq, now_ns);
+    }
     seq->last_token_ns = now_ns;
     seq->choice->usage.completion_tokens++;
     int rc = 0;

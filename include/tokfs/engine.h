@@ -69,6 +69,7 @@ struct tokfs_engine_info {
     size_t n_ctx, n_vocab;
     size_t n_ctx_model; // the model's own limit: n_ctx is less where options or memory made it so
     uint64_t n_params, weight_bytes, kv_bytes;
+    uint64_t weights_hash; // of samples of every tensor: other weights of the same form have another one
     unsigned max_sequences, max_queued;
     uint32_t n_pages;
     size_t page_tokens;
@@ -336,7 +337,8 @@ struct tokfs_event {
     size_t n_probs;
     const char *finish_reason;       // FINISHED, CHOICE_FINISHED: "stop", "length", "tool_calls", "cancel"
     struct tokfs_usage usage;        // FINISHED: complete, of all choices together; ACCEPTED: prompt_tokens
-    struct tokfs_usage choice_usage; // (CHOICE_)FINISHED: of the choice alone; TOKEN: its cached_tokens
+    struct tokfs_usage choice_usage; // (CHOICE_)FINISHED: of the choice alone; TOKEN: cached_tokens, queue_ns,
+                                     // prefill_ns and ttft_ns
     // (CHOICE_)FINISHED with reason "stop": the end token or stop token, or the stop string, that ended it. Valid until
     // the completion is freed.
     int32_t matched_id;  // -1: none did

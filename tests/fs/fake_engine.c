@@ -407,6 +407,11 @@ static void sample(struct tokfs_completion *c)
     q->event.sampled_ns = clock_monotonic_ns();
     q->event.probs = probs;
     q->event.n_probs = c->n_known > 0 ? 0 : c->n_probs;
+    if (!c->first_ns) {
+        c->first_ns = q->event.sampled_ns;
+        c->usage.ttft_ns = c->first_ns - c->submitted_ns;
+    }
+    q->event.choice_usage.ttft_ns = c->usage.ttft_ns;
     c->n_known -= c->n_known > 0;
     take_part(c, q);
     push_parts(c);
@@ -414,10 +419,6 @@ static void sample(struct tokfs_completion *c)
     c->at += len;
     c->usage.completion_tokens++;
     c->engine->stats.completion_tokens++;
-    if (!c->first_ns) {
-        c->first_ns = q->event.sampled_ns;
-        c->usage.ttft_ns = c->first_ns - c->submitted_ns;
-    }
 }
 
 static void fail_for_time(struct tokfs_completion *c)
@@ -592,7 +593,9 @@ void tokfs_engine_close(struct tokfs_engine *engine)
 
 void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engine_info *ret)
 {
+    const char *weights = getenv("TOKFS_FAKE_WEIGHTS");
     *ret = (struct tokfs_engine_info){ .model = engine->name,
+                                       .weights_hash = weights ? strtoull(weights, NULL, 16) : 0,
                                        .architecture = "Fake",
                                        .backend = "none",
                                        .dtype = "f32",

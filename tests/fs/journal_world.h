@@ -129,12 +129,21 @@ static inline bool world_is_quiet(struct world *w)
     return w->mount->counts.n_running == 0 && journal_is_idle(j) && (!j || j->compaction.stage == COMPACTION_NONE);
 }
 
+static inline void world_on_flush_turn(void *ctx)
+{
+    struct world *w = ctx;
+    journal_flush(w->mount->journal);
+}
+
 // Writes what there is, without a word of the engine.
 static inline void world_flush(struct world *w)
 {
+    mount_watch_engine(w->mount, false);
+    loop_set_turn_end(w->loop, world_on_flush_turn, w);
     journal_flush(w->mount->journal);
     loop_cancel(w->loop, &w->mount->journal->timer_op);
     loop_run_until_idle(w->loop);
+    loop_set_turn_end(w->loop, NULL, NULL);
 }
 
 // As kill -9: what is not written is gone.
@@ -217,7 +226,7 @@ static inline void world_tell_session(struct strbuf *out, struct session *sessio
         struct view view;
         struct str bytes;
         uint64_t offset = 0;
-        view_init(&view, session->last, true);
+        view_init(&view, session->last, VIEW_CHUNKS);
         for (int n; (n = view_read(&view, 65536, offset, &bytes)) > 0; offset += (uint64_t)n) {
             strbuf_append(out, bytes);
         }

@@ -1,5 +1,6 @@
 // The journal on the null engine: what is written comes back, wherever the file is cut; damage is told; running turns
 // go on and end with the same words.
+#include "fs/journal_record.h"
 #include "tests/fs/journal_world.h"
 
 static struct world world;
@@ -220,6 +221,64 @@ static void test_journal_killed_again_and_again_ends_the_same(void **state)
     world_stop(&world);
 }
 
+static bool has_end_in_hand(const struct journal *j)
+{
+    const struct journal_batch *batch = &j->gather;
+    return journal_event_is_end(str_skip(strbuf_str(&batch->bodies), batch->events[batch->n - 1].begin));
+}
+
+static char *tell_with_text(const struct session *session)
+{
+    struct strbuf out;
+    strbuf_init(&out, 0);
+    strbuf_append(&out, strbuf_str(&session->last->text));
+    strbuf_append_byte(&out, '\n');
+    turn_write_status(session->last, &out);
+    char *all = world_tell(&world);
+    strbuf_append(&out, str_from(all));
+    free(all);
+    return strbuf_steal(&out);
+}
+
+// What the engine had said but no reader had seen when it was reset does not come up later.
+static void reset_with_events_in_hand(const char *question, bool is_ended)
+{
+    world_open(&world, &options);
+    struct session *bob = world_make(&world, "bob");
+    world_echo(bob, "input", question);
+    world_run(&world, has_tokens);
+    struct journal *j = world.mount->journal;
+    do {
+        usleep(1000);
+        mount_take_events(world.mount);
+        assert_int_equal(bob->last->state, TURN_DECODE);
+    } while (j->gather.n < 5 || (is_ended && !has_end_in_hand(j)));
+    session_reset(bob);
+    char *before = tell_with_text(bob);
+    world_flush(&world);
+    world_kill(&world);
+    world_open(&world, &options);
+    journal_start(world.mount->journal);
+    bob = world_find(&world, "bob");
+    char *after = tell_with_text(bob);
+    assert_int_equal(bob->last->state, TURN_CANCELLED);
+    world_compare(before, after);
+    free(before), free(after);
+    world_stop(&world);
+}
+
+static void test_journal_reset_cuts_what_nobody_has_seen(void **state)
+{
+    (void)state;
+    reset_with_events_in_hand("count 400\n", false);
+}
+
+static void test_journal_reset_before_an_end_that_nobody_has_seen_cancels(void **state)
+{
+    (void)state;
+    reset_with_events_in_hand("count 100\n", true);
+}
+
 // A text whose write had returned is a turn after the restart, one that was not whole JSON is not.
 static void test_journal_closes_what_writers_had_open(void **state)
 {
@@ -410,6 +469,20 @@ static void test_journal_of_others_is_refused_by_name(void **state)
     expect_refusal(-EINVAL, "another model (served as \"their model\")");
     world_write_journal(&world, "something else that is long enough", 34);
     expect_refusal(-EINVAL, "it is not a journal of tokfs");
+}
+
+static void test_journal_of_other_weights_is_refused(void **state)
+{
+    (void)state;
+    world_open(&world, &options);
+    world_make(&world, "bob");
+    world_stop(&world);
+    setenv("TOKFS_FAKE_WEIGHTS", "1", 1);
+    expect_refusal(-EINVAL, "with other weights");
+    unsetenv("TOKFS_FAKE_WEIGHTS");
+    world_open(&world, &options);
+    world_find(&world, "bob");
+    world_stop(&world);
 }
 
 static void test_journal_that_others_may_read_is_refused(void **state)
@@ -702,11 +775,14 @@ int main(void)
         JOURNAL_TEST(test_journal_cut_at_every_byte_loads),
         JOURNAL_TEST(test_journal_cut_in_a_turn_ends_the_same),
         SLOW_TEST(test_journal_killed_again_and_again_ends_the_same),
+        SLOW_TEST(test_journal_reset_cuts_what_nobody_has_seen),
+        SLOW_TEST(test_journal_reset_before_an_end_that_nobody_has_seen_cancels),
         JOURNAL_TEST(test_journal_closes_what_writers_had_open),
         JOURNAL_TEST(test_journal_request_that_was_not_accepted_leaves_nothing),
         JOURNAL_TEST(test_journal_flipped_bit_is_cut_off_or_refused),
         JOURNAL_TEST(test_journal_of_nonsense_does_no_harm),
         JOURNAL_TEST(test_journal_of_others_is_refused_by_name),
+        JOURNAL_TEST(test_journal_of_other_weights_is_refused),
         JOURNAL_TEST(test_journal_that_others_may_read_is_refused),
         JOURNAL_TEST(test_journal_compacted_says_the_same),
         SLOW_TEST(test_journal_full_disk_fails_turns_and_requests),

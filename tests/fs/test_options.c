@@ -88,6 +88,11 @@ static void test_options_bad_ones_are_named(void **state)
         { "m d --user-turns 0", "--user-turns 0" },
         { "m d --user-tokens x", "--user-tokens x" },
         { "m d --user-bytes 0", "--user-bytes 0" },
+        { "m d --user-bytes 63K", "--user-bytes 63K: at least 64 KiB" },
+        { "m d --max-bytes 1000K", "--max-bytes 1000K: at least 1024 KiB" },
+        { "m d --sync always", "--sync: there is no journal without --state" },
+        { "m d --on-journal-error fail", "--on-journal-error: there is no journal without --state" },
+        { "m d -o journal-slack=1M", "--journal-slack: there is no journal without --state" },
         { "m d --max-bytes much", "--max-bytes much" },
         { "m d --write-timeout -1", "--write-timeout -1" },
         { "m d -o fsname=", "-o fsname=" },
@@ -109,16 +114,16 @@ static void test_options_what_users_may_have(void **state)
     struct err err;
     (void)state;
     assert_int_equal(
-        parse("m d --user-sessions 1 --user-turns 2 --user-files 3 --user-bytes 4K --user-tokens 5 --max-bytes 6K "
+        parse("m d --user-sessions 1 --user-turns 2 --user-files 3 --user-bytes 64K --user-tokens 5 --max-bytes 1M "
               "--write-timeout 7",
               &o, &err),
         0);
     assert_int_equal(o.user_sessions, 1);
     assert_int_equal(o.user_turns, 2);
     assert_int_equal(o.user_files, 3);
-    assert_int_equal(o.user_bytes, 4096);
+    assert_int_equal(o.user_bytes, 65536);
     assert_int_equal(o.user_tokens, 5);
-    assert_int_equal(o.max_bytes, 6144);
+    assert_int_equal(o.max_bytes, 1048576);
     assert_int_equal(o.write_timeout_s, 7);
     assert_false(o.lets_others_in || o.shares_prefix_cache);
     options_deinit(&o);

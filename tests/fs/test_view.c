@@ -70,7 +70,7 @@ static void test_view_before_any_turn_is_empty_then_follows(void **state)
 {
     struct view view;
     (void)state;
-    view_init(&view, last, false);
+    view_init(&view, last, VIEW_TEXT);
     expect_read(&view, 0, 0, NULL);
     expect_read(&view, 0, 0, NULL);
     assert_false(view_is_readable(&view)); // its end was told
@@ -88,7 +88,7 @@ static void test_view_tells_each_end_once_and_goes_on(void **state)
     struct view view;
     (void)state;
     add_turn();
-    view_init(&view, last, false);
+    view_init(&view, last, VIEW_TEXT);
     assert_int_equal(view_size(&view), 0);
     say("one ");
     assert_int_equal(view_size(&view), 0); // 0 while it grows
@@ -115,7 +115,7 @@ static void test_view_of_a_cancelled_turn_ends_with_an_error(void **state)
     struct view view;
     (void)state;
     add_turn();
-    view_init(&view, last, false);
+    view_init(&view, last, VIEW_TEXT);
     say("par");
     finish("cancel");
     expect_read(&view, 0, 3, "par");
@@ -150,7 +150,7 @@ static void test_view_chunks_are_the_same_for_any_read_size(void **state)
     say("");
     finish("length");
     strbuf_init(&whole, 0);
-    view_init(&view, last, true);
+    view_init(&view, last, VIEW_CHUNKS);
     read_all(&view, 100000, &whole);
     assert_non_null(strstr(whole.ptr, "\"role\":\"assistant\""));
     assert_non_null(strstr(whole.ptr, "\"content\":\"a\\\"b\""));
@@ -164,7 +164,7 @@ static void test_view_chunks_are_the_same_for_any_read_size(void **state)
     for (size_t size = 1; size < 90; size += 11) {
         strbuf_init(&pieces, 0);
         view_deinit(&view);
-        view_init(&view, last, true);
+        view_init(&view, last, VIEW_CHUNKS);
         read_all(&view, size, &pieces);
         assert_string_equal(pieces.ptr, whole.ptr);
         strbuf_deinit(&pieces);
@@ -187,7 +187,7 @@ static void test_view_never_fills_a_read_that_the_kernel_would_follow(void **sta
     memset(text, 'x', MOUNT_READ_BYTES_MAX);
     add_turn();
     say(text);
-    view_init(&view, last, false);
+    view_init(&view, last, VIEW_TEXT);
     assert_int_equal(view_read(&view, MOUNT_READ_BYTES_MAX, 0, &bytes), MOUNT_READ_BYTES_MAX - 1);
     assert_int_equal(view_read(&view, 1, MOUNT_READ_BYTES_MAX - 1, &bytes), 1); // one that is not, is
     assert_int_equal(view_read(&view, 1, MOUNT_READ_BYTES_MAX, &bytes), FILE_WAIT);
@@ -207,7 +207,7 @@ static void test_view_chunks_wait_follow_and_fail(void **state)
     (void)state;
     add_turn();
     strbuf_init(&text, 0);
-    view_init(&view, last, true);
+    view_init(&view, last, VIEW_CHUNKS);
     n = view_read(&view, 4096, 0, &bytes);
     assert_true(n > 0 && n != FILE_WAIT); // the role
     uint64_t offset = (uint64_t)n;

@@ -4,7 +4,9 @@ import errno
 import json
 import os
 import signal
+import shutil
 import stat
+import struct
 import subprocess
 import tempfile
 
@@ -26,7 +28,7 @@ def restart(mount, sig=signal.SIGKILL):
 
 
 def everything(mount, session):
-    names = ["system", "params", "tools", "output", "text", "events", "response.json", "messages", "status", "usage"]
+    names = ["system", "params", "tools", "output", "text", "events", "response.json", "messages", "status", "usage", "reasoning"]
     return {name: mount.read(f"{session}/{name}") for name in names}
 
 
@@ -145,6 +147,34 @@ def test_state_directory_is_nobody_elses_and_one_daemons():
         result = subprocess.run([os.environ["TOKFS_BIN"], "-f", "--state", state, m.model, other], capture_output=True, text=True,
                                 check=False)
         assert result.returncode == 1 and f"{state}/journal" in result.stderr, result
+
+
+def test_other_weights_are_refused():
+    """The same model with other numbers in it would go on with answers otherwise."""
+    with directory() as state, tempfile.TemporaryDirectory() as path:
+        if os.environ["TOKFS_MODEL"] != "demo":
+            return
+        shutil.copytree(os.path.join(os.environ["TOKFS_SOURCE_ROOT"], "tools/demo/model"), path + "/demo")
+        with Mount("--state", state, model=path + "/demo") as m:
+            bob = m.session("bob")
+            m.stop()
+            weights = path + "/demo/model.safetensors"
+            with open(weights, "r+b") as file:
+                head = struct.unpack("<Q", file.read(8))[0]
+                file.seek(8 + head)
+                first = file.read(1)
+                file.seek(8 + head)
+                file.write(bytes([first[0] ^ 1]))
+            other = m.scratch + "/other"
+            os.mkdir(other)
+            result = subprocess.run([os.environ["TOKFS_BIN"], "-f", "--state", state, m.model, other], capture_output=True, text=True,
+                                    check=False)
+            assert result.returncode == 1 and "with other weights" in result.stderr, result
+            with open(weights, "r+b") as file:
+                file.seek(8 + head)
+                file.write(first)
+            m.start()
+            assert os.path.isdir(m.at(bob))
 
 
 def test_full_disk_fails_what_would_be_lost():

@@ -69,6 +69,39 @@ def test_8_readers_of_a_session_see_the_same():
             assert results[i].stdout == results[8].stdout
 
 
+def test_reasoning_is_read_as_it_grows():
+    thought = " ".join(f"step {i}," for i in range(100))
+    is_null = os.environ.get("TOKFS_MODEL") == "null"  # which says what it is told; the built-in model does not reason
+    with Mount(**SLOW) as m:
+        name = m.session("s")
+        assert m.read(name + "/reasoning") == b""
+        m.write(name + "/input", body(f"<think>{thought}</think>so it is") if is_null else LONG)
+        fd = os.open(m.at(name + "/reasoning"), os.O_RDONLY)
+        again = os.open(m.at(name + "/reasoning"), os.O_RDONLY | os.O_NONBLOCK)
+        if not is_null:
+            with raises(errno.EAGAIN):
+                os.read(again, 5)
+        got = os.read(fd, 65536)
+        if is_null:
+            assert thought.encode().startswith(got) and len(got) < len(thought), "it came at once"
+            assert m.read(name + "/status").startswith(b"decode") and os.stat(m.at(name + "/reasoning")).st_size == 0
+            assert got.startswith(os.read(again, 5))
+        while piece := os.read(fd, 17):
+            got += piece
+        assert got.decode() == (thought if is_null else ""), got
+        assert os.pread(fd, 10, 5) == got[5:15] and os.stat(m.at(name + "/reasoning")).st_size == len(got)
+        assert m.read(name + "/text") == b"so it is" or not is_null
+        m.write(name + "/input", body(f"<think>{thought}</think>no") if is_null else LONG)
+        if is_null:
+            assert os.read(fd, 4) == b"step", "it does not follow the conversation"
+        m.write(name + "/ctl", "cancel\n")
+        with raises(errno.ECANCELED):
+            while os.read(fd, 65536):
+                pass
+        os.close(fd)
+        os.close(again)
+
+
 def test_readers_at_offsets_get_the_same_bytes():
     with Mount() as m:
         name = m.session("s")

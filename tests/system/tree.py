@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -29,7 +30,7 @@ FILES = {
     **{"sessions/bob/" + name: 0o200 for name in ("input", "ctl")},
     **{"sessions/bob/" + name: 0o600 for name in ("system", "params", "tools")},
     **{"sessions/bob/" + name: 0o400 for name in ("output", "text", "events", "response.json", "messages", "status", "usage",
-                                                  "error", "wait")},
+                                                  "error", "wait", "reasoning")},
 }
 TRANSACTIONS = ["v1/chat/completions", "v1/completions", "v1/embeddings", "tokenize", "detokenize", "apply-template", "generate"]
 
@@ -51,7 +52,7 @@ def test_every_node_is_there():
         assert stat.S_ISLNK(found["sessions/last"].st_mode)
         assert len({st.st_ino for st in found.values()}) == len(found), "two nodes have one number"
         names = [path for path in found if path.startswith("sessions/bob/")]
-        assert len(names) == 14, names
+        assert len(names) == 15, names
         model = json.loads(m.read("v1/models"))["data"][0]["id"]
         assert json.loads(m.read(f"models/{model}/info.json"))["id"] == model
 
@@ -61,7 +62,7 @@ def test_what_only_tells_is_read_again_and_again():
         m.write(m.session("bob") + "/input", body("hello", max_tokens=3))
         m.read("sessions/bob/text")
         for path, mode in FILES.items():
-            if mode & 0o400 and not mode & 0o222 and path not in ("sessions/bob/output", "sessions/bob/events"):
+            if mode & 0o400 and not mode & 0o222 and path not in ("sessions/bob/output", "sessions/bob/events", "sessions/bob/reasoning"):
                 with open(m.at(path), "rb", buffering=0) as file:
                     first = file.read()
                     file.seek(0)
@@ -92,6 +93,27 @@ def test_lines_of_states():
         m.write(name + "/input", LONG)
         m.write(name + "/ctl", "cancel\n")
         assert m.read(name + "/wait").split()[0] == b"cancelled" and m.read(name + "/error") == b"cancelled\n"
+
+
+def test_usage_is_told_while_it_is_written():
+    for options in [], ["--state"]:
+        with tempfile.TemporaryDirectory() as state, Mount(*options, *[state + "/s" for _ in options], **SLOW) as m:
+            name = m.session("bob")
+            m.write(name + "/input", LONG)
+
+            def usage():
+                return {key: int(value) for key, value in (line.split() for line in m.read(name + "/usage").decode().splitlines())}
+
+            until(lambda: usage()["completion_tokens"] > 2, "some tokens are there")
+            first = usage()
+            assert m.read(name + "/status").startswith(b"decode"), "it has ended already"
+            m.read(name + "/text")
+            last = usage()
+            assert 0 < first["ttft_ns"] <= first["total_ns"] and first["decode_ns"] > 0, first
+            for key in "prompt_tokens", "cached_tokens", "queue_ns", "prefill_ns", "ttft_ns":
+                assert first[key] == last[key], (key, first, last)
+            for key in "completion_tokens", "decode_ns", "total_ns":
+                assert first[key] <= last[key], (key, first, last)
 
 
 def test_errors_at_write_are_the_same_for_all():

@@ -129,7 +129,7 @@ def every_way_in(m, name):
     path = m.at(name)
     files = [("read", os.O_RDONLY), ("write", os.O_WRONLY), ("truncate", os.O_WRONLY | os.O_TRUNC)]
     for file in ("input", "system", "params", "tools", "output", "text", "events", "response.json", "messages", "status", "usage",
-                 "error", "wait", "ctl"):
+                 "error", "wait", "ctl", "reasoning"):
         for what, flags in files:
             yield f"{what} {file}", errno.EACCES, os.open, (f"{path}/{file}", flags)
         yield f"stat {file}", errno.EACCES, os.stat, (f"{path}/{file}",)
@@ -191,7 +191,7 @@ def test_the_control_the_owner_of_a_session_may():
             except OSError:
                 n_refused += 1
                 assert what.split()[1] not in ("system", "params", "tools"), what
-        assert n_refused == 27, n_refused  # files that only tell are neither written nor truncated
+        assert n_refused == 30, n_refused  # files that only tell are neither written nor truncated
         as_user(ALICE, os.rename, m.at(name), m.at("sessions/mine"))
         as_user(ALICE, os.rmdir, m.at("sessions/mine"))
 
