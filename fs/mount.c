@@ -337,6 +337,7 @@ int mount_new(const struct mount_options *options, struct loop *loop, struct tok
     list_init(&mount->fresh_nodes);
     list_init(&mount->all_sessions);
     kv_feed_init(&mount->kv, mount);
+    pruner_init(&mount->pruner, mount);
     int r = mount->received ? model_dir_init(&mount->models, engine) : -ENOMEM;
     r = r < 0 ? r : make_nodes(mount);
     r = r < 0 ? r : users_new(&options->limits.users, mount->uid, &mount->users);
@@ -394,6 +395,7 @@ static void cancel_all(struct mount *mount)
     loop_cancel(mount->loop, &mount->timer_op);
     loop_cancel(mount->loop, &mount->stall_op);
     loop_cancel(mount->loop, &mount->kv_op);
+    pruner_stop(&mount->pruner);
     loop_run_until_idle(mount->loop);
 }
 

@@ -17,6 +17,7 @@
 #include "fs/list.h"
 #include "fs/model_dir.h"
 #include "fs/node.h"
+#include "fs/prune.h"
 #include "fs/user.h"
 #include <stdbool.h>
 #include <time.h>
@@ -76,6 +77,7 @@ struct mount {
     struct users *users;
     bool has_private_caches; // of prompts: each user his own
     struct kv_feed kv;
+    struct pruner pruner;
     struct list files;          // struct file
     struct list begun;          // struct file, by their latest write
     struct list listings;       // of the open directories

@@ -49,6 +49,7 @@ int session_restore(struct mount *mount, struct str name, uid_t uid, gid_t gid, 
     session->name = name.ptr ? str_dup(name) : NULL;
     list_init(&session->used_link);
     list_init(&session->user_link);
+    list_init(&session->ended_link);
     list_init(&session->all_link);
     list_append(&mount->all_sessions, &session->all_link);
     channel_init(&session->channel, mount);
@@ -82,6 +83,7 @@ void session_unref(struct session *session)
     }
     assert(!session->candidate && !session->writer);
     list_remove(&session->all_link);
+    list_remove(&session->ended_link);
     channel_deinit(&session->channel);
     conversation_deinit(&session->conversation);
     composition_unref(session->composition);
@@ -366,8 +368,7 @@ int session_reset(struct session *session)
     return 0;
 }
 
-// What a removed session said and was told goes at once; the rest of it goes when the kernel has forgotten its names,
-// which may be much later where nobody asks for them again.
+// What a removed session said and was told goes at once; the rest of it when the kernel has forgotten its names.
 static void forget_texts(struct session *session)
 {
     struct turn *idle;
@@ -387,6 +388,7 @@ void session_remove(struct session *session)
     turn_disown(session->last);
     channel_mark(&session->channel);
     forget_texts(session);
+    pruner_add(&session->mount->pruner, session);
 }
 
 // ---- recovery ------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ struct session {
     struct list all_link;   // in mount->all_sessions
     struct user *user;      // shared: the creator
     struct holding holding; // the conversation and the running turn's part of it
+    struct list ended_link; // in mount->pruner, once it is removed
     struct list used_link;  // in the table, most recently used last
     struct list user_link;  // in user->sessions, likewise
     struct session *hash_next;

@@ -141,6 +141,11 @@ def until(condition, what, seconds=10):
         time.sleep(0.005)
 
 
+def kernel_forgets_when_asked():
+    """FUSE_NOTIFY_PRUNE."""
+    return tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 18)
+
+
 @contextlib.contextmanager
 def raises(code):
     try:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 
-from mount import LONG_TOKENS, Mount, raises, run_tests, until
+from mount import LONG_TOKENS, Mount, kernel_forgets_when_asked, raises, run_tests, until
 
 
 def run(*command, cwd=None):
@@ -18,7 +18,7 @@ def run(*command, cwd=None):
 def test_file_of_a_session_is_removed_with_it_only():
     with Mount() as m:
         files = sorted(os.listdir(m.at(m.session("s"))))
-        assert len(files) == 14
+        assert len(files) == 15
         for file in files:
             removed = run("rm", "-f", m.at("sessions/s/" + file))
             assert removed.returncode == 1 and "not permitted" in removed.stderr, removed
@@ -94,6 +94,34 @@ def test_file_that_only_tells_is_not_opened_for_writing():
             for mode in (os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC):
                 with raises(errno.EACCES):
                     os.open(m.at(file), mode)
+
+
+def test_names_of_ended_sessions_cost_nothing():
+    """Nobody asks for them again: the kernel is told to forget them, but for what is in use."""
+    with Mount(TOKFS_FAKE_TOKEN_US="0") as m:
+        stays = m.session("stays")
+        n_one = m.metric("held_bytes")
+        for i in range(50):
+            name = m.session(f"s{i}")
+            m.write(name + "/input", "hello\n")
+            for file in "text", "events", "status":
+                m.read(f"{name}/{file}")
+            m.write(name + "/ctl", "close\n")
+        used = m.session("used")
+        fd = os.open(m.at(used + "/status"), os.O_RDONLY)
+        m.write(used + "/ctl", "close\n")
+        if not kernel_forgets_when_asked():
+            print("        this kernel cannot be asked to forget: not tried")
+            os.close(fd)
+            return
+        until(lambda: m.metric("held_bytes") < 4 * n_one, "what nobody uses is forgotten", 30)
+        with raises(errno.ESTALE):
+            os.read(fd, 10)
+        os.close(fd)
+        until(lambda: m.metric("held_bytes") == n_one, "it is forgotten when it is closed", 60)
+        assert os.listdir(m.at(stays)) and m.read(stays + "/status").startswith(b"idle")
+        os.mkdir(m.at("sessions/s0"))
+        assert m.read("sessions/s0/status").startswith(b"idle")
 
 
 def test_draining_is_told_before_a_full_quota():
