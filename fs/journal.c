@@ -86,46 +86,6 @@ static void swap_batches(struct journal *j)
     j->gather = empty;
 }
 
-// ---- held replies --------------------------------------------------------------------------------------------------
-
-static void answer_held(struct journal *j, int code)
-{
-    list_for_each(link, next, &j->held)
-    {
-        struct journal_held *held = list_entry(link, struct journal_held, link);
-        if (code == 0 && held->at > j->n_committed) {
-            break;
-        }
-        list_remove(&held->link);
-        held->answer(held, code);
-        session_unref(held->session);
-        j->mount->counts.n_parked--;
-        free(held);
-    }
-}
-
-void journal_answer(struct mount *mount, const struct journal_held *held)
-{
-    struct journal *j = mount->journal;
-    if (!j || j->error || j->n_committed == j->n_appended) {
-        held->answer(held, journal_check(mount));
-        return;
-    }
-    struct journal_held *copy = mount->counts.n_parked < mount->limits.n_parked ? malloc(sizeof(*copy)) : NULL;
-    if (!copy) {
-        held->answer(held, -EAGAIN);
-        return;
-    }
-    *copy = *held;
-    copy->at = j->n_appended;
-    if (copy->session) {
-        session_ref(copy->session);
-    }
-    list_init(&copy->link);
-    list_append(&j->held, &copy->link);
-    mount->counts.n_parked++;
-}
-
 // ---- out of order --------------------------------------------------------------------------------------------------
 
 int journal_check(const struct mount *mount)
@@ -174,6 +134,7 @@ void journal_fail(struct journal *j, int code, const char *what)
               continues ? "goes on without it" : "turns of conversations fail", j->options.retry_ms / 1000);
     j->error = code;
     j->stage = JOURNAL_IDLE;
+    compaction_void(j);
     strbuf_reset(&j->file.gather);
     batch_end(j, &j->flight, continues);
     batch_end(j, &j->gather, continues);
@@ -181,7 +142,7 @@ void journal_fail(struct journal *j, int code, const char *what)
     if (!continues) {
         fail_turns(j);
     }
-    answer_held(j, continues ? 0 : code);
+    journal_answer_held(j, continues ? 0 : code);
     loop_cancel(j->loop, &j->timer_op); // it ends, and is armed anew for the next try
     arm_timer(j);
     if (j->makes_engine_wait) {
@@ -212,7 +173,7 @@ void journal_committed(struct journal *j)
     j->stats.n_commits++;
     j->n_committed = j->flight.last;
     batch_end(j, &j->flight, true);
-    answer_held(j, 0);
+    journal_answer_held(j, 0);
     arm_timer(j);
     if (j->makes_engine_wait) {
         j->makes_engine_wait = false;
@@ -224,11 +185,13 @@ static void start_sync(struct journal *j)
 {
     j->sync_end = j->file.end;
     loop_fdatasync(j->loop, &j->sync_op, j->file.fd);
+    journal_watch(j);
 }
 
 static void on_written(struct journal_file *file, int res)
 {
     struct journal *j = list_entry(file, struct journal, file);
+    j->waits[JOURNAL_WORK_WRITE].n_done++;
     if (j->error) { // while it was in flight
         return;
     }
@@ -245,6 +208,7 @@ static void on_written(struct journal_file *file, int res)
 static void on_synced(struct loop_op *op, int res)
 {
     struct journal *j = list_entry(op, struct journal, sync_op);
+    j->waits[JOURNAL_WORK_SYNC].n_done++;
     if (j->error || res == -ECANCELED) {
         return;
     }
@@ -273,12 +237,14 @@ void journal_flush(struct journal *j)
         j->stage = JOURNAL_SWITCHING;
         swap_batches(j);
         compaction_switch(j);
+        journal_watch(j);
     } else if (j->file.gather.error) {
         journal_fail(j, j->file.gather.error, "write");
     } else if (j->file.gather.len > 0) {
         j->stage = JOURNAL_WRITING;
         swap_batches(j);
         journal_file_write(&j->file);
+        journal_watch(j);
     }
     if (j->file.end >= j->compact_at && !j->is_closing) {
         compaction_start(j);
@@ -289,7 +255,7 @@ void journal_flush(struct journal *j)
 static void settle(struct journal *j)
 {
     struct journal_file *file = &j->file;
-    bool is_due = file->data_end > file->synced && j->options.sync == JOURNAL_SYNC_BATCH;
+    bool is_due = file->data_end > file->synced && file->end > file->synced && j->options.sync == JOURNAL_SYNC_BATCH;
     if (is_due && !j->sync_op.is_pending && j->stage != JOURNAL_SWITCHING) {
         start_sync(j);
     } else if (!is_due && file->gather.len == 0 && j->stage == JOURNAL_IDLE) {
@@ -397,6 +363,7 @@ static struct journal *journal_new(const struct state_dir *dir, const struct jou
     journal_file_init(&j->file, mount->loop);
     j->file.done = on_written;
     compaction_init(j);
+    journal_watch_init(j);
     return j;
 }
 
@@ -441,6 +408,7 @@ void journal_settle_down(struct journal *journal)
     if (journal) {
         journal->is_closing = true;
         loop_cancel(journal->loop, &journal->timer_op);
+        loop_cancel(journal->loop, &journal->watch_op);
         compaction_abandon(journal);
     }
 }

@@ -22,10 +22,11 @@ enum journal_sync { JOURNAL_SYNC_BATCH, JOURNAL_SYNC_ALWAYS, JOURNAL_SYNC_OFF };
 
 struct journal_options {
     enum journal_sync sync;
-    bool continues;     // without the journal, when it fails; otherwise requests and turns fail
-    uint64_t slack;     // bytes that it may grow to beyond twice its live size; 0: 64 MiB
-    unsigned retry_ms;  // between tries while it is out of order; 0: 5000
-    unsigned settle_ms; // until what was written is synced (batch) and marked; 0: 100
+    bool continues;      // without the journal, when it fails; otherwise requests and turns fail
+    uint64_t slack;      // bytes that it may grow to beyond twice its live size; 0: 64 MiB
+    unsigned retry_ms;   // between tries while it is out of order; 0: 5000
+    unsigned settle_ms;  // until what was written is synced (batch) and marked; 0: 100
+    unsigned timeout_ms; // a write or sync that takes longer is an error; 0: 10000
 };
 
 // An event that waits for its commit, in the order of their records.
@@ -44,12 +45,14 @@ struct journal_batch {
 // A reply that waits for the commit of what was appended before it.
 struct journal_held {
     struct list link;
-    uint64_t at; // n_appended then
-    fuse_req_t req;
+    uint64_t at;                                               // n_appended then
+    fuse_req_t req;                                            // NULL: nobody who could be interrupted
     void (*answer)(const struct journal_held *held, int code); // 0 or -errno of the journal
     struct session *session;                                   // shared; NULL: none
     struct node *node;
     size_t size;
+    struct journal *journal; // set by journal_answer, as is:
+    bool is_interrupted;
 };
 
 struct journal_stats {
@@ -74,11 +77,20 @@ enum compaction_stage {
 
 struct compaction {
     enum compaction_stage stage;
+    bool is_void; // the journal failed meanwhile: what the new file says is no longer so, and it mends nothing
     struct journal_file file;
     struct session **sessions; // [n_sessions] shared: those that are to be written, from `next` on
     size_t n_sessions, next;
     struct loop_op op;
     struct loop_op close_op; // of the file that was replaced
+};
+
+// What may take long. It is looked at so many times in timeout_ms: what is still the same operation has waited. Not by
+// the clock, so that a process that was stopped does not take its own absence for the medium's.
+enum journal_work { JOURNAL_WORK_WRITE, JOURNAL_WORK_SYNC, JOURNAL_WORK_SWITCH, JOURNAL_N_WORKS };
+struct journal_wait {
+    uint64_t n_done, n_seen; // operations, and as many at the latest look
+    unsigned n_looks;        // at the same one
 };
 
 struct journal {
@@ -97,8 +109,10 @@ struct journal {
     struct loop_op sync_op;  // of the file
     uint64_t sync_end;       // what the sync under way covers
     struct loop_op timer_op; // settle, or retry
-    bool makes_engine_wait;  // its events are not polled until there is room
-    uint64_t draft_in_hand;  // that is being closed: its effect's record ends it
+    struct loop_op watch_op; // looks at what is in flight
+    struct journal_wait waits[JOURNAL_N_WORKS];
+    bool makes_engine_wait; // its events are not polled until there is room
+    uint64_t draft_in_hand; // that is being closed: its effect's record ends it
     uint64_t n_drafts_made;
     uint32_t generation; // sessions that carry this number are in the compaction's file
     struct compaction compaction;
@@ -127,9 +141,15 @@ const char *journal_path(const struct journal *journal, char *buf, size_t size);
 
 // Takes a journaled turn's event, to apply it when it is committed. False: it is not journaled.
 bool journal_take_event(struct turn *turn, const struct tokfs_event *event);
+
+// ---- who waits (journal_wait.c) ------------------------------------------------------------------------------------
+
 // Sends the reply (a copy of `held`) once all that was appended is committed, at once where there is nothing to wait
-// for. Takes a reference of the session.
+// for. Takes a reference of the session. Interrupted, its client hears EINTR if the medium takes long.
 void journal_answer(struct mount *mount, const struct journal_held *held);
+void journal_answer_held(struct journal *journal, int code); // 0: those that are committed; an error: all
+void journal_watch_init(struct journal *journal);
+void journal_watch(struct journal *journal); // something was begun that may take long
 
 // ---- what happens (journal_write.c) --------------------------------------------------------------------------------
 
@@ -169,6 +189,7 @@ void compaction_deinit(struct journal *journal);
 void compaction_start(struct journal *journal); // unless one is under way
 void compaction_pump(struct journal *journal);  // at the end of a turn of the loop
 void compaction_switch(struct journal *journal);
+void compaction_void(struct journal *journal);    // if one is under way: the journal has failed
 void compaction_abandon(struct journal *journal); // at the end
 
 #endif

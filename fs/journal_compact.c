@@ -88,6 +88,7 @@ static void on_closed(struct loop_op *op, int res)
 static void take_over(struct journal *j)
 {
     struct compaction *c = &j->compaction;
+    bool is_void = c->is_void;
     void (*done)(struct journal_file * file, int res) = j->file.done;
     char path[256];
     assert(!j->file.op.is_pending && !j->sync_op.is_pending);
@@ -101,6 +102,9 @@ static void take_over(struct journal *j)
     reset_file(j);
     drop_sessions(c);
     c->stage = COMPACTION_NONE;
+    if (is_void) {
+        return; // it has the name by now; the next try replaces it
+    }
     j->compact_at = 2 * j->file.end + j->options.slack;
     j->stats.n_compactions++;
     if (j->error) {
@@ -174,6 +178,7 @@ static void on_step(struct loop_op *op, int res)
         [COMPACTION_RENAMING] = "rename",
         [COMPACTION_DIR_SYNC] = "sync of the directory",
     };
+    j->waits[JOURNAL_WORK_SWITCH].n_done++;
     if (c->stage == COMPACTION_CLEANING) {
         on_cleaned(op, res);
         return;
@@ -181,7 +186,7 @@ static void on_step(struct loop_op *op, int res)
     if (res >= 0 && c->stage == COMPACTION_OPENING) {
         c->file.fd = res;
     }
-    if (res < 0 || (j->is_closing && c->stage < COMPACTION_READY)) {
+    if (res < 0 || (j->is_closing && c->stage < COMPACTION_READY) || (c->is_void && c->stage < COMPACTION_RENAMING)) {
         abandon(j, res < 0 ? res : 0, names[c->stage]);
         return;
     }
@@ -241,7 +246,8 @@ static void pump(struct journal *j)
 static void on_new_written(struct journal_file *file, int res)
 {
     struct journal *j = list_entry(list_entry(file, struct compaction, file), struct journal, compaction);
-    if (res < 0 || (j->is_closing && j->compaction.stage == COMPACTION_WRITING)) {
+    j->waits[JOURNAL_WORK_SWITCH].n_done++;
+    if (res < 0 || j->compaction.is_void || (j->is_closing && j->compaction.stage == COMPACTION_WRITING)) {
         abandon(j, res, "write");
     } else if (j->compaction.stage == COMPACTION_LAST_WRITE) {
         sync_new(j, COMPACTION_LAST_SYNC);
@@ -274,6 +280,7 @@ void compaction_start(struct journal *j)
         return;
     }
     c->stage = COMPACTION_OPENING;
+    c->is_void = false;
     loop_openat(j->loop, &c->op, j->dir->fd, JOURNAL_NEW_NAME, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
                 0600);
 }
@@ -281,7 +288,10 @@ void compaction_start(struct journal *j)
 void compaction_pump(struct journal *j)
 {
     struct compaction *c = &j->compaction;
-    if (c->stage == COMPACTION_WRITING && !c->file.op.is_pending) {
+    bool is_idle = !c->file.op.is_pending && !c->op.is_pending;
+    if (c->is_void && is_idle && (c->stage == COMPACTION_WRITING || c->stage == COMPACTION_READY)) {
+        abandon(j, 0, NULL);
+    } else if (c->stage == COMPACTION_WRITING && !c->file.op.is_pending) {
         pump(j);
     } else if (c->stage == COMPACTION_READY && j->error && !j->file.op.is_pending && !j->sync_op.is_pending) {
         compaction_switch(j);
@@ -300,6 +310,11 @@ void compaction_switch(struct journal *j)
     } else {
         sync_new(j, COMPACTION_LAST_SYNC);
     }
+}
+
+void compaction_void(struct journal *j)
+{
+    j->compaction.is_void = j->compaction.stage != COMPACTION_NONE && j->compaction.stage != COMPACTION_CLEANING;
 }
 
 void compaction_abandon(struct journal *j)

@@ -33,6 +33,7 @@ const char options_help[] =
     "  --sync WHEN         with --state: always, batch (every 100 ms; default) or off\n"
     "  --on-journal-error DO  fail (turns fail visibly; default) or continue without it\n"
     "  --journal-slack SIZE   growth beyond twice its live size before it is rewritten (default 64M)\n"
+    "  --journal-timeout N    seconds that a write to it may take before it counts as failed (default 10)\n"
     "  --no-prefix-cache   compute every prompt anew\n"
     "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
@@ -73,7 +74,8 @@ enum {
     OPT_STATE,
     OPT_SYNC,
     OPT_ON_JOURNAL_ERROR,
-    OPT_JOURNAL_SLACK
+    OPT_JOURNAL_SLACK,
+    OPT_JOURNAL_TIMEOUT
 };
 
 static const struct option long_options[] = {
@@ -102,6 +104,7 @@ static const struct option long_options[] = {
     { "sync", required_argument, NULL, OPT_SYNC },
     { "on-journal-error", required_argument, NULL, OPT_ON_JOURNAL_ERROR },
     { "journal-slack", required_argument, NULL, OPT_JOURNAL_SLACK },
+    { "journal-timeout", required_argument, NULL, OPT_JOURNAL_TIMEOUT },
     { "help", no_argument, NULL, 'h' },
     { "version", no_argument, NULL, 'V' },
     { 0 },
@@ -309,6 +312,7 @@ static int parse_bytes_limit(const char *name, const char *value, uint32_t min, 
 // What tells how the journal is kept: 1, 0 when it is another option, or -EINVAL.
 static int take_journal_option(struct options *options, int opt, const char *value, struct err *err)
 {
+    int64_t n = 0;
     int r;
     switch (opt) {
     case OPT_SYNC:
@@ -322,6 +326,11 @@ static int take_journal_option(struct options *options, int opt, const char *val
     case OPT_JOURNAL_SLACK:
         options->needs_state = "journal-slack";
         r = option_bytes("journal-slack", value, &options->journal.slack, err);
+        break;
+    case OPT_JOURNAL_TIMEOUT:
+        options->needs_state = "journal-timeout";
+        r = option_whole("journal-timeout", value, 1, 1000000, &n, err);
+        options->journal.timeout_ms = (unsigned)n * 1000u;
         break;
     default: return 0;
     }

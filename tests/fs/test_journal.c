@@ -2,6 +2,7 @@
 // go on and end with the same words.
 #include "fs/journal_record.h"
 #include "tests/fs/journal_world.h"
+#include <signal.h>
 
 static struct world world;
 static const struct journal_options options = { .sync = JOURNAL_SYNC_BATCH, .settle_ms = 1, .retry_ms = 20 };
@@ -10,6 +11,8 @@ static const struct journal_options options = { .sync = JOURNAL_SYNC_BATCH, .set
 // ---------------------------------------------------------------------------------------------
 
 static int write_error, sync_error; // of all writes and syncs while set
+static int hang[2] = { -1, -1 };    // a pipe that is full, where all writes go while it is open
+static bool hangs_in_switch_only;   // or only those with which a compaction ends
 static size_t n_torn;               // bytes of a write that come through before it fails
 
 void __real_loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset);
@@ -32,12 +35,35 @@ void __wrap_loop_write(struct loop *loop, struct loop_op *op, int fd, const void
     if (write_error && n_torn > 0) {
         assert_int_equal(pwrite(fd, buf, n_torn < len ? n_torn : len, (off_t)offset), n_torn < len ? n_torn : len);
     }
-    __real_loop_write(loop, op, write_error ? fd_that_fails(write_error) : fd, buf, len, offset);
+    fd = write_error ? fd_that_fails(write_error) : fd;
+    if (hang[1] >= 0 && (!hangs_in_switch_only || world.mount->journal->stage == JOURNAL_SWITCHING)) {
+        fd = hang[1];
+    }
+    __real_loop_write(loop, op, fd, buf, len, offset);
 }
 
 void __wrap_loop_fdatasync(struct loop *loop, struct loop_op *op, int fd)
 {
     __real_loop_fdatasync(loop, op, sync_error ? 999999 : fd);
+}
+
+static void begin_to_hang(void)
+{
+    char bytes[4096] = { 0 };
+    assert_int_equal(pipe2(hang, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(hang[1], bytes, sizeof(bytes)) > 0) {
+    }
+    assert_int_equal(fcntl(hang[1], F_SETFL, 0), 0);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+// What hung comes to its end, with an error.
+static void end_to_hang(void)
+{
+    close(hang[0]);
+    close(hang[1]);
+    hang[0] = hang[1] = -1;
+    hangs_in_switch_only = false;
 }
 
 static int set_up(void **state)
@@ -703,6 +729,75 @@ static void test_journal_full_disk_goes_on_without_it_if_told_so(void **state)
     expect_same_after_restart(&goes_on);
 }
 
+static const struct journal_options impatient = {
+    .sync = JOURNAL_SYNC_BATCH, .settle_ms = 1, .retry_ms = 20, .timeout_ms = 50
+};
+
+// Nobody waits for ever for a medium that does not answer.
+static void test_journal_medium_that_hangs_fails_what_waits(void **state)
+{
+    (void)state;
+    world_open(&world, &impatient);
+    struct session *bob = world_make(&world, "bob");
+    world_echo(bob, "input", "count 4000\n");
+    world_run(&world, has_tokens);
+    begin_to_hang();
+    n_answered = 0;
+    world_make(&world, "ann");
+    journal_answer(world.mount, &(struct journal_held){ .answer = take_answer });
+    world_run(&world, has_failed);
+    assert_int_equal(world.mount->journal->error, -ETIMEDOUT);
+    assert_int_equal(n_answered, 1);
+    assert_int_equal(answered_code, -ETIMEDOUT);
+    assert_int_equal(bob->last->state, TURN_FAILED);
+    assert_int_equal(session_submit_text(bob, STR("no")), -ETIMEDOUT);
+    end_to_hang();
+    world_run(&world, is_mended);
+    world_echo(bob, "input", "count 4\n");
+    run();
+    expect_same_after_restart(&impatient);
+}
+
+static void test_journal_medium_that_hangs_is_done_without_if_told_so(void **state)
+{
+    struct journal_options more = impatient;
+    (void)state;
+    more.continues = true;
+    world_open(&world, &more);
+    struct session *bob = world_make(&world, "bob");
+    world_echo(bob, "input", "count 300\n");
+    world_run(&world, has_tokens);
+    begin_to_hang();
+    while (world.mount->counts.n_running > 0) { // the ring is busy with tries
+        world_run(&world, has_failed);
+    }
+    assert_int_equal(bob->last->state, TURN_DONE);
+    assert_true(str_ends_with(strbuf_str(&bob->last->text), STR(" 299 300")));
+    end_to_hang();
+    world_run(&world, is_mended);
+    run();
+    expect_same_after_restart(&impatient);
+}
+
+// While the new file takes the place of the old one: what it says is then not how things went on.
+static void test_journal_medium_that_hangs_in_a_compaction_keeps_what_was_told(void **state)
+{
+    (void)state;
+    world_open(&world, &impatient);
+    struct session *bob = world_make(&world, "bob");
+    world_echo(bob, "input", "count 4000\n");
+    world_run(&world, has_tokens);
+    world.mount->journal->compact_at = 0;
+    begin_to_hang();
+    hangs_in_switch_only = true;
+    world_run(&world, has_failed);
+    assert_int_equal(world.mount->journal->compaction.stage, COMPACTION_LAST_WRITE);
+    assert_int_equal(bob->last->state, TURN_FAILED);
+    end_to_hang();
+    world_run(&world, is_mended);
+    expect_same_after_restart(&impatient);
+}
+
 static void test_journal_sync_that_fails_is_an_error(void **state)
 {
     (void)state;
@@ -787,6 +882,9 @@ int main(void)
         JOURNAL_TEST(test_journal_compacted_says_the_same),
         SLOW_TEST(test_journal_full_disk_fails_turns_and_requests),
         SLOW_TEST(test_journal_full_disk_goes_on_without_it_if_told_so),
+        SLOW_TEST(test_journal_medium_that_hangs_fails_what_waits),
+        SLOW_TEST(test_journal_medium_that_hangs_is_done_without_if_told_so),
+        SLOW_TEST(test_journal_medium_that_hangs_in_a_compaction_keeps_what_was_told),
         JOURNAL_TEST(test_journal_sync_that_fails_is_an_error),
         JOURNAL_TEST(test_journal_write_that_fails_at_any_instant_loses_nothing_committed),
         JOURNAL_TEST(test_journal_always_syncs_before_it_tells),

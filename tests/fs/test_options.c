@@ -92,6 +92,8 @@ static void test_options_bad_ones_are_named(void **state)
         { "m d --max-bytes 1000K", "--max-bytes 1000K: at least 1024 KiB" },
         { "m d --sync always", "--sync: there is no journal without --state" },
         { "m d --on-journal-error fail", "--on-journal-error: there is no journal without --state" },
+        { "m d --state s --journal-timeout 0", "--journal-timeout 0" },
+        { "m d --journal-timeout 5", "--journal-timeout: there is no journal without --state" },
         { "m d -o journal-slack=1M", "--journal-slack: there is no journal without --state" },
         { "m d --max-bytes much", "--max-bytes much" },
         { "m d --write-timeout -1", "--write-timeout -1" },

@@ -9,6 +9,7 @@ import stat
 import struct
 import subprocess
 import tempfile
+import time
 
 from mount import LONG_TOKENS, Mount, fill, raises, run_tests, small_disk, until
 
@@ -224,6 +225,70 @@ def test_full_disk_is_told_where_all_goes_on():
             until(lambda: m.read("health") == b"ok\n", "it is mended", 20)
             restart(m)
             assert m.read(f"{bob}/text") == whole and os.path.isdir(m.at("sessions/ann"))
+
+
+@contextlib.contextmanager
+def disk_that_hangs():
+    """A file system of its own, and a function that tells it to hang or to go on; None where there can be none."""
+    with tempfile.TemporaryDirectory(prefix="tokfs-disk.") as path:
+        with open(path + "/image", "wb") as file:
+            file.truncate(16 << 20)
+        os.mkdir(path + "/d")
+        made = subprocess.run("mkfs.ext4 -q image && mount -o loop image d", cwd=path, shell=True, capture_output=True, check=False)
+        if made.returncode != 0 or not shutil.which("fsfreeze"):
+            print("        no file system to freeze: not tried")
+            subprocess.run(["umount", path + "/d"], capture_output=True, check=False)
+            yield None, None
+            return
+        try:
+            yield path + "/d", lambda hangs: subprocess.run(["fsfreeze", "-f" if hangs else "-u", path + "/d"], capture_output=True,
+                                                            check=hangs)
+        finally:
+            subprocess.run(["fsfreeze", "-u", path + "/d"], capture_output=True, check=False)
+            subprocess.run(["umount", path + "/d"], check=True)
+
+
+def interrupted_mkdir(path):
+    """Its exit status after SIGINT, which the shell has caught."""
+    program = f"trap 'exit 3' INT; mkdir {path}"
+    child = subprocess.Popen(["bash", "-c", program], stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(0.5)
+    os.killpg(child.pid, signal.SIGINT)
+    return child.wait(60)
+
+
+def test_medium_that_hangs_holds_up_nobody():
+    with disk_that_hangs() as (disk, hang):
+        if not disk:
+            return
+        with Mount("--state", disk + "/s", "--journal-timeout", "3", "--log-level", "error", TOKFS_FAKE_TOKEN_US="1000") as m, \
+                contextlib.ExitStack() as at_end:
+            at_end.callback(hang, False)  # before the daemon is to end
+            bob, ann = m.session("bob"), m.session("ann")
+            m.write(f"{bob}/params", PARAMS)
+            m.write(f"{ann}/input", "hello\n")
+            before = m.read(f"{ann}/text")
+            hang(True)
+            m.write("ask", "hello")  # what is not recorded goes on at once
+            assert m.read("health") == b"ok\n"
+            assert interrupted_mkdir(m.at("sessions/eve")) == 3 and not os.path.exists(m.at("sessions/eve"))
+            with raises(errno.ETIMEDOUT):
+                os.mkdir(m.at("sessions/eve"))
+            assert b"timed out" in m.read("health") and m.metric("journal_ok") == 0
+            assert "does not answer" in m.messages(), m.messages()
+            with raises(errno.ETIMEDOUT):
+                m.write(f"{bob}/input", "hello\n")
+            assert m.read(f"{ann}/text") == before
+            with open(m.at("ask"), "r+b", buffering=0) as ask:
+                ask.write(b"hello\n")
+                assert ask.read(100)
+            hang(False)
+            until(lambda: m.read("health") == b"ok\n", "it is mended", 60)
+            m.write(f"{bob}/input", "hello\n")
+            answer = m.read(f"{bob}/text")
+            restart(m)
+            assert m.read(f"{bob}/text") == answer and m.read(f"{ann}/text") == before
+            assert sorted(name for name in os.listdir(m.at("sessions")) if len(name) == 3 and name != "new") == ["ann", "bob"]
 
 
 def test_grown_journal_is_rewritten():
