@@ -345,22 +345,25 @@ static int run(struct daemon *d)
     return status;
 }
 
-// Whether the child says that it is ready. What is sent to this process is meant for the child as long as it loads.
+// Whether the child says that it is ready, and was not told to end. What is sent to this process is meant for the child
+// as long as it loads.
 static bool wait_until_ready(const struct daemon *d, pid_t pid, int ready_fd)
 {
     int signal_fd = signalfd(-1, &d->signals, SFD_CLOEXEC);
     struct pollfd fds[] = { { .fd = ready_fd, .events = POLLIN }, { .fd = signal_fd, .events = POLLIN } };
+    bool is_told_to_end = false;
     char byte;
-    while (poll(fds, 2, -1) < 0 || !fds[0].revents) {
+    while (poll(fds, 2, -1) < 0 || !fds[0].revents || fds[1].revents) {
         struct signalfd_siginfo info;
         if (fds[1].revents && read(signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
             kill(pid, (int)info.ssi_signo);
+            is_told_to_end = true;
         }
     }
     if (signal_fd >= 0) {
         close(signal_fd);
     }
-    return read(ready_fd, &byte, 1) == 1;
+    return read(ready_fd, &byte, 1) == 1 && !is_told_to_end;
 }
 
 static int run_in_background(struct daemon *d)
@@ -388,7 +391,7 @@ static int run_in_background(struct daemon *d)
         return complain("the daemon ended by signal %d before it was ready",
                         WIFSIGNALED(status) ? WTERMSIG(status) : 0);
     }
-    return WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_SUCCESS;
+    return WEXITSTATUS(status) ? WEXITSTATUS(status) : EXIT_FAILURE; // it was told to end when it had just begun
 }
 
 // Nothing that is opened later may become standard input, output or error: messages would be written into it.

@@ -123,7 +123,7 @@ def test_the_tokenizer_of_a_larger_model_is_refused():
         config["vocab_size"] = 1000
         with open(path + "/config.json", "w") as file:
             json.dump(config, file)
-        refused(path + "/m", [path, "tokenizer.json", "1023", "vocab_size of 1000"], model=path, status=1)
+        refused(path + "/m", [path, "tokenizer", "1023", "vocab_size of 1000"], model=path, status=1)
 
 
 def demo_copy(path):
@@ -241,12 +241,20 @@ def held_while_loading(*options, path):
         subprocess.run(["fusermount3", "-u", "-q", "-z", path], stderr=subprocess.DEVNULL)
 
 
+def is_pending(pid, sig):
+    with open(f"/proc/{pid}/status") as file:
+        pending = next(line.split()[1] for line in file if line.startswith("ShdPnd:"))
+    return int(pending, 16) >> (sig - 1) & 1
+
+
 def test_a_signal_while_loading_ends_it_at_once():
     for options, sig in (("-f",), signal.SIGINT), (("-f",), signal.SIGTERM), ((), signal.SIGINT), ((), signal.SIGTERM):
         with tempfile.TemporaryDirectory() as path, held_while_loading(*options, path=path) as (process, master, terminal):
             process.send_signal(sig)  # without -f: to the process that was started alone, not to the one that loads
+            until(lambda: not is_pending(process.pid, sig), "it is taken and passed on", 60)
+            time.sleep(0.2)
             termios.tcflow(terminal, termios.TCOON)
-            assert process.wait(60) == 1
+            assert process.wait(60) == 1, (options, sig, process.returncode)
             said = os.read(master, 4096)
             assert b"tokfs: interrupted while loading" in said, said
             assert not is_mounted(path)
