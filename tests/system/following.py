@@ -105,6 +105,10 @@ def test_redis_tells_of_all_nodes():
         ask(b1, "France")
         with follower(redis.url) as f:
             holds(f, "France", n1=True, n2=False)
+            listed = [json.loads(line) for line in f.ask("GET", "/kv/index")[2].splitlines()]
+            assert len(listed) == figure(f, "index_placements") > 0
+            assert all(set(e) == {"hash", "peer", "model", "block_size", "tiers"} for e in listed)
+            assert {(e["peer"], e["model"], e["block_size"], *e["tiers"]) for e in listed} == {("n1", "demo", 16, "gpu")}, listed
             ask(b2, "Spain")
             ask(b2, "France")
             holds(f, "Spain", n1=False, n2=True)

@@ -3,6 +3,7 @@
 // While a mount is asked, the connection is suspended. A streamed answer is resumed by each arrival and suspended by
 // the reader that finds nothing: what arrives while the client is slow waits in the mount, since no more than one piece
 // is read ahead.
+#include "tools/bridge/listing.h"
 #include "tools/bridge/merge.h"
 #include "tools/bridge/metrics.h"
 #include "tools/bridge/request_internal.h"
@@ -194,6 +195,7 @@ static void finish(struct request *request)
     case ROUTE_METRICS: finish_metrics(request); break;
     case ROUTE_HEALTH: finish_health(request); break;
     case ROUTE_PAGE:
+    case ROUTE_INDEX:
     case ROUTE_SCORE: break;
     }
     request_resume(request);
@@ -346,6 +348,7 @@ enum MHD_Result relay_start(struct request *request)
     switch (request->route->kind) {
     case ROUTE_PAGE: return respond_page(request);
     case ROUTE_SCORE: return score_start(request);
+    case ROUTE_INDEX: return listing_start(request);
     case ROUTE_TRANSACTION:
         return router_takes(request->bridge->router, request->route) ? router_start(request) : relay_ask_own(request);
     case ROUTE_FILE:
@@ -375,4 +378,5 @@ void relay_deinit(struct request *request)
     }
     free(request->parts);
     router_forget(request->routed);
+    listing_free(request->listing);
 }

@@ -40,6 +40,7 @@ struct request {
     struct routed *routed;      // by the router; NULL: not
     struct part *parts;
     unsigned n_parts, n_running;
+    struct listing *listing; // of the index, being sent; NULL: not
     uint64_t begin_ns;
     uint64_t n_response_bytes;
     unsigned status;

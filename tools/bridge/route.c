@@ -17,6 +17,7 @@ static const struct route routes[] = {
     { "/v1/models/", ROUTE_MODEL, .is_prefix = true },
     { "/kv/stats", ROUTE_FILE },
     { "/kv/tree", ROUTE_TREE },
+    { "/kv/index", ROUTE_INDEX },
     { "/health", ROUTE_HEALTH, .is_open = true },
     { "/metrics", ROUTE_METRICS, .is_open = true },
     { "/", ROUTE_PAGE, .is_open = true },

@@ -14,6 +14,7 @@ enum route_kind {
     ROUTE_HEALTH,
     ROUTE_PAGE,
     ROUTE_TREE,  // of kv/snapshot: the shape of the prefix cache
+    ROUTE_INDEX, // who holds which block
     ROUTE_SCORE, // of a body that is taken, like a transaction's
 };
 

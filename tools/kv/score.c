@@ -298,6 +298,11 @@ struct score_source *scorer_next_source(const struct scorer *scorer, const struc
     return before ? before->next : scorer->sources;
 }
 
+const struct score_source *scorer_source_of(const struct scorer *scorer, uint32_t node)
+{
+    return node < KV_INDEX_NODES_MAX ? scorer->of_node[node] : NULL;
+}
+
 unsigned score_source_peer(const struct score_source *source)
 {
     return source->peer;

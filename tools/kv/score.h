@@ -67,6 +67,7 @@ struct score_source_stats {
 void score_source_get_stats(const struct score_source *source, struct score_source_stats *ret);
 unsigned score_source_peer(const struct score_source *source);
 const char *score_source_model(const struct score_source *source);
+const struct score_source *scorer_source_of(const struct scorer *scorer, uint32_t node); // of the index; or NULL
 struct score_source *scorer_next_source(const struct scorer *scorer, const struct score_source *before); // NULL: first
 
 // ---- scores --------------------------------------------------------------------------------------------------------
