@@ -185,6 +185,11 @@ static void test_score_what_cannot_be_scored_is_refused(void **state)
     assert_int_equal(tokfs_score_chat(scorer, "{", 1, &scores, &error), -EINVAL);
     assert_int_equal(tokfs_scorer_open(1000, &unused, &error), -EINVAL);
     tokfs_scorer_close(scorer);
+    scorer = open_scorer(); // a model that nobody has told of
+    assert_int_equal(tokfs_score_prompt(scorer, "demo", "a", 1, &scores, &error), 0);
+    assert_int_equal(scores.n, 0);
+    tokfs_scores_deinit(&scores);
+    tokfs_scorer_close(scorer);
     assert_int_equal(tokfs_scorer_open(0, &scorer, &error), 0);
     assert_int_equal(tokfs_score_prompt(scorer, NULL, "a", 1, &scores, &error), -EINVAL);
     tokfs_scorer_close(scorer);

@@ -570,7 +570,9 @@ size_t scorer_rank(struct scorer *scorer, struct str model, const struct score_k
             scorer->rows[n++] = (struct score_row){ i, peer->score, peer->n_cached_tokens };
         }
     }
-    qsort(scorer->rows, n, sizeof(*scorer->rows), compare_rows);
+    if (n > 1) {
+        qsort(scorer->rows, n, sizeof(*scorer->rows), compare_rows);
+    }
     *ret = scorer->rows;
     return n;
 }
