@@ -13,7 +13,8 @@
 // 4. After a failure nothing is issued and the sink is not called again; reads in flight are cancelled and awaited.
 //
 // O_DIRECT because weights are read once: copying them through the page cache costs time, and memory that other things
-// on the machine use. A file system that refuses it gets buffered reads. One thread, its own loop; the caller waits.
+// on the machine use. A file that is in the page cache already (it has just been written or copied) is read from there,
+// and a file system that refuses direct reads gets buffered ones. One thread, its own loop; the caller waits.
 #include "engine/model/tensor_stream.h"
 #include "engine/base/loop.h"
 #include <assert.h>
@@ -24,6 +25,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BLOCK       4096u        // alignment of direct reads: memory, offset and length
 #define CHUNK_BYTES (4u << 20)   // one read
@@ -326,10 +328,35 @@ static int alloc_buffers(struct stream *s)
     return 0;
 }
 
+// Is nearly all of the file in the page cache? The kernel tells owners only, and says yes to others.
+static bool is_cached(const struct tensor_file *f)
+{
+    struct stat sb;
+    size_t n_pages = (f->size + BLOCK - 1) / BLOCK, n_cached = 0;
+    unsigned char *in_core = malloc(n_pages + 1);
+    void *map = f->size > 0 ? mmap(NULL, f->size, PROT_READ, MAP_SHARED, f->fd, 0) : MAP_FAILED;
+    bool is_told = fstat(f->fd, &sb) == 0 && (sb.st_uid == geteuid() || geteuid() == 0);
+    if (is_told && in_core && map != MAP_FAILED && mincore(map, f->size, in_core) == 0) {
+        for (size_t i = 0; i < n_pages; i++) {
+            n_cached += in_core[i] & 1;
+        }
+    }
+    if (map != MAP_FAILED) {
+        munmap(map, f->size);
+    }
+    free(in_core);
+    return n_cached > n_pages / 16 * 15;
+}
+
 static void set_all_direct(const struct stream *s, bool on)
 {
+    uint32_t last = UINT32_MAX;
     for (size_t i = next_used(s, 0); i < s->n_tensors; i = next_used(s, i + 1)) {
-        set_direct(s->files[s->tensors[i].file_idx].fd, on);
+        const struct tensor_file *f = &s->files[s->tensors[i].file_idx];
+        if (s->tensors[i].file_idx != last) {
+            last = s->tensors[i].file_idx;
+            set_direct(f->fd, on && !is_cached(f));
+        }
     }
 }
 
