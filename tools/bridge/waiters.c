@@ -374,6 +374,15 @@ static struct wait_op *next_listed(struct waiters *waiters, bool *ret_is_over)
     return op;
 }
 
+// Once stopped, nothing may stay in the ring. Of operations that were found over while others were taken back no thread
+// writes, so that what listens may have nobody to hear.
+static void cease(struct waiters *waiters)
+{
+    if (waiters->is_stopped && waiters->n_pending == 0) {
+        loop_cancel(waiters->loop, &waiters->wake);
+    }
+}
+
 static void wake_done(struct loop_op *loop_op, int res)
 {
     struct waiters *waiters = (struct waiters *)loop_op;
@@ -386,6 +395,7 @@ static void wake_done(struct loop_op *loop_op, int res)
         op->ready(op);
     }
     listen_for_done(waiters);
+    cease(waiters);
 }
 
 struct str waiters_take(struct waiters *waiters, struct wait_op *op)
@@ -453,6 +463,7 @@ void waiters_stop(struct waiters *waiters)
 {
     waiters->is_stopped = true;
     loop_cancel(waiters->loop, &waiters->trim);
+    cease(waiters);
 }
 
 void waiters_free(struct waiters *waiters)
