@@ -355,6 +355,20 @@ class ModelTool(unittest.TestCase):
         self.assert_fails(run("quantize", self.dir, "/no/such/place.gguf"), "/no/such/place.gguf.part: No such file")
         self.assert_fails(run("quantize", "--weights", "stored", self.dir, out), "--weights stored", code=2)
 
+    def test_quantize_refuses_what_gguf_cannot_say(self):
+        self.make()
+        path, out = self.dir + "/tokenizer.json", self.tmp.name + "/out.gguf"
+        with open(path) as f:
+            tokenizer = json.load(f)
+        split = {"type": "Split", "pattern": {"Regex": "[aeiou]+"}, "behavior": "Isolated", "invert": False}
+        tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, tokenizer["pre_tokenizer"]]}
+        with open(path, "w") as f:
+            json.dump(tokenizer, f)
+        self.assert_fails(run("quantize", self.dir, out), self.dir + ": tokenizer.json: pre_tokenizer: GGUF has no name for this one")
+        windowed = os.path.join(os.environ["TOKFS_SOURCE_ROOT"], "tests", "fixtures", "models", "mistral-window")
+        self.assert_fails(run("quantize", windowed, out), "layer 0 of MistralForCausalLM has a window, which a GGUF file cannot say")
+        self.assertEqual([name for name in os.listdir(self.tmp.name) if "gguf" in name], [])
+
     def test_quantize_undoes_and_makes_the_order_of_rows(self):
         fixtures = os.path.join(os.environ["TOKFS_SOURCE_ROOT"], "tests", "fixtures", "gguf")
         for name in "mixtral", "gpt-oss", "rope-llama3", "phi3-longrope", "mqa-biases-wide-heads":
