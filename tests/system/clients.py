@@ -146,13 +146,15 @@ def key_file(mount):
 
 
 def test_full_mount_is_a_rate_limit_and_is_asked_again():
-    with serving("--max-bytes", "128K") as (m, wire), client(wire) as c:
-        ask = {"model": MODEL, "messages": ASK, "metadata": {"filler": "x" * 40000}}
-        session = m.at(m.session("full"))
-        m.write("sessions/full/system", "x" * 100000)
+    with serving("--max-bytes", "1M") as (m, wire), client(wire) as c:
+        ask = {"model": MODEL, "messages": ASK, "metadata": {"filler": "x" * 60000}}
+        sessions = [m.session(f"full{i}") for i in range(4)]
+        for session in sessions:
+            with open(m.at(session + "/system"), "w") as file:
+                file.write("x" * 250000)
         error = raised(openai.RateLimitError, c.chat.completions.create, **ask)
         assert (error.code, error.type, error.response.headers["retry-after"]) == ("queue_full", "rate_limit_error", "1"), error.body
-        threading.Timer(0.3, os.rmdir, [session]).start()
+        threading.Timer(0.3, lambda: [os.rmdir(m.at(session)) for session in sessions]).start()
         assert c.with_options(max_retries=20).chat.completions.create(**ask).choices[0].message.content
 
 
