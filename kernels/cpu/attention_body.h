@@ -465,12 +465,12 @@ static void attention_finish(const struct attention_part *part, const struct att
         size_t batch_row, head;
         attention_place(part, row, &batch_row, &head);
         float *out = part->op->out + (batch_row * part->op->n_heads + head) * view->n_dim;
-        const float *acc = scratch->acc + row * view->n_vecs * 16;
-        vf sum = vf_set1(vf_reduce_add(vf_load(scratch->sum[row])));
+        const float *acc = scratch->total_acc + row * view->n_vecs * 16;
+        vf sum = vf_set1(vf_reduce_add(vf_load(scratch->total_sum[row])));
         vf fall = vf_set1(1.0f);
         if (part->op->sinks != NULL) {
-            float sink = part->op->sinks[head], max = scratch->max[row] > sink ? scratch->max[row] : sink;
-            fall = vf_exp(vf_set1(scratch->max[row] - max));
+            float sink = part->op->sinks[head], max = scratch->total_max[row] > sink ? scratch->total_max[row] : sink;
+            fall = vf_exp(vf_set1(scratch->total_max[row] - max));
             sum = vf_fma(sum, fall, vf_exp(vf_set1(sink - max)));
         }
         for (size_t i = 0; i < view->n_dim; i += 16) {
@@ -486,19 +486,118 @@ static void attention_begin(const struct attention_part *part, const struct atte
 {
     const struct op_attention *op = part->op;
     size_t row_floats = (op->n_heads + 2 * op->kv->n_kv_heads) * view->n_dim;
-    size_t n_rows = part->n_heads * part->n_rows;
-    for (size_t row = 0; row < n_rows; row++) {
+    for (size_t row = 0; row < part->n_heads * part->n_rows; row++) {
         size_t batch_row, head;
         attention_place(part, row, &batch_row, &head);
         q[row] = op->qkv + batch_row * row_floats + head * view->n_dim;
-        scratch->max[row] = -INFINITY;
         for (size_t dim = 0; op->kv->dtype == DTYPE_BF16 && dim < view->n_dim; dim += 16) {
             vf_store_factors(scratch->q[row] + dim, vf_load_n(q[row] + dim, view->n_dim - dim));
         }
     }
-    memset(scratch->acc, 0, n_rows * view->n_vecs * 16 * sizeof(float));
+}
+
+// ---- segments ------------------------------------------------------------------------------------------------------
+
+static void attention_clear_totals(const struct attention_part *part, const struct attention_view *view,
+                                   struct attention_scratch *scratch)
+{
+    size_t n_rows = part->n_heads * part->n_rows;
+    for (size_t row = 0; row < n_rows; row++) {
+        scratch->total_max[row] = -INFINITY;
+    }
+    memset(scratch->total_acc, 0, n_rows * view->n_vecs * 16 * sizeof(float));
+    memset(scratch->total_sum, 0, n_rows * sizeof(scratch->total_sum[0]));
+}
+
+// Joins a segment's sum to a row's total: m' = max(M, m); L = L e^(M - m') + l e^(m - m'), and so the values.
+VEC void attention_add(const struct attention_view *view, size_t row, float max, const float *sum, const float *acc,
+                       struct attention_scratch *scratch)
+{
+    if (max == -INFINITY) { // nothing of it is seen
+        return;
+    }
+    float *total_max = &scratch->total_max[row], new_max = *total_max > max ? *total_max : max;
+    vf old = vf_exp(vf_set1(*total_max - new_max)), fresh = vf_exp(vf_set1(max - new_max));
+    float *total_acc = scratch->total_acc + row * view->n_vecs * 16, *total_sum = scratch->total_sum[row];
+    vf_store(total_sum, vf_fma(vf_load(total_sum), old, vf_mul(vf_load(sum), fresh)));
+    for (size_t i = 0; i < view->n_vecs * 16; i += 16) {
+        vf_store(total_acc + i, vf_fma(vf_load(total_acc + i), old, vf_mul(vf_load(acc + i), fresh)));
+    }
+    *total_max = new_max;
+}
+
+// What the segment gave: to the totals, or to the part's memory.
+static void attention_end_segment(const struct attention_part *part, const struct attention_view *view, size_t segment,
+                                  struct attention_scratch *scratch)
+{
+    size_t n_rows = part->n_heads * part->n_rows, stride = ATTENTION_PARTIAL(view->n_dim);
+    for (size_t row = 0; row < n_rows; row++) {
+        const float *acc = scratch->acc + row * view->n_vecs * 16;
+        if (part->partials == NULL) {
+            attention_add(view, row, scratch->max[row], scratch->sum[row], acc, scratch);
+            continue;
+        }
+        float *partial = part->partials + ((segment - part->segment_begin) * n_rows + row) * stride;
+        memcpy(partial, scratch->sum[row], sizeof(scratch->sum[row]));
+        partial[16] = scratch->max[row];
+        memcpy(partial + 32, acc, view->n_vecs * 16 * sizeof(float));
+    }
+}
+
+static void attention_join(const struct attention_part *part, struct attention_scratch *scratch)
+{
+    struct attention_view view = attention_view_of(part, 0);
+    size_t n_rows = part->n_heads * part->n_rows, stride = ATTENTION_PARTIAL(view.n_dim);
+    attention_clear_totals(part, &view, scratch);
+    for (size_t i = 0; i < (part->segment_end - part->segment_begin) * n_rows; i++) {
+        const float *partial = part->partials + i * stride;
+        attention_add(&view, i % n_rows, partial[16], partial, partial + 32, scratch);
+    }
+    attention_finish(part, &view, scratch);
+}
+
+// One tile of n positions under every head of the part; `offset` are those of it and, n_next of them, of the next.
+static void attention_heads(const struct attention_part *part, const float *const *q, size_t t0, size_t n,
+                            size_t n_next, size_t (*offset)[ATTENTION_TILE], struct attention_scratch *scratch)
+{
+    enum dtype dtype = part->op->kv->dtype;
+    for (size_t h = 0; h < part->n_heads; h++) {
+        bool is_last = h + 1 == part->n_heads;
+        struct attention_view view = attention_view_of(part, h), next = attention_view_of(part, is_last ? 0 : h + 1);
+        switch (dtype) {
+        case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
+        case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
+        case DTYPE_BF16: attention_load_pairs(&view, offset[0], n, scratch); break;
+        case DTYPE_Q8_0: attention_load_tile(DTYPE_Q8_0, &view, offset[0], n, scratch); break;
+        default: assert(!"a type of K and V");
+        }
+        attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
+        (dtype == DTYPE_BF16 ? attention_tile_pairs : attention_tile_floats)(part, &view, q, t0, h, scratch);
+    }
+}
+
+// Positions [t0, n_pos), t0 the first of a tile.
+static void attention_positions(const struct attention_part *part, const float *const *q, size_t t0, size_t n_pos,
+                                struct attention_scratch *scratch)
+{
+    struct attention_view view = attention_view_of(part, 0);
+    size_t n_rows = part->n_heads * part->n_rows, offset[2][ATTENTION_TILE]; // of this tile and the next
+    size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE, n_next;
+    for (size_t row = 0; row < n_rows; row++) {
+        scratch->max[row] = -INFINITY;
+    }
+    memset(scratch->acc, 0, n_rows * view.n_vecs * 16 * sizeof(float));
     memset(scratch->sum, 0, n_rows * sizeof(scratch->sum[0]));
     scratch->n_fetch = scratch->n_fetched = 0;
+    attention_offsets(part, &view, t0, n, offset[0]);
+    for (; t0 < n_pos; t0 += ATTENTION_TILE, n = n_next) {
+        n_next = n_pos - t0 - n < ATTENTION_TILE ? n_pos - t0 - n : ATTENTION_TILE;
+        if (n_next > 0) {
+            attention_offsets(part, &view, t0 + ATTENTION_TILE, n_next, offset[1]);
+        }
+        attention_heads(part, q, t0, n, n_next, offset, scratch);
+        memcpy(offset[0], offset[1], sizeof(offset[0]));
+    }
 }
 
 static void attention(const struct attention_part *part, struct attention_scratch *scratch)
@@ -507,33 +606,16 @@ static void attention(const struct attention_part *part, struct attention_scratc
     struct attention_view view = attention_view_of(part, 0);
     const float *q[ATTENTION_ROWS];
     attention_begin(part, &view, q, scratch);
+    attention_clear_totals(part, &view, scratch);
     size_t group = op->n_heads / op->kv->n_kv_heads;
     size_t n_pos = part->seq->pos + (part->first + part->n_rows - 1) / group + 1;
-    size_t t0 = attention_first(op, part->seq->pos + part->first / group) / ATTENTION_TILE * ATTENTION_TILE;
-    size_t offset[2][ATTENTION_TILE]; // of this tile and the next
-    size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE, n_next;
-    attention_offsets(part, &view, t0, n, offset[0]);
-    for (; t0 < n_pos; t0 += ATTENTION_TILE, n = n_next) {
-        n_next = n_pos - t0 - n < ATTENTION_TILE ? n_pos - t0 - n : ATTENTION_TILE;
-        if (n_next > 0) {
-            attention_offsets(part, &view, t0 + ATTENTION_TILE, n_next, offset[1]);
-        }
-        for (size_t h = 0; h < part->n_heads; h++) {
-            bool is_last = h + 1 == part->n_heads;
-            struct attention_view next = attention_view_of(part, is_last ? 0 : h + 1);
-            view = attention_view_of(part, h);
-            bool is_pairs = op->kv->dtype == DTYPE_BF16;
-            switch (op->kv->dtype) {
-            case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
-            case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
-            case DTYPE_BF16: attention_load_pairs(&view, offset[0], n, scratch); break;
-            case DTYPE_Q8_0: attention_load_tile(DTYPE_Q8_0, &view, offset[0], n, scratch); break;
-            default: assert(!"a type of K and V");
-            }
-            attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
-            (is_pairs ? attention_tile_pairs : attention_tile_floats)(part, &view, q, t0, h, scratch);
-        }
-        memcpy(offset[0], offset[1], sizeof(offset[0]));
+    size_t first = attention_first(op, part->seq->pos + part->first / group) / ATTENTION_TILE * ATTENTION_TILE;
+    for (size_t segment = part->segment_begin; segment < part->segment_end; segment++) {
+        size_t t0 = segment * ATTENTION_SEGMENT, end = t0 + ATTENTION_SEGMENT;
+        attention_positions(part, q, t0 < first ? first : t0, end < n_pos ? end : n_pos, scratch);
+        attention_end_segment(part, &view, segment, scratch);
     }
-    attention_finish(part, &view, scratch);
+    if (part->partials == NULL) {
+        attention_finish(part, &view, scratch);
+    }
 }

@@ -19,6 +19,7 @@ static void cpu_close(struct backend *b)
     rope_cache_free(cpu->rope);
     memory_free(cpu->attention_scratch);
     memory_free(cpu->quant_panels);
+    memory_free(cpu->attention_partials);
     memory_free(cpu->packed);
     free(cpu);
 }
@@ -112,8 +113,10 @@ int cpu_backend_open(const struct backend_options *options, struct backend **ret
     cpu->n_threads = pool_n_threads(cpu->pool);
     cpu->attention_scratch = memory_new(cpu->n_threads * sizeof(*cpu->attention_scratch));
     cpu->quant_panels = memory_new(cpu->n_threads * sizeof(*cpu->quant_panels));
+    cpu->attention_partials = memory_new(ATTENTION_PARTIALS_BYTES);
     cpu->rope = rope_cache_new(cpu->n_threads);
-    if (cpu->attention_scratch == NULL || cpu->quant_panels == NULL || cpu->rope == NULL) {
+    if (cpu->attention_scratch == NULL || cpu->quant_panels == NULL || cpu->attention_partials == NULL ||
+        cpu->rope == NULL) {
         size_t n_threads = cpu->n_threads;
         cpu_close(&cpu->backend);
         return err_set(err, -ENOMEM, "no memory for the working space of %zu threads", n_threads);

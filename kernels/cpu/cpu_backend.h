@@ -9,12 +9,16 @@
 
 struct rope_cache;
 
+// Sums of segments of contexts that are shared out; those that take more are not.
+#define ATTENTION_PARTIALS_BYTES ((size_t)4 << 20)
+
 struct cpu_backend {
     struct backend backend; // first
     const struct cpu_kernels *kernels;
     struct pool *pool;
     size_t n_threads;
     struct attention_scratch *attention_scratch; // [n_threads]
+    float *attention_partials;                   // ATTENTION_PARTIALS_BYTES
     struct quant_panel *quant_panels;            // [n_threads]
     struct rope_cache *rope;
     // Rows of an operation packed for the product kernel (struct linear_job), as many as the widest matrix so far

@@ -16,5 +16,5 @@
         .linear_pack = linear_pack, .linear_tiles = linear_tiles, .quant_pack = quant_pack_rows,                       \
         .quant_tiles = quant_tiles, .linear_maxima = linear_maxima, .rms_norm = rms_norm_rows, .glu = glu,             \
         .softcap = softcap, .combine = combine_rows, .rope = rope, .store = store, .attention = attention,             \
-        .read = read_all                                                                                               \
+        .attention_join = attention_join, .read = read_all                                                             \
     }

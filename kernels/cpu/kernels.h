@@ -71,14 +71,19 @@ struct quant_panel {
 #define ATTENTION_TILE         32
 #define ATTENTION_ROWS         64
 #define ATTENTION_HEAD_DIM_MAX 256
+// Positions, counted from 0, whose sum is made from nothing before it is joined to that of those before them. Part of
+// the definition of the result: so a context can be shared out.
+#define ATTENTION_SEGMENT 1024
 
 struct attention_scratch {
-    _Alignas(64) uint16_t q[ATTENTION_ROWS][ATTENTION_HEAD_DIM_MAX]; // in bf16
-    _Alignas(64) float k[ATTENTION_HEAD_DIM_MAX][ATTENTION_TILE];    // transposed: [head_dim][position]
-    _Alignas(64) float v[ATTENTION_TILE * ATTENTION_HEAD_DIM_MAX];   // [position][head_dim rounded up to 16]
-    _Alignas(64) float acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX]; // [row][head_dim rounded up to 16]
-    _Alignas(64) float sum[ATTENTION_ROWS][16];                      // lane-wise sums of the weights
-    float max[ATTENTION_ROWS];
+    _Alignas(64) uint16_t q[ATTENTION_ROWS][ATTENTION_HEAD_DIM_MAX];       // in bf16
+    _Alignas(64) float k[ATTENTION_HEAD_DIM_MAX][ATTENTION_TILE];          // transposed: [head_dim][position]
+    _Alignas(64) float v[ATTENTION_TILE * ATTENTION_HEAD_DIM_MAX];         // [position][head_dim rounded up to 16]
+    _Alignas(64) float acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX];       // [row][head_dim rounded up to 16]
+    _Alignas(64) float sum[ATTENTION_ROWS][16];                            // lane-wise sums of the weights
+    _Alignas(64) float total_acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX]; // the same of all segments so far
+    _Alignas(64) float total_sum[ATTENTION_ROWS][16];
+    float max[ATTENTION_ROWS], total_max[ATTENTION_ROWS];
     const unsigned char *fetch[2 * ATTENTION_TILE]; // K and V rows of the tile after this one
     size_t n_fetch, n_fetched;                      // how many there are, and have been asked for
 };
@@ -91,7 +96,14 @@ struct attention_part {
     const struct batch_seq *seq;
     size_t kv_head, n_heads;
     size_t first, n_rows;
+    size_t segment_begin, segment_end;
+    // [segments][n_heads * n_rows][ATTENTION_PARTIAL]: where the segments' sums are kept for attention_join, or NULL:
+    // they are joined at once.
+    float *partials;
 };
+
+// Floats of a row's sum of one segment: lane-wise sums of the weights, largest score, values.
+#define ATTENTION_PARTIAL(head_dim) (32 + ((head_dim) + 15) / 16 * 16)
 
 struct cpu_kernels {
     const char *name;
@@ -109,6 +121,7 @@ struct cpu_kernels {
     void (*rope)(float *head, const float *cosines, const float *sines, size_t half_dim); // [2][half_dim] in place
     void (*store)(enum dtype dtype, void *dst, const float *src, size_t n);               // f32 -> dtype
     void (*attention)(const struct attention_part *part, struct attention_scratch *scratch);
+    void (*attention_join)(const struct attention_part *part, struct attention_scratch *scratch); // of what was kept
     float (*read)(const void *mem,
                   size_t bytes); // reads all of it (multiple of 256 bytes); the sum keeps it from being elided
 };

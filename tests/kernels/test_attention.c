@@ -30,6 +30,7 @@ struct world {
     unsigned char *pool;
     size_t pool_bytes;
     float attn_scale, scale;
+    bool is_rotated_only; // K and V are written, nothing is attended to
 };
 
 static size_t n_pages_of(const struct world *w, size_t s)
@@ -116,7 +117,9 @@ static void run_ops(struct backend *b, struct world *w, float *qkv, float *out, 
                                       .layer = LAYER,
                                       .map = map };
     b->ops->rope_kv(b, &rope);
-    b->ops->attention(b, &attention);
+    if (!w->is_rotated_only) {
+        b->ops->attention(b, &attention);
+    }
     b->ops->sync(b);
 }
 
@@ -152,16 +155,22 @@ static void run_batch(struct backend *b, struct world *w, const size_t *pos, con
     free(out);
 }
 
-// All tokens of all sequences in batches of up to chunk_max tokens per sequence (random sizes when is_random). The pool
-// starts full of NaN, so that a value that was never written shows.
-static struct result run_all(struct backend *b, struct world *w, size_t chunk_max, bool is_random, uint64_t *rng)
+static struct result result_make(struct world *w)
 {
-    struct result r = { 0 };
+    struct result r = { .pool = NULL };
     for (size_t s = 0; s < N_SEQS; s++) {
         r.qkv[s] = malloc(w->n_tokens[s] * w->row_floats * sizeof(float));
         r.out[s] = malloc(w->n_tokens[s] * w->out_floats * sizeof(float));
     }
     memset(w->pool, 0xff, w->pool_bytes);
+    return r;
+}
+
+// All tokens of all sequences in batches of up to chunk_max tokens per sequence (random sizes when is_random). The pool
+// starts full of NaN, so that a value that was never written shows.
+static struct result run_all(struct backend *b, struct world *w, size_t chunk_max, bool is_random, uint64_t *rng)
+{
+    struct result r = result_make(w);
     size_t pos[N_SEQS] = { 0 }, n[N_SEQS];
     for (bool is_done = false; !is_done;) {
         is_done = true;
@@ -396,6 +405,59 @@ static void test_attention_nan_before_the_window_leaves_rows_alone(void **state)
     }
 }
 
+// Only the last N_TAIL tokens of sequences of at least as many are attended for, `step` of each at a time.
+#define N_TAIL 4
+
+static struct result run_tail(struct backend *b, struct world *w, size_t step)
+{
+    struct result r = result_make(w);
+    size_t pos[N_SEQS] = { 0 }, n[N_SEQS];
+    for (size_t s = 0; s < N_SEQS; s++) {
+        n[s] = w->n_tokens[s] - N_TAIL;
+    }
+    w->is_rotated_only = true;
+    run_batch(b, w, pos, n, &r);
+    w->is_rotated_only = false;
+    for (size_t done = 0; done < N_TAIL; done += step) {
+        for (size_t s = 0; s < N_SEQS; s++) {
+            pos[s] = w->n_tokens[s] - N_TAIL + done;
+            n[s] = step;
+        }
+        run_batch(b, w, pos, n, &r);
+    }
+    return r;
+}
+
+// Contexts of several segments, which workers share where sequences are few.
+static void test_attention_long_contexts_equal_double_however_they_are_shared_out(void **state)
+{
+    const struct test_backends *all = *state;
+    static const struct config long_configs[] = {
+        { DTYPE_BF16, 8, 1, 32, 16, ALL_DIMS, 0, 0, false },
+        { DTYPE_F32, 16, 2, 8, 32, ALL_DIMS, 1500, 0, true },
+    };
+    uint64_t rng = 25;
+    for (size_t i = 0; i < 2; i++) {
+        struct world w = world_make(&rng, long_configs[i], 3000);
+        assert_true(w.n_tokens[0] > 1024 || w.n_tokens[1] > 1024); // the seed's
+        struct result want = run_tail(all->b[0], &w, 1);
+        for (size_t s = 0; s < N_SEQS; s++) {
+            check_row(&w, &want, s, w.n_tokens[s] - 1, 0);
+            check_row(&w, &want, s, w.n_tokens[s] - N_TAIL, w.c.n_heads - 1);
+        }
+        for (size_t j = 0; j < all->n; j++) {
+            struct result got = run_tail(all->b[j], &w, j % 2 ? 1 : N_TAIL);
+            for (size_t s = 0; s < N_SEQS; s++) {
+                size_t at = (w.n_tokens[s] - N_TAIL) * w.out_floats;
+                assert_same_bits(got.out[s] + at, want.out[s] + at, N_TAIL * w.out_floats, all->b[j]);
+            }
+            result_free(&got);
+        }
+        result_free(&want);
+        world_free(&w);
+    }
+}
+
 // Positions that share a slot of the rotation table, and frequencies that come and go.
 static void test_rope_far_positions_and_changing_frequencies_are_exact(void **state)
 {
@@ -524,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_attention_chunked_prompt_equals_whole_prompt),
         cmocka_unit_test(test_attention_later_nan_leaves_earlier_rows_alone),
         cmocka_unit_test(test_attention_nan_before_the_window_leaves_rows_alone),
+        cmocka_unit_test(test_attention_long_contexts_equal_double_however_they_are_shared_out),
         cmocka_unit_test(test_rope_far_positions_and_changing_frequencies_are_exact),
         cmocka_unit_test(test_attention_of_blocks_is_that_of_their_values),
         cmocka_unit_test(test_attention_empty_batch_does_nothing),
