@@ -153,18 +153,19 @@ static size_t high_at(struct quant_tile form, size_t lane, size_t j, size_t i, u
 static void store_group(enum dtype dtype, const struct group *src, size_t lane, unsigned char *head, unsigned char *dst)
 {
     struct quant_tile form = quant_tile(dtype);
-    for (size_t k = 0; k < QUANT_BLOCK; k++) {
-        size_t j = k / 4, i = k % 4;
-        if (dtype == DTYPE_Q8_0) {
-            dst[(j * LINEAR_TILE + lane) * 4 + i] = src->q[k];
-            continue;
+    for (size_t j = 0; j < (dtype == DTYPE_Q8_0 ? 8 : 4); j++) {
+        uint32_t quad, upper = 0; // four bytes at once
+        memcpy(&quad, src->q + 4 * j, 4);
+        if (dtype != DTYPE_Q8_0) {
+            memcpy(&upper, src->q + 4 * j + 16, 4);
+            quad = (quad & 0x0f0f0f0f) | (upper & 0x0f0f0f0f) << 4;
         }
-        dst[(j % 4 * LINEAR_TILE + lane) * 4 + i] |= (uint8_t)((src->q[k] & 15) << (j < 4 ? 0 : 4));
-        if (form.high_bytes > 0) {
-            unsigned shift;
-            size_t at = high_at(form, lane, j, i, &shift);
-            dst[at] |= (uint8_t)(src->q[k] >> 4 << shift);
-        }
+        memcpy(dst + (j * LINEAR_TILE + lane) * 4, &quad, 4);
+    }
+    for (size_t k = 0; form.high_bytes > 0 && k < QUANT_BLOCK; k++) {
+        unsigned shift;
+        size_t at = high_at(form, lane, k / 4, k % 4, &shift);
+        dst[at] |= (uint8_t)(src->q[k] >> 4 << shift);
     }
     if (dtype == DTYPE_MXFP4) {
         dst[form.scale_at + lane] = src->scales[0];

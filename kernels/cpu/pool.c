@@ -280,7 +280,8 @@ int pool_new(size_t n_threads, struct pool **ret, struct err *err)
         pool->workers[i].pool = pool;
         pool->workers[i].index = i;
     }
-    int r = start_workers(pool, &allowed, is_known && n_threads <= n_cpus);
+    // Two pools that each pinned their workers to the first few processors would share those and leave the others idle.
+    int r = start_workers(pool, &allowed, is_known && n_threads == n_cpus);
     if (r != 0) {
         err_set(err, -r, "thread %zu of %zu: %s", pool->n_started + 2, n_threads, strerror(r));
         pool_free(pool);

@@ -13,8 +13,8 @@
 
 struct pool;
 
-// n_threads counts the calling thread; 0: one per processor this process may use. Workers are pinned to those
-// processors (the caller is not) when there are enough of them, and do not spin when there are not. 0, -EINVAL (more
+// n_threads counts the calling thread; 0: one per processor this process may use. Workers are pinned (the
+// caller is not) when there are as many processors as threads, and do not spin when there are fewer. 0, -EINVAL (more
 // than POOL_THREADS_MAX), -ENOMEM, -EAGAIN (the system refuses threads).
 int pool_new(size_t n_threads, struct pool **ret, struct err *err);
 void pool_free(struct pool *pool);
