@@ -36,11 +36,11 @@ struct tokfs_engine_options {
     const char *model;       // Hugging Face directory, or a GGUF file (of several, the first)
     const char *served_name; // NULL: the directory's name
     const char *device;      // "auto", "cpu", "cuda"; NULL: "auto"
-    const char *isa;         // CPU path: "scalar", "avx2", "avx512", "avx512bf16"; NULL: the best there is
-    const char *weights;     // "stored", "q8", "q4": quantized while they load; NULL: "stored"
-    const char *kv_dtype;    // of K and V: "auto", "f32", "f16", "bf16", "q8"; NULL: "auto", as the weights in the file
-    unsigned n_threads;      // compute threads; 0: one per processor
-    size_t n_ctx;            // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
+    const char *isa;      // CPU path: "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"; NULL: the best there is
+    const char *weights;  // "stored", "q8", "q4": quantized while they load; NULL: "stored"
+    const char *kv_dtype; // of K and V: "auto", "f32", "f16", "bf16", "q8"; NULL: "auto", as the weights in the file
+    unsigned n_threads;   // compute threads; 0: one per processor
+    size_t n_ctx;         // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
     uint64_t kv_bytes; // memory for K and V; 0: a quarter of the machine's free memory, at most what max_sequences need
     unsigned max_sequences; // running together; 0: 64
     unsigned max_queued;    // accepted and waiting; 0: 10000

@@ -128,7 +128,7 @@ struct cpu_kernels {
 
 extern const struct cpu_kernels cpu_kernels_scalar;
 #ifdef TOKFS_CPU_X86
-extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_avx512bf16;
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_avx512vnni, cpu_kernels_avx512bf16;
 #endif
 
 #endif

@@ -149,7 +149,7 @@ static void print_help(FILE *out)
         "  --dtype TYPE      of the random model: bf16 (default), f16, f32\n"
         "  --weights FORM    stored (default), q8 or q4: quantized while they load\n"
         "  --kv-dtype TYPE   of K and V: auto (default), f32, f16, bf16, q8\n"
-        "  --isa NAME        CPU path: scalar, avx2, avx512, avx512bf16 (default: the best there is)\n"
+        "  --isa NAME        CPU path: scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best there is)\n"
         "  --threads N       compute threads (default: one per processor)\n"
         "  --sequences N     sequences together; mount: streaming sessions; chat: users\n"
         "  --batch N         most tokens of one step (default: the engine's)\n"
