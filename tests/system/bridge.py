@@ -76,12 +76,12 @@ class Bridge:
             s = socket.socket(socket.AF_UNIX)
             s.connect(self.listen.removeprefix("unix:"))
         else:
-            s = socket.create_connection(("127.0.0.1", self.port), 30)
-        s.settimeout(30)
+            s = socket.create_connection(("127.0.0.1", self.port), 120)
+        s.settimeout(120)
         return s
 
     def http(self):
-        connection = http.client.HTTPConnection("bridge", timeout=30)
+        connection = http.client.HTTPConnection("bridge", timeout=120)
         connection.sock = self.connect()
         return connection
 

@@ -27,6 +27,7 @@ struct connection {
     enum phase phase;
     uint64_t since_ns;
     uint64_t n_bytes; // of the body
+    bool has_ended;   // was seen to: the client sends no more, and all that it sent was read
 };
 
 struct http {
@@ -118,6 +119,17 @@ static bool is_too_slow(const struct connection *c, uint64_t now)
     return false;
 }
 
+// The library is told of an end once, together with the last bytes, and forgets it when a read brings less than it has
+// room for. What can come no more is given up here, when it was so at two ticks: what was read is worked on by then.
+static bool waits_in_vain(struct connection *c)
+{
+    char byte;
+    bool has_ended = c->phase != ANSWERING && recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    bool is_vain = has_ended && c->has_ended;
+    c->has_ended = has_ended;
+    return is_vain;
+}
+
 static void run_daemon(struct http *http)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
@@ -158,7 +170,7 @@ static void tick_done(struct loop_op *op, int res)
     }
     uint64_t now = clock_monotonic_ns();
     for (struct connection *c = http->first; c; c = c->next) {
-        if (is_too_slow(c, now)) {
+        if (is_too_slow(c, now) || waits_in_vain(c)) {
             shutdown(c->fd, SHUT_RDWR);
         }
     }

@@ -8,6 +8,7 @@
 #include "tools/bridge/http.h"
 #include "tools/bridge/request_internal.h"
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
@@ -22,6 +23,8 @@
 #define LOOK_NS_MAX      100000000u
 #define SKIP_BYTES_MAX   (64u << 20)  // of a body that is too long, so that the client gets to hear of it
 #define BODIES_BYTES_MAX (512u << 20) // of all requests together
+#define SMALL_BYTES      (64u << 10)  // requests of so much have room
+#define SMALL_ROOM_BYTES (64u << 20)  // that longer ones leave to them
 
 static void make_id(char ret[REQUEST_ID_LEN + 1])
 {
@@ -209,14 +212,40 @@ struct lengths {
     bool is_bad;
 };
 
-static enum MHD_Result count_lengths(void *cls, enum MHD_ValueKind kind, const char *key, const char *value)
+// The library takes a name as it finds it. "Content-Length :" would be a field that nobody asked for, and the body the
+// next request.
+static bool is_token(struct str name)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < name.len; i++) {
+        if (!isalnum((unsigned char)name.ptr[i]) && !memchr(others, name.ptr[i], sizeof(others) - 1)) {
+            return false;
+        }
+    }
+    return name.len > 0;
+}
+
+static bool has_control(struct str value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if (iscntrl((unsigned char)value.ptr[i]) && value.ptr[i] != '\t') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum MHD_Result count_lengths(void *cls, enum MHD_ValueKind kind, const char *key, size_t key_len,
+                                     const char *value, size_t value_len)
 {
     struct lengths *lengths = cls;
+    struct str text = { value, value ? value_len : 0 };
     int64_t n;
     (void)kind;
+    lengths->is_bad |= !is_token((struct str){ key, key_len }) || has_control(text);
     if (strcasecmp(key, "content-length") == 0) {
         lengths->n_content_length++;
-        bool is_number = value && str_parse_i64(str_from(value), &n) == 0 && n >= 0 && value[0] != '-';
+        bool is_number = str_parse_i64(text, &n) == 0 && n >= 0 && value[0] != '-';
         lengths->is_bad |= !is_number;
         lengths->content_length = is_number ? (uint64_t)n : 0;
     } else if (strcasecmp(key, "transfer-encoding") == 0) {
@@ -240,12 +269,18 @@ static enum MHD_Result check_lengths(struct request *request, bool *ret_is_answe
                              "the head of the request has %zu bytes; at most %u are taken", info->header_size,
                              HEAD_BYTES_MAX);
     }
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_lengths, &lengths);
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, count_lengths, &lengths);
+    lengths.is_bad |= lengths.n_transfer_encoding > 0 && strcmp(request->version, "HTTP/1.1") != 0;
     if (lengths.is_bad || lengths.n_content_length > 1 || lengths.n_transfer_encoding > 1 || lengths.n_host > 1 ||
         (lengths.n_content_length > 0 && lengths.n_transfer_encoding > 0)) {
         return respond_error(request, 400, "bad_request",
-                             "Content-Length, Transfer-Encoding or Host is ill formed, or "
-                             "given more than once");
+                             "Content-Length, Transfer-Encoding, Host or another header is ill formed, or given "
+                             "more than once");
+    }
+    if (strcmp(request->method, "POST") == 0 && lengths.n_content_length + lengths.n_transfer_encoding == 0) {
+        return respond_error(request, 400, "empty_body", // and closes: what follows could have been meant as the body
+                             "the request has no body (neither Content-Length nor Transfer-Encoding); a JSON object is "
+                             "expected");
     }
     if (lengths.content_length > request->body.len_max) {
         return respond_error(request, 413, "request_too_large", "the body has %llu bytes; at most %zu are taken",
@@ -328,7 +363,9 @@ static enum MHD_Result take_body(struct request *request, const char *upload, si
     size_t n = *upload_len;
     *upload_len = 0;
     http_receiving(request->connection, n);
-    if (request->n_skipped > 0 || bridge->counts.body_bytes + n > BODIES_BYTES_MAX ||
+    uint64_t max = BODIES_BYTES_MAX - (request->body.len + n > SMALL_BYTES ? SMALL_ROOM_BYTES : 0);
+    request->is_crowded_out |= bridge->counts.body_bytes + n > max;
+    if (request->n_skipped > 0 || request->is_crowded_out ||
         strbuf_append(&request->body, (struct str){ upload, n }) < 0) {
         request->n_skipped += n;
         bridge->counts.body_bytes -= request->body.len;
@@ -344,6 +381,9 @@ static enum MHD_Result body_complete(struct request *request)
 {
     http_received(request->connection);
     request->is_asked = true;
+    if (request->is_crowded_out) {
+        return respond_error(request, 503, "overloaded", "the bodies of all requests together are too long; try again");
+    }
     if (request->n_skipped > 0) {
         return respond_error(request, 413, "request_too_large", "the body is longer than %zu bytes",
                              request->body.len_max);

@@ -36,6 +36,7 @@ struct request {
     char *path;                   // decoded, without the query
     struct strbuf body;
     size_t n_skipped;           // bytes of a body that is too long
+    bool is_crowded_out;        // by the bodies of others
     struct score_asked *scored; // by the crew, now; NULL: not
     struct routed *routed;      // by the router; NULL: not
     struct part *parts;
