@@ -7,6 +7,8 @@
 // Whatever comes, the client hears HTTP or nothing, nothing of it is left, and a stream is relayed byte for byte.
 #include "tests/fuzz/fuzz.h"
 #include "tools/bridge/http.h"
+#include "tools/bridge/publisher.h"
+#include "tools/bridge/score.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <tokfs/openai.h>
 #include <unistd.h>
 
 #define SEPARATOR STR("\n====\n")
@@ -206,6 +209,29 @@ void exchange_pool_stop(struct exchange_pool *pool)
 void exchange_pool_free(struct exchange_pool *pool)
 {
     free(pool);
+}
+
+// ---- what stands beside the path of a request ----------------------------------------------------------------------
+
+int tokfs_error_http_status(int code)
+{
+    return code == -EINVAL ? 400 : 503;
+}
+
+enum MHD_Result score_start(struct request *request)
+{
+    return respond_error(request, 404, "unknown_url", "nothing is scored");
+}
+
+void score_cancel(struct score_asked *asked)
+{
+    assert(!asked);
+}
+
+void publisher_write_metrics(const struct publisher *publisher, struct strbuf *out)
+{
+    (void)publisher;
+    (void)out;
 }
 
 // ---- the client ----------------------------------------------------------------------------------------------------
