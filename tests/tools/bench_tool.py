@@ -1,11 +1,13 @@
 """tokfs-bench: each workload runs for a moment and its JSON has the keys that tokfs-bench(1) names. Nothing timed is asserted.
 Usage: bench_tool.py TOKFS_BENCH"""
 
+import http.server
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 TOOL = sys.argv.pop(1)
@@ -14,6 +16,33 @@ TINY = ["--shape", "tiny", "--threads", "1"]
 
 def run(*args):
     return subprocess.run([TOOL, *args], capture_output=True, text=True, timeout=100)
+
+
+class Peer(http.server.ThreadingHTTPServer):
+    """Another server, whose every second stream lacks its end."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            with self.server.lock:
+                self.server.n += 1
+                is_whole = self.server.n % 2
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'data: {"choices":[{"delta":{"content":"a"}}]}\r\n\r\n' * 3 + b"data: [DONE]\r\n\r\n" * is_whole)
+
+        def log_message(self, *arguments):
+            pass
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Handler)
+        self.n, self.lock = 0, threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_port}/v1/chat/completions"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def __exit__(self, *exception):
+        self.shutdown()
+        super().__exit__(*exception)
 
 
 class BenchTool(unittest.TestCase):
@@ -26,6 +55,21 @@ class BenchTool(unittest.TestCase):
 
     def assert_keys(self, figures, keys):
         self.assertEqual(set(keys.split()) - set(figures), set())
+
+    def test_http(self):
+        if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+            self.skipTest("no access to FUSE")
+        keys = "requests_per_s requests failed total_ms_p50 total_ms_p999 first_ms_p99 client_cpu"
+        asked = ["http", *TINY, "--clients", "2", "--tokens", "4", "--seconds", "0.2", "--ask", "hi"]
+        f = self.figures(*asked)
+        self.assert_keys(f, keys)
+        self.assertEqual(f["failed"], 0)
+        with Peer() as peer:
+            f = self.figures(*asked, "--stream", "--rate", "50", "--rounds", "2", "--peer", peer.url)
+        self.assert_keys(f, keys + " events_per_s between_ms_p50 delay_us_p99 peer_requests_per_s peer_events_per_s times_requests_per_s "
+                                   "times_first_ms_p50 times_events_per_s")
+        self.assertEqual((f["failed"], f["peer_failed"]), (0, peer.n // 2))  # every second one breaks off
+        self.assertEqual(f["peer_requests"], peer.n - peer.n // 2)
 
     def test_chat(self):
         f = self.figures("chat", *TINY, "--sequences", "2", "--prompt", "40", "--tokens", "4", "--rounds", "1")

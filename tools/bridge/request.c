@@ -98,7 +98,7 @@ static bool asks_whether_it_listens(struct request *request, int fd)
     return send(fd, probe.ptr, probe.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)probe.len;
 }
 
-static int socket_of(const struct request *request)
+int request_socket(const struct request *request)
 {
     return MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 }
@@ -111,13 +111,13 @@ static void watch(struct request *request)
         request->look_after_ns = request->look_after_ns < LOOK_NS_MAX ? 2 * request->look_after_ns : LOOK_NS_MAX;
         loop_timer(request->bridge->loop, &request->watch, request->look_after_ns);
     } else {
-        loop_poll(request->bridge->loop, &request->watch, socket_of(request), POLLRDHUP);
+        loop_poll(request->bridge->loop, &request->watch, request_socket(request), POLLRDHUP);
     }
 }
 
 static bool has_left(struct request *request, int res)
 {
-    struct pollfd end = { .fd = socket_of(request) };
+    struct pollfd end = { .fd = request_socket(request) };
     if (!request->is_half_closed && res == POLLRDHUP && asks_whether_it_listens(request, end.fd)) {
         request->is_half_closed = true;
         request->look_after_ns = LOOK_NS_MIN;

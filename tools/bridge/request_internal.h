@@ -48,12 +48,14 @@ struct request {
     bool is_begun, is_asked, is_suspended, is_streaming, is_aborted;
     uint64_t look_after_ns;
     bool is_half_closed;    // the client sends no more, but listens
+    bool is_chunked;        // the answer, and the socket takes what is written to it as it is
     bool is_between_events; // what was sent of a stream ends with a whole event
 };
 
 // ---- request.c -----------------------------------------------------------------------------------------------------
 void request_suspend(struct request *request);
 void request_resume(struct request *request);
+int request_socket(const struct request *request);
 
 // ---- relay.c -------------------------------------------------------------------------------------------------------
 // Asks the mounts what the route needs; answers itself when all have answered. MHD_NO: out of memory.

@@ -218,6 +218,8 @@ enum MHD_Result respond_reader(struct request *request, unsigned status, const c
     if (response) {
         MHD_add_response_header(response, "Cache-Control", "no-cache");
         MHD_add_response_header(response, "X-Accel-Buffering", "no");
+        request->is_chunked = strcmp(request->version, "HTTP/1.1") == 0 && !request->bridge->options->tls_cert &&
+                              MHD_add_response_header(response, "Transfer-Encoding", "chunked") == MHD_YES;
     }
     return queue(request, status, type, response);
 }

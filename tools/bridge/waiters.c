@@ -29,6 +29,8 @@
 #define KEPT_BYTES  16384    // and no more is read before they are taken
 #define PACE_NS     32000u   // between two reads of one file, for each that is being read: some 30,000 reads a second
 #define PACE_MIN_NS 1000000u // less is not worth a sleep
+#define THREADS_MAX 1024     // what comes beyond waits for one of them,
+#define SHORT_MAX   64       // but for what only reads, as health checks do
 #define OPENS_MAX   4        // at a time: of a thousand that look up one name each undoes what the others found
 #define IDLE_MAX    64       // threads that are kept though nothing needs them
 #define SIGNAL      SIGUSR1
@@ -53,7 +55,8 @@ struct waiters {
     unsigned n_unneeded; // the least that were idle since the last trim
     atomic_uint n_pending;
     bool is_stopped;
-    struct wait_op *cancelled; // and not done yet
+    struct wait_op *cancelled;                 // and not done yet
+    struct wait_op *queue_first, **queue_last; // no thread yet; linked by `next`
     int fd;
     uint64_t n_wakes; // what the ring reads of it
     pthread_mutex_t lock;
@@ -219,7 +222,7 @@ static void *waiter_main(void *ctx)
     return NULL;
 }
 
-static struct waiter *waiter_new(struct waiters *waiters)
+static struct waiter *waiter_new(struct waiters *waiters, unsigned n_max)
 {
     struct waiter *waiter = calloc(1, sizeof(*waiter));
     pthread_attr_t attr;
@@ -233,7 +236,7 @@ static struct waiter *waiter_new(struct waiters *waiters)
     pthread_attr_setstacksize(&attr, STACK_BYTES);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&waiters->lock);
-    bool is_made = pthread_create(&waiter->thread, &attr, waiter_main, waiter) == 0;
+    bool is_made = waiters->n_threads < n_max && pthread_create(&waiter->thread, &attr, waiter_main, waiter) == 0;
     waiters->n_threads += is_made;
     pthread_mutex_unlock(&waiters->lock);
     pthread_attr_destroy(&attr);
@@ -257,15 +260,48 @@ static struct waiter *take_idle(struct waiters *waiters)
     return waiter;
 }
 
+// op NULL: to end.
 static void hand_to(struct waiter *waiter, struct wait_op *op)
 {
+    if (op) {
+        op->waiter = waiter;
+    }
     waiter->op = op;
     atomic_store(&waiter->is_cancelled, false);
     sem_post(&waiter->go);
 }
 
+static void enqueue(struct waiters *waiters, struct wait_op *op)
+{
+    op->waiter = NULL;
+    op->next = NULL;
+    *waiters->queue_last = op;
+    waiters->queue_last = &op->next;
+}
+
+// Whether it was there.
+static bool dequeue(struct waiters *waiters, struct wait_op *op)
+{
+    struct wait_op **at = &waiters->queue_first;
+    while (*at && *at != op) {
+        at = &(*at)->next;
+    }
+    bool is_there = *at != NULL;
+    if (is_there) {
+        *at = op->next;
+        waiters->queue_last = op->next ? waiters->queue_last : at;
+    }
+    return is_there;
+}
+
 static void put_idle(struct waiters *waiters, struct waiter *waiter)
 {
+    struct wait_op *op = waiters->queue_first;
+    if (op) {
+        dequeue(waiters, op);
+        hand_to(waiter, op);
+        return;
+    }
     waiter->next = waiters->idle;
     waiters->idle = waiter;
     waiters->n_idle++;
@@ -302,16 +338,19 @@ int waiters_start(struct waiters *waiters, struct wait_op *op)
 {
     assert(!op->is_pending && op->ready);
     struct waiter *waiter = take_idle(waiters);
-    waiter = waiter ? waiter : waiter_new(waiters);
-    if (!waiter) {
-        return -EAGAIN;
+    waiter = waiter ? waiter : waiter_new(waiters, THREADS_MAX + (op->out.len > 0 ? 0 : SHORT_MAX));
+    if (!waiter && waiters->n_pending == 0) {
+        return -EAGAIN; // not even one
     }
     op->is_pending = true;
     op->is_over = op->is_cancelled = false;
-    op->waiter = waiter;
     waiters->n_pending++;
     listen_for_done(waiters);
-    hand_to(waiter, op);
+    if (waiter) {
+        hand_to(waiter, op);
+    } else {
+        enqueue(waiters, op);
+    }
     return 0;
 }
 
@@ -326,12 +365,30 @@ static void again_done(struct loop_op *op, int res)
     }
 }
 
+// One that no thread has had.
+static void give_back(struct waiters *waiters, struct wait_op *op)
+{
+    pthread_mutex_lock(&waiters->lock);
+    op->opened = op->written = -EINTR;
+    op->n_read = -EINTR;
+    op->is_over = true;
+    bool must_wake = list(waiters, op);
+    pthread_mutex_unlock(&waiters->lock);
+    if (must_wake) {
+        wake(waiters);
+    }
+}
+
 void waiters_cancel(struct waiters *waiters, struct wait_op *op)
 {
     if (!op->is_pending || op->is_cancelled) {
         return;
     }
     op->is_cancelled = true;
+    if (!op->waiter && dequeue(waiters, op)) {
+        give_back(waiters, op);
+        return;
+    }
     op->next_cancelled = waiters->cancelled;
     waiters->cancelled = op;
     pthread_mutex_lock(&waiters->lock);
@@ -348,13 +405,15 @@ void waiters_cancel(struct waiters *waiters, struct wait_op *op)
 static void take_back(struct waiters *waiters, struct wait_op *op)
 {
     struct wait_op **at = &waiters->cancelled;
-    while (op->is_cancelled && *at != op) {
+    while (*at && *at != op) {
         at = &(*at)->next_cancelled;
     }
-    if (op->is_cancelled) {
+    if (*at) {
         *at = op->next_cancelled;
     }
-    put_idle(waiters, op->waiter);
+    if (op->waiter) {
+        put_idle(waiters, op->waiter);
+    }
     op->is_pending = false;
     waiters->n_pending--;
 }
@@ -452,6 +511,7 @@ int waiters_new(struct loop *loop, struct waiters **ret, struct err *err)
     waiters->again.done = again_done;
     waiters->trim.done = trim_done;
     waiters->last = &waiters->first;
+    waiters->queue_last = &waiters->queue_first;
     pthread_mutex_init(&waiters->lock, NULL);
     pthread_cond_init(&waiters->ended, NULL);
     sem_init(&waiters->may_open, 0, OPENS_MAX);

@@ -40,7 +40,7 @@ void waiters_free(struct waiters *waiters); // the loop has run until nothing wa
 void wait_op_init(struct wait_op *op, void (*ready)(struct wait_op *op));
 void wait_op_deinit(struct wait_op *op); // not pending
 
-// -EAGAIN: there is no thread for it.
+// There are 1,024 threads at most, and what comes beyond waits for one. -EAGAIN: there is none at all.
 int waiters_start(struct waiters *waiters, struct wait_op *op);
 // What was read and not taken yet, valid until the next take. A thread whose bytes nobody takes stops reading.
 struct str waiters_take(struct waiters *waiters, struct wait_op *op);
