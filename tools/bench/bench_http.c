@@ -10,6 +10,8 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,14 +22,27 @@ struct server {
     struct bench_model model;
     struct mount_process mount;
     pid_t bridge; // 0: none of ours
-    char socket[160];
+    char socket[108];
 };
+
+// It is there before anybody listens.
+static bool is_listening(const char *path)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(name.sun_path, sizeof(name.sun_path), "%s", path);
+    bool is_connected = fd >= 0 && connect(fd, (struct sockaddr *)&name, sizeof(name)) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_connected;
+}
 
 static int wait_for_socket(struct server *server, struct err *err)
 {
     for (int i = 0; i < 1000; i++) {
         int status;
-        if (access(server->socket, F_OK) == 0) {
+        if (is_listening(server->socket)) {
             return 0;
         }
         if (waitpid(server->bridge, &status, WNOHANG) == server->bridge) {
@@ -43,7 +58,7 @@ static int start_bridge(struct server *server, struct err *err)
 {
     char program[512], listen[200];
     bench_program_path("tokfs-bridge", program, sizeof(program));
-    snprintf(server->socket, sizeof(server->socket), "%s.sock", server->mount.dir);
+    snprintf(server->socket, sizeof(server->socket), "%.100s.sock", server->mount.dir);
     snprintf(listen, sizeof(listen), "unix:%s", server->socket);
     char *argv[] = { program, (char *)"--listen", listen, server->mount.dir, NULL };
     int rc = posix_spawnp(&server->bridge, program, NULL, NULL, argv, environ);
@@ -157,6 +172,10 @@ static int run_round(struct side *side, struct err *err)
     if (rc == 0 && times.total_ms.n == 0) {
         rc = err_set(err, -EIO, "%s: none of %zu requests was answered: %s",
                      side->load.url ? side->load.url : side->load.file, times.n_failed, times.failure);
+    }
+    if (rc == 0 && times.n_failed > 0) {
+        fprintf(stderr, "tokfs-bench: %s: %zu requests failed, the first: %s\n",
+                side->load.url ? side->load.url : side->load.file, times.n_failed, times.failure);
     }
     load_times_add(&side->times, &times);
     load_times_deinit(&times);
