@@ -8,7 +8,9 @@
 #include "tests/fuzz/fuzz.h"
 #include "tools/bridge/http.h"
 #include "tools/bridge/publisher.h"
+#include "tools/bridge/router.h"
 #include "tools/bridge/score.h"
+#include "tools/bridge/scoring.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -226,6 +228,47 @@ enum MHD_Result score_start(struct request *request)
 void score_cancel(struct score_asked *asked)
 {
     assert(!asked);
+}
+
+void scoring_write_metrics(const struct scoring *scoring, struct strbuf *out)
+{
+    (void)scoring;
+    (void)out;
+}
+
+bool router_takes(const struct router *router, const struct route *route)
+{
+    (void)route;
+    assert(!router);
+    return false;
+}
+
+enum MHD_Result router_start(struct request *request)
+{
+    (void)request;
+    abort();
+}
+
+enum MHD_Result router_respond_models(struct request *request)
+{
+    (void)request;
+    abort();
+}
+
+void router_cancel(struct routed *routed)
+{
+    assert(!routed);
+}
+
+void router_forget(struct routed *routed)
+{
+    assert(!routed);
+}
+
+void router_write_metrics(const struct router *router, struct strbuf *out)
+{
+    (void)router;
+    (void)out;
 }
 
 void publisher_write_metrics(const struct publisher *publisher, struct strbuf *out)
