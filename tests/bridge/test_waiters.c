@@ -119,6 +119,37 @@ static void test_cancelled_ends_wherever_it_is(void **state)
     tear_down(f, MANY);
 }
 
+// The next one is started as soon as one is over, and may be over itself before the first has been dealt with.
+static void start_again(struct wait_op *op)
+{
+    struct reader *reader = (struct reader *)op;
+    waiters_take(reader->fixture->waiters, op);
+    if (++reader->n_ready < 200) {
+        op->fd = -1;
+        assert_int_equal(waiters_start(reader->fixture->waiters, op), 0);
+    }
+}
+
+static void test_nothing_is_pending_when_all_are_over(void **state)
+{
+    struct fixture *f = *state;
+    set_up(f, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        close(f->readers[i].op.fd);
+        f->readers[i].op.fd = -1;
+        f->readers[i].op.ready = start_again;
+        f->readers[i].op.path = "/nonexistent/file";
+        assert_int_equal(waiters_start(f->waiters, &f->readers[i].op), 0);
+    }
+    assert_int_equal(loop_run_until_idle(f->loop), 0); // and it returns
+    assert_int_equal(loop_n_pending(f->loop), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(f->readers[i].n_ready, 200);
+        f->readers[i].op.fd = dup(f->readers[i].other);
+    }
+    tear_down(f, 2);
+}
+
 static void hold(struct wait_op *op)
 {
     struct reader *reader = (struct reader *)op;
@@ -182,6 +213,7 @@ int main(void)
         cmocka_unit_test_prestate(test_writes_and_reads_once, &fixture),
         cmocka_unit_test_prestate(test_follows_to_the_end_of_many, &fixture),
         cmocka_unit_test_prestate(test_cancelled_ends_wherever_it_is, &fixture),
+        cmocka_unit_test_prestate(test_nothing_is_pending_when_all_are_over, &fixture),
         cmocka_unit_test_prestate(test_untaken_bytes_stop_the_reader, &fixture),
         cmocka_unit_test_prestate(test_file_that_does_not_open_says_so, &fixture),
     };

@@ -55,6 +55,7 @@ struct waiters {
     unsigned n_unneeded; // the least that were idle since the last trim
     atomic_uint n_pending;
     bool is_stopped;
+    bool is_in_list;                           // being worked off: whether to listen on is known after it
     struct wait_op *cancelled;                 // and not done yet
     struct wait_op *queue_first, **queue_last; // no thread yet; linked by `next`
     int fd;
@@ -328,7 +329,7 @@ static void trim_done(struct loop_op *op, int res)
 
 static void listen_for_done(struct waiters *waiters)
 {
-    if (waiters->n_pending > 0 && !waiters->wake.is_pending) {
+    if (waiters->n_pending > 0 && !waiters->wake.is_pending && !waiters->is_in_list) {
         loop_read(waiters->loop, &waiters->wake, waiters->fd, &waiters->n_wakes, sizeof(waiters->n_wakes),
                   (uint64_t)-1);
     }
@@ -447,12 +448,14 @@ static void wake_done(struct loop_op *loop_op, int res)
     struct waiters *waiters = (struct waiters *)loop_op;
     bool is_over = false;
     (void)res;
+    waiters->is_in_list = true;
     for (struct wait_op *op; (op = next_listed(waiters, &is_over));) {
         if (is_over) {
             take_back(waiters, op);
         }
         op->ready(op);
     }
+    waiters->is_in_list = false;
     listen_for_done(waiters);
     cease(waiters);
 }
