@@ -7,10 +7,12 @@
 // Whatever comes, the client hears HTTP or nothing, nothing of it is left, and a stream is relayed byte for byte.
 #include "tests/fuzz/fuzz.h"
 #include "tools/bridge/http.h"
+#include "tools/bridge/listing.h"
 #include "tools/bridge/publisher.h"
 #include "tools/bridge/router.h"
 #include "tools/bridge/score.h"
 #include "tools/bridge/scoring.h"
+#include "tools/bridge/tree.h"
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -269,6 +271,23 @@ void router_write_metrics(const struct router *router, struct strbuf *out)
 {
     (void)router;
     (void)out;
+}
+
+enum MHD_Result listing_start(struct request *request)
+{
+    return respond_error(request, 404, "unknown_url", "nothing is listed");
+}
+
+void listing_free(struct listing *listing)
+{
+    assert(!listing);
+}
+
+int tree_write(struct str snapshot, struct strbuf *out, struct err *err)
+{
+    (void)snapshot;
+    (void)out;
+    return err_set(err, -EINVAL, "no tree");
 }
 
 void publisher_write_metrics(const struct publisher *publisher, struct strbuf *out)
