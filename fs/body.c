@@ -144,7 +144,8 @@ static int begin(struct body *body, struct str *bytes, struct tokfs_error *reaso
 
 void body_settle(struct body *body, int code)
 {
-    if (code == 0 || !body->is_cut) {
+    bool asks_again = code == -EINTR || code == -EAGAIN;
+    if (code == 0 || (!body->is_cut && !asks_again)) {
         body_reset(body);
     } else {
         body->settled = code;
@@ -165,7 +166,7 @@ int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason)
         return r; // the reason was given with the piece that failed
     }
     if (is_repeated(body, bytes)) {
-        r = body->settled == -EINTR || body->settled == -EAGAIN ? BODY_COMPLETE : body->settled;
+        r = body->settled == -EINTR || body->settled == -EAGAIN ? BODY_COMPLETE : body->settled; // as in body_settle
         if (r < 0) {
             body_reset(body);
         }

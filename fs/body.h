@@ -40,7 +40,7 @@ int body_feed(struct body *body, struct str bytes, struct tokfs_error *reason);
 // A complete body was taken (0) or refused. A write(2) that the kernel cut into pieces of which the last was refused is
 // told to its caller as a short one; so he writes the rest once more, which must be refused with the same code and not
 // be taken for another body: -errno again, without a reason; or BODY_COMPLETE again after -EINTR and -EAGAIN, which ask
-// for another try.
+// for another try, of the latest write however long it was.
 void body_settle(struct body *body, int code);
 // Something else refused it: unless it was complete, what follows belongs to it and is refused with the same code.
 void body_refuse(struct body *body, int code);

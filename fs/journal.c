@@ -74,7 +74,12 @@ static void batch_end(struct journal *j, struct journal_batch *batch, bool is_ap
         turn_unref(batch->events[i].turn);
     }
     batch->n = 0;
-    strbuf_reset(&batch->bodies);
+    strbuf_clear(&batch->bodies, JOURNAL_KEEP_BYTES);
+    if (batch->cap * sizeof(*batch->events) > JOURNAL_KEEP_BYTES) {
+        free(batch->events);
+        batch->events = NULL;
+        batch->cap = 0;
+    }
 }
 
 static void swap_batches(struct journal *j)

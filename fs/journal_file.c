@@ -70,7 +70,7 @@ static void on_written(struct loop_op *op, int res)
     if (res > 0) {
         file->end += file->flight.len;
     }
-    strbuf_reset(&file->flight);
+    strbuf_clear(&file->flight, JOURNAL_KEEP_BYTES);
     file->done(file, res > 0 ? 0 : res < 0 ? res : -EIO); // 0 bytes: no way to go on
 }
 

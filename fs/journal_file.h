@@ -8,6 +8,8 @@
 #define JOURNAL_NAME     "journal"
 #define JOURNAL_NEW_NAME "journal.new"
 
+#define JOURNAL_KEEP_BYTES (256u << 10) // of memory for what is gathered; what a burst took beyond it is given back
+
 // Invariants: marked <= synced <= end; [0, end) is written. While a write is in flight, `flight` lies at `end`.
 struct journal_file {
     struct loop *loop;

@@ -62,7 +62,7 @@ bool journal_keeps(const struct session *session)
 static struct strbuf *begin(const struct session *session)
 {
     struct strbuf *body = &session->mount->journal->body;
-    strbuf_reset(body);
+    strbuf_clear(body, JOURNAL_KEEP_BYTES);
     record_put_u64(body, session->serial);
     return body;
 }

@@ -301,6 +301,17 @@ void strbuf_reset(struct strbuf *buf)
     }
 }
 
+void strbuf_clear(struct strbuf *buf, size_t keep)
+{
+    if (buf->cap > keep) {
+        size_t len_max = buf->len_max;
+        strbuf_deinit(buf);
+        strbuf_init(buf, len_max);
+    } else {
+        strbuf_reset(buf);
+    }
+}
+
 void strbuf_cut(struct strbuf *buf, size_t len)
 {
     if (len < buf->len) {

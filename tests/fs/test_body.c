@@ -179,6 +179,30 @@ static void test_body_settled_tells_a_repeated_rest_from_another_body(void **sta
     body_deinit(&body);
 }
 
+// A writer that was stopped (Ctrl-Z) repeats its latest write, which may be longer than the one before.
+static void test_body_interrupted_takes_the_latest_write_again(void **state)
+{
+    struct tokfs_error reason = { 0 };
+    struct body body;
+    (void)state;
+    body_init(&body, NULL, 100, 0);
+    for (int code = 0; code < 3; code++) {
+        assert_int_equal(feed(&body, "{\"a\":", &reason), BODY_MORE);
+        assert_int_equal(feed(&body, "1, \"b\": 2}", &reason), BODY_COMPLETE);
+        body_settle(&body, -EINTR);
+        assert_int_equal(feed(&body, "1, \"b\": 2}", &reason), BODY_COMPLETE);
+        assert_string_equal(body.bytes.ptr, "{\"a\":1, \"b\": 2}");
+        body_settle(&body, code == 1 ? -EINTR : 0);
+    }
+    assert_int_equal(feed(&body, "\n{\"a\":1}", &reason), BODY_COMPLETE); // or writes all of it
+    body_settle(&body, -EINTR);
+    assert_int_equal(feed(&body, "\n{\"a\":1}", &reason), BODY_COMPLETE);
+    assert_string_equal(body.bytes.ptr, "{\"a\":1}");
+    body_settle(&body, -EINVAL);
+    assert_int_equal(feed(&body, "1}", &reason), -EINVAL); // what was refused is not to be written again
+    body_deinit(&body);
+}
+
 static void test_body_over_its_limit_is_efbig(void **state)
 {
     struct tokfs_error reason = { 0 };
@@ -203,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_body_that_is_text_takes_everything),
         cmocka_unit_test(test_body_refused_from_outside_is_refused_to_its_end),
         cmocka_unit_test(test_body_settled_tells_a_repeated_rest_from_another_body),
+        cmocka_unit_test(test_body_interrupted_takes_the_latest_write_again),
         cmocka_unit_test(test_body_over_its_limit_is_efbig),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

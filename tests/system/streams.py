@@ -203,6 +203,34 @@ def test_stop_and_continue_loses_nothing():
         assert reader.returncode == 0 and out == m.read(name + "/text")
 
 
+def test_writer_in_pieces_may_be_stopped_at_any_instant():
+    """What the kernel interrupts is written again: the latest piece, not the whole."""
+    text = body("count 3", max_tokens=7).encode()
+    with Mount(TOKFS_FAKE_TOKEN_US="500") as m:
+        child = os.fork()
+        if child == 0:
+            for at in [*range(1, len(text)), *range(1, len(text))]:
+                fd = os.open(m.at("v1/chat/completions"), os.O_RDWR)
+                try:
+                    os.write(fd, text[:at])
+                    os.write(fd, text[at:])
+                    while os.read(fd, 4096):
+                        pass
+                except OSError as error:
+                    print(f"cut at {at}: {error}", flush=True)
+                    os._exit(1)
+                os.close(fd)
+            os._exit(0)
+        done = 0
+        while not done:
+            os.kill(child, signal.SIGSTOP)
+            time.sleep(0.0005)
+            os.kill(child, signal.SIGCONT)
+            time.sleep(0.002)
+            done, status = os.waitpid(child, os.WNOHANG)
+        assert status == 0, status
+
+
 def test_interrupted_writer_leaves_no_turn():
     with Mount() as m:
         name = m.session("s")
