@@ -177,6 +177,7 @@ typedef void host_fn(void *ctx, size_t begin, size_t end, size_t worker);
 struct backend_ops {
     const char *name;                   // "cpu", "cuda"
     bool has_host_memory;               // the host may read and write what `alloc` gave, after `sync`
+    bool has_block_kv;                  // K and V may be of a block type
     size_t head_dim_step, head_dim_max; // attention and rope take multiples of the first up to the second
 
     void (*close)(struct backend *b);

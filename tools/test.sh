@@ -17,7 +17,7 @@ fi
 
 echo "== format"
 if [ -e .git ]; then
-    git ls-files '*.c' '*.h' | xargs -r clang-format --dry-run -Werror
+    git ls-files '*.c' '*.h' '*.cu' '*.cpp' | xargs -r clang-format --dry-run -Werror
 fi
 
 configure() { # DIR OPTION...

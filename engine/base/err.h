@@ -4,6 +4,10 @@
 
 #include <stdarg.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct err {
     int code;       // negative errno, 0 when unset
     char param[64]; // JSON path of the offending field ("messages[1].role"), empty when there is none
@@ -18,5 +22,9 @@ int err_set_param(struct err *err, int code, const char *param, const char *fmt,
 // Puts "prefix: " before the message (a caller that knows the file adds its name). Returns err->code, so 0 for NULL: a
 // caller whose err may be NULL returns the code it already has.
 int err_prefix(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

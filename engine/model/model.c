@@ -90,6 +90,10 @@ static int check_memory(const struct model *m, uint64_t weight_bytes, uint64_t m
 static int check_kv_dtype(const struct model *m, enum dtype dtype, struct err *err)
 {
     size_t block_len = dtype_format(dtype).block_len;
+    if (!dtype_is_plain(dtype) && !m->backend->ops->has_block_kv) {
+        return err_set_param(err, -EOPNOTSUPP, "kv_dtype", "the %s backend keeps no K and V of type %s",
+                             m->backend->ops->name, dtype_name(dtype));
+    }
     if (m->config.head_dim % block_len == 0) {
         return 0;
     }

@@ -67,6 +67,7 @@ static void cpu_spread(struct backend *b, size_t n_items, host_fn *fn, void *ctx
 static const struct backend_ops cpu_ops = {
     .name = "cpu",
     .has_host_memory = true,
+    .has_block_kv = true,
     .head_dim_step = 8,
     .head_dim_max = ATTENTION_HEAD_DIM_MAX,
     .close = cpu_close,

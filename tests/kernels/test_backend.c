@@ -30,7 +30,7 @@ static void test_backend_unknown_name_is_refused_by_name(void **state)
     assert_int_equal(err.code, -EINVAL);
 }
 
-static void test_backend_cuda_not_built_is_unsupported(void **state)
+static void test_backend_cuda_that_is_not_there_is_unsupported(void **state)
 {
     (void)state;
     struct err err = { 0 };
@@ -162,7 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_backend_known_names_open),
         cmocka_unit_test(test_backend_unknown_name_is_refused_by_name),
-        cmocka_unit_test(test_backend_cuda_not_built_is_unsupported),
+        cmocka_unit_test(test_backend_cuda_that_is_not_there_is_unsupported),
         cmocka_unit_test(test_backend_unknown_isa_is_refused_by_name),
         cmocka_unit_test(test_backend_too_many_threads_are_refused),
         cmocka_unit_test(test_backend_describe_names_isa_and_threads),

@@ -31,6 +31,7 @@ int engine_run_open(const struct bench_options *options, size_t n_sequences, siz
     struct tokfs_engine_options engine_options = {
         .model = run->model.dir,
         .served_name = options->model ? NULL : options->shape,
+        .device = options->device,
         .isa = options->isa,
         .weights = options->weights,
         .kv_dtype = options->kv_dtype,

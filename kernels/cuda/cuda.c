@@ -1,0 +1,537 @@
+// The table of operations. Each stages what the host brings along and launches kernels; nothing waits but download,
+// route (the host plans the experts) and sync.
+//
+// A batch_map is brought over once per step: `map_of` is the one that is there, and it is forgotten at sync, when the
+// caller may change it. The attention plan is made for each window that the layers have.
+//
+// Memory that depends on shapes seen first in a step (rows rounded to 16 bits, staging) grows when a larger one comes.
+#include "kernels/cuda/cuda.h"
+#include "kernels/cpu/pool.h"
+#include "kernels/cuda/kernels.h"
+#include "kernels/cuda/plan.h"
+#include "kernels/cuda/stage.h"
+#include "kernels/quant.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STAGE_BYTES    ((size_t)4 << 20)
+#define PARTIALS_BYTES ((size_t)32 << 20)
+#define N_WINDOWS      2 // that a model's layers have: none, and one
+
+struct window_plan {
+    size_t window;
+    struct gpu_attention_plan prefill, decode;
+};
+
+struct cuda_backend {
+    struct backend backend;
+    struct gpu *gpu;
+    struct pool *pool; // of the host, for work between steps
+    bool is_deterministic;
+    struct stage stage;
+    const struct batch_map *map_of; // NULL: `map` holds none
+    size_t map_generation;          // of the stage, when it was brought
+    struct gpu_map map;
+    struct window_plan plans[N_WINDOWS];
+    size_t n_plans;
+    float *partials; // PARTIALS_BYTES
+    void *rows_16;   // [rows_16_bytes]
+    size_t rows_16_bytes;
+    char description[192];
+};
+
+struct matrix {
+    struct gpu_matrix gpu;
+    enum dtype source; // of the rows that matrix_fill is given
+};
+
+static struct cuda_backend *cuda_of(struct backend *b)
+{
+    return (struct cuda_backend *)b;
+}
+
+static gpu_queue queue_of(struct cuda_backend *cuda)
+{
+    return gpu_queue_of(cuda->gpu);
+}
+
+// ---- memory --------------------------------------------------------------------------------------------------------
+
+static void *cuda_alloc(struct backend *b, size_t bytes)
+{
+    return gpu_alloc(cuda_of(b)->gpu, bytes);
+}
+
+static void cuda_free(struct backend *b, void *mem)
+{
+    if (mem) {
+        gpu_free(cuda_of(b)->gpu, mem);
+    }
+}
+
+static void cuda_upload(struct backend *b, void *dst, const void *host_src, size_t bytes)
+{
+    if (bytes > 0) {
+        gpu_upload(cuda_of(b)->gpu, dst, host_src, bytes);
+    }
+}
+
+// The queue is empty: what was staged is done with.
+static void forget_step(struct cuda_backend *cuda)
+{
+    cuda->map_of = NULL;
+    stage_reset(&cuda->stage);
+}
+
+static void cuda_download(struct backend *b, void *host_dst, const void *src, size_t bytes)
+{
+    if (bytes > 0) {
+        gpu_download(cuda_of(b)->gpu, host_dst, src, bytes);
+        forget_step(cuda_of(b));
+    }
+}
+
+static void cuda_copy(struct backend *b, void *dst, const void *src, size_t bytes)
+{
+    if (bytes > 0) {
+        gpu_copy(cuda_of(b)->gpu, dst, src, bytes);
+    }
+}
+
+static void cuda_sync(struct backend *b)
+{
+    gpu_sync(cuda_of(b)->gpu, NULL);
+    forget_step(cuda_of(b));
+}
+
+// ---- weights -------------------------------------------------------------------------------------------------------
+
+// Rows of block types are expanded: see matrix_fill.
+static struct matrix *cuda_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in)
+{
+    assert(n_out > 0 && n_in > 0);
+    struct matrix *m = calloc(1, sizeof(*m));
+    if (!m) {
+        return NULL;
+    }
+    m->source = dtype;
+    m->gpu = (struct gpu_matrix){ .dtype = dtype_is_plain(dtype) ? dtype : DTYPE_BF16, .n_out = n_out, .n_in = n_in };
+    m->gpu.data = gpu_alloc(cuda_of(b)->gpu, n_out * n_in * dtype_bytes(m->gpu.dtype));
+    if (!m->gpu.data) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+#define EXPAND_BLOCK QUANT_SUPERBLOCK
+
+static void fill_expanded(struct cuda_backend *cuda, struct matrix *m, size_t first, size_t n, const unsigned char *src)
+{
+    float values[EXPAND_BLOCK];
+    uint16_t rounded[EXPAND_BLOCK];
+    for (size_t i = 0; i < n; i += EXPAND_BLOCK) {
+        size_t n_here = n - i < EXPAND_BLOCK ? n - i : EXPAND_BLOCK;
+        quant_expand(m->source, src + dtype_row_bytes(m->source, i), n_here, values);
+        quant_pack(DTYPE_BF16, values, n_here, rounded);
+        gpu_upload(cuda->gpu, (uint16_t *)m->gpu.data + first + i, rounded, n_here * sizeof(*rounded));
+    }
+}
+
+static void cuda_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows)
+{
+    assert(row <= m->gpu.n_out && n_rows <= m->gpu.n_out - row);
+    size_t n = n_rows * m->gpu.n_in, first = row * m->gpu.n_in, element = dtype_bytes(m->gpu.dtype);
+    if (n == 0) {
+        return;
+    }
+    if (m->source != m->gpu.dtype) {
+        fill_expanded(cuda_of(b), m, first, n, host_rows);
+        return;
+    }
+    gpu_upload(cuda_of(b)->gpu, (unsigned char *)m->gpu.data + first * element, host_rows, n * element);
+}
+
+static void cuda_matrix_free(struct backend *b, struct matrix *m)
+{
+    if (m) {
+        gpu_free(cuda_of(b)->gpu, m->gpu.data);
+        free(m);
+    }
+}
+
+static size_t cuda_matrix_bytes(const struct matrix *m)
+{
+    return m->gpu.n_out * m->gpu.n_in * dtype_bytes(m->gpu.dtype);
+}
+
+// ---- products ------------------------------------------------------------------------------------------------------
+
+static bool grow_rows_16(struct cuda_backend *cuda, size_t bytes)
+{
+    if (bytes <= cuda->rows_16_bytes) {
+        return true;
+    }
+    void *larger = gpu_alloc(cuda->gpu, 2 * bytes);
+    if (!larger) {
+        return false;
+    }
+    if (cuda->rows_16) {
+        gpu_free(cuda->gpu, cuda->rows_16);
+    }
+    cuda->rows_16 = larger;
+    cuda->rows_16_bytes = 2 * bytes;
+    return true;
+}
+
+// By cuBLAS, from rounded rows. False: it does not do this one.
+static bool linear_by_library(struct cuda_backend *cuda, const struct op_linear *op, const struct gpu_matrix *w)
+{
+    if (w->dtype == DTYPE_F32 || cuda->is_deterministic || !grow_rows_16(cuda, op->n_rows * w->n_in * 2)) {
+        return false;
+    }
+    const struct gpu_gemm gemm = { .w = w->data,
+                                   .x = cuda->rows_16,
+                                   .y = op->y,
+                                   .n_rows = op->n_rows,
+                                   .n_out = w->n_out,
+                                   .n_in = w->n_in,
+                                   .y_stride = op->y_stride,
+                                   .is_f16 = w->dtype == DTYPE_F16,
+                                   .accumulate = op->accumulate };
+    gpu_rows_to_16(queue_of(cuda), op, w->n_in, gemm.is_f16, cuda->rows_16);
+    if (!gpu_gemm(cuda->gpu, &gemm)) {
+        return false;
+    }
+    if (op->bias) {
+        gpu_add_bias(queue_of(cuda), op, w->n_out);
+    }
+    return true;
+}
+
+static void cuda_linear(struct backend *b, const struct op_linear *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    const struct gpu_matrix *w = &op->w->gpu;
+    assert(!op->maxima); // the host finds them where it reads the outputs
+    if (op->n_rows == 0) {
+        return;
+    }
+    if (op->n_rows <= GEMV_ROWS_MAX && !cuda->is_deterministic) {
+        gpu_gemv(queue_of(cuda), op, w);
+    } else if (!linear_by_library(cuda, op, w)) {
+        gpu_linear_tiles(queue_of(cuda), op, w);
+    }
+}
+
+// ---- rows ----------------------------------------------------------------------------------------------------------
+
+static void cuda_embed(struct backend *b, const struct op_embed *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    if (op->n_rows > 0) {
+        const int32_t *ids = stage_copy(&cuda->stage, op->token_ids, op->n_rows * sizeof(*ids));
+        gpu_embed(queue_of(cuda), op, &op->table->gpu, ids);
+    }
+}
+
+static void cuda_rms_norm(struct backend *b, const struct op_rms_norm *op)
+{
+    if (op->n_rows > 0) {
+        gpu_rms_norm(queue_of(cuda_of(b)), op);
+    }
+}
+
+static void cuda_glu(struct backend *b, const struct op_glu *op)
+{
+    if (op->n_rows * op->dim > 0) {
+        gpu_glu(queue_of(cuda_of(b)), op);
+    }
+}
+
+static void cuda_softcap(struct backend *b, const struct op_softcap *op)
+{
+    if (op->n > 0) {
+        gpu_softcap(queue_of(cuda_of(b)), op);
+    }
+}
+
+static void cuda_gather(struct backend *b, const struct op_gather *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    if (op->n_rows > 0) {
+        gpu_gather(queue_of(cuda), op, stage_copy(&cuda->stage, op->rows, op->n_rows * sizeof(*op->rows)));
+    }
+}
+
+static void cuda_route(struct backend *b, const struct op_route *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    size_t n = op->n_rows * op->n_used;
+    if (n == 0) {
+        return;
+    }
+    uint32_t *experts = stage_take(&cuda->stage, n * (sizeof(*op->experts) + sizeof(*op->weights)));
+    unsigned char *device = cuda->stage.device + ((unsigned char *)experts - cuda->stage.host);
+    float *weights = (float *)(device + n * sizeof(*op->experts));
+    gpu_route(queue_of(cuda), op, (uint32_t *)device, weights);
+    gpu_download(cuda->gpu, experts, device, n * (sizeof(*op->experts) + sizeof(*op->weights)));
+    memcpy(op->experts, experts, n * sizeof(*op->experts));
+    memcpy(op->weights, experts + n, n * sizeof(*op->weights));
+}
+
+static void cuda_combine(struct backend *b, const struct op_combine *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    size_t n = op->n_rows * op->n_used;
+    if (n == 0) {
+        return;
+    }
+    uint32_t *rows = stage_take(&cuda->stage, n * (sizeof(*op->rows) + sizeof(*op->weights)));
+    memcpy(rows, op->rows, n * sizeof(*op->rows));
+    memcpy(rows + n, op->weights, n * sizeof(*op->weights));
+    const uint32_t *device = stage_send(&cuda->stage, rows, n * (sizeof(*op->rows) + sizeof(*op->weights)));
+    gpu_combine(queue_of(cuda), op, device, (const float *)(device + n));
+}
+
+// ---- attention -----------------------------------------------------------------------------------------------------
+
+static size_t n_pages_of(const struct batch_seq *seq, size_t page_tokens)
+{
+    return (seq->pos + seq->n_rows + page_tokens - 1) / page_tokens;
+}
+
+static void fill_map(const struct batch_map *map, size_t page_tokens, int32_t *row_seq, int32_t *row_pos, int32_t *seqs,
+                     uint32_t *pages)
+{
+    size_t n_pages = 0;
+    for (size_t s = 0; s < map->n_seqs; s++) {
+        const struct batch_seq *seq = &map->seqs[s];
+        for (size_t i = 0; i < seq->n_rows; i++) {
+            row_seq[seq->row + i] = (int32_t)s;
+            row_pos[seq->row + i] = (int32_t)(seq->pos + i);
+        }
+        seqs[s] = (int32_t)seq->row;
+        seqs[map->n_seqs + s] = (int32_t)seq->n_rows;
+        seqs[2 * map->n_seqs + s] = (int32_t)seq->pos;
+        seqs[3 * map->n_seqs + s] = (int32_t)n_pages;
+        memcpy(pages + n_pages, seq->pages, n_pages_of(seq, page_tokens) * sizeof(*pages));
+        n_pages += n_pages_of(seq, page_tokens);
+    }
+}
+
+// Of work and merges, whatever the heads: every packed row in a piece of its own, every piece of decode in as many as
+// there are CTAs wanted.
+static size_t plan_bytes_max(const struct cuda_backend *cuda, const struct batch_map *map)
+{
+    size_t n_pieces = map->n_rows * ATTENTION_DECODE_ROWS + 2 * (size_t)gpu_facts_of(cuda->gpu)->n_processors;
+    return (n_pieces + map->n_seqs) * sizeof(struct gpu_work) + map->n_seqs * sizeof(struct gpu_merge) + 4096;
+}
+
+// One array: [n_rows] row_seq, [n_rows] row_pos, [4][n_seqs] of sequences, pages.
+static void bring_map(struct cuda_backend *cuda, const struct batch_map *map, size_t page_tokens)
+{
+    if (cuda->map_of == map && cuda->map_generation == cuda->stage.generation) {
+        return;
+    }
+    size_t n_pages = 0, n_rows = map->n_rows, n_seqs = map->n_seqs;
+    for (size_t s = 0; s < n_seqs; s++) {
+        n_pages += n_pages_of(&map->seqs[s], page_tokens);
+    }
+    size_t bytes = (2 * n_rows + 4 * n_seqs + n_pages) * sizeof(int32_t);
+    stage_reserve(&cuda->stage, bytes + N_WINDOWS * plan_bytes_max(cuda, map));
+    int32_t *host = stage_take(&cuda->stage, bytes);
+    fill_map(map, page_tokens, host, host + n_rows, host + 2 * n_rows, (uint32_t *)(host + 2 * n_rows + 4 * n_seqs));
+    const int32_t *device = stage_send(&cuda->stage, host, bytes), *seqs = device + 2 * n_rows;
+    cuda->map = (struct gpu_map){ .row_seq = device,
+                                  .row_pos = device + n_rows,
+                                  .seq_row = seqs,
+                                  .seq_n_rows = seqs + n_seqs,
+                                  .seq_pos = seqs + 2 * n_seqs,
+                                  .seq_page = seqs + 3 * n_seqs,
+                                  .pages = (const uint32_t *)(seqs + 4 * n_seqs),
+                                  .n_rows = n_rows,
+                                  .n_seqs = n_seqs };
+    cuda->map_of = map;
+    cuda->map_generation = cuda->stage.generation;
+    cuda->n_plans = 0;
+}
+
+static void cuda_rope_kv(struct backend *b, const struct op_rope_kv *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    if (op->map->n_rows > 0) {
+        bring_map(cuda, op->map, op->kv->page_tokens);
+        gpu_rope_kv(queue_of(cuda), op, &cuda->map);
+    }
+}
+
+static const struct window_plan *plan_for(struct cuda_backend *cuda, const struct op_attention *op)
+{
+    for (size_t i = 0; i < cuda->n_plans; i++) {
+        if (cuda->plans[i].window == op->window) {
+            return &cuda->plans[i];
+        }
+    }
+    const struct plan_options options = { .group = op->n_heads / op->kv->n_kv_heads,
+                                          .n_kv_heads = op->kv->n_kv_heads,
+                                          .window = op->window,
+                                          .n_processors = gpu_facts_of(cuda->gpu)->n_processors,
+                                          .n_partials_max = PARTIALS_BYTES / sizeof(float) / op->kv->n_kv_heads /
+                                                            gpu_attention_partial_floats(op),
+                                          .is_deterministic = cuda->is_deterministic };
+    struct plan_counts bounds = plan_bounds(op->map, &options);
+    size_t n_work = bounds.n_prefill + bounds.n_decode;
+    size_t bytes = n_work * sizeof(struct gpu_work) + bounds.n_merges * sizeof(struct gpu_merge);
+    struct gpu_work *work = stage_take(&cuda->stage, bytes);
+    struct gpu_merge *merges = (struct gpu_merge *)(work + n_work);
+    struct plan_counts counts = plan_make(op->map, &options, work, work + bounds.n_prefill, merges);
+    const struct gpu_work *device = stage_send(&cuda->stage, work, bytes);
+    assert(cuda->n_plans < N_WINDOWS);
+    struct window_plan *plan = &cuda->plans[cuda->n_plans++];
+    *plan = (struct window_plan){
+        .window = op->window,
+        .prefill = { .work = device, .n_work = counts.n_prefill },
+        .decode = { .work = device + bounds.n_prefill,
+                    .merges = (const struct gpu_merge *)(device + n_work),
+                    .n_work = counts.n_decode,
+                    .n_merges = counts.n_merges,
+                    .n_partials = counts.n_partials,
+                    .is_decode = true },
+    };
+    return plan;
+}
+
+static void cuda_attention(struct backend *b, const struct op_attention *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    if (op->map->n_rows == 0) {
+        return;
+    }
+    bring_map(cuda, op->map, op->kv->page_tokens);
+    if (!gpu_attention_has_tiles(op)) {
+        gpu_attention_rows(queue_of(cuda), op, &cuda->map);
+        return;
+    }
+    const struct window_plan *plan = plan_for(cuda, op);
+    if (cuda->map_generation != cuda->stage.generation) { // the plan did not fit beside what was staged since
+        bring_map(cuda, op->map, op->kv->page_tokens);
+        plan = plan_for(cuda, op);
+    }
+    if (plan->prefill.n_work > 0) {
+        gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->prefill, cuda->partials);
+    }
+    if (plan->decode.n_work > 0) {
+        gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->decode, cuda->partials);
+    }
+}
+
+// ---- the host's processors -----------------------------------------------------------------------------------------
+
+static size_t cuda_n_workers(const struct backend *b)
+{
+    return pool_n_threads(((const struct cuda_backend *)b)->pool);
+}
+
+static void cuda_spread(struct backend *b, size_t n_items, host_fn *fn, void *ctx)
+{
+    pool_run(cuda_of(b)->pool, n_items, 1, fn, ctx);
+}
+
+// ---- opening -------------------------------------------------------------------------------------------------------
+
+static void cuda_close(struct backend *b)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    if (cuda->gpu) {
+        gpu_sync(cuda->gpu, NULL);
+        if (cuda->rows_16) {
+            gpu_free(cuda->gpu, cuda->rows_16);
+        }
+        if (cuda->partials) {
+            gpu_free(cuda->gpu, cuda->partials);
+        }
+        stage_deinit(&cuda->stage);
+        gpu_close(cuda->gpu);
+    }
+    pool_free(cuda->pool);
+    free(cuda);
+}
+
+static const char *cuda_describe(const struct backend *b)
+{
+    return ((const struct cuda_backend *)b)->description;
+}
+
+static const struct backend_ops cuda_ops = {
+    .name = "cuda",
+    .head_dim_step = 2,
+    .head_dim_max = ATTENTION_HEAD_DIM_MAX_GPU,
+    .close = cuda_close,
+    .describe = cuda_describe,
+    .alloc = cuda_alloc,
+    .free = cuda_free,
+    .upload = cuda_upload,
+    .download = cuda_download,
+    .copy = cuda_copy,
+    .matrix_new = cuda_matrix_new,
+    .matrix_fill = cuda_matrix_fill,
+    .matrix_free = cuda_matrix_free,
+    .matrix_bytes = cuda_matrix_bytes,
+    .linear = cuda_linear,
+    .embed = cuda_embed,
+    .rms_norm = cuda_rms_norm,
+    .rope_kv = cuda_rope_kv,
+    .attention = cuda_attention,
+    .glu = cuda_glu,
+    .softcap = cuda_softcap,
+    .gather = cuda_gather,
+    .route = cuda_route,
+    .combine = cuda_combine,
+    .sync = cuda_sync,
+    .n_workers = cuda_n_workers,
+    .spread = cuda_spread,
+};
+
+static int cuda_init(struct cuda_backend *cuda, const struct backend_options *options, struct err *err)
+{
+    int r = gpu_open(&cuda->gpu, err);
+    if (r == 0) {
+        r = pool_new(options->n_threads, &cuda->pool, err);
+    }
+    if (r == 0) {
+        r = stage_init(&cuda->stage, cuda->gpu, STAGE_BYTES, err);
+    }
+    if (r < 0) {
+        return r;
+    }
+    cuda->partials = gpu_alloc(cuda->gpu, PARTIALS_BYTES);
+    if (!cuda->partials) {
+        return err_set(err, -ENOMEM, "the GPU has no memory for %zu MiB of attention's partial sums",
+                       PARTIALS_BYTES >> 20);
+    }
+    cuda->is_deterministic = options->deterministic;
+    snprintf(cuda->description, sizeof(cuda->description), "cuda %s%s", gpu_facts_of(cuda->gpu)->name,
+             cuda->is_deterministic ? ", deterministic" : "");
+    return 0;
+}
+
+int cuda_backend_open(const struct backend_options *options, struct backend **ret, struct err *err)
+{
+    struct cuda_backend *cuda = calloc(1, sizeof(*cuda));
+    if (!cuda) {
+        return err_set(err, -ENOMEM, "no memory for the cuda backend");
+    }
+    cuda->backend.ops = &cuda_ops;
+    int r = cuda_init(cuda, options, err);
+    if (r < 0) {
+        cuda_close(&cuda->backend);
+        return r;
+    }
+    *ret = &cuda->backend;
+    return 0;
+}

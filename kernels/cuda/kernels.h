@@ -1,0 +1,92 @@
+// The launchers: one per operation of backend.h, in the order of the files. Each issues its kernels and returns; none
+// allocates or synchronises. All pointers are device memory unless the comment says host.
+#ifndef TOKFS_KERNELS_CUDA_KERNELS_H
+#define TOKFS_KERNELS_CUDA_KERNELS_H
+
+#include "kernels/backend.h"
+#include "kernels/cuda/runtime.h"
+
+#ifdef __cplusplus
+#include "kernels/cuda/gpu.h"
+extern "C" {
+#endif
+
+// Weights as kernels read them: dense rows of plain elements.
+struct gpu_matrix {
+    enum dtype dtype;
+    size_t n_out, n_in;
+    void *data; // [n_out][n_in]
+};
+
+// A batch_map on the device.
+struct gpu_map {
+    const int32_t *row_seq;    // [n_rows] sequence of a row
+    const int32_t *row_pos;    // [n_rows] its absolute position
+    const int32_t *seq_row;    // [n_seqs] first row of a sequence
+    const int32_t *seq_n_rows; // [n_seqs]
+    const int32_t *seq_pos;    // [n_seqs] position of its first row
+    const int32_t *seq_page;   // [n_seqs] where its pages begin in `pages`
+    const uint32_t *pages;
+    size_t n_rows, n_seqs;
+};
+
+// Pieces of attention, one CTA each and KV head: the packed rows [row, row + n) of a sequence against positions [begin,
+// end). A packed row is a (row of the sequence, head of the group) pair, p = row * group + head.
+struct gpu_work {
+    int32_t seq, packed_row;
+    int32_t begin, end;
+    int32_t partial; // where its unfinished sums go: see attention.cu; -1: the piece is all of it, and finished
+};
+
+// Rows whose sums several pieces hold.
+struct gpu_merge {
+    int32_t seq, packed_row;
+    int32_t partial, n_partials; // in the order of positions
+};
+
+struct gpu_attention_plan {
+    const struct gpu_work *work;
+    const struct gpu_merge *merges;
+    size_t n_work, n_merges, n_partials;
+    bool is_decode; // pieces of ATTENTION_DECODE_ROWS packed rows; else of ATTENTION_PREFILL_ROWS
+};
+
+#define ATTENTION_DECODE_ROWS      16
+#define ATTENTION_PREFILL_ROWS     64
+#define ATTENTION_TILE             64 // positions; pieces begin at multiples of it
+#define ATTENTION_HEAD_DIM_MAX_GPU 256
+
+// embed.cu, elementwise.cu
+void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table, const int32_t *token_ids);
+void gpu_glu(gpu_queue queue, const struct op_glu *op);
+void gpu_softcap(gpu_queue queue, const struct op_softcap *op);
+void gpu_gather(gpu_queue queue, const struct op_gather *op, const uint32_t *rows);
+void gpu_combine(gpu_queue queue, const struct op_combine *op, const uint32_t *rows, const float *weights);
+void gpu_route(gpu_queue queue, const struct op_route *op, uint32_t *experts, float *weights);
+
+// norm.cu
+void gpu_rms_norm(gpu_queue queue, const struct op_rms_norm *op);
+
+// rope_kv.cu
+void gpu_rope_kv(gpu_queue queue, const struct op_rope_kv *op, const struct gpu_map *map);
+
+// attention.cu. `partials`: gpu_attention_partial_floats(op) floats for each partial of each KV head.
+bool gpu_attention_has_tiles(const struct op_attention *op);
+size_t gpu_attention_partial_floats(const struct op_attention *op);
+void gpu_attention_tiles(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map,
+                         const struct gpu_attention_plan *plan, float *partials);
+void gpu_attention_rows(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map);
+
+// linear.cu
+void gpu_gemv(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w); // n_rows <= GEMV_ROWS_MAX
+void gpu_linear_tiles(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w);
+void gpu_rows_to_16(gpu_queue queue, const struct op_linear *op, size_t n_in, bool is_f16, void *x16); // [n_rows][n_in]
+void gpu_add_bias(gpu_queue queue, const struct op_linear *op, size_t n_out);
+
+#define GEMV_ROWS_MAX 8
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,61 @@
+// What the backend asks of a device besides kernels: memory, copies, order, and a library for large products. One queue
+// per device: all that is issued runs in order. Two implementations: runtime_nvidia.cu (CUDA, cuBLAS) and
+// shim/runtime_host.cpp (the host plays the device).
+//
+// A CUDA error sticks: the first is kept, and later calls do nothing that could hide it. gpu_sync reports it.
+#ifndef TOKFS_KERNELS_CUDA_RUNTIME_H
+#define TOKFS_KERNELS_CUDA_RUNTIME_H
+
+#include "engine/base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct gpu;
+typedef struct CUstream_st *gpu_queue; // cudaStream_t
+
+struct gpu_facts {
+    char name[128]; // "NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB"
+    uint64_t bytes, bytes_free;
+    unsigned n_processors; // streaming multiprocessors
+    unsigned shared_bytes; // that one CTA may have
+};
+
+// 0; -EOPNOTSUPP: no driver, no device, or one older than sm_80; -EIO: the device fails; -ENOMEM.
+int gpu_open(struct gpu **ret, struct err *err);
+void gpu_close(struct gpu *gpu);
+const struct gpu_facts *gpu_facts_of(const struct gpu *gpu);
+gpu_queue gpu_queue_of(struct gpu *gpu);
+
+void *gpu_alloc(struct gpu *gpu, size_t bytes);      // zeroed, aligned to 256; NULL: no memory
+void gpu_free(struct gpu *gpu, void *mem);           // waits for what uses it
+void *gpu_host_alloc(struct gpu *gpu, size_t bytes); // pinned; NULL: no memory
+void gpu_host_free(struct gpu *gpu, void *mem);
+
+// From pageable memory, which is the caller's again on return.
+void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes);
+// From pinned memory, which must stay until gpu_sync.
+void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes);
+void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes); // waits
+void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes);
+int gpu_sync(struct gpu *gpu, struct err *err); // 0, or -EIO with what went wrong first
+
+// y[n_rows][n_out] (+)= x[n_rows][n_in] w[n_out][n_in]^T with f32 sums; x and w of 16-bit elements, dense. False: no
+// library for it here, nothing was issued.
+struct gpu_gemm {
+    const void *w, *x;
+    float *y;
+    size_t n_rows, n_out, n_in, y_stride;
+    bool is_f16, accumulate;
+};
+bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *gemm);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,273 @@
+// The CUDA runtime, and cuBLAS where it is installed: it is opened by name at run time, so that programs start without
+// it (and its hundreds of megabytes are not loaded by those that use no GPU). Without it large products are done by
+// linear.cu.
+//
+// https://docs.nvidia.com/cuda/cuda-runtime-api and https://docs.nvidia.com/cuda/cublas (cublasGemmEx).
+#include "kernels/cuda/gpu.h"
+#include "kernels/cuda/runtime.h"
+
+#include <cublas_v2.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UPLOAD_BYTES    ((size_t)8 << 20)  // of each of two pinned buffers
+#define WORKSPACE_BYTES ((size_t)32 << 20) // cuBLAS asks for 32 MiB on Hopper
+
+struct blas {
+    void *library;
+    cublasHandle_t handle;
+    void *workspace;
+    cublasStatus_t (*create)(cublasHandle_t *);
+    cublasStatus_t (*destroy)(cublasHandle_t);
+    cublasStatus_t (*set_stream)(cublasHandle_t, cudaStream_t);
+    cublasStatus_t (*set_workspace)(cublasHandle_t, void *, size_t);
+    cublasStatus_t (*gemm)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int, const void *,
+                           const void *, cudaDataType, int, const void *, cudaDataType, int, const void *, void *,
+                           cudaDataType, int, cublasComputeType_t, cublasGemmAlgo_t);
+};
+
+struct gpu {
+    cudaStream_t queue;
+    struct gpu_facts facts;
+    struct blas blas;
+    unsigned char *upload[2]; // pinned, UPLOAD_BYTES each
+    cudaEvent_t uploaded[2];  // when what each holds has gone
+    cudaError_t failure;      // the first
+    const char *failed_call;
+};
+
+static bool check(struct gpu *gpu, cudaError_t error, const char *call)
+{
+    if (error != cudaSuccess && gpu->failure == cudaSuccess) {
+        gpu->failure = error;
+        gpu->failed_call = call;
+    }
+    return error == cudaSuccess;
+}
+
+// ---- cuBLAS --------------------------------------------------------------------------------------------------------
+
+static void blas_close(struct blas *blas)
+{
+    if (blas->handle) {
+        blas->destroy(blas->handle);
+    }
+    if (blas->workspace) {
+        cudaFree(blas->workspace);
+    }
+    if (blas->library) {
+        dlclose(blas->library);
+    }
+    memset(blas, 0, sizeof(*blas));
+}
+
+template <class Fn> static bool find(void *library, const char *name, Fn *ret)
+{
+    *ret = reinterpret_cast<Fn>(dlsym(library, name));
+    return *ret != NULL;
+}
+
+#define STRING_OF(x)  #x
+#define STRING_OF_(x) STRING_OF(x)
+
+static void blas_open(struct blas *blas, cudaStream_t queue)
+{
+    blas->library = dlopen("libcublas.so." STRING_OF_(CUBLAS_VER_MAJOR), RTLD_NOW | RTLD_LOCAL);
+    bool is_open = blas->library && find(blas->library, "cublasCreate_v2", &blas->create) &&
+                   find(blas->library, "cublasDestroy_v2", &blas->destroy) &&
+                   find(blas->library, "cublasSetStream_v2", &blas->set_stream) &&
+                   find(blas->library, "cublasSetWorkspace_v2", &blas->set_workspace) &&
+                   find(blas->library, "cublasGemmEx", &blas->gemm) &&
+                   blas->create(&blas->handle) == CUBLAS_STATUS_SUCCESS &&
+                   cudaMalloc(&blas->workspace, WORKSPACE_BYTES) == cudaSuccess &&
+                   blas->set_stream(blas->handle, queue) == CUBLAS_STATUS_SUCCESS &&
+                   blas->set_workspace(blas->handle, blas->workspace, WORKSPACE_BYTES) == CUBLAS_STATUS_SUCCESS;
+    if (!is_open) {
+        blas_close(blas);
+    }
+}
+
+// cuBLAS has columns where C has rows: y^T[n_out][n_rows] = w^T^T x^T.
+bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *g)
+{
+    if (!gpu->blas.handle) {
+        return false;
+    }
+    const float alpha = 1.0f, beta = g->accumulate ? 1.0f : 0.0f;
+    cudaDataType type = g->is_f16 ? CUDA_R_16F : CUDA_R_16BF;
+    return gpu->blas.gemm(gpu->blas.handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n_out, (int)g->n_rows, (int)g->n_in,
+                          &alpha, g->w, type, (int)g->n_in, g->x, type, (int)g->n_in, &beta, g->y, CUDA_R_32F,
+                          (int)g->y_stride, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT) == CUBLAS_STATUS_SUCCESS;
+}
+
+// ---- opening -------------------------------------------------------------------------------------------------------
+
+static int no_device(struct err *err, cudaError_t error)
+{
+    return err_set_param(err, -EOPNOTSUPP, "device", "cuda: no GPU that can be used: %s", cudaGetErrorString(error));
+}
+
+static int read_facts(struct gpu_facts *facts, struct err *err)
+{
+    int n_devices = 0;
+    struct cudaDeviceProp p;
+    size_t bytes_free = 0, bytes = 0;
+    cudaError_t error = cudaGetDeviceCount(&n_devices);
+    if (error != cudaSuccess || n_devices == 0) {
+        return no_device(err, error == cudaSuccess ? cudaErrorNoDevice : error);
+    }
+    error = cudaSetDevice(0);
+    error = error == cudaSuccess ? cudaGetDeviceProperties(&p, 0) : error;
+    error = error == cudaSuccess ? cudaMemGetInfo(&bytes_free, &bytes) : error;
+    if (error != cudaSuccess) {
+        return no_device(err, error);
+    }
+    if (p.major < 8) {
+        return err_set_param(err, -EOPNOTSUPP, "device", "%s has compute capability %d.%d; 8.0 is needed", p.name,
+                             p.major, p.minor);
+    }
+    snprintf(facts->name, sizeof(facts->name), "%.80s, sm_%d%d, %.1f GiB", p.name, p.major, p.minor,
+             (double)bytes / 0x1p30);
+    facts->bytes = bytes;
+    facts->bytes_free = bytes_free;
+    facts->n_processors = (unsigned)p.multiProcessorCount;
+    facts->shared_bytes = (unsigned)p.sharedMemPerBlockOptin;
+    return 0;
+}
+
+static bool open_buffers(struct gpu *gpu)
+{
+    bool is_open = check(gpu, cudaStreamCreateWithFlags(&gpu->queue, cudaStreamNonBlocking), "cudaStreamCreate");
+    for (int i = 0; i < 2 && is_open; i++) {
+        is_open =
+            check(gpu, cudaHostAlloc((void **)&gpu->upload[i], UPLOAD_BYTES, cudaHostAllocDefault), "cudaHostAlloc") &&
+            check(gpu, cudaEventCreateWithFlags(&gpu->uploaded[i], cudaEventDisableTiming), "cudaEventCreate");
+    }
+    return is_open;
+}
+
+int gpu_open(struct gpu **ret, struct err *err)
+{
+    struct gpu *gpu = static_cast<struct gpu *>(calloc(1, sizeof(*gpu)));
+    if (!gpu) {
+        return err_set(err, -ENOMEM, "no memory for the state of a GPU");
+    }
+    int r = read_facts(&gpu->facts, err);
+    if (r == 0 && !open_buffers(gpu)) {
+        r = err_set(err, gpu->failure == cudaErrorMemoryAllocation ? -ENOMEM : -EIO, "%s: %s: %s", gpu->facts.name,
+                    gpu->failed_call, cudaGetErrorString(gpu->failure));
+    }
+    if (r < 0) {
+        gpu_close(gpu);
+        return r;
+    }
+    blas_open(&gpu->blas, gpu->queue);
+    *ret = gpu;
+    return 0;
+}
+
+void gpu_close(struct gpu *gpu)
+{
+    if (gpu->queue) {
+        cudaStreamSynchronize(gpu->queue);
+    }
+    blas_close(&gpu->blas);
+    for (int i = 0; i < 2; i++) {
+        if (gpu->uploaded[i]) {
+            cudaEventDestroy(gpu->uploaded[i]);
+        }
+        if (gpu->upload[i]) {
+            cudaFreeHost(gpu->upload[i]);
+        }
+    }
+    if (gpu->queue) {
+        cudaStreamDestroy(gpu->queue);
+    }
+    free(gpu);
+}
+
+const struct gpu_facts *gpu_facts_of(const struct gpu *gpu)
+{
+    return &gpu->facts;
+}
+
+gpu_queue gpu_queue_of(struct gpu *gpu)
+{
+    return gpu->queue;
+}
+
+// ---- memory --------------------------------------------------------------------------------------------------------
+
+void *gpu_alloc(struct gpu *gpu, size_t bytes)
+{
+    void *mem = NULL;
+    if (cudaMalloc(&mem, bytes > 0 ? bytes : 1) != cudaSuccess) {
+        cudaGetLastError(); // the caller knows
+        return NULL;
+    }
+    check(gpu, cudaMemsetAsync(mem, 0, bytes, gpu->queue), "cudaMemset");
+    return mem;
+}
+
+void gpu_free(struct gpu *gpu, void *mem)
+{
+    check(gpu, cudaStreamSynchronize(gpu->queue), "cudaStreamSynchronize");
+    check(gpu, cudaFree(mem), "cudaFree");
+}
+
+void *gpu_host_alloc(struct gpu *gpu, size_t bytes)
+{
+    void *mem = NULL;
+    (void)gpu;
+    if (cudaHostAlloc(&mem, bytes, cudaHostAllocDefault) != cudaSuccess) {
+        cudaGetLastError();
+        return NULL;
+    }
+    return mem;
+}
+
+void gpu_host_free(struct gpu *gpu, void *mem)
+{
+    check(gpu, cudaStreamSynchronize(gpu->queue), "cudaStreamSynchronize");
+    check(gpu, cudaFreeHost(mem), "cudaFreeHost");
+}
+
+void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes)
+{
+    for (size_t at = 0, i = 0; at < bytes; at += UPLOAD_BYTES, i ^= 1) {
+        size_t n = bytes - at < UPLOAD_BYTES ? bytes - at : UPLOAD_BYTES;
+        check(gpu, cudaEventSynchronize(gpu->uploaded[i]), "cudaEventSynchronize");
+        memcpy(gpu->upload[i], (const unsigned char *)host_src + at, n);
+        gpu_copy_in(gpu, (unsigned char *)dst + at, gpu->upload[i], n);
+        check(gpu, cudaEventRecord(gpu->uploaded[i], gpu->queue), "cudaEventRecord");
+    }
+}
+
+void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes)
+{
+    check(gpu, cudaMemcpyAsync(dst, pinned_src, bytes, cudaMemcpyHostToDevice, gpu->queue), "copy to the GPU");
+}
+
+void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes)
+{
+    check(gpu, cudaMemcpyAsync(host_dst, src, bytes, cudaMemcpyDeviceToHost, gpu->queue), "copy from the GPU");
+    gpu_sync(gpu, NULL);
+}
+
+void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
+{
+    check(gpu, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, gpu->queue), "copy on the GPU");
+}
+
+int gpu_sync(struct gpu *gpu, struct err *err)
+{
+    check(gpu, cudaGetLastError(), "a launch");
+    check(gpu, cudaStreamSynchronize(gpu->queue), "a kernel");
+    if (gpu->failure != cudaSuccess) {
+        return err_set(err, -EIO, "%s: %s: %s", gpu->facts.name, gpu->failed_call, cudaGetErrorString(gpu->failure));
+    }
+    return 0;
+}

@@ -1,0 +1,409 @@
+// Fibres by ucontext. A pass runs every thread that can run until it waits or ends; then warps whose lanes are all
+// there act, and when nothing else can move, the barrier opens.
+#include "kernels/cuda/shim/grid.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <ucontext.h>
+#include <utility>
+#include <vector>
+
+#define STACK_BYTES ((size_t)256 << 10)
+#define THREADS_MAX 1024
+
+enum state { RUNNABLE, AT_BARRIER, IN_WARP, ENDED };
+
+struct copy {
+    void *to;
+    const void *from;
+    bool is_there;
+};
+
+struct fibre {
+    ucontext_t context;
+    enum state state;
+    dim3 thread;
+    uint32_t mask; // IN_WARP: with whom, to do what
+    shim_warp_fn *act;
+    void *arg;
+    std::vector<std::vector<copy>> groups; // of copies that were not waited for, the open one last
+};
+
+// The grid that runs. One at a time in a process: see the head of grid.h.
+static struct {
+    ucontext_t scheduler;
+    struct fibre *fibres; // [THREADS_MAX], stacks are kept
+    unsigned char *stacks;
+    size_t current, n_threads;
+    const std::function<void()> *thread;
+    uint64_t rng;
+} cta;
+
+struct shim_place shim_place;
+
+[[noreturn]] static void fail(const char *what)
+{
+    fprintf(stderr, "gpu shim: CTA (%u, %u, %u), thread %zu: %s\n", blockIdx.x, blockIdx.y, blockIdx.z, cta.current,
+            what);
+    abort();
+}
+
+static size_t random_below(size_t n)
+{
+    cta.rng = cta.rng * 6364136223846793005u + 1442695040888963407u; // Knuth's MMIX generator
+    return (size_t)(cta.rng >> 33) % n;
+}
+
+static void yield(enum state state)
+{
+    struct fibre *self = &cta.fibres[cta.current];
+    self->state = state;
+    swapcontext(&self->context, &cta.scheduler);
+}
+
+static void run_thread()
+{
+    (*cta.thread)();
+    struct fibre *self = &cta.fibres[cta.current];
+    for (const auto &group : self->groups) {
+        if (!group.empty()) {
+            fail("ends with copies to shared memory that it did not wait for");
+        }
+    }
+    yield(ENDED);
+}
+
+static void start_threads(dim3 block)
+{
+    cta.n_threads = (size_t)block.x * block.y * block.z;
+    if (cta.n_threads == 0 || cta.n_threads > THREADS_MAX) {
+        fail("no such number of threads");
+    }
+    if (!cta.fibres) {
+        cta.fibres = new fibre[THREADS_MAX];
+        cta.stacks = static_cast<unsigned char *>(malloc(THREADS_MAX * STACK_BYTES));
+    }
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        struct fibre *f = &cta.fibres[i];
+        f->state = RUNNABLE;
+        f->thread = dim3((unsigned)(i % block.x), (unsigned)(i / block.x % block.y), (unsigned)(i / block.x / block.y));
+        f->groups.assign(1, {});
+        getcontext(&f->context);
+        f->context.uc_stack.ss_sp = cta.stacks + i * STACK_BYTES;
+        f->context.uc_stack.ss_size = STACK_BYTES;
+        f->context.uc_link = NULL;
+        makecontext(&f->context, run_thread, 0);
+    }
+}
+
+static bool run_runnable(std::vector<size_t> &order)
+{
+    order.clear();
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        if (cta.fibres[i].state == RUNNABLE) {
+            order.push_back(i);
+        }
+    }
+    for (size_t n = order.size(); n > 1; n--) {
+        std::swap(order[n - 1], order[random_below(n)]);
+    }
+    for (size_t i : order) {
+        cta.current = i;
+        shim_place.thread = cta.fibres[i].thread;
+        swapcontext(&cta.scheduler, &cta.fibres[i].context);
+    }
+    return !order.empty();
+}
+
+static size_t first_of(uint32_t lanes)
+{
+    return (size_t)__builtin_ctz(lanes);
+}
+
+// Whether the lanes that lane `first` of a warp waits for are all there; if so they act.
+static bool act_together(size_t warp, size_t first)
+{
+    const struct fibre *caller = &cta.fibres[warp + first];
+    void *args[32] = {};
+    for (uint32_t rest = caller->mask; rest; rest &= rest - 1) {
+        size_t lane = first_of(rest);
+        const struct fibre *f = warp + lane < cta.n_threads ? &cta.fibres[warp + lane] : NULL;
+        if (!f || f->state == ENDED) {
+            fail("a lane named in a mask has ended");
+        }
+        if (f->state != IN_WARP) {
+            return false;
+        }
+        if (f->mask != caller->mask || f->act != caller->act) {
+            fail("the lanes of a mask do different things");
+        }
+        args[lane] = f->arg;
+    }
+    caller->act(args);
+    for (uint32_t rest = caller->mask; rest; rest &= rest - 1) {
+        cta.fibres[warp + first_of(rest)].state = RUNNABLE;
+    }
+    return true;
+}
+
+static bool run_warps()
+{
+    bool has_acted = false;
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        if (cta.fibres[i].state == IN_WARP) {
+            cta.current = i;
+            has_acted |= act_together(i / 32 * 32, i % 32);
+        }
+    }
+    return has_acted;
+}
+
+// True while threads are left.
+static bool open_barrier()
+{
+    bool is_any_left = false;
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        cta.current = i;
+        if (cta.fibres[i].state == IN_WARP) {
+            fail("waits for lanes that wait at a barrier");
+        }
+        is_any_left |= cta.fibres[i].state == AT_BARRIER;
+    }
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        cta.current = i;
+        if (is_any_left && cta.fibres[i].state == ENDED) {
+            fail("ended while others wait at a barrier");
+        }
+        if (cta.fibres[i].state == AT_BARRIER) {
+            cta.fibres[i].state = RUNNABLE;
+        }
+    }
+    return is_any_left;
+}
+
+static void run_cta(dim3 block)
+{
+    std::vector<size_t> order;
+    start_threads(block);
+    do {
+        while (run_runnable(order) || run_warps()) {
+        }
+    } while (open_barrier());
+}
+
+void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread)
+{
+    cta.thread = &thread;
+    shim_place.grid_dim = grid;
+    shim_place.block_dim = block;
+    for (size_t i = 0; i < (size_t)grid.x * grid.y * grid.z; i++) {
+        shim_place.block =
+            dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y));
+        shim_place.shared = static_cast<unsigned char *>(aligned_alloc(128, (shared_bytes + 127) / 128 * 128 + 128));
+        memset(shim_place.shared, 0xff, shared_bytes);
+        run_cta(block);
+        free(shim_place.shared);
+    }
+}
+
+// ---- threads together ----------------------------------------------------------------------------------------------
+
+void __syncthreads()
+{
+    yield(AT_BARRIER);
+}
+
+void shim_warp(uint32_t mask, shim_warp_fn *act, void *arg)
+{
+    struct fibre *self = &cta.fibres[cta.current];
+    if (!(mask >> cta.current % 32 & 1)) {
+        fail("is not in its own mask");
+    }
+    self->mask = mask;
+    self->act = act;
+    self->arg = arg;
+    yield(IN_WARP);
+}
+
+unsigned shim_lane()
+{
+    return (unsigned)(cta.current % 32);
+}
+
+static void act_nothing(void *const args[32])
+{
+    (void)args;
+}
+
+void __syncwarp(uint32_t mask)
+{
+    shim_warp(mask, act_nothing, NULL);
+}
+
+static void act_shuffle(void *const args[32])
+{
+    for (size_t lane = 0; lane < 32; lane++) {
+        struct shim_shuffle *to = static_cast<struct shim_shuffle *>(args[lane]);
+        if (to && !args[to->source]) {
+            fail("shuffles from a lane outside the mask");
+        }
+        if (to) {
+            to->result = static_cast<const struct shim_shuffle *>(args[to->source])->bits;
+        }
+    }
+}
+
+uint32_t shim_shuffle(uint32_t mask, uint32_t bits, unsigned source)
+{
+    struct shim_shuffle shuffle = { bits, source, 0 };
+    shim_warp(mask, act_shuffle, &shuffle);
+    return shuffle.result;
+}
+
+struct ballot {
+    bool predicate;
+    uint32_t result;
+};
+
+static void act_ballot(void *const args[32])
+{
+    uint32_t votes = 0;
+    for (size_t lane = 0; lane < 32; lane++) {
+        votes |= args[lane] && static_cast<struct ballot *>(args[lane])->predicate ? (uint32_t)1 << lane : 0;
+    }
+    for (size_t lane = 0; lane < 32; lane++) {
+        if (args[lane]) {
+            static_cast<struct ballot *>(args[lane])->result = votes;
+        }
+    }
+}
+
+uint32_t __ballot_sync(uint32_t mask, bool predicate)
+{
+    struct ballot ballot = { predicate, 0 };
+    shim_warp(mask, act_ballot, &ballot);
+    return ballot.result;
+}
+
+// ---- memory --------------------------------------------------------------------------------------------------------
+
+void gpu_copy_async_16(void *shared, const void *src, bool is_there)
+{
+    if ((uintptr_t)shared % 16 || (is_there && (uintptr_t)src % 16)) {
+        fail("copies 16 bytes that are not aligned");
+    }
+    cta.fibres[cta.current].groups.back().push_back({ shared, src, is_there });
+}
+
+void gpu_copy_async_commit()
+{
+    cta.fibres[cta.current].groups.push_back({});
+}
+
+void shim_copy_async_wait(unsigned n_left)
+{
+    auto &groups = cta.fibres[cta.current].groups;
+    while (groups.size() > (size_t)n_left + 1) {
+        for (const struct copy &c : groups.front()) {
+            if (c.is_there) {
+                memcpy(c.to, c.from, 16);
+            } else {
+                memset(c.to, 0, 16);
+            }
+        }
+        groups.erase(groups.begin());
+    }
+}
+
+// ---- matrices ------------------------------------------------------------------------------------------------------
+
+struct load_matrices {
+    const uint16_t *row;
+    uint32_t *r;
+};
+
+static void load(void *const args[32], bool is_transposed)
+{
+    for (size_t lane = 0; lane < 32; lane++) {
+        for (size_t matrix = 0; matrix < 4; matrix++) {
+            uint16_t pair[2];
+            for (size_t i = 0; i < 2; i++) {
+                size_t row = lane / 4, column = 2 * (lane % 4) + i;
+                if (is_transposed) {
+                    std::swap(row, column);
+                }
+                pair[i] = static_cast<struct load_matrices *>(args[matrix * 8 + row])->row[column];
+            }
+            static_cast<struct load_matrices *>(args[lane])->r[matrix] = (uint32_t)pair[0] | (uint32_t)pair[1] << 16;
+        }
+    }
+}
+
+static void act_load(void *const args[32])
+{
+    load(args, false);
+}
+
+static void act_load_transposed(void *const args[32])
+{
+    load(args, true);
+}
+
+static void load_matrices(uint32_t r[4], const void *row, shim_warp_fn *act)
+{
+    if ((uintptr_t)row % 16) {
+        fail("loads a matrix row that is not aligned");
+    }
+    struct load_matrices arg = { static_cast<const uint16_t *>(row), r };
+    shim_warp(0xffffffffu, act, &arg);
+}
+
+void gpu_load_matrices(uint32_t r[4], const void *row)
+{
+    load_matrices(r, row, act_load);
+}
+
+void gpu_load_matrices_transposed(uint32_t r[4], const void *row)
+{
+    load_matrices(r, row, act_load_transposed);
+}
+
+struct mma {
+    float *d;
+    const uint32_t *a;
+    uint32_t b[2];
+    float (*f32)(uint16_t);
+};
+
+static void act_mma(void *const args[32])
+{
+    float a[16][16], b[16][8];
+    for (size_t lane = 0; lane < 32; lane++) {
+        const struct mma *m = static_cast<const struct mma *>(args[lane]);
+        size_t group = lane / 4, column = 2 * (lane % 4);
+        for (size_t i = 0; i < 2; i++) {
+            for (size_t reg = 0; reg < 4; reg++) {
+                a[group + reg % 2 * 8][column + reg / 2 * 8 + i] = m->f32((uint16_t)(m->a[reg] >> 16 * i));
+            }
+            for (size_t reg = 0; reg < 2; reg++) {
+                b[column + reg * 8 + i][group] = m->f32((uint16_t)(m->b[reg] >> 16 * i));
+            }
+        }
+    }
+    for (size_t lane = 0; lane < 32; lane++) {
+        float *d = static_cast<const struct mma *>(args[lane])->d;
+        for (size_t i = 0; i < 4; i++) {
+            size_t row = lane / 4 + i / 2 * 8, column = 2 * (lane % 4) + i % 2;
+            float sum = d[i];
+            for (size_t k = 0; k < 16; k++) {
+                sum += a[row][k] * b[k][column];
+            }
+            d[i] = sum;
+        }
+    }
+}
+
+void shim_mma(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1, float (*f32)(uint16_t))
+{
+    struct mma arg = { d, a, { b0, b1 }, f32 };
+    shim_warp(0xffffffffu, act_mma, &arg);
+}

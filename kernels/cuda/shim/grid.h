@@ -1,0 +1,179 @@
+// CUDA's model of execution on the host: every thread of a CTA is a fibre, CTAs run one after the other. Between two
+// barriers the threads run in an order dealt anew each time, so that a missing barrier gives wrong results sooner or
+// later; a barrier that not all threads reach, and a lane that is named in a mask but has left, end the program with a
+// message.
+//
+// Shared memory: static arrays (one CTA runs at a time), and the launch's dynamic bytes, filled with NaN anew for each
+// CTA and exactly as long as asked for, so that AddressSanitizer sees what lies beyond. Copies to shared memory that
+// were not waited for have not happened. Matrix instructions are modelled by their documented layouts (gpu_nvcc.h says
+// them).
+//
+// One launching thread per process. Not modelled: time, caches, memory order between CTAs of a launch.
+#ifndef TOKFS_KERNELS_CUDA_SHIM_GRID_H
+#define TOKFS_KERNELS_CUDA_SHIM_GRID_H
+
+#include "kernels/cpu/convert.h"
+#include <assert.h>
+#include <functional>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define __global__
+#define __device__
+#define __forceinline__ inline
+#define __restrict__ __restrict
+#define __launch_bounds__(...)
+#define __shared__   static
+#define __align__(n) __attribute__((aligned(n)))
+
+struct dim3 {
+    unsigned x, y, z;
+    dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_)
+    {
+    }
+};
+
+struct __align__(16) float4
+{
+    float x, y, z, w;
+};
+struct __align__(16) uint4
+{
+    uint32_t x, y, z, w;
+};
+
+// ---- the running thread --------------------------------------------------------------------------------------------
+
+struct shim_place {
+    dim3 thread, block, block_dim, grid_dim;
+    unsigned char *shared;
+};
+extern struct shim_place shim_place;
+
+#define threadIdx                      (shim_place.thread)
+#define blockIdx                       (shim_place.block)
+#define blockDim                       (shim_place.block_dim)
+#define gridDim                        (shim_place.grid_dim)
+#define GPU_SHARED_DYNAMIC(type, name) type *name = reinterpret_cast<type *>(shim_place.shared)
+
+void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread);
+
+template <class... Params, class... Args>
+static inline void gpu_launch(struct CUstream_st *queue, void (*kernel)(Params...), dim3 grid, dim3 block,
+                              size_t shared_bytes, Args... args)
+{
+    (void)queue;
+    shim_run_grid(grid, block, shared_bytes, [=] { kernel(args...); });
+}
+
+// ---- threads together ----------------------------------------------------------------------------------------------
+
+void __syncthreads();
+
+// What the lanes of a warp do together: when all lanes of the mask are here `act` runs once, args[lane] being what each
+// gave (NULL outside the mask).
+typedef void shim_warp_fn(void *const args[32]);
+void shim_warp(uint32_t mask, shim_warp_fn *act, void *arg);
+
+void __syncwarp(uint32_t mask = 0xffffffffu);
+
+struct shim_shuffle {
+    uint32_t bits;
+    unsigned source;
+    uint32_t result;
+};
+uint32_t shim_shuffle(uint32_t mask, uint32_t bits, unsigned source);
+unsigned shim_lane();
+
+template <class T> static inline T __shfl_sync(uint32_t mask, T x, unsigned source)
+{
+    static_assert(sizeof(T) == 4, "one register");
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    bits = shim_shuffle(mask, bits, source % 32);
+    memcpy(&x, &bits, 4);
+    return x;
+}
+
+template <class T> static inline T __shfl_xor_sync(uint32_t mask, T x, unsigned lane_mask)
+{
+    return __shfl_sync(mask, x, shim_lane() ^ lane_mask);
+}
+
+template <class T> static inline T __shfl_down_sync(uint32_t mask, T x, unsigned distance)
+{
+    unsigned source = shim_lane() + distance;
+    return __shfl_sync(mask, x, source < 32 ? source : shim_lane());
+}
+
+uint32_t __ballot_sync(uint32_t mask, bool predicate);
+
+// ---- memory --------------------------------------------------------------------------------------------------------
+
+void gpu_copy_async_16(void *shared, const void *src, bool is_there);
+void gpu_copy_async_commit();
+void shim_copy_async_wait(unsigned n_left);
+
+template <int N> static inline void gpu_copy_async_wait()
+{
+    shim_copy_async_wait(N);
+}
+
+template <class T> static inline T __ldg(const T *p)
+{
+    return *p;
+}
+
+// ---- matrices ------------------------------------------------------------------------------------------------------
+
+void gpu_load_matrices(uint32_t r[4], const void *row);
+void gpu_load_matrices_transposed(uint32_t r[4], const void *row);
+void shim_mma(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1, float (*f32)(uint16_t));
+
+struct gpu_bf16;
+struct gpu_f16;
+template <class T> static inline void gpu_mma(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
+template <> inline void gpu_mma<struct gpu_bf16>(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+{
+    shim_mma(d, a, b0, b1, f32_from_bf16);
+}
+template <> inline void gpu_mma<struct gpu_f16>(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1)
+{
+    shim_mma(d, a, b0, b1, f32_from_f16);
+}
+
+// ---- arithmetic ----------------------------------------------------------------------------------------------------
+
+static inline float __uint_as_float(uint32_t bits)
+{
+    return f32_from_bits(bits);
+}
+
+static inline uint32_t __float_as_uint(float x)
+{
+    return f32_bits(x);
+}
+
+static inline float gpu_f32_from_f16(uint16_t bits)
+{
+    return f32_from_f16(bits);
+}
+
+static inline uint16_t gpu_f16_bits(float x)
+{
+    return f16_from_f32(x);
+}
+
+static inline uint16_t gpu_bf16_bits(float x)
+{
+    return bf16_from_f32(x);
+}
+
+static inline float rsqrtf(float x)
+{
+    return 1.0f / sqrtf(x);
+}
+
+#endif

@@ -1,0 +1,544 @@
+// The kernels for the GPU, run on the host over a model of one (kernels/cuda/shim): every operation against the scalar
+// CPU reference on random ragged batches; with `deterministic`, bit for bit whatever the batch; and the model itself
+// against what it models.
+#include "kernels/cuda/cuda.h"
+#include "tests/kernels/kernel_test.h"
+
+static struct backend *open_cuda(bool is_deterministic)
+{
+    struct backend *b = NULL;
+    const struct backend_options options = { .n_threads = 1, .deterministic = is_deterministic };
+    int r = cuda_backend_open(&options, &b, NULL);
+    if (r == -EOPNOTSUPP) {
+        exit(TEST_EXIT_SKIP); // no GPU
+    }
+    assert_int_equal(r, 0);
+    return b;
+}
+
+struct pair {
+    struct backend *cpu, *cuda, *deterministic;
+};
+
+static int open_pair(void **state)
+{
+    struct pair *p = malloc(sizeof(*p));
+    *p = (struct pair){ open_or_null("scalar", 1), open_cuda(false), open_cuda(true) };
+    *state = p;
+    return 0;
+}
+
+static int close_pair(void **state)
+{
+    struct pair *p = *state;
+    p->cpu->ops->close(p->cpu);
+    p->cuda->ops->close(p->cuda);
+    p->deterministic->ops->close(p->deterministic);
+    free(p);
+    return 0;
+}
+
+// Within `tolerance` of the larger of 1 and the wanted magnitude.
+static void assert_all_near(const float *got, const float *want, size_t n, double tolerance)
+{
+    for (size_t i = 0; i < n; i++) {
+        double scale = fabs((double)want[i]) > 1 ? fabs((double)want[i]) : 1;
+        if (!(fabs((double)got[i] - (double)want[i]) <= tolerance * scale)) {
+            fail_msg("element %zu of %zu is %.9g, not %.9g", i, n, (double)got[i], (double)want[i]);
+        }
+    }
+}
+
+static float *copy_of(const float *x, size_t n)
+{
+    float *copy = malloc((n + 1) * sizeof(*copy));
+    memcpy(copy, x, n * sizeof(*copy));
+    return copy;
+}
+
+// On the device of a backend; NULL for NULL.
+static void *sent(struct backend *b, const void *host, size_t bytes)
+{
+    void *mem = host ? b->ops->alloc(b, bytes + 1) : NULL;
+    if (mem) {
+        b->ops->upload(b, mem, host, bytes);
+    }
+    return mem;
+}
+
+static float *sent_floats(struct backend *b, const float *host, size_t n)
+{
+    return sent(b, host, n * sizeof(*host));
+}
+
+static void fetch(struct backend *b, void *host, void *mem, size_t bytes)
+{
+    b->ops->download(b, host, mem, bytes);
+    b->ops->free(b, mem);
+}
+
+// ---- products ------------------------------------------------------------------------------------------------------
+
+struct product {
+    enum dtype dtype;
+    size_t n_out, n_in, n_rows;
+};
+
+static const struct product products[] = {
+    { DTYPE_F32, 70, 40, 1 },  { DTYPE_F32, 66, 33, 70 },  { DTYPE_BF16, 70, 64, 1 },  { DTYPE_BF16, 33, 72, 5 },
+    { DTYPE_BF16, 65, 33, 8 }, { DTYPE_F16, 130, 96, 3 },  { DTYPE_BF16, 70, 72, 66 }, { DTYPE_F16, 64, 31, 9 },
+    { DTYPE_BF16, 1, 1, 1 },   { DTYPE_F16, 129, 64, 65 }, { DTYPE_F32, 1, 100, 2 },   { DTYPE_BF16, 64, 128, 7 },
+};
+
+struct linear_case {
+    struct product p;
+    void *w;
+    float *bias, *x, *y;
+    bool accumulate;
+    size_t x_stride, y_stride;
+};
+
+static struct linear_case linear_case(uint64_t *rng, struct product p)
+{
+    struct linear_case c = { .p = p, .accumulate = rng_below(rng, 2) };
+    c.x_stride = p.n_in + rng_below(rng, 2) * 4;
+    c.y_stride = p.n_out + rng_below(rng, 3);
+    c.w = random_elements(rng, p.dtype, p.n_out * p.n_in, NULL);
+    c.bias = rng_below(rng, 2) ? random_floats(rng, p.n_out) : NULL;
+    c.x = random_floats(rng, p.n_rows * c.x_stride);
+    c.y = random_floats(rng, p.n_rows * c.y_stride);
+    return c;
+}
+
+static void linear_case_free(struct linear_case *c)
+{
+    free(c->w);
+    free(c->bias);
+    free(c->x);
+    free(c->y);
+}
+
+// Rows [first, first + n).
+static void run_linear(struct backend *b, const struct linear_case *c, size_t first, size_t n, float *y)
+{
+    struct matrix *w = b->ops->matrix_new(b, c->p.dtype, c->p.n_out, c->p.n_in);
+    size_t half = c->p.n_out / 2, row_bytes = c->p.n_in * dtype_bytes(c->p.dtype);
+    b->ops->matrix_fill(b, w, half, c->p.n_out - half, (const char *)c->w + half * row_bytes);
+    b->ops->matrix_fill(b, w, 0, half, c->w);
+    size_t n_x = c->p.n_rows * c->x_stride, n_y = c->p.n_rows * c->y_stride;
+    float *x = sent_floats(b, c->x, n_x), *dst = sent_floats(b, y, n_y), *bias = sent_floats(b, c->bias, c->p.n_out);
+    const struct op_linear op = { .w = w,
+                                  .bias = bias,
+                                  .x = x + first * c->x_stride,
+                                  .y = dst + first * c->y_stride,
+                                  .x_stride = c->x_stride,
+                                  .y_stride = c->y_stride,
+                                  .n_rows = n,
+                                  .accumulate = c->accumulate };
+    b->ops->linear(b, &op);
+    fetch(b, y, dst, n_y * sizeof(*y));
+    b->ops->free(b, x);
+    if (bias) {
+        b->ops->free(b, bias);
+    }
+    b->ops->matrix_free(b, w);
+}
+
+static void test_linear_every_way_is_near_the_reference(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 1;
+    for (size_t i = 0; i < sizeof(products) / sizeof(*products); i++) {
+        struct linear_case c = linear_case(&rng, products[i]);
+        size_t n = c.p.n_rows * c.y_stride;
+        float *want = copy_of(c.y, n), *got = copy_of(c.y, n), *tiles = copy_of(c.y, n);
+        run_linear(pair->cpu, &c, 0, c.p.n_rows, want);
+        run_linear(pair->cuda, &c, 0, c.p.n_rows, got);
+        run_linear(pair->deterministic, &c, 0, c.p.n_rows, tiles);
+        // Tensor cores, and the reference in bf16, round their inputs to the weights' type.
+        double rounding = c.p.dtype == DTYPE_F32 ? 1e-5 : c.p.dtype == DTYPE_BF16 ? 4e-2 : 5e-3;
+        assert_all_near(got, want, n, c.p.dtype == DTYPE_F16 && c.p.n_rows <= 8 ? 1e-5 : rounding);
+        assert_all_near(tiles, want, n, rounding);
+        free(want);
+        free(got);
+        free(tiles);
+        linear_case_free(&c);
+    }
+}
+
+static void test_linear_deterministic_rows_do_not_depend_on_the_batch(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 2;
+    for (size_t i = 0; i < sizeof(products) / sizeof(*products); i++) {
+        struct linear_case c = linear_case(&rng, products[i]);
+        size_t n = c.p.n_rows * c.y_stride, cut = rng_below(&rng, c.p.n_rows + 1);
+        float *whole = copy_of(c.y, n), *parts = copy_of(c.y, n);
+        run_linear(pair->deterministic, &c, 0, c.p.n_rows, whole);
+        run_linear(pair->deterministic, &c, cut, c.p.n_rows - cut, parts);
+        run_linear(pair->deterministic, &c, 0, cut, parts);
+        assert_same_bits(parts, whole, n, pair->deterministic);
+        free(whole);
+        free(parts);
+        linear_case_free(&c);
+    }
+}
+
+// ---- rows and elements ---------------------------------------------------------------------------------------------
+
+static void test_embed_and_gather_rows_are_exact(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 3;
+    const enum dtype dtypes[] = { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
+    for (size_t d = 0; d < 3; d++) {
+        void *table = random_elements(&rng, dtypes[d], 40 * 19, NULL);
+        int32_t ids[] = { 39, 0, 7, 7, 12 };
+        uint32_t rows[] = { 4, 4, 0 };
+        float y[2][5 * 19] = { 0 }, picked[2][3 * 19] = { 0 };
+        struct backend *both[] = { pair->cpu, pair->cuda };
+        for (size_t i = 0; i < 2; i++) {
+            struct backend *b = both[i];
+            struct matrix *m = b->ops->matrix_new(b, dtypes[d], 40, 19);
+            b->ops->matrix_fill(b, m, 0, 40, table);
+            const struct op_embed embed = {
+                .table = m, .token_ids = ids, .y = sent(b, y[i], sizeof(y[i])), .n_rows = 5, .scale = 1.5f
+            };
+            const struct op_gather gather = {
+                .x = embed.y, .rows = rows, .y = sent(b, picked[i], sizeof(picked[i])), .n_rows = 3, .dim = 19
+            };
+            b->ops->embed(b, &embed);
+            b->ops->gather(b, &gather);
+            fetch(b, y[i], embed.y, sizeof(y[i]));
+            fetch(b, picked[i], gather.y, sizeof(picked[i]));
+            b->ops->matrix_free(b, m);
+        }
+        assert_same_bits(y[1], y[0], 5 * 19, pair->cuda);
+        assert_same_bits(picked[1], picked[0], 3 * 19, pair->cuda);
+        free(table);
+    }
+}
+
+static void test_norm_of_rows_and_heads_is_near_the_reference(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 4;
+    // dim, rows, group, stride
+    const size_t shapes[][4] = {
+        { 40, 5, 0, 0 }, { 700, 3, 0, 0 }, { 2100, 2, 0, 0 }, { 16, 12, 3, 70 }, { 600, 4, 2, 1300 }
+    };
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++) {
+        size_t dim = shapes[i][0], n_rows = shapes[i][1], group = shapes[i][2], stride = shapes[i][3];
+        size_t n = group ? n_rows / group * stride : n_rows * dim;
+        float *x = random_floats(&rng, n), *weight = random_floats(&rng, dim), *y = random_floats(&rng, n);
+        float *want = copy_of(y, n), *got = copy_of(y, n);
+        float *results[] = { want, got };
+        for (size_t j = 0; j < 2; j++) {
+            struct backend *b = j == 0 ? pair->cpu : pair->cuda;
+            const struct op_rms_norm op = { .x = sent_floats(b, x, n),
+                                            .weight = sent_floats(b, weight, dim),
+                                            .y = sent_floats(b, y, n),
+                                            .n_rows = n_rows,
+                                            .dim = dim,
+                                            .group = group,
+                                            .stride = stride,
+                                            .eps = 1e-5f,
+                                            .accumulate = i % 2 };
+            b->ops->rms_norm(b, &op);
+            fetch(b, results[j], op.y, n * sizeof(*y));
+            b->ops->free(b, (float *)op.x);
+            b->ops->free(b, (float *)op.weight);
+        }
+        assert_all_near(got, want, n, 1e-5);
+        free(x);
+        free(weight);
+        free(y);
+        free(want);
+        free(got);
+    }
+}
+
+static void test_units_and_caps_are_near_the_reference(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 5;
+    for (enum glu kind = GLU_SILU; kind <= GLU_SILU_CLAMPED; kind++) {
+        float *x = random_floats(&rng, 7 * 2 * 50), y[2][7 * 50] = { { 0 } };
+        for (size_t i = 0; i < 7 * 2 * 50; i++) {
+            x[i] *= 12;
+        }
+        for (size_t j = 0; j < 2; j++) {
+            struct backend *b = j == 0 ? pair->cpu : pair->cuda;
+            const struct op_glu op = { .x = sent_floats(b, x, 7 * 2 * 50),
+                                       .y = sent(b, y[j], sizeof(y[j])),
+                                       .n_rows = 7,
+                                       .dim = 50,
+                                       .kind = kind };
+            const struct op_softcap cap = { .x = op.y, .n = 3 * 50, .cap = 3 };
+            b->ops->glu(b, &op);
+            b->ops->softcap(b, &cap);
+            fetch(b, y[j], op.y, sizeof(y[j]));
+            b->ops->free(b, (float *)op.x);
+        }
+        assert_all_near(y[1], y[0], 7 * 50, 1e-5);
+        free(x);
+    }
+}
+
+static void test_experts_are_the_same_and_their_sums_near(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 6;
+    for (size_t round = 0; round < 6; round++) {
+        size_t n_experts = 3 + 20 * round, n_used = 1 + round % 3, n_rows = 9, n = n_rows * n_used;
+        float *logits = random_floats(&rng, n_rows * n_experts), weights[2][27], *x = random_floats(&rng, n * 33);
+        float *y = random_floats(&rng, n_rows * 33), *sums[2] = { copy_of(y, n_rows * 33), copy_of(y, n_rows * 33) };
+        logits[1] = logits[0]; // equal ones: the lower index first
+        uint32_t experts[2][27], rows[27];
+        struct backend *both[] = { pair->cpu, pair->cuda };
+        for (size_t i = 0; i < n; i++) {
+            rows[i] = (uint32_t)rng_below(&rng, n);
+        }
+        for (size_t i = 0; i < 2; i++) {
+            struct backend *b = both[i];
+            float *device_logits = sent_floats(b, logits, n_rows * n_experts), *device_x = sent_floats(b, x, n * 33);
+            float *device_sums = sent_floats(b, sums[i], n_rows * 33);
+            const struct op_route route = {
+                device_logits, experts[i], weights[i], n_rows, n_experts, n_used, round % 2
+            };
+            b->ops->route(b, &route);
+            const struct op_combine combine = { device_x, rows, weights[i], device_sums, n_rows, n_used, 33 };
+            b->ops->combine(b, &combine);
+            fetch(b, sums[i], device_sums, n_rows * 33 * sizeof(float));
+            b->ops->free(b, device_logits);
+            b->ops->free(b, device_x);
+        }
+        assert_memory_equal(experts[0], experts[1], n * sizeof(uint32_t));
+        assert_all_near(weights[1], weights[0], n, 1e-6);
+        assert_all_near(sums[1], sums[0], n_rows * 33, 1e-5);
+        free(logits);
+        free(x);
+        free(y);
+        free(sums[0]);
+        free(sums[1]);
+    }
+}
+
+// ---- attention -----------------------------------------------------------------------------------------------------
+
+struct heads {
+    enum dtype dtype;
+    size_t n_heads, n_kv_heads, head_dim, page_tokens, window;
+    float softcap;
+    bool has_sinks;
+};
+
+static const struct heads heads[] = {
+    { DTYPE_F32, 4, 2, 8, 16, 0, 0, false },      { DTYPE_BF16, 4, 2, 64, 16, 0, 0, false },
+    { DTYPE_F16, 6, 1, 128, 32, 0, 0, true },     { DTYPE_BF16, 2, 2, 80, 16, 20, 0, false },
+    { DTYPE_F16, 8, 1, 64, 16, 0, 20.0f, false }, { DTYPE_BF16, 2, 1, 256, 64, 90, 0, true },
+    { DTYPE_F32, 2, 1, 72, 4, 11, 5.0f, true },   { DTYPE_BF16, 20, 1, 16, 16, 0, 0, false },
+};
+
+#define N_SEQS   3
+#define TOKENS   140 // of a sequence at most
+#define N_LAYERS 2
+
+// Sequences of some tokens before the batch, whose K and V are random, and some in it.
+struct scene {
+    struct heads h;
+    struct kv_layout kv;
+    struct batch_seq seqs[N_SEQS];
+    struct batch_map map;
+    uint32_t pages[N_SEQS][TOKENS];
+    unsigned char *pool;
+    size_t pool_bytes, row_floats, out_floats;
+    float *qkv, inv_freq[128], sinks[32];
+};
+
+static void deal_tokens(struct scene *s, uint64_t *rng, bool is_decode)
+{
+    uint32_t n_pages = 0;
+    for (size_t i = 0; i < N_SEQS; i++) {
+        size_t n_rows = is_decode || i == 0 ? 1 + rng_below(rng, 2) : 1 + rng_below(rng, 50);
+        size_t pos = rng_below(rng, is_decode ? TOKENS - 2 : TOKENS - 60);
+        s->seqs[i] = (struct batch_seq){ .row = s->map.n_rows, .n_rows = n_rows, .pos = pos, .pages = s->pages[i] };
+        s->map.n_rows += n_rows;
+        for (size_t page = 0; page * s->h.page_tokens < TOKENS; page++) {
+            s->pages[i][page] = n_pages++;
+        }
+    }
+    s->pool_bytes = n_pages * s->kv.page_bytes;
+    s->pool = malloc(s->pool_bytes);
+}
+
+static struct scene *scene_new(uint64_t *rng, struct heads h, bool is_decode)
+{
+    struct scene *s = calloc(1, sizeof(*s));
+    s->h = h;
+    s->kv = (struct kv_layout){ .dtype = h.dtype,
+                                .page_tokens = h.page_tokens,
+                                .n_layers = N_LAYERS,
+                                .n_kv_heads = h.n_kv_heads,
+                                .head_dim = h.head_dim };
+    s->kv.page_bytes = N_LAYERS * 2 * h.n_kv_heads * h.page_tokens * h.head_dim * dtype_bytes(h.dtype);
+    s->row_floats = (h.n_heads + 2 * h.n_kv_heads) * h.head_dim;
+    s->out_floats = h.n_heads * h.head_dim;
+    s->map = (struct batch_map){ .seqs = s->seqs, .n_seqs = N_SEQS };
+    deal_tokens(s, rng, is_decode);
+    size_t n_elements = s->pool_bytes / dtype_bytes(h.dtype);
+    void *elements = random_elements(rng, h.dtype, n_elements, NULL);
+    memcpy(s->pool, elements, n_elements * dtype_bytes(h.dtype));
+    free(elements);
+    s->qkv = random_floats(rng, s->map.n_rows * s->row_floats);
+    for (size_t i = 0; i < h.head_dim / 2; i++) {
+        s->inv_freq[i] = 0.5f / (float)(i + 1);
+    }
+    for (size_t i = 0; i < h.n_heads; i++) {
+        s->sinks[i] = 3 * rng_float(rng);
+    }
+    return s;
+}
+
+static void scene_free(struct scene *s)
+{
+    free(s->pool);
+    free(s->qkv);
+    free(s);
+}
+
+struct played {
+    float *qkv, *out;
+    unsigned char *pool;
+};
+
+static struct played play(struct backend *b, const struct scene *s, const struct batch_map *map)
+{
+    size_t qkv_bytes = s->map.n_rows * s->row_floats * sizeof(float),
+           out_bytes = s->map.n_rows * s->out_floats * sizeof(float);
+    struct played p = { .qkv = malloc(qkv_bytes), .out = calloc(1, out_bytes), .pool = malloc(s->pool_bytes) };
+    float *qkv = sent(b, s->qkv, qkv_bytes), *out = sent(b, p.out, out_bytes);
+    float *inv_freq = sent(b, s->inv_freq, sizeof(s->inv_freq)), *sinks = sent(b, s->sinks, sizeof(s->sinks));
+    unsigned char *pool = sent(b, s->pool, s->pool_bytes);
+    const struct op_rope_kv rope = { .qkv = qkv,
+                                     .inv_freq = inv_freq,
+                                     .n_dims = s->h.head_dim / 4 * 2,
+                                     .attn_scale = 1.1f,
+                                     .n_heads = s->h.n_heads,
+                                     .kv = &s->kv,
+                                     .pool = pool,
+                                     .layer = 1,
+                                     .map = map };
+    const struct op_attention attention = { .qkv = qkv,
+                                            .out = out,
+                                            .scale = 0.6f,
+                                            .softcap = s->h.softcap,
+                                            .window = s->h.window,
+                                            .sinks = s->h.has_sinks ? sinks : NULL,
+                                            .n_heads = s->h.n_heads,
+                                            .kv = &s->kv,
+                                            .pool = pool,
+                                            .layer = 1,
+                                            .map = map };
+    b->ops->rope_kv(b, &rope);
+    b->ops->attention(b, &attention);
+    b->ops->sync(b);
+    fetch(b, p.qkv, qkv, qkv_bytes);
+    fetch(b, p.out, out, out_bytes);
+    fetch(b, p.pool, pool, s->pool_bytes);
+    b->ops->free(b, inv_freq);
+    b->ops->free(b, sinks);
+    return p;
+}
+
+static void played_free(struct played *p)
+{
+    free(p->qkv);
+    free(p->out);
+    free(p->pool);
+}
+
+static void check_scene(const struct pair *pair, const struct scene *s)
+{
+    struct played want = play(pair->cpu, s, &s->map), got = play(pair->cuda, s, &s->map),
+                  fixed = play(pair->deterministic, s, &s->map);
+    // Q and the weights of the softmax are rounded to the type of K and V.
+    double rounding = s->h.dtype == DTYPE_F32 ? 1e-5 : s->h.dtype == DTYPE_BF16 ? 4e-2 : 5e-3;
+    assert_all_near(got.qkv, want.qkv, s->map.n_rows * s->row_floats, 1e-5);
+    assert_all_near(got.out, want.out, s->map.n_rows * s->out_floats, rounding);
+    assert_all_near(fixed.out, want.out, s->map.n_rows * s->out_floats, rounding);
+    played_free(&want);
+    played_free(&got);
+    played_free(&fixed);
+}
+
+static void test_attention_of_ragged_batches_is_near_the_reference(void **state)
+{
+    uint64_t rng = 7;
+    for (size_t i = 0; i < 2 * sizeof(heads) / sizeof(*heads); i++) {
+        struct scene *s = scene_new(&rng, heads[i / 2], i % 2);
+        check_scene(*state, s);
+        scene_free(s);
+    }
+}
+
+// One sequence with a long past is cut into pieces whose sums are merged.
+static void test_attention_of_a_long_context_is_merged(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 8;
+    enum { N = 1300 };
+    struct heads h = { DTYPE_F16, 4, 1, 32, 16, 0, 0, true };
+    struct scene *s = scene_new(&rng, h, true);
+    uint32_t pages[N / 16 + 1];
+    s->map.n_seqs = 1;
+    s->map.n_rows = 1;
+    s->seqs[0] = (struct batch_seq){ .n_rows = 1, .pos = N - 1, .pages = pages };
+    for (uint32_t i = 0; i < N / 16 + 1; i++) {
+        pages[i] = (uint32_t)(i * 7 % (s->pool_bytes / s->kv.page_bytes)); // the same page in many places is as good
+    }
+    check_scene(pair, s);
+    scene_free(s);
+}
+
+static void test_attention_deterministic_rows_do_not_depend_on_the_batch(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 9;
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+        struct scene *s = scene_new(&rng, heads[i], false);
+        struct played all = play(pair->deterministic, s, &s->map);
+        for (size_t seq = 0; seq < N_SEQS; seq++) { // the last row alone: its K and V, and those before it, are there
+            struct scene alone = *s;
+            const struct batch_seq *whole = &s->seqs[seq];
+            size_t last = whole->row + whole->n_rows - 1;
+            struct batch_seq one = {
+                .row = 0, .n_rows = 1, .pos = whole->pos + whole->n_rows - 1, .pages = whole->pages
+            };
+            alone.map = (struct batch_map){ .seqs = &one, .n_seqs = 1, .n_rows = 1 };
+            alone.qkv = s->qkv + last * s->row_floats;
+            alone.pool = all.pool;
+            struct played got = play(pair->deterministic, &alone, &alone.map);
+            assert_same_bits(got.out, all.out + last * s->out_floats, s->out_floats, pair->deterministic);
+            played_free(&got);
+        }
+        played_free(&all);
+        scene_free(s);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear_every_way_is_near_the_reference),
+        cmocka_unit_test(test_linear_deterministic_rows_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_embed_and_gather_rows_are_exact),
+        cmocka_unit_test(test_norm_of_rows_and_heads_is_near_the_reference),
+        cmocka_unit_test(test_units_and_caps_are_near_the_reference),
+        cmocka_unit_test(test_experts_are_the_same_and_their_sums_near),
+        cmocka_unit_test(test_attention_of_ragged_batches_is_near_the_reference),
+        cmocka_unit_test(test_attention_of_a_long_context_is_merged),
+        cmocka_unit_test(test_attention_deterministic_rows_do_not_depend_on_the_batch),
+    };
+    return cmocka_run_group_tests(tests, open_pair, close_pair);
+}

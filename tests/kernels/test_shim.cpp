@@ -1,0 +1,170 @@
+// The model of a GPU: what it says of barriers, warps, copies and matrices, and that it finds what it is for.
+#include "kernels/cuda/gpu.h"
+
+// clang-format off
+extern "C" {
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+}
+// clang-format on
+
+// ---- matrices ------------------------------------------------------------------------------------------------------
+
+// By the layout as documented, element by element: see gpu_nvcc.h.
+static void multiply(const uint16_t *a, const uint16_t *b, float *d) // [16][16], [16][8], [16][8]
+{
+    uint32_t fa[4];
+    unsigned lane = threadIdx.x, g = lane / 4, t = lane % 4;
+    for (unsigned r = 0; r < 4; r++) {
+        const uint16_t *at = a + (g + r % 2 * 8) * 16 + 2 * t + r / 2 * 8;
+        fa[r] = (uint32_t)at[0] | (uint32_t)at[1] << 16;
+    }
+    uint32_t b0 = (uint32_t)b[2 * t * 8 + g] | (uint32_t)b[(2 * t + 1) * 8 + g] << 16;
+    uint32_t b1 = (uint32_t)b[(2 * t + 8) * 8 + g] | (uint32_t)b[(2 * t + 9) * 8 + g] << 16;
+    float fd[4] = { d[g * 8 + 2 * t], d[g * 8 + 2 * t + 1], d[(g + 8) * 8 + 2 * t], d[(g + 8) * 8 + 2 * t + 1] };
+    gpu_mma<struct gpu_f16>(fd, fa, b0, b1);
+    for (unsigned i = 0; i < 4; i++) {
+        d[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = fd[i];
+    }
+}
+
+static void test_mma_is_the_product(void **)
+{
+    uint16_t a[256], b[128];
+    float d[128], want[128];
+    for (int i = 0; i < 256; i++) {
+        a[i] = f16_from_f32((float)(i * 7 % 23 - 11));
+    }
+    for (int i = 0; i < 128; i++) {
+        b[i] = f16_from_f32((float)(i * 5 % 19 - 9));
+        want[i] = d[i] = (float)i;
+    }
+    for (int i = 0; i < 16 * 8 * 16; i++) {
+        int row = i / 128, column = i / 16 % 8, k = i % 16;
+        want[row * 8 + column] += f32_from_f16(a[row * 16 + k]) * f32_from_f16(b[k * 8 + column]);
+    }
+    gpu_launch(NULL, multiply, 1, 32, 0, (const uint16_t *)a, (const uint16_t *)b, (float *)d);
+    assert_memory_equal(d, want, sizeof(d));
+}
+
+// Four matrices of 8 x 8 as one of 16 x 16 in rows of 24: the two upper, then the two lower ones.
+static void load(const uint16_t *in, uint32_t *out, uint32_t *transposed)
+{
+    alignas(16) static uint16_t tile[16][24];
+    unsigned lane = threadIdx.x;
+    for (unsigned i = lane; i < 256; i += 32) {
+        tile[i / 16][i % 16] = in[i];
+    }
+    __syncthreads();
+    const uint16_t *row = &tile[lane / 16 * 8 + lane % 8][lane / 8 % 2 * 8];
+    gpu_load_matrices(out + lane * 4, row);
+    gpu_load_matrices_transposed(transposed + lane * 4, row);
+}
+
+static void test_load_matrices_gives_each_lane_its_pair(void **)
+{
+    uint16_t in[256];
+    uint32_t out[128], transposed[128];
+    for (unsigned i = 0; i < 256; i++) {
+        in[i] = (uint16_t)i;
+    }
+    gpu_launch(NULL, load, 1, 32, 0, (const uint16_t *)in, (uint32_t *)out, (uint32_t *)transposed);
+    for (unsigned lane = 0; lane < 32; lane++) {
+        for (unsigned m = 0; m < 4; m++) {
+            unsigned row = m / 2 * 8 + lane / 4, column = m % 2 * 8 + lane % 4 * 2;
+            assert_int_equal(out[lane * 4 + m], (row * 16 + column) | (row * 16 + column + 1) << 16);
+            row = m / 2 * 8 + lane % 4 * 2;
+            column = m % 2 * 8 + lane / 4;
+            assert_int_equal(transposed[lane * 4 + m], (row * 16 + column) | ((row + 1) * 16 + column) << 16);
+        }
+    }
+}
+
+// ---- threads -------------------------------------------------------------------------------------------------------
+
+// Each thread takes its neighbour's value; without the barrier some come too early.
+static void rotate(int *out, bool has_barrier)
+{
+    static int box[64];
+    box[threadIdx.x] = (int)(threadIdx.x + 100 * blockIdx.x);
+    if (has_barrier) {
+        __syncthreads();
+    }
+    out[64 * blockIdx.x + threadIdx.x] = box[(threadIdx.x + 1) % 64];
+}
+
+static size_t n_wrong(const int *out)
+{
+    size_t n = 0;
+    for (int i = 0; i < 4 * 64; i++) {
+        n += out[i] != (i % 64 + 1) % 64 + 100 * (i / 64);
+    }
+    return n;
+}
+
+static void test_a_missing_barrier_shows(void **)
+{
+    int out[4 * 64];
+    gpu_launch(NULL, rotate, 4, 64, 0, (int *)out, true);
+    assert_int_equal(n_wrong(out), 0);
+    gpu_launch(NULL, rotate, 4, 64, 0, (int *)out, false);
+    assert_true(n_wrong(out) > 0);
+}
+
+static void sums(float *out)
+{
+    static float scratch[32];
+    out[threadIdx.x] = gpu_cta_sum((float)threadIdx.x, scratch) + 1000 * gpu_warp_max((float)(threadIdx.x % 32));
+    assert(__ballot_sync(0xffffffffu, threadIdx.x % 2) == 0xaaaaaaaau);
+    assert(__shfl_down_sync(0xffffffffu, (int)(threadIdx.x % 32), 3) ==
+           (int)(threadIdx.x % 32 < 29 ? threadIdx.x % 32 + 3 : threadIdx.x % 32));
+}
+
+static void test_reductions_reach_every_thread(void **)
+{
+    float out[96];
+    gpu_launch(NULL, sums, 1, 96, 0, (float *)out);
+    for (int i = 0; i < 96; i++) {
+        assert_true(out[i] == 95.0f * 96 / 2 + 31000);
+    }
+}
+
+// ---- copies --------------------------------------------------------------------------------------------------------
+
+// Two groups; after waiting for all but one the second has not come.
+static void copy(const float *in, float *out)
+{
+    GPU_SHARED_DYNAMIC(float, box);
+    gpu_copy_async_16(box, in, true);
+    gpu_copy_async_commit();
+    gpu_copy_async_16(box + 4, in + 4, false);
+    gpu_copy_async_commit();
+    gpu_copy_async_wait<1>();
+    out[0] = box[0];
+    out[1] = box[4];
+    gpu_copy_async_wait<0>();
+    out[2] = box[4];
+}
+
+static void test_copies_come_when_they_are_waited_for(void **)
+{
+    alignas(16) float in[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    float out[3];
+    gpu_launch(NULL, copy, 1, 1, 32, (const float *)in, (float *)out);
+    assert_true(out[0] == 1);
+    assert_true(isnan(out[1])); // as it was before
+    assert_true(out[2] == 0);   // not there: zeros
+}
+
+int main()
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mma_is_the_product),
+        cmocka_unit_test(test_load_matrices_gives_each_lane_its_pair),
+        cmocka_unit_test(test_a_missing_barrier_shows),
+        cmocka_unit_test(test_reductions_reach_every_thread),
+        cmocka_unit_test(test_copies_come_when_they_are_waited_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
