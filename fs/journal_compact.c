@@ -199,7 +199,7 @@ static void on_step(struct loop_op *op, int res)
         loop_fsync(j->loop, &c->op, j->dir->fd);
         break;
     case COMPACTION_DIR_SYNC: take_over(j); break;
-    default: assert(!"a step of the ring");
+    default: assert(0 && "a step of the ring");
     }
 }
 

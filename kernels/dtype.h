@@ -45,7 +45,7 @@ static inline struct dtype_format dtype_format(enum dtype dtype)
     case DTYPE_MXFP4: return (struct dtype_format){ "mxfp4", 32, 17 };
     case N_DTYPES: break;
     }
-    assert(!"a dtype");
+    assert(0 && "a dtype");
     return (struct dtype_format){ "", 1, 1 };
 }
 

@@ -569,7 +569,7 @@ static bool tell_slot(struct tokfs_engine *e, const struct event_slot *slot, str
     case EVENT_SLOT_FINISHED:
     case EVENT_SLOT_FAILED: return tell_end(e, slot->choice, ret);
     }
-    assert(!"event kind");
+    assert(0 && "event kind");
     return false;
 }
 

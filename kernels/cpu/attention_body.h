@@ -569,7 +569,7 @@ static void attention_heads(const struct attention_part *part, const float *cons
         case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
         case DTYPE_BF16: attention_load_pairs(&view, offset[0], n, scratch); break;
         case DTYPE_Q8_0: attention_load_tile(DTYPE_Q8_0, &view, offset[0], n, scratch); break;
-        default: assert(!"a type of K and V");
+        default: assert(0 && "a type of K and V");
         }
         attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
         (dtype == DTYPE_BF16 ? attention_tile_pairs : attention_tile_floats)(part, &view, q, t0, h, scratch);

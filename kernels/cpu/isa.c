@@ -1,6 +1,9 @@
 // cpuid (by way of the compiler's runtime, which also asks whether the kernel saves the registers) to kernel table.
 #include "kernels/cpu/isa.h"
 
+#ifdef TOKFS_CPU_X86
+#include <cpuid.h>
+#endif
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
@@ -13,6 +16,22 @@ struct isa {
 
 #define N_ISAS 5
 
+#ifdef TOKFS_CPU_X86
+// Two that not every compiler's runtime knows the names of: Intel 64 and IA-32 Architectures Software Developer's
+// Manual, volume 2A, CPUID.
+static bool cpuid_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c >> 29 & 1);
+}
+
+static bool cpuid_avx512bf16(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1);
+}
+#endif
+
 // Best first.
 static void isa_list(struct isa isas[N_ISAS])
 {
@@ -20,11 +39,11 @@ static void isa_list(struct isa isas[N_ISAS])
 #ifdef TOKFS_CPU_X86
     __builtin_cpu_init();
     bool has_fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    bool has_f16c = __builtin_cpu_supports("f16c");
+    bool has_f16c = cpuid_f16c();
     bool has_512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     bool has_vnni = has_512 && __builtin_cpu_supports("avx512vnni");
-    bool has_bf16 = has_vnni && __builtin_cpu_supports("avx512bf16");
+    bool has_bf16 = has_vnni && cpuid_avx512bf16();
     // Where Intel has VDPBF16PS it issues at half the rate of multiply-adds, and gives less than those do.
     isas[0] = (struct isa){ &cpu_kernels_avx512bf16, has_bf16 && has_fma && has_f16c, !__builtin_cpu_is("intel") };
     isas[1] = (struct isa){ &cpu_kernels_avx512vnni, has_vnni && has_fma && has_f16c, true };

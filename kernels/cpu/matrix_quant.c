@@ -138,7 +138,7 @@ static void take_group(enum dtype dtype, const void *src, size_t g, struct group
     case DTYPE_Q4_K: take_q4_k(src, g, ret); break;
     case DTYPE_Q5_K: take_q5_k(src, g, ret); break;
     case DTYPE_Q6_K: take_q6_k(src, g, ret); break;
-    default: assert(!"a block type");
+    default: assert(0 && "a block type");
     }
 }
 

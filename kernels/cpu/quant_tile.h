@@ -58,7 +58,7 @@ static inline struct quant_tile quant_tile(enum dtype dtype)
     case DTYPE_Q4_K: return (struct quant_tile){ 8, 128, halves + 64, 0, halves, 0, true, false };
     case DTYPE_Q5_K: return (struct quant_tile){ 8, 128, halves + 192, 128, halves + 128, 0, true, false };
     case DTYPE_Q6_K: return (struct quant_tile){ 8, 64, halves + 320, 256, halves + 256, 32, false, true };
-    default: assert(!"a block type"); return (struct quant_tile){ 0 };
+    default: assert(0 && "a block type"); return (struct quant_tile){ 0 };
     }
 }
 

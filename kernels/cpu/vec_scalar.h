@@ -14,7 +14,7 @@
 // sanitizers; and lanes are not checked one by one (the addresses are the same that the other headers load from,
 // checked).
 #define VEC       static inline __attribute__((unused))
-#define VEC_LANES static inline __attribute__((unused, no_sanitize_address, no_sanitize_undefined))
+#define VEC_LANES static inline __attribute__((unused, no_sanitize_address, no_sanitize("undefined")))
 #define VEC_UNROLL(n)
 #define VEC_ISA_NAME "scalar"
 // Register budget: rows that one pass of the linear kernel and of the attention kernel keeps in registers.

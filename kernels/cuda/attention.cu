@@ -492,6 +492,6 @@ void gpu_attention_rows(gpu_queue queue, const struct op_attention *op, const st
     case DTYPE_F32: gpu_launch(queue, attention_rows<float>, grid, GPU_WARP, 0, run); return;
     case DTYPE_F16: gpu_launch(queue, attention_rows<struct gpu_f16>, grid, GPU_WARP, 0, run); return;
     case DTYPE_BF16: gpu_launch(queue, attention_rows<struct gpu_bf16>, grid, GPU_WARP, 0, run); return;
-    default: assert(!"a type that K and V are stored in");
+    default: assert(0 && "a type that K and V are stored in");
     }
 }

@@ -114,7 +114,7 @@ template <class T> static void launch_gemv_rows(gpu_queue queue, const T *weight
     case 6: launch_gemv<T, 6>(queue, weights, run); return;
     case 7: launch_gemv<T, 7>(queue, weights, run); return;
     case 8: launch_gemv<T, 8>(queue, weights, run); return;
-    default: assert(!"at most GEMV_ROWS_MAX rows");
+    default: assert(0 && "at most GEMV_ROWS_MAX rows");
     }
 }
 
@@ -125,7 +125,7 @@ void gpu_gemv(gpu_queue queue, const struct op_linear *op, const struct gpu_matr
     case DTYPE_F32: launch_gemv_rows(queue, (const float *)w->data, &run); return;
     case DTYPE_F16: launch_gemv_rows(queue, (const struct gpu_f16 *)w->data, &run); return;
     case DTYPE_BF16: launch_gemv_rows(queue, (const struct gpu_bf16 *)w->data, &run); return;
-    default: assert(!"a type that rows are stored in");
+    default: assert(0 && "a type that rows are stored in");
     }
 }
 
@@ -250,7 +250,7 @@ void gpu_linear_tiles(gpu_queue queue, const struct op_linear *op, const struct 
     case DTYPE_BF16:
         gpu_launch(queue, linear_tiles<struct gpu_bf16>, grid, TILE_THREADS, 0, (const struct gpu_bf16 *)w->data, run);
         return;
-    default: assert(!"a type that rows are stored in");
+    default: assert(0 && "a type that rows are stored in");
     }
 }
 

@@ -73,6 +73,6 @@ void gpu_rope_kv(gpu_queue queue, const struct op_rope_kv *op, const struct gpu_
     case DTYPE_F32: gpu_launch(queue, rope_kv<float>, grid, THREADS, 0, run); return;
     case DTYPE_F16: gpu_launch(queue, rope_kv<struct gpu_f16>, grid, THREADS, 0, run); return;
     case DTYPE_BF16: gpu_launch(queue, rope_kv<struct gpu_bf16>, grid, THREADS, 0, run); return;
-    default: assert(!"a type that K and V are stored in");
+    default: assert(0 && "a type that K and V are stored in");
     }
 }

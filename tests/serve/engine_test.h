@@ -145,7 +145,7 @@ static inline void answer_take(struct answer *a, const struct tokfs_event *event
         a->is_failed = true;
         return;
     }
-    assert(!"event kind");
+    assert(0 && "event kind");
 }
 
 static inline bool answer_is_over(const struct answer *a)
