@@ -50,9 +50,9 @@ struct strbuf {
 
 void strbuf_init(struct strbuf *buf, size_t len_max);
 void strbuf_deinit(struct strbuf *buf);
-void strbuf_reset(struct strbuf *buf);           // empties, clears the error, keeps the memory
+void strbuf_reset(struct strbuf *buf);              // empties, clears the error, keeps the memory
 void strbuf_clear(struct strbuf *buf, size_t keep); // likewise, but memory of more than `keep` bytes is given back
-void strbuf_cut(struct strbuf *buf, size_t len); // to its first `len` bytes, if it has more
+void strbuf_cut(struct strbuf *buf, size_t len);    // to its first `len` bytes, if it has more
 int strbuf_reserve(struct strbuf *buf, size_t n_more);
 int strbuf_append(struct strbuf *buf, struct str s); // s must not lie in buf itself
 int strbuf_append_byte(struct strbuf *buf, char byte);

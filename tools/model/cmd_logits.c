@@ -129,7 +129,8 @@ const struct command command_logits = {
     .summary = "reads JSON arrays of token ids, one a line; prints the logits of every position",
     .options = "  --threads N     of the CPU backend (default: one per processor)\n"
                "  --backend NAME  auto (default), cpu or cuda\n"
-               "  --isa NAME      of the CPU backend: scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best there is)\n"
+               "  --isa NAME      of the CPU backend: scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best "
+               "there is)\n"
                "  --chunk N       tokens computed in one step (default 64); changes no bit of the result\n"
                "  --ctx N         longest prompt (default: the model's context, at most 4096)\n",
     .run = run,
