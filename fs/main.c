@@ -141,6 +141,9 @@ static void warn_of_model(const struct daemon *d, const struct tokfs_engine *eng
     if (!info.has_chat_template) {
         log_warn("%s has no chat template: every chat will be refused", d->model);
     }
+    if (info.device_note[0]) {
+        log_info("%s; computing on %s", info.device_note, info.backend);
+    }
     if (d->options.engine.n_ctx == 0 && info.n_ctx < info.n_ctx_model) {
         log_warn("the context is %zu tokens of the model's %zu: %s %" PRIu64 " bytes for keys and values", info.n_ctx,
                  info.n_ctx_model, d->options.engine.kv_bytes > 0 ? "--kv-mem gives" : "there are", info.kv_bytes);

@@ -30,6 +30,11 @@ int backend_open(const char *name, const struct backend_options *options, struct
     if (strcmp(name, "auto") != 0) {
         return err_set_param(err, -EINVAL, "device", "\"%s\" is none of auto, cpu, cuda", name);
     }
+#ifdef TOKFS_CUDA
     int r = options->isa ? -EOPNOTSUPP : open_cuda(options, ret, err); // who names an instruction set means the CPU
-    return r == -EOPNOTSUPP ? cpu_backend_open(options, ret, err) : r;
+    if (r != -EOPNOTSUPP) {
+        return r;
+    }
+#endif
+    return cpu_backend_open(options, ret, err);
 }

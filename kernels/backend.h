@@ -222,7 +222,7 @@ struct backend {
 };
 
 // `name`: "auto", "cpu" or "cuda". 0, -EINVAL (unknown name or isa), -EOPNOTSUPP (not built in, or the machine cannot),
-// -ENOMEM.
+// -ENOMEM. Where "auto" takes the CPU though the build has another backend it returns 0 and *err says why.
 int backend_open(const char *name, const struct backend_options *options, struct backend **ret, struct err *err);
 
 #endif

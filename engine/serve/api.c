@@ -32,6 +32,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .model = engine->served_name,
         .architecture = config->architecture,
         .backend = engine->backend->ops->describe(engine->backend),
+        .device_note = engine->device_note,
         .dtype = dtype_name(config->dtype),
         .fingerprint = engine->fingerprint,
         .n_ctx = engine->sizes.n_ctx,

@@ -69,13 +69,19 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
 static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     const struct backend_options backend_options = { .n_threads = options->n_threads, .isa = options->isa };
+    struct err why = { 0 };
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     uint64_t slice_ns = slice_set(SLICE_COMPUTE_NS);
-    int rc = backend_open(options->device ? options->device : "auto", &backend_options, &e->backend, err);
+    int rc = backend_open(options->device ? options->device : "auto", &backend_options, &e->backend, &why);
     slice_set(slice_ns);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc < 0) {
+        *err = why;
+    } else {
+        snprintf(e->device_note, sizeof(e->device_note), "%s", why.msg);
+    }
     return rc;
 }
 

@@ -24,6 +24,7 @@ struct tokfs_engine {
     char fingerprint[16];
     struct sizes sizes;
     struct backend *backend;
+    char device_note[256]; // struct tokfs_engine_info
     struct model *model;
     struct tokenizer *tok;
     struct chat_format format;

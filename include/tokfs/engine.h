@@ -64,6 +64,7 @@ struct tokfs_engine_info {
     const char *model;        // served name
     const char *architecture; // "LlamaForCausalLM"
     const char *backend;      // "cpu avx512, 2 threads"
+    const char *device_note;  // why device "auto" took the CPU though this build has others; "" otherwise
     const char *dtype;        // that its configuration names: "f32", "f16", "bf16"
     const char *fingerprint;  // "fp_...": the same for the same model, version of tokfs and kind of backend
     size_t n_ctx, n_vocab;

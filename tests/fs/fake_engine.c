@@ -598,6 +598,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
                                        .weights_hash = weights ? strtoull(weights, NULL, 16) : 0,
                                        .architecture = "Fake",
                                        .backend = "none",
+                                       .device_note = "",
                                        .dtype = "f32",
                                        .fingerprint = "fp_00000000",
                                        .n_ctx = 100000,
