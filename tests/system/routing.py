@@ -193,6 +193,12 @@ def test_router_without_peers_says_so():
         assert status == 404 and "demo" in answer, (status, answer)
 
 
+def test_router_refuses_at_once():
+    with router("round-robin", "--peer", "http://127.0.0.1:9") as r:
+        for _ in range(1000):  # each would wait for the next tick, a second: beyond what the suite is given
+            assert asked(r, "France", model="other")[0] == 404
+
+
 if __name__ == "__main__":
     if os.environ.get("TOKFS_MODEL") == "null":
         sys.exit(77)

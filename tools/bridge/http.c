@@ -134,9 +134,10 @@ static void run_daemon(struct http *http)
 {
     MHD_UNSIGNED_LONG_LONG timeout_ms = 1;
     for (int i = 0; i < 16; i++) {
+        http->must_run = false;
         MHD_run(http->daemon);
-        if (MHD_get_timeout(http->daemon, &timeout_ms) != MHD_YES || timeout_ms > 0) {
-            http->must_run = false;
+        bool has_more = http->must_run; // what a handler has resumed, of which the timeout does not tell
+        if (!has_more && (MHD_get_timeout(http->daemon, &timeout_ms) != MHD_YES || timeout_ms > 0)) {
             return;
         }
     }
