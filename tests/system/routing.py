@@ -125,6 +125,9 @@ def test_router_answers_as_the_peers_do():
             assert r.ask("POST", "/v1/chat/completions", body)[0] == a.ask("POST", "/v1/chat/completions", body)[0]
         status, _, answer = asked(r, "France", model="other")
         assert status == 404 and "other" in answer, answer
+        assert json.loads(answer)["error"]["param"] == "model", answer
+        assert json.loads(r.ask("GET", "/v1/models/demo")[2])["id"] == "demo"
+        assert r.ask("GET", "/v1/models/other")[0] == 404
         status, _, answer = r.ask("POST", "/v1/completions", {"prompt": "a", "max_tokens": 1})
         assert status == 200 and json.loads(answer)["object"] == "text_completion"
 

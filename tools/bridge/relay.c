@@ -124,18 +124,11 @@ static void take_if_named(void *ctx, struct str id, struct str element)
     }
 }
 
-static enum MHD_Result finish_models(struct request *request)
+// Lists of models: as one, or the element that the path names.
+static enum MHD_Result respond_models(struct request *request, const struct str *texts, unsigned n)
 {
-    struct str texts[MOUNTS_MAX];
-    const char *labels[MOUNTS_MAX];
     struct strbuf out;
-    unsigned n = gather(request, texts, labels);
     strbuf_init(&out, 0);
-    if (n == 0) {
-        struct part *part = &request->parts[0];
-        return respond_gone(request, mounts_path(request->bridge->mounts, part->mount_idx),
-                            part->ends.open < 0 ? part->ends.open : -ENOTCONN);
-    }
     if (request->route->kind == ROUTE_MODELS) {
         models_merge(texts, n, &out);
         return respond_bytes(request, 200, "application/json", &out);
@@ -150,6 +143,31 @@ static enum MHD_Result finish_models(struct request *request)
                                 search.id);
     }
     return respond_bytes(request, 200, "application/json", &out);
+}
+
+static enum MHD_Result finish_models(struct request *request)
+{
+    struct str texts[MOUNTS_MAX];
+    const char *labels[MOUNTS_MAX];
+    unsigned n = gather(request, texts, labels);
+    if (n == 0) {
+        struct part *part = &request->parts[0];
+        return respond_gone(request, mounts_path(request->bridge->mounts, part->mount_idx),
+                            part->ends.open < 0 ? part->ends.open : -ENOTCONN);
+    }
+    return respond_models(request, texts, n);
+}
+
+static enum MHD_Result respond_peers_models(struct request *request)
+{
+    struct strbuf list;
+    strbuf_init(&list, 0);
+    router_write_models(request->bridge->router, &list);
+    struct str text = strbuf_str(&list);
+    enum MHD_Result ret =
+        list.error ? respond_error(request, 503, "out_of_memory", "out of memory") : respond_models(request, &text, 1);
+    strbuf_deinit(&list);
+    return ret;
 }
 
 static enum MHD_Result finish_metrics(struct request *request)
@@ -393,8 +411,9 @@ static enum MHD_Result answer_alone(struct request *request)
     case ROUTE_METRICS: return finish_metrics(request);
     case ROUTE_HEALTH: return respond_static(request, 200, "text/plain; charset=utf-8", STR("ok\n"));
     case ROUTE_MODELS:
+    case ROUTE_MODEL:
         if (request->bridge->router) {
-            return router_respond_models(request);
+            return respond_peers_models(request);
         }
         // fall through
     default: return respond_error(request, 503, "mount_unavailable", "this bridge has no mount");

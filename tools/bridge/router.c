@@ -404,7 +404,7 @@ static void respond_none(struct routed *routed, bool is_known)
         respond_error(request, 503, "peer_unavailable", "none of the peers that have the model '%s' answers",
                       routed->model);
     } else {
-        respond_error(request, 404, "model_not_found", "no peer has the model '%s'", routed->model);
+        respond_error_of(request, 404, "model_not_found", "model", "no peer has the model '%s'", routed->model);
     }
     request_resume(request);
 }
@@ -551,39 +551,26 @@ bool router_takes(const struct router *router, const struct route *route)
     return router && route->kind == ROUTE_TRANSACTION && strncmp(route->path, "/v1/", 4) == 0;
 }
 
-enum MHD_Result router_respond_models(struct request *request)
+void router_write_models(const struct router *router, struct strbuf *ret)
 {
-    struct scorer *scorer = scorer_of(request->bridge->router);
-    struct strbuf out;
+    struct scorer *scorer = scorer_of(router);
     struct json_writer w;
-    strbuf_init(&out, 0);
-    json_writer_init(&w, &out);
+    json_writer_init(&w, ret);
     json_write_object_begin(&w);
     json_write_member_cstr(&w, "object", "list");
     json_write_key(&w, "data");
     json_write_array_begin(&w);
     for (const struct score_source *s = scorer_next_source(scorer, NULL); s; s = scorer_next_source(scorer, s)) {
-        const struct score_source *first = scorer_next_source(scorer, NULL);
-        while (strcmp(score_source_model(first), score_source_model(s)) != 0) {
-            first = scorer_next_source(scorer, first);
-        }
-        if (first == s) { // each once
-            json_write_object_begin(&w);
-            json_write_member_cstr(&w, "id", score_source_model(s));
-            json_write_member_cstr(&w, "object", "model");
-            json_write_key(&w, "created");
-            json_write_u64(&w, 0);
-            json_write_member_cstr(&w, "owned_by", "tokfs");
-            json_write_object_end(&w);
-        }
+        json_write_object_begin(&w);
+        json_write_member_cstr(&w, "id", score_source_model(s));
+        json_write_member_cstr(&w, "object", "model");
+        json_write_key(&w, "created");
+        json_write_u64(&w, 0);
+        json_write_member_cstr(&w, "owned_by", "tokfs");
+        json_write_object_end(&w);
     }
     json_write_array_end(&w);
     json_write_object_end(&w);
-    strbuf_append_byte(&out, '\n');
-    size_t len = out.len;
-    char *text = strbuf_steal(&out);
-    return text ? respond(request, 200, "application/json", text, len)
-                : respond_error(request, 503, "out_of_memory", "out of memory");
 }
 
 // ---- its life ------------------------------------------------------------------------------------------------------

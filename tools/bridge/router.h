@@ -26,7 +26,7 @@ void router_write_metrics(const struct router *router, struct strbuf *out);
 enum MHD_Result router_start(struct request *request);
 void router_cancel(struct routed *routed); // its client has gone, or the bridge ends; NULL is accepted
 void router_forget(struct routed *routed); // its request goes; NULL is accepted
-// The list of models of all peers, as /v1/models has it.
-enum MHD_Result router_respond_models(struct request *request);
+// The list of models of all peers, in the form of /v1/models; one that several have is there several times.
+void router_write_models(const struct router *router, struct strbuf *ret);
 
 #endif
