@@ -23,8 +23,9 @@ LONG = {"messages": [{"role": "user", "content": "count 5000"}], "temperature": 
 
 
 def free_port():
+    """Of all addresses: another test's connections from 127.0.0.2 may have a port that is free at 127.0.0.1."""
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
+        s.bind(("", 0))
         return s.getsockname()[1]
 
 

@@ -365,10 +365,10 @@ def test_pipelined_requests_wait_for_their_reader():
 
 
 def test_streams_that_nobody_reads_cost_little():
-    n = 500 if FULL else 30
+    n = 500 if FULL else 30  # each has a thread in the bridge, with a stack of 256 KiB
     body = json.dumps({**CHAT, "messages": [{"role": "user", "content": "count 100000"}], "stream": True, "max_tokens": 20000 if IS_NULL else 200}).encode()
     with Mount("--user-turns", "1000") as m, Bridge(m) as b:
-        with beside(b, f"{n} streams that nobody reads", (64 + n // 8) * MIB), many(b, n) as sockets:
+        with beside(b, f"{n} streams that nobody reads", (64 + n // 4) * MIB), many(b, n) as sockets:
             for s in sockets:
                 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
                 s.sendall(request(body))

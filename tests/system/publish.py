@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 
+from bridge import free_port
 from mount import Mount, run_tests, skip, transact, until
 
 try:
@@ -27,12 +28,6 @@ from kv_consumer import Blocks, RedisReader, ZmqReader
 from publish_parts import Bridge, Redis, held
 
 IS_DEMO = os.environ["TOKFS_MODEL"] == "demo"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def ask(mount, text, **more):
