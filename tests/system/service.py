@@ -47,7 +47,7 @@ def logged(*options, journal=False):
         if journal:
             st = os.fstat(out.fileno())
             environment["JOURNAL_STREAM"] = f"{st.st_dev}:{st.st_ino}"
-        daemon = subprocess.Popen([BIN, "-f", *options, MODEL, path], stderr=out, env=environment)
+        daemon = subprocess.Popen([BIN, "-f", "--device", "cpu", *options, MODEL, path], stderr=out, env=environment)
         until(lambda: os.path.exists(path + "/health"), "it is mounted", 60)
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(30) == 0
