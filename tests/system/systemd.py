@@ -242,7 +242,7 @@ def test_it_comes_back_with_the_machine(s):
 
 
 def main():
-    if os.geteuid() != 0 or not os.path.exists(ROOT + INIT) or not os.path.isdir(BUILD) or not shutil.which("unshare"):
+    if os.geteuid() != 0 or not ROOT or not os.path.exists(ROOT + INIT) or not os.path.isdir(BUILD) or not shutil.which("unshare"):
         skip("not root, or no TOKFS_TEST_ROOT with systemd")
     n_failed = 0
     with System() as system:
