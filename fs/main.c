@@ -144,6 +144,9 @@ static void warn_of_model(const struct daemon *d, const struct tokfs_engine *eng
     if (info.device_note[0]) {
         log_info("%s; computing on %s", info.device_note, info.backend);
     }
+    if (info.pack_note[0]) {
+        log_write(info.pack_failed ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "--pack-cache: %s", info.pack_note);
+    }
     if (d->options.engine.n_ctx == 0 && info.n_ctx < info.n_ctx_model) {
         log_warn("the context is %zu tokens of the model's %zu: %s %" PRIu64 " bytes for keys and values", info.n_ctx,
                  info.n_ctx_model, d->options.engine.kv_bytes > 0 ? "--kv-mem gives" : "there are", info.kv_bytes);

@@ -39,6 +39,8 @@ const char options_help[] =
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
     "  --weights FORM      stored (as they are; default), or quantized while they load: q8 or q4\n"
+    "  --pack-cache FILE   keep the weights as they are computed with in FILE, or beside the model (auto), from where\n"
+    "                      the next start takes them\n"
     "  --kv-dtype TYPE     of the K and V cache: auto (as the weights; default), f32, f16, bf16 or q8\n"
     "  -o OPTION[,...]     mount options: allow_other, nonempty, fsname=NAME, noexec, nosuid, nodev, sync, dirsync\n"
     "                      ... or those above without their dashes: -o ctx=4096,no-speculation, as fstab(5) needs it\n"
@@ -58,6 +60,7 @@ enum {
     OPT_SERVED_NAME,
     OPT_DEVICE,
     OPT_WEIGHTS,
+    OPT_PACK_CACHE,
     OPT_KV_DTYPE,
     OPT_TIMEOUT,
     OPT_NO_PREFIX_CACHE,
@@ -87,6 +90,7 @@ static const struct option long_options[] = {
     { "served-name", required_argument, NULL, OPT_SERVED_NAME },
     { "device", required_argument, NULL, OPT_DEVICE },
     { "weights", required_argument, NULL, OPT_WEIGHTS },
+    { "pack-cache", required_argument, NULL, OPT_PACK_CACHE },
     { "kv-dtype", required_argument, NULL, OPT_KV_DTYPE },
     { "timeout", required_argument, NULL, OPT_TIMEOUT },
     { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
@@ -205,6 +209,12 @@ static int parse_state(struct options *options, const char *value, struct err *e
 {
     options->state = value;
     return value[0] ? 0 : err_set(err, -EINVAL, "--state: the name of the directory is empty");
+}
+
+static int parse_pack_cache(struct options *options, const char *value, struct err *err)
+{
+    options->engine.pack_cache = value;
+    return value[0] ? 0 : err_set(err, -EINVAL, "--pack-cache: the name of the file is empty");
 }
 
 // Its places in the list are the numbers of enum journal_sync.
@@ -376,6 +386,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
         r = option_choice("weights", value, option_weights, NULL, err);
         options->engine.weights = value;
         break;
+    case OPT_PACK_CACHE: r = parse_pack_cache(options, value, err); break;
     case OPT_KV_DTYPE:
         r = option_choice("kv-dtype", value, option_kv_dtypes, NULL, err);
         options->engine.kv_dtype = value;

@@ -198,6 +198,9 @@ struct backend_ops {
                         const void *host_rows); // [n_rows][n_in] dtype
     void (*matrix_free)(struct backend *b, struct matrix *m);
     size_t (*matrix_bytes)(const struct matrix *m); // device bytes read when the whole matrix is used once
+    // What a matrix has become, matrix_bytes of host memory: written back into a new one of the same type and shape it
+    // makes the same matrix. NULL where the backend has no such memory.
+    unsigned char *(*matrix_packed)(struct matrix *m);
 
     void (*linear)(struct backend *b, const struct op_linear *op);
     void (*embed)(struct backend *b, const struct op_embed *op);

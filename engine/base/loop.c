@@ -231,6 +231,12 @@ void loop_write_slow(struct loop *loop, struct loop_op *op, int fd, const void *
     op->is_async = true;
 }
 
+void loop_read_slow(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset)
+{
+    loop_read(loop, op, fd, buf, len, offset);
+    op->is_async = true;
+}
+
 void loop_open(struct loop *loop, struct loop_op *op, const char *path, int flags, unsigned personality)
 {
     op->buf = (void *)(uintptr_t)path;

@@ -63,6 +63,8 @@ void loop_open(struct loop *loop, struct loop_op *op, const char *path, int flag
 void loop_close(struct loop *loop, struct loop_op *op, int fd);
 // loop_write in a kernel worker from the start: for files whose write may keep its caller waiting.
 void loop_write_slow(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len);
+// loop_read in a kernel worker from the start, so that several copy from the page cache at the same time.
+void loop_read_slow(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset);
 // What the process is now allowed to do, as a personality for loop_open: its number, or -errno. Before the loop runs,
 // or in its thread.
 int loop_add_personality(struct loop *loop);

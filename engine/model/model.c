@@ -9,6 +9,7 @@
 #include "engine/model/host_memory.h"
 #include "engine/model/model_text.h"
 #include "engine/model/transformer.h"
+#include "engine/model/weights_packed.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -130,7 +131,12 @@ static int load(struct model *m, const struct model_options *o, struct checkpoin
     }
     m->config.dtype = dtype;
     init_kv_layout(m, kv_dtype(o->kv_dtype, dtype), o->page_tokens);
-    const struct weight_source source = { cp, &m->config, o->weights, o->progress, o->progress_ctx };
+    struct packed_weights packed;
+    if ((rc = packed_weights_init(&packed, o->pack_cache, o->dir, cp, o->weights, m->backend, &m->packed_note, err)) <
+        0) {
+        return rc;
+    }
+    const struct weight_source source = { cp, &m->config, o->weights, &packed, o->progress, o->progress_ctx };
     if ((rc = weights_load(&m->weights, m->backend, &source, err)) == 0) {
         m->weights.dtype = dtype;
         rc = activations_init(m, err);
@@ -195,4 +201,9 @@ uint64_t model_weight_bytes(const struct model *m)
 uint64_t model_weights_hash(const struct model *m)
 {
     return m->weights.hash;
+}
+
+const struct packed_note *model_packed_note(const struct model *m)
+{
+    return &m->packed_note;
 }

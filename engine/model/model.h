@@ -14,6 +14,7 @@ struct model_options {
     const char *dir;         // Hugging Face directory, or a GGUF file (of several, the first)
     struct backend *backend; // outlives the model
     enum weight_form weights;
+    const char *pack_cache; // file that keeps the packed weights from one start to the next, "auto": beside the model
     const char
         *kv_dtype; // of K and V: "f32", "f16", "bf16", "q8"; NULL or "auto": as the file's weights, bf16 for blocks
     size_t batch_rows_max; // most rows (new tokens) of one step: sizes the activation buffers
@@ -36,6 +37,9 @@ const struct model_config *model_get_config(const struct model *model);
 const struct kv_layout *model_get_kv_layout(const struct model *model); // page_bytes included
 uint64_t model_weight_bytes(const struct model *model); // device bytes read by one step, embedding rows apart
 uint64_t model_weights_hash(const struct model *model); // of samples of every tensor, as the files have it
+
+struct packed_note;
+const struct packed_note *model_packed_note(const struct model *model); // what became of pack_cache: weights_packed.h
 
 struct step {
     const int32_t *token_ids; // [map.n_rows], in row order

@@ -4,7 +4,7 @@
 
 #include "engine/model/experts.h"
 #include "engine/model/model.h"
-#include "engine/model/weights.h"
+#include "engine/model/weights_packed.h"
 
 // Device memory, sized once for the largest step.
 struct activations {
@@ -27,6 +27,7 @@ struct model {
     struct backend *backend;
     struct kv_layout kv;
     struct weights weights;
+    struct packed_note packed_note;
     struct activations act;
     struct expert_plan plan;
     float *host_logits; // [logit_rows_max][n_vocab]; NULL where the host reads the device's

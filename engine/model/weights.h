@@ -77,14 +77,17 @@ enum weight_form { WEIGHTS_AS_STORED, WEIGHTS_Q8, WEIGHTS_Q4 };
 int weights_bind(struct checkpoint *cp, const struct model_config *config, enum weight_form form, enum dtype *ret_dtype,
                  uint64_t *ret_bytes, struct err *err);
 
+struct packed_weights;
 struct weight_source {
     struct checkpoint *cp; // bound
     const struct model_config *config;
     enum weight_form form;
+    const struct packed_weights *packed; // taken from, or kept in, a file of their packed form (weights_packed.h); NULL
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // or NULL
     void *progress_ctx;
 };
-// Makes the matrices and reads the bound tensors into them. -ENOMEM, and what checkpoint_read returns.
+// Makes the matrices and reads the bound tensors, or what was kept of them, into them. -ENOMEM, and what
+// checkpoint_read returns.
 int weights_load(struct weights *w, struct backend *backend, const struct weight_source *source, struct err *err);
 void weights_deinit(struct weights *w); // no-op on a zeroed struct
 

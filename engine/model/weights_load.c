@@ -5,6 +5,7 @@
 // read first; or they are quantized a few rows at a time, by all workers. Where the parts of a projection have
 // different types it is in as many pieces. Vectors (norms, biases) become f32.
 #include "engine/model/mxfp4.h"
+#include "engine/model/weights_packed.h"
 #include "engine/model/weights_table.h"
 #include "kernels/quant.h"
 #include <assert.h>
@@ -421,6 +422,12 @@ static bool has_scales(const struct loader *l)
     return l->cp->format == CHECKPOINT_SAFETENSORS && model_has(l->config, FEATURE_MXFP4);
 }
 
+static int read_all(struct loader *l, struct err *err)
+{
+    int rc = has_scales(l) ? read_pass(l, true, err) : 0;
+    return rc < 0 ? rc : read_pass(l, false, err);
+}
+
 static size_t longest_row(const struct model_config *c)
 {
     size_t n = 0;
@@ -480,13 +487,14 @@ int weights_load(struct weights *w, struct backend *backend, const struct weight
         w->lm_head = w->embed;
         w->bytes_per_step += backend->ops->matrix_bytes(w->embed.pieces[0]);
     }
-    if (rc == 0 && has_scales(&l)) {
-        rc = read_pass(&l, true, err);
+    const struct packed_weights *packed = source->packed && source->packed->path[0] ? source->packed : NULL;
+    if (rc == 0 && !(packed && packed_weights_take(packed, w, source))) {
+        rc = read_all(&l, err);
+        w->hash = l.hash;
+        if (rc == 0 && packed) {
+            packed_weights_keep(packed, w, source);
+        }
     }
-    if (rc == 0) {
-        rc = read_pass(&l, false, err);
-    }
-    w->hash = l.hash;
     loader_deinit(&l);
     return rc;
 }

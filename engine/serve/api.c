@@ -6,6 +6,7 @@
 #include "engine/serve/engine.h"
 
 #include "engine/base/loop.h"
+#include "engine/model/weights_packed.h"
 #include "engine/serve/error.h"
 #include <assert.h>
 #include <errno.h>
@@ -33,6 +34,8 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .architecture = config->architecture,
         .backend = engine->backend->ops->describe(engine->backend),
         .device_note = engine->device_note,
+        .pack_note = model_packed_note(engine->model)->msg,
+        .pack_failed = model_packed_note(engine->model)->is_bad,
         .dtype = dtype_name(config->dtype),
         .fingerprint = engine->fingerprint,
         .n_ctx = engine->sizes.n_ctx,

@@ -101,6 +101,7 @@ static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options 
     const struct model_options model_options = {
         .dir = options->model,
         .weights = (enum weight_form)weights,
+        .pack_cache = options->pack_cache,
         .kv_dtype = options->kv_dtype,
         .backend = e->backend,
         .batch_rows_max = e->sizes.batch_tokens,

@@ -36,8 +36,11 @@ struct tokfs_engine_options {
     const char *model;       // Hugging Face directory, or a GGUF file (of several, the first)
     const char *served_name; // NULL: the directory's name
     const char *device;      // "auto", "cpu", "cuda"; NULL: "auto"
-    const char *isa;      // CPU path: "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"; NULL: the best there is
-    const char *weights;  // "stored", "q8", "q4": quantized while they load; NULL: "stored"
+    const char *isa;     // CPU path: "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"; NULL: the best there is
+    const char *weights; // "stored", "q8", "q4": quantized while they load; NULL: "stored"
+    // File in which the weights are kept as the backend holds them, so that the next start reads them as they are;
+    // "auto": beside the model; NULL: none. It is made where it is missing or was made from something else.
+    const char *pack_cache;
     const char *kv_dtype; // of K and V: "auto", "f32", "f16", "bf16", "q8"; NULL: "auto", as the weights in the file
     unsigned n_threads;   // compute threads; 0: one per processor
     size_t n_ctx;         // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
@@ -65,6 +68,8 @@ struct tokfs_engine_info {
     const char *architecture; // "LlamaForCausalLM"
     const char *backend;      // "cpu avx512, 2 threads"
     const char *device_note;  // why device "auto" took the CPU though this build has others; "" otherwise
+    const char *pack_note;    // what became of pack_cache; "" where none was asked for
+    bool pack_failed;         // it could be neither used nor made
     const char *dtype;        // that its configuration names: "f32", "f16", "bf16"
     const char *fingerprint;  // "fp_...": the same for the same model, version of tokfs and kind of backend
     size_t n_ctx, n_vocab;

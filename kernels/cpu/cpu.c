@@ -81,6 +81,7 @@ static const struct backend_ops cpu_ops = {
     .matrix_fill = cpu_matrix_fill,
     .matrix_free = cpu_matrix_free,
     .matrix_bytes = cpu_matrix_bytes,
+    .matrix_packed = cpu_matrix_packed,
     .linear = cpu_linear,
     .embed = cpu_embed,
     .rms_norm = cpu_rms_norm,

@@ -38,6 +38,7 @@ struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out,
 void cpu_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows);
 void cpu_matrix_free(struct backend *b, struct matrix *m);
 size_t cpu_matrix_bytes(const struct matrix *m);
+unsigned char *cpu_matrix_packed(struct matrix *m);
 // matrix_quant.c
 void matrix_quant_fill_row(struct matrix *m, size_t row, const void *src); // src: blocks as in a file
 void matrix_quant_read_row(const struct matrix *m, size_t row, float *dst);

@@ -92,6 +92,11 @@ size_t cpu_matrix_bytes(const struct matrix *m)
     return m->bytes;
 }
 
+unsigned char *cpu_matrix_packed(struct matrix *m)
+{
+    return m->data;
+}
+
 // n elements of a row to its lane, one element of T per input.
 #define SCATTER(T, dst, src, n, step)                                                                                  \
     for (size_t i = 0; i < (n); i++) {                                                                                 \

@@ -599,6 +599,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
                                        .architecture = "Fake",
                                        .backend = "none",
                                        .device_note = "",
+                                       .pack_note = "",
                                        .dtype = "f32",
                                        .fingerprint = "fp_00000000",
                                        .n_ctx = 100000,

@@ -81,6 +81,7 @@ static void test_options_bad_ones_are_named(void **state)
         { "m d --kv-mem 18446744073709551616", "--kv-mem 18446744073709551616" },
         { "m d --device=", "--device ''" },
         { "m d --weights q3", "--weights q3" },
+        { "m d --pack-cache=", "--pack-cache: the name of the file is empty" },
         { "m d --kv-dtype f8", "--kv-dtype f8" },
         { "m d --served-name=", "the name is empty" },
         { "m d --served-name a\tb", "byte 1" },

@@ -14,18 +14,25 @@ void run_open(struct model_run *run, const char *dir, const char *isa)
 
 void run_open_ctx(struct model_run *run, const char *dir, const char *isa, uint32_t n_ctx)
 {
+    run_open_with(run, &(struct run_options){ .dir = dir, .isa = isa, .n_ctx = n_ctx });
+}
+
+void run_open_with(struct model_run *run, const struct run_options *o)
+{
     memset(run, 0, sizeof(*run));
     struct err err = { 0 };
-    const struct backend_options backend_options = { .n_threads = 2, .isa = isa };
+    const struct backend_options backend_options = { .n_threads = o->n_threads ? o->n_threads : 2, .isa = o->isa };
     if (backend_open("cpu", &backend_options, &run->backend, &err) < 0) {
         fail_msg("%s", err.msg);
     }
-    const struct model_options options = { .dir = dir,
+    const struct model_options options = { .dir = o->dir,
                                            .backend = run->backend,
+                                           .weights = o->weights,
+                                           .pack_cache = o->pack_cache,
                                            .batch_rows_max = RUN_ROWS_MAX,
                                            .logit_rows_max = RUN_ROWS_MAX,
                                            .page_tokens = RUN_PAGE_TOKENS,
-                                           .n_ctx = n_ctx };
+                                           .n_ctx = o->n_ctx };
     if (model_open(&options, &run->model, &err) < 0) {
         fail_msg("%s", err.msg);
     }

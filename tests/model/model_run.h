@@ -25,9 +25,18 @@ struct model_run {
     size_t n_vocab;
 };
 
+struct run_options {
+    const char *dir, *isa;
+    unsigned n_threads; // 0: two
+    uint32_t n_ctx;     // model_options.n_ctx
+    enum weight_form weights;
+    const char *pack_cache;
+};
+
 // isa NULL: the best. Fails the test when the model does not open.
 void run_open(struct model_run *run, const char *dir, const char *isa);
 void run_open_ctx(struct model_run *run, const char *dir, const char *isa, uint32_t n_ctx); // model_options.n_ctx
+void run_open_with(struct model_run *run, const struct run_options *options);
 void run_close(struct model_run *run);
 bool run_has_isa(const char *isa); // of this machine
 

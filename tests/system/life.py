@@ -15,7 +15,7 @@ import termios
 import threading
 import time
 
-from mount import LONG_TOKENS, Mount, raises, run_tests, until
+from mount import LONG_TOKENS, Mount, raises, run_tests, transact, until
 
 LONG = json.dumps({"messages": [{"role": "user", "content": "count 5000"}], "ignore_eos": True, "max_tokens": LONG_TOKENS})
 SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
@@ -175,6 +175,25 @@ def test_a_context_cut_by_memory_is_warned_of():
         assert "warning" in m.messages() and "--kv-mem" in m.messages() and "2048" in m.messages(), m.messages()
     with Mount("--kv-mem", "1M", "--ctx", "256") as m:
         assert not m.messages(), m.messages()
+
+
+def test_packed_weights_are_kept_and_taken():
+    if "fake" in BIN:
+        return
+    ask = {"messages": [{"role": "user", "content": "What is 7 plus 5?"}], "seed": 1, "max_tokens": 20}
+    with tempfile.TemporaryDirectory() as path:
+        demo_copy(path)
+        packed = path + "/tokfs-cpu-stored.packed"
+        answers, options = [], ["--pack-cache", "auto", "--device", "cpu", "--log-level", "info"]
+        for words in "packed weights kept", "packed weights taken", "made anew", "others may write it":
+            if words == "made anew":
+                os.truncate(packed, 100000)
+            if words == "others may write it":
+                os.chmod(packed, 0o666)
+            with Mount(*options, model=path) as m:
+                assert words in m.messages() and ("warning: --pack-cache" in m.messages()) == ("others" in words), m.messages()
+                answers.append(json.loads(transact(m, "v1/chat/completions", ask))["choices"])
+        assert answers == answers[:1] * 4, answers
 
 
 def close_standard_files():

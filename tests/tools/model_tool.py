@@ -355,6 +355,22 @@ class ModelTool(unittest.TestCase):
         self.assert_fails(run("quantize", self.dir, "/no/such/place.gguf"), "/no/such/place.gguf.part: No such file")
         self.assert_fails(run("quantize", "--weights", "stored", self.dir, out), "--weights stored", code=2)
 
+    def test_pack_makes_a_file_and_checks_it(self):
+        self.make()
+        result = run("pack", "--weights", "q8", self.dir)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertIn("tokfs-cpu-q8.packed: 0 MB of packed weights kept", result.stdout)
+        self.assertIn("packed weights taken", run("pack", "--weights", "q8", "--threads", "1", self.dir).stdout)
+        path = self.tmp.name + "/file"
+        self.assertIn("packed weights kept", run("pack", self.dir, path).stdout)
+        with open(path, "r+b") as f:
+            f.truncate(5000)
+        self.assertRegex(run("pack", self.dir, path).stdout, "it has 5000 bytes of [0-9]+: made anew")
+        os.chmod(path, 0o666)
+        self.assert_fails(run("pack", self.dir, path), path + ": its mode is 666: others may write it")
+        self.assert_fails(run("pack", self.dir, "/no/such/place"), "packed weights are not kept: /no/such/place.part: No such file")
+        self.assert_fails(run("pack", "--weights", "q3", self.dir), "--weights q3", code=2)
+
     def test_quantize_refuses_what_gguf_cannot_say(self):
         self.make()
         path, out = self.dir + "/tokenizer.json", self.tmp.name + "/out.gguf"

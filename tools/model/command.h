@@ -17,7 +17,7 @@ struct command {
 };
 
 extern const struct command command_info, command_random, command_logits, command_tokenize, command_detokenize,
-    command_render, command_generate, command_compare, command_quantize;
+    command_render, command_generate, command_compare, command_quantize, command_pack;
 
 // One line on stderr: "tokfs-model NAME: message". Returns the exit status 1.
 int command_fail(const struct command *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -7,7 +7,8 @@
 
 static const struct command *const commands[] = { &command_info,     &command_random,     &command_logits,
                                                   &command_tokenize, &command_detokenize, &command_render,
-                                                  &command_generate, &command_compare,    &command_quantize };
+                                                  &command_generate, &command_compare,    &command_quantize,
+                                                  &command_pack };
 #define N_COMMANDS (sizeof(commands) / sizeof(*commands))
 
 static int help(FILE *out, int status)
