@@ -50,6 +50,7 @@ void journal_put_head(const struct mount *mount, struct strbuf *out)
     record_put_u64(out, hash_model_files(mount->engine));
     record_put_str(out, str_from(info->fingerprint));
     record_put_u64(out, info->weights_hash);
+    record_put_u64(out, info->tokenizer_hash);
 }
 
 // ---- appending -----------------------------------------------------------------------------------------------------

@@ -103,6 +103,7 @@ static int check_head(const struct journal *j, const struct record *record, cons
     is_same = (record_get_u64(&reader) == record_get_u64(&own)) && is_same; // configuration and tokenizer
     struct str fingerprint = record_get_str(&reader);
     bool has_other_weights = reader.rest.len > 0 && record_get_u64(&reader) != info->weights_hash; // early ones lack it
+    bool has_other_tokenizer = reader.rest.len > 0 && record_get_u64(&reader) != info->tokenizer_hash;
     strbuf_deinit(&body);
     if (format != JOURNAL_FORMAT) {
         return err_set(err, -EINVAL,
@@ -117,6 +118,10 @@ static int check_head(const struct journal *j, const struct record *record, cons
         return err_set(err, -EINVAL,
                        "%s: it was written for another model (served as \"%.*s\"): size, vocabulary or files differ",
                        path, STR_ARG(str_take(model, 80)));
+    }
+    if (has_other_tokenizer) {
+        return err_set(err, -EINVAL, "%s: it was written for a model (served as \"%.*s\") with another tokenizer", path,
+                       STR_ARG(str_take(model, 80)));
     }
     if (has_other_weights) {
         return err_set(err, -EINVAL,

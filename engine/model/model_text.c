@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <xxhash.h>
+
+#define TOKENIZER_BYTES_MAX ((size_t)512 << 20) // as the tokenizer's own limit
 
 bool model_is_file(const char *path)
 {
@@ -27,5 +30,38 @@ int model_text_read(const char *path, const char *name, size_t bytes_max, struct
         rc = is_config ? gguf_config_write(set, out, err) : gguf_tokenizer_config_write(set, out, err);
     }
     gguf_set_free(set);
+    return rc;
+}
+
+// Arrays with their lengths: where one ends and the next begins is part of it.
+static uint64_t hash_vocabulary(const struct gguf *g)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < g->n_entries; i++) { // by key
+        const struct gguf_entry *e = &g->entries[i];
+        if (str_starts_with(e->key, STR("tokenizer.ggml."))) {
+            const uint64_t form[] = { e->type, e->item_type, e->n_items, e->bytes.len };
+            hash = XXH3_64bits_withSeed(e->key.ptr, e->key.len, hash);
+            hash = XXH3_64bits_withSeed(form, sizeof(form), hash);
+            hash = XXH3_64bits_withSeed(e->bytes.ptr, e->bytes.len, hash);
+        }
+    }
+    return hash;
+}
+
+int model_text_hash_tokenizer(const char *path, uint64_t *ret, struct err *err)
+{
+    struct gguf_set *set = NULL;
+    struct strbuf text;
+    if (model_is_file(path)) {
+        int rc = gguf_set_open(path, &set, err);
+        *ret = rc == 0 ? hash_vocabulary(gguf_set_head(set)) : *ret;
+        gguf_set_free(set);
+        return rc;
+    }
+    strbuf_init(&text, 0);
+    int rc = file_read(path, "tokenizer.json", TOKENIZER_BYTES_MAX, &text, err);
+    *ret = rc == 0 ? XXH3_64bits(text.ptr, text.len) : *ret;
+    strbuf_deinit(&text);
     return rc;
 }

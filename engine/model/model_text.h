@@ -10,4 +10,8 @@ bool model_is_file(const char *path); // a GGUF file, that is, not a directory
 // none; else as file_read and gguf_config.h.
 int model_text_read(const char *path, const char *name, size_t bytes_max, struct strbuf *out, struct err *err);
 
+// Of what makes text into tokens: the bytes of tokenizer.json, or all that a GGUF file says of its vocabulary. Errors
+// of reading them.
+int model_text_hash_tokenizer(const char *path, uint64_t *ret, struct err *err);
+
 #endif

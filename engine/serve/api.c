@@ -44,6 +44,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
         .n_params = model_config_n_params(config),
         .weight_bytes = model_weight_bytes(engine->model),
         .weights_hash = model_weights_hash(engine->model),
+        .tokenizer_hash = engine->tokenizer_hash,
         .kv_bytes = (uint64_t)pool->page_bytes * engine->sizes.n_pages,
         .max_sequences = engine->sizes.n_slots,
         .max_queued = engine->sizes.max_queued,

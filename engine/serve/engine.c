@@ -7,6 +7,7 @@
 #include "engine/base/loop.h"
 #include "engine/base/option.h"
 #include "engine/model/host_memory.h"
+#include "engine/model/model_text.h"
 #include "engine/serve/error.h"
 #include "engine/serve/slice.h"
 #include <assert.h>
@@ -60,6 +61,7 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
         return err_set(err, -EINVAL, "%s: the tokenizer has ids up to %zu, the model a vocab_size of %u",
                        options->model, tokenizer_n_vocab(e->tok) - 1, n_vocab);
     }
+    rc = rc == 0 ? model_text_hash_tokenizer(options->model, &e->tokenizer_hash, err) : rc;
     rc = rc == 0 ? chat_format_load(options->model, &e->format, err) : rc;
     rc = rc == 0 ? chat_format_find_marks(&e->format, e->tok, err) : rc;
     return rc == 0 ? model_files_load(&e->files, options->model, &e->format, err) : rc;

@@ -25,6 +25,7 @@ struct tokfs_engine {
     struct sizes sizes;
     struct backend *backend;
     char device_note[256]; // struct tokfs_engine_info
+    uint64_t tokenizer_hash;
     struct model *model;
     struct tokenizer *tok;
     struct chat_format format;

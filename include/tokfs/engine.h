@@ -75,7 +75,8 @@ struct tokfs_engine_info {
     size_t n_ctx, n_vocab;
     size_t n_ctx_model; // the model's own limit: n_ctx is less where options or memory made it so
     uint64_t n_params, weight_bytes, kv_bytes;
-    uint64_t weights_hash; // of samples of every tensor: other weights of the same form have another one
+    uint64_t weights_hash;   // of samples of every tensor: other weights of the same form have another one
+    uint64_t tokenizer_hash; // of tokenizer.json, or of a GGUF file's vocabulary
     unsigned max_sequences, max_queued;
     uint32_t n_pages;
     size_t page_tokens;

@@ -593,9 +593,10 @@ void tokfs_engine_close(struct tokfs_engine *engine)
 
 void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engine_info *ret)
 {
-    const char *weights = getenv("TOKFS_FAKE_WEIGHTS");
+    const char *weights = getenv("TOKFS_FAKE_WEIGHTS"), *tokenizer = getenv("TOKFS_FAKE_TOKENIZER");
     *ret = (struct tokfs_engine_info){ .model = engine->name,
                                        .weights_hash = weights ? strtoull(weights, NULL, 16) : 0,
+                                       .tokenizer_hash = tokenizer ? strtoull(tokenizer, NULL, 16) : 0,
                                        .architecture = "Fake",
                                        .backend = "none",
                                        .device_note = "",

@@ -499,7 +499,7 @@ static void test_journal_of_others_is_refused_by_name(void **state)
     expect_refusal(-EINVAL, "it is not a journal of tokfs");
 }
 
-static void test_journal_of_other_weights_is_refused(void **state)
+static void test_journal_of_other_weights_or_tokenizer_is_refused(void **state)
 {
     (void)state;
     world_open(&world, &options);
@@ -508,6 +508,9 @@ static void test_journal_of_other_weights_is_refused(void **state)
     setenv("TOKFS_FAKE_WEIGHTS", "1", 1);
     expect_refusal(-EINVAL, "with other weights");
     unsetenv("TOKFS_FAKE_WEIGHTS");
+    setenv("TOKFS_FAKE_TOKENIZER", "1", 1);
+    expect_refusal(-EINVAL, "with another tokenizer");
+    unsetenv("TOKFS_FAKE_TOKENIZER");
     world_open(&world, &options);
     world_find(&world, "bob");
     world_stop(&world);
@@ -885,7 +888,7 @@ int main(void)
         JOURNAL_TEST(test_journal_flipped_bit_is_cut_off_or_refused),
         JOURNAL_TEST(test_journal_of_nonsense_does_no_harm),
         JOURNAL_TEST(test_journal_of_others_is_refused_by_name),
-        JOURNAL_TEST(test_journal_of_other_weights_is_refused),
+        JOURNAL_TEST(test_journal_of_other_weights_or_tokenizer_is_refused),
         JOURNAL_TEST(test_journal_that_others_may_read_is_refused),
         JOURNAL_TEST(test_journal_compacted_says_the_same),
         SLOW_TEST(test_journal_full_disk_fails_turns_and_requests),

@@ -228,6 +228,30 @@ static void test_gguf_model_texts_are_those_of_a_directory(void **state)
     strbuf_deinit(&text);
 }
 
+static uint64_t hash_tokenizer(void)
+{
+    uint64_t hash = 0;
+    struct err err = { 0 };
+    write_as("m.gguf", len);
+    assert_int_equal(model_text_hash_tokenizer(path, &hash, &err), 0);
+    assert_true(hash != 0);
+    return hash;
+}
+
+static void test_gguf_model_another_vocabulary_has_another_hash(void **state)
+{
+    (void)state;
+    read_fixture("qwen2.gguf");
+    uint64_t hash = hash_tokenizer();
+    replace("blk.0.ffn_up.weight", "blk.0.ffn_uq.weight");
+    assert_true(hash_tokenizer() == hash);
+    replace("no_vocab", "no_vocac");
+    assert_true(hash_tokenizer() != hash);
+    struct err err = { 0 };
+    assert_int_equal(model_text_hash_tokenizer(dir, &hash, &err), -ENOENT);
+    assert_non_null(strstr(err.msg, "tokenizer.json"));
+}
+
 int main(void)
 {
     const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -243,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_gguf_model_cut_short_is_refused),
         cmocka_unit_test(test_gguf_model_in_several_files_is_checked),
         cmocka_unit_test(test_gguf_model_texts_are_those_of_a_directory),
+        cmocka_unit_test(test_gguf_model_another_vocabulary_has_another_hash),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];
