@@ -30,7 +30,9 @@ static char *name_of(const char *model, const char *served_name)
         dir.len--;
     }
     const char *slash = memrchr(dir.ptr, '/', dir.len);
-    return str_dup(slash && dir.len > 1 ? str_skip(dir, (size_t)(slash + 1 - dir.ptr)) : dir);
+    struct str name = slash && dir.len > 1 ? str_skip(dir, (size_t)(slash + 1 - dir.ptr)) : dir;
+    bool is_file = str_ends_with(name, STR(".gguf")) && name.len > STR(".gguf").len;
+    return str_dup(str_take(name, name.len - (is_file ? STR(".gguf").len : 0)));
 }
 
 int tokfs_text_open(const char *model, const char *served_name, struct tokfs_text **ret, struct tokfs_error *err)
@@ -174,8 +176,8 @@ static int take(const struct tokfs_text *text, enum tokfs_prompt_kind kind, stru
     return rc;
 }
 
-// A salt, behind the scope where there is one.
-static int salt_of(struct str salt, uint64_t scope, uint64_t *ret, struct err *err)
+// A salt, behind the scope where there is one. 0 or -ENOMEM.
+static int salt_of(struct str salt, uint64_t scope, uint64_t *ret)
 {
     struct strbuf whole;
     strbuf_init(&whole, 0);
@@ -184,11 +186,17 @@ static int salt_of(struct str salt, uint64_t scope, uint64_t *ret, struct err *e
     }
     strbuf_append(&whole, salt);
     *ret = block_hash_of_salt(strbuf_str(&whole));
-    int rc = whole.error ? err_set(err, -ENOMEM, "out of memory for a prompt") : 0;
+    int rc = whole.error ? -ENOMEM : 0;
     strbuf_deinit(&whole);
     return rc;
 }
 
+int tokfs_prompts_salt(const struct tokfs_prompts *prompts, uint64_t scope, uint64_t *ret)
+{
+    return salt_of((struct str){ prompts->cache_salt, prompts->cache_salt_len }, scope, ret);
+}
+
+// Its salt is a copy of its own by now, or nothing.
 static void hand_over(struct gathered *g, uint64_t salt, struct tokfs_prompts *ret)
 {
     const int32_t *tokens = g->ids.ids;
@@ -202,9 +210,13 @@ static void hand_over(struct gathered *g, uint64_t salt, struct tokfs_prompts *r
             rendered += item->rendered_len + 1;
         }
     }
-    *ret = (struct tokfs_prompts){
-        .items = g->items, .n = g->n, .salt = salt, .tokens = g->ids.ids, .rendered = g->texts.ptr
-    };
+    *ret = (struct tokfs_prompts){ .items = g->items,
+                                   .n = g->n,
+                                   .salt = salt,
+                                   .tokens = g->ids.ids,
+                                   .rendered = g->texts.ptr,
+                                   .cache_salt = (char *)(uintptr_t)g->salt.ptr,
+                                   .cache_salt_len = g->salt.len };
 }
 
 int tokfs_text_prompts(const struct tokfs_text *text, enum tokfs_prompt_kind kind, const char *json, size_t len,
@@ -218,9 +230,11 @@ int tokfs_text_prompts(const struct tokfs_text *text, enum tokfs_prompt_kind kin
     if (rc == 0 && g.n == 0) {
         rc = err_set_param(&why, -EINVAL, "conversations", "there are no conversations");
     }
-    rc = rc == 0 ? salt_of(g.salt, scope, &salt, &why) : rc;
-    free((char *)(uintptr_t)g.salt.ptr);
+    if (rc == 0 && salt_of(g.salt, scope, &salt) < 0) {
+        rc = err_set(&why, -ENOMEM, "out of memory for a prompt");
+    }
     if (rc < 0) {
+        free((char *)(uintptr_t)g.salt.ptr);
         gathered_deinit(&g);
         return error_export(err, &why);
     }
@@ -249,6 +263,7 @@ void tokfs_prompts_deinit(struct tokfs_prompts *prompts)
     free((struct tokfs_prompt *)(uintptr_t)prompts->items);
     free(prompts->tokens);
     free(prompts->rendered);
+    free(prompts->cache_salt);
     *prompts = (struct tokfs_prompts){ 0 };
 }
 

@@ -57,6 +57,10 @@ struct tokfs_score_request {
     size_t n_peers;
     const double *weights; // [3] of the tiers; NULL: 1.0, 0.8, 0.25
     double load_cost;      // blocks that a request at a peer counts for; 0: load does not matter
+    // [n_scopes] beside 0: cache scopes (tokfs_tenant.cache_scope) that the request may run in where users have caches
+    // of their own, at most 15; a peer's best one counts. Of a mount: 1 + the number of the user who asks.
+    const uint64_t *cache_scopes;
+    size_t n_cache_scopes;
 };
 
 struct tokfs_score {

@@ -41,6 +41,8 @@ struct tokfs_prompts {
     // The rest is private.
     int32_t *tokens;
     char *rendered;
+    char *cache_salt; // NULL: none
+    size_t cache_salt_len;
 };
 
 // The prompts of a request. `scope`: tokfs_tenant.cache_scope of those that it is run for. As for tokfs_submit_chat and
@@ -51,6 +53,8 @@ TOKFS_API int tokfs_text_prompts(const struct tokfs_text *text, enum tokfs_promp
 // The tokens of a plain text, as of a completion's prompt.
 TOKFS_API int tokfs_text_tokens(const struct tokfs_text *text, const char *bytes, size_t len, struct tokfs_prompts *ret,
                                 struct tokfs_error *err);
+// The salt that they would have for users of another cache scope. -ENOMEM.
+TOKFS_API int tokfs_prompts_salt(const struct tokfs_prompts *prompts, uint64_t scope, uint64_t *ret);
 TOKFS_API void tokfs_prompts_deinit(struct tokfs_prompts *prompts);
 
 // The hashes of the whole blocks of `block_tokens` tokens, as kvevent.h tells them: ret_hashes [n_tokens /

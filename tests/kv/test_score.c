@@ -306,6 +306,103 @@ static void test_score_peers_with_other_blocks_are_compared_by_tokens(void **sta
     scorer_free(scorer);
 }
 
+static int tell_size(struct scorer *scorer, unsigned peer, uint32_t block_tokens, struct err *err)
+{
+    struct score_source *source = scorer_find_source(scorer, peer, STR("m"));
+    int32_t ids[64] = { 1 };
+    uint64_t hash, salt = tokfs_text_salt("", 0);
+    tokfs_text_blocks(ids, block_tokens, block_tokens, salt, &hash);
+    const struct kv_message message = { .kind = KV_MESSAGE_STORED,
+                                        .n_blocks = 1,
+                                        .hashes = &hash,
+                                        .block_size = block_tokens,
+                                        .tokens = (const uint32_t *)ids };
+    return score_source_apply(source, &message, err);
+}
+
+static void test_score_sizes_of_blocks_are_all_looked_at_or_refused(void **state)
+{
+    (void)state;
+    struct scorer *scorer;
+    struct score_source *source;
+    struct score_sizes sizes;
+    struct score_keys keys;
+    const struct score_row *rows;
+    struct err err = { 0 };
+    const int32_t ids[64] = { 1 };
+    assert_int_equal(scorer_new(0, &scorer), 0);
+    for (unsigned i = 0; i <= SCORE_BLOCK_SIZES_MAX; i++) {
+        char name[8];
+        snprintf(name, sizeof(name), "p%u", i);
+        assert_int_equal(scorer_add_peer(scorer, str_from(name)), i);
+        assert_int_equal(scorer_add_source(scorer, i, STR("m"), &source), 0);
+        assert_int_equal(tell_size(scorer, i, 8 + i, &err), i < SCORE_BLOCK_SIZES_MAX ? 0 : -E2BIG);
+    }
+    assert_non_null(strstr(err.msg, "24 tokens"));
+    scorer_sizes(scorer, STR("m"), &sizes);
+    assert_int_equal(sizes.n, SCORE_BLOCK_SIZES_MAX);
+    score_sizes_add(&sizes, 16); // is there
+    assert_int_equal(sizes.n, SCORE_BLOCK_SIZES_MAX);
+    const struct tokfs_prompt prompt = { ids, 64, NULL, 0 };
+    const struct tokfs_prompts prompts = { .items = &prompt, .n = 1, .salt = tokfs_text_salt("", 0) };
+    assert_int_equal(score_keys_make(&prompts, &sizes, &keys), 0);
+    size_t n = scorer_rank(scorer, STR("m"), &keys, &(struct score_options){ 0 }, &rows);
+    assert_int_equal(n, SCORE_BLOCK_SIZES_MAX + 1);
+    for (unsigned i = 0; i < n; i++) { // the larger the block the better
+        assert_float_equal(rows[i].n_cached_tokens, i < SCORE_BLOCK_SIZES_MAX ? (float)(23 - i) : 0, 1e-9);
+    }
+    score_source_clear(scorer_find_source(scorer, 3, STR("m"))); // makes room
+    assert_int_equal(tell_size(scorer, SCORE_BLOCK_SIZES_MAX, 24, &err), 0);
+    score_keys_deinit(&keys);
+    scorer_free(scorer);
+}
+
+// Where users have caches of their own a block has another name for each of them.
+static void test_score_caches_of_users_are_found_by_their_scopes(void **state)
+{
+    (void)state;
+    struct tokfs_scorer *scorer = open_scorer();
+    struct tokfs_scores scores;
+    struct tokfs_error error;
+    struct tokfs_text *text;
+    struct tokfs_prompts prompts;
+    static const char body[] =
+        "{\"prompt\":\"The quick brown fox jumps over the lazy dog, twice a day. The slow one does "
+        "not; it sleeps and dreams of it.\"}";
+    const uint64_t scopes[] = { 1001, 1002 };
+    uint64_t hashes[64], salt;
+    assert_int_equal(tokfs_text_open(model, "demo", &text, &error), 0);
+    assert_int_equal(tokfs_text_prompts(text, TOKFS_PROMPT_COMPLETION, body, sizeof(body) - 1, 1001, &prompts, &error),
+                     0);
+    assert_int_equal(tokfs_prompts_salt(&prompts, 1001, &salt), 0);
+    assert_true(salt == prompts.salt);
+    assert_int_equal(tokfs_prompts_salt(&prompts, 0, &salt), 0);
+    assert_true(salt == tokfs_text_salt("", 0));
+    size_t n = tokfs_text_blocks(prompts.items[0].tokens, prompts.items[0].n_tokens, 16, prompts.salt, hashes);
+    assert_in_range(n, 1, 64);
+    for (size_t i = 0; i < n; i++) {
+        const struct tokfs_kv_event event = { .kind = TOKFS_KV_STORED,
+                                              .hash = hashes[i],
+                                              .parent = i > 0 ? hashes[i - 1] : prompts.salt,
+                                              .is_first = i == 0,
+                                              .tokens = prompts.items[0].tokens + 16 * i,
+                                              .n_tokens = 16 };
+        assert_int_equal(tokfs_scorer_apply_event(scorer, "a", "demo", TOKFS_TIER_GPU, &event, &error), 0);
+    }
+    struct tokfs_score_request request = { TOKFS_SCORE_COMPLETION, .text = body, .len = sizeof(body) - 1 };
+    for (size_t n_scopes = 0; n_scopes <= 2; n_scopes++) {
+        request.cache_scopes = scopes;
+        request.n_cache_scopes = n_scopes;
+        assert_int_equal(tokfs_score(scorer, &request, &scores, &error), 0);
+        assert_float_equal(scores.items[0].score, n_scopes > 0 ? (float)n : 0, 1e-9);
+        assert_float_equal(scores.items[0].cached_tokens, n_scopes > 0 ? (float)(16 * n) : 0, 1e-9);
+        tokfs_scores_deinit(&scores);
+    }
+    tokfs_prompts_deinit(&prompts);
+    tokfs_text_close(text);
+    tokfs_scorer_close(scorer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +413,8 @@ int main(void)
         cmocka_unit_test(test_score_other_engines_blocks_get_our_names),
         cmocka_unit_test(test_score_batch_that_makes_no_sense_is_refused),
         cmocka_unit_test(test_score_peers_with_other_blocks_are_compared_by_tokens),
+        cmocka_unit_test(test_score_sizes_of_blocks_are_all_looked_at_or_refused),
+        cmocka_unit_test(test_score_caches_of_users_are_found_by_their_scopes),
     };
     snprintf(model, sizeof(model), "%s/tools/demo/model", test_source_root());
     return cmocka_run_group_tests(tests, NULL, NULL);

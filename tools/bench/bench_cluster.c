@@ -206,9 +206,10 @@ static unsigned choose(struct run *run, enum route_policy policy, struct route_s
     const struct score_options options = { 0 };
     const struct score_row *rows;
     size_t n_hashes[1] = { policy == ROUTE_POLICY_PREFIX ? n : 0 };
-    const struct score_keys keys = {
-        .sizes = { { BLOCK }, 1 }, .hashes = run->hashes, .n_hashes = n_hashes, .n_prompts = 1
-    };
+    const struct score_keys keys = { .sizes = { .sizes = { BLOCK }, .n = 1, .n_scopes = 1 },
+                                     .hashes = run->hashes,
+                                     .n_hashes = n_hashes,
+                                     .n_prompts = 1 };
     size_t n_rows = scorer_rank(run->scorer, STR("m"), &keys, &options, &rows);
     for (size_t i = 0; i < n_rows; i++) {
         candidates[i] = (struct route_candidate){ rows[i].score, run->nodes[rows[i].peer].n_requests };

@@ -96,7 +96,7 @@ const struct access_user *access_find(const struct access *access, struct str ke
 
 // ---- reading the file ----------------------------------------------------------------------------------------------
 
-static int personality_of(struct loop *loop, const char *name, unsigned *ret, struct err *err)
+static int become(struct loop *loop, const char *name, struct access_user *ret, struct err *err)
 {
     struct passwd *entry = getpwnam(name);
     uid_t uid = geteuid();
@@ -104,8 +104,8 @@ static int personality_of(struct loop *loop, const char *name, unsigned *ret, st
     if (!entry) {
         return err_set(err, -ENOENT, "there is no user %s", name);
     }
+    ret->uid = entry->pw_uid;
     if (entry->pw_uid == uid) {
-        *ret = 0;
         return 0;
     }
     gid_t groups[256];
@@ -122,7 +122,7 @@ static int personality_of(struct loop *loop, const char *name, unsigned *ret, st
     if (r < 0) {
         return err_set(err, r, "user %s: the kernel refuses: %s", name, strerror(-r));
     }
-    *ret = (unsigned)r;
+    ret->personality = (unsigned)r;
     return 0;
 }
 
@@ -143,9 +143,9 @@ static int find_or_add_user(struct loop *loop, struct table *table, struct str n
     if (name.len >= sizeof(user->name)) {
         return err_set(err, -EINVAL, "the user's name has %zu bytes", name.len);
     }
-    *user = (struct user){ 0 };
+    *user = (struct user){ .told.uid = geteuid() };
     memcpy(user->name, name.ptr, name.len);
-    int r = str_eq(name, STR("-")) ? 0 : personality_of(loop, user->name, &user->told.personality, err);
+    int r = str_eq(name, STR("-")) ? 0 : become(loop, user->name, &user->told, err);
     if (r == 0) {
         *ret = (unsigned)table->n_users++;
     }

@@ -15,6 +15,7 @@ struct access;
 struct access_user {
     const char *name;     // "-": the bridge's own
     unsigned personality; // for loop_open
+    unsigned uid;
 };
 
 int access_new(struct loop *loop, struct access **ret);

@@ -17,8 +17,12 @@ struct model {
 struct peer {
     char *name; // NULL: free
     struct scorer_load load;
+    uint64_t scope;
     bool is_kept;
-    bool has_model; // during scorer_rank
+    // During scorer_rank:
+    bool has_model;
+    size_t prompt; // that the best ones are of
+    double best_score, best_tokens;
     double score, n_cached_tokens;
 };
 
@@ -229,6 +233,11 @@ void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load lo
 
 // ---- sources -------------------------------------------------------------------------------------------------------
 
+void scorer_set_scope(struct scorer *scorer, unsigned peer, uint64_t scope)
+{
+    peer_at(scorer, peer)->scope = scope;
+}
+
 struct score_source *scorer_find_source(const struct scorer *scorer, unsigned peer, struct str model)
 {
     int m = find_model(scorer, model);
@@ -323,12 +332,21 @@ void score_source_get_stats(const struct score_source *source, struct score_sour
 
 // ---- what sources tell ---------------------------------------------------------------------------------------------
 
-static int find_group(struct scorer *scorer, unsigned model, uint32_t block_size)
+static int find_group(const struct scorer *scorer, unsigned model, uint32_t block_size)
 {
     for (size_t i = 0; i < scorer->n_groups; i++) {
         if (scorer->groups[i].model == model && scorer->groups[i].block_size == block_size) {
             return (int)i;
         }
+    }
+    return -ENOENT;
+}
+
+static int add_group(struct scorer *scorer, unsigned model, uint32_t block_size)
+{
+    int found = find_group(scorer, model, block_size);
+    if (found >= 0) {
+        return found;
     }
     struct group *groups = reallocarray(scorer->groups, scorer->n_groups + 1, sizeof(*groups));
     if (!groups) {
@@ -339,11 +357,32 @@ static int find_group(struct scorer *scorer, unsigned model, uint32_t block_size
     return (int)scorer->n_groups++;
 }
 
+static bool has_size(const struct score_sizes *sizes, uint32_t size)
+{
+    for (unsigned i = 0; i < sizes->n; i++) {
+        if (sizes->sizes[i] == size) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Each size costs every request: those of peers that tell any number of them are refused.
+static bool is_size_taken(const struct scorer *scorer, unsigned model, uint32_t size)
+{
+    struct score_sizes sizes;
+    scorer_sizes(scorer, str_from(scorer->models[model].name), &sizes);
+    return sizes.n < SCORE_BLOCK_SIZES_MAX || has_size(&sizes, size);
+}
+
 // The first block says what the others are like.
 static int make_node(struct score_source *source, const struct kv_message *message, bool is_foreign)
 {
     struct scorer *scorer = source->scorer;
-    int group = find_group(scorer, source->model, message->block_size);
+    if (!is_size_taken(scorer, source->model, message->block_size)) {
+        return -E2BIG;
+    }
+    int group = add_group(scorer, source->model, message->block_size);
     int node = group < 0
                    ? group
                    : kv_index_add_node(scorer->index, (uint32_t)group, is_foreign ? KV_COUNT_TIMES : KV_COUNT_ONCE);
@@ -418,6 +457,10 @@ static int store(struct score_source *source, const struct kv_message *m, struct
     // Ours are chained from the name that stands before them.
     bool is_ours = !m->tokens || our_hash(m, 0, m->has_parent ? m->parent : first_parent(m)) == m->hashes[0];
     int r = source->node == NODE_UNKNOWN ? make_node(source, m, !is_ours) : 0;
+    if (r == -E2BIG) {
+        return err_set(err, r, "blocks of %u tokens: the other peers of the model have blocks of %d sizes already",
+                       m->block_size, SCORE_BLOCK_SIZES_MAX);
+    }
     if (r < 0) {
         return err_set(err, r, r == -ENFILE ? "more than %d nodes" : "out of memory for a node", KV_INDEX_NODES_MAX);
     }
@@ -468,12 +511,63 @@ int score_source_apply(struct score_source *source, const struct kv_message *mes
 
 // ---- keys ----------------------------------------------------------------------------------------------------------
 
+void score_sizes_add(struct score_sizes *sizes, uint32_t size)
+{
+    if (!has_size(sizes, size) && sizes->n < SCORE_BLOCK_SIZES_MAX + 1) {
+        sizes->sizes[sizes->n++] = size;
+    }
+}
+
+void score_sizes_add_scope(struct score_sizes *sizes, uint64_t scope)
+{
+    unsigned i = 0;
+    while (i < sizes->n_scopes && sizes->scopes[i] != scope) {
+        i++;
+    }
+    if (i == sizes->n_scopes && i < SCORE_SCOPES_MAX) {
+        sizes->scopes[sizes->n_scopes++] = scope;
+    }
+}
+
 void scorer_sizes(const struct scorer *scorer, struct str model, struct score_sizes *ret)
 {
-    ret->n = 0;
-    for (size_t i = 0; i < scorer->n_groups && ret->n < SCORE_BLOCK_SIZES_MAX; i++) {
-        if (str_eq(str_from(scorer->models[scorer->groups[i].model].name), model)) {
-            ret->sizes[ret->n++] = scorer->groups[i].block_size;
+    int m = find_model(scorer, model);
+    *ret = (struct score_sizes){ .n_scopes = 1 };
+    for (const struct score_source *source = scorer->sources; source; source = source->next) {
+        if (source->model == (unsigned)m && source->node != NODE_UNKNOWN) {
+            score_sizes_add(ret, source->block_size);
+            score_sizes_add_scope(ret, scorer->peers[source->peer].scope);
+        }
+    }
+}
+
+static int keys_alloc(struct score_keys *keys, const struct tokfs_prompts *prompts)
+{
+    const struct score_sizes *sizes = &keys->sizes;
+    size_t n_total = 0;
+    for (size_t i = 0; i < prompts->n; i++) {
+        for (unsigned s = 0; s < sizes->n; s++) {
+            n_total += prompts->items[i].n_tokens / sizes->sizes[s] * sizes->n_scopes;
+        }
+    }
+    keys->hashes = calloc(n_total + 1, sizeof(*keys->hashes));
+    keys->n_hashes = calloc(sizes->n * prompts->n + 1, sizeof(*keys->n_hashes));
+    return keys->hashes && keys->n_hashes ? 0 : -ENOMEM;
+}
+
+static void keys_fill(struct score_keys *keys, const struct tokfs_prompts *prompts, const uint64_t *salts)
+{
+    const struct score_sizes *sizes = &keys->sizes;
+    uint64_t *hashes = keys->hashes;
+    for (size_t i = 0; i < prompts->n; i++) {
+        const struct tokfs_prompt *p = &prompts->items[i];
+        keys->n_tokens += p->n_tokens;
+        for (unsigned s = 0; s < sizes->n; s++) {
+            size_t n = p->n_tokens / sizes->sizes[s];
+            keys->n_hashes[i * sizes->n + s] = n;
+            for (unsigned k = 0; k < sizes->n_scopes; k++, hashes += n) {
+                tokfs_text_blocks(p->tokens, p->n_tokens, sizes->sizes[s], salts[k], hashes);
+            }
         }
     }
 }
@@ -481,27 +575,16 @@ void scorer_sizes(const struct scorer *scorer, struct str model, struct score_si
 int score_keys_make(const struct tokfs_prompts *prompts, const struct score_sizes *sizes, struct score_keys *ret)
 {
     struct score_keys keys = { .sizes = *sizes, .n_prompts = prompts->n };
-    size_t n_total = 0, at = 0;
-    for (size_t i = 0; i < prompts->n; i++) {
-        keys.n_tokens += prompts->items[i].n_tokens;
-        for (unsigned s = 0; s < sizes->n; s++) {
-            n_total += prompts->items[i].n_tokens / sizes->sizes[s];
-        }
+    uint64_t salts[SCORE_SCOPES_MAX] = { prompts->salt };
+    int r = keys_alloc(&keys, prompts);
+    for (unsigned k = 1; k < sizes->n_scopes && r == 0; k++) {
+        r = tokfs_prompts_salt(prompts, sizes->scopes[k], &salts[k]);
     }
-    keys.hashes = calloc(n_total + 1, sizeof(*keys.hashes));
-    keys.n_hashes = calloc(sizes->n * prompts->n + 1, sizeof(*keys.n_hashes));
-    if (!keys.hashes || !keys.n_hashes) {
+    if (r < 0) {
         score_keys_deinit(&keys);
-        return -ENOMEM;
+        return r;
     }
-    for (unsigned s = 0; s < sizes->n; s++) {
-        for (size_t i = 0; i < prompts->n; i++) {
-            const struct tokfs_prompt *p = &prompts->items[i];
-            size_t n = tokfs_text_blocks(p->tokens, p->n_tokens, sizes->sizes[s], prompts->salt, keys.hashes + at);
-            keys.n_hashes[s * prompts->n + i] = n;
-            at += n;
-        }
-    }
+    keys_fill(&keys, prompts, salts);
     *ret = keys;
     return 0;
 }
@@ -513,29 +596,55 @@ void score_keys_deinit(struct score_keys *keys)
     *keys = (struct score_keys){ 0 };
 }
 
+size_t score_keys_find(const struct score_keys *keys, uint32_t size, const uint64_t **ret_hashes)
+{
+    const uint64_t *hashes = keys->hashes;
+    for (unsigned s = 0; s < keys->sizes.n && keys->n_prompts > 0; s++) {
+        if (keys->sizes.sizes[s] == size) {
+            *ret_hashes = hashes;
+            return keys->n_hashes[s];
+        }
+        hashes += keys->n_hashes[s] * keys->sizes.n_scopes;
+    }
+    return 0;
+}
+
 // ---- scores --------------------------------------------------------------------------------------------------------
 
-static void add_matches(struct scorer *scorer, uint32_t block_size, size_t n)
+// Of the ways in which a prompt may be known to a peer the best counts; of several prompts the sum.
+static void add_matches(struct scorer *scorer, size_t prompt, uint32_t block_size, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        struct peer *peer = &scorer->peers[scorer->of_node[scorer->found[i].node]->peer];
-        peer->score += scorer->found[i].score * block_size / SCORE_BLOCK_TOKENS;
-        peer->n_cached_tokens += (double)scorer->found[i].n_blocks * block_size;
+        const struct kv_match *match = &scorer->found[i];
+        struct peer *peer = &scorer->peers[scorer->of_node[match->node]->peer];
+        double score = match->score * block_size / SCORE_BLOCK_TOKENS, tokens = (double)match->n_blocks * block_size;
+        if (peer->prompt != prompt) {
+            peer->prompt = prompt;
+            peer->best_score = peer->best_tokens = 0;
+        }
+        if (score > peer->best_score) {
+            peer->score += score - peer->best_score;
+            peer->n_cached_tokens += tokens - peer->best_tokens;
+            peer->best_score = score;
+            peer->best_tokens = tokens;
+        }
     }
 }
 
 static void match_all(struct scorer *scorer, unsigned model, const struct score_keys *keys, const double *weights)
 {
+    const struct score_sizes *sizes = &keys->sizes;
     const uint64_t *hashes = keys->hashes;
-    for (unsigned s = 0; s < keys->sizes.n; s++) {
-        int group = find_group(scorer, model, keys->sizes.sizes[s]); // exists, since keys are made for it
-        for (size_t i = 0; i < keys->n_prompts; i++) {
-            size_t n = keys->n_hashes[s * keys->n_prompts + i];
-            if (group >= 0) {
-                add_matches(scorer, keys->sizes.sizes[s],
-                            kv_index_match(scorer->index, (uint32_t)group, hashes, n, weights, scorer->found));
+    for (size_t i = 0; i < keys->n_prompts; i++) {
+        for (unsigned s = 0; s < sizes->n; s++) {
+            int group = find_group(scorer, model, sizes->sizes[s]);
+            size_t n = keys->n_hashes[i * sizes->n + s];
+            for (unsigned k = 0; k < sizes->n_scopes; k++, hashes += n) {
+                if (group >= 0) {
+                    add_matches(scorer, i, sizes->sizes[s],
+                                kv_index_match(scorer->index, (uint32_t)group, hashes, n, weights, scorer->found));
+                }
             }
-            hashes += n;
         }
     }
 }
@@ -556,6 +665,7 @@ size_t scorer_rank(struct scorer *scorer, struct str model, const struct score_k
         struct peer *peer = &scorer->peers[source->peer];
         if (source->model == (unsigned)m && !peer->has_model) {
             peer->has_model = true;
+            peer->prompt = SIZE_MAX;
             peer->n_cached_tokens = 0;
             peer->score = 0 - options->load_cost * (peer->load.n_running + peer->load.n_waiting);
         }

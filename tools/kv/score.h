@@ -17,8 +17,9 @@
 #include "tools/kv/kv_message.h"
 #include <tokfs/text.h>
 
-#define SCORE_BLOCK_SIZES_MAX 8  // different ones of one model
+#define SCORE_BLOCK_SIZES_MAX 16 // different ones of one model, of peers that hold something: others are refused
 #define SCORE_BLOCK_TOKENS    16 // scores count blocks of so many tokens
+#define SCORE_SCOPES_MAX      16
 
 struct scorer;
 
@@ -50,6 +51,9 @@ unsigned scorer_n_peers(const struct scorer *scorer);           // free numbers 
 const char *scorer_peer_name(const struct scorer *scorer, unsigned peer);
 struct scorer_load scorer_get_load(const struct scorer *scorer, unsigned peer);
 void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load load);
+// The cache scope (tokfs_tenant.cache_scope) of who asks it without being somebody else, where users have caches of
+// their own there; 0: not known.
+void scorer_set_scope(struct scorer *scorer, unsigned peer, uint64_t scope);
 
 struct score_source;
 struct score_source *scorer_find_source(const struct scorer *scorer, unsigned peer, struct str model); // or NULL
@@ -72,22 +76,29 @@ struct score_source *scorer_next_source(const struct scorer *scorer, const struc
 
 // ---- scores --------------------------------------------------------------------------------------------------------
 
-// What requests for a model are to be hashed for.
+// What requests for a model are to be hashed for: the sizes of its blocks, and the cache scopes that its prompts may be
+// known under, the first of which is 0. Where they are not the request's, nothing is found.
 struct score_sizes {
-    uint32_t sizes[SCORE_BLOCK_SIZES_MAX];
+    uint32_t sizes[SCORE_BLOCK_SIZES_MAX + 1];
     unsigned n;
+    uint64_t scopes[SCORE_SCOPES_MAX];
+    unsigned n_scopes;
 };
 void scorer_sizes(const struct scorer *scorer, struct str model, struct score_sizes *ret);
+void score_sizes_add(struct score_sizes *sizes, uint32_t size);        // there is room for one that peers have not told
+void score_sizes_add_scope(struct score_sizes *sizes, uint64_t scope); // left out where there are too many
 
-// The blocks of a request's prompts, for each of the sizes.
+// The blocks of a request's prompts, for each of the sizes and scopes.
 struct score_keys {
     struct score_sizes sizes;
-    uint64_t *hashes; // of size 0: all of prompt 0, all of prompt 1 ...; then of size 1 ...
-    size_t *n_hashes; // [sizes.n * n_prompts]
+    uint64_t *hashes; // [n_prompts][sizes.n][sizes.n_scopes][n_hashes of prompt and size]
+    size_t *n_hashes; // [n_prompts][sizes.n]
     size_t n_prompts, n_tokens;
 };
 int score_keys_make(const struct tokfs_prompts *prompts, const struct score_sizes *sizes, struct score_keys *ret);
 void score_keys_deinit(struct score_keys *keys);
+// The blocks of the first prompt, in this size and scope 0: how many. 0: it was not hashed for that size.
+size_t score_keys_find(const struct score_keys *keys, uint32_t size, const uint64_t **ret_hashes);
 
 struct score_row {
     unsigned peer;

@@ -211,6 +211,9 @@ static int rank(struct tokfs_scorer *s, const char *model, const struct tokfs_sc
     struct score_sizes sizes;
     struct score_keys keys;
     scorer_sizes(s->scorer, str_from(model), &sizes);
+    for (size_t i = 0; i < request->n_cache_scopes; i++) {
+        score_sizes_add_scope(&sizes, request->cache_scopes[i]);
+    }
     if (score_keys_make(prompts, &sizes, &keys) < 0) {
         return -ENOMEM;
     }
