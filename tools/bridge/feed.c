@@ -8,14 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <zmq.h>
-
-#define PART_BLOCKS 4096u
 
 struct own { // a mount
     struct feed *feed;
     struct kv_source *events;
     struct score_source *source; // NULL: its model is not known yet
+    bool is_broken;              // something of the snapshot that is being read made no sense
 };
 
 struct feed {
@@ -31,7 +31,6 @@ struct feed {
     struct feed_zmq *zmq[FOLLOWED_MAX];
     unsigned n_redis, n_zmq;
     void *zmq_context; // NULL: none
-    struct arena scratch;
     bool is_stopped;
 };
 
@@ -40,37 +39,44 @@ struct feed {
 static void own_lost(void *ctx)
 {
     struct own *own = ctx;
+    own->is_broken = false;
     score_source_clear(own->source);
     kv_source_want_snapshot(own->events);
+}
+
+static bool apply(struct own *own, const struct kv_batch *batch)
+{
+    struct err err = { 0 };
+    for (size_t i = 0; i < batch->n_messages; i++) {
+        if (score_source_apply(own->source, &batch->messages[i], &err) < 0) {
+            log_warn("events of a mount: %s", err.msg);
+            return false;
+        }
+    }
+    return true;
 }
 
 static void own_step(void *ctx, const struct kv_batch *batch)
 {
     struct own *own = ctx;
-    struct err err = { 0 };
-    for (size_t i = 0; i < batch->n_messages; i++) {
-        if (score_source_apply(own->source, &batch->messages[i], &err) < 0) {
-            log_warn("events of a mount: %s", err.msg);
-            own_lost(own);
-            return;
-        }
+    if (!apply(own, batch)) {
+        own_lost(own);
     }
+}
+
+// As it is being read, so that the loop is never held for long.
+static void own_part(void *ctx, const struct kv_batch *batch)
+{
+    struct own *own = ctx;
+    own->is_broken = own->is_broken || !apply(own, batch);
 }
 
 static void own_snapshot(void *ctx, struct kv_snapshot *snapshot)
 {
     struct own *own = ctx;
-    struct kv_batch batch;
-    size_t n = kv_snapshot_count(snapshot);
-    score_source_clear(own->source);
-    for (size_t at = 0; at < n; at += PART_BLOCKS) {
-        size_t n_part = n - at < PART_BLOCKS ? n - at : PART_BLOCKS;
-        arena_reset(&own->feed->scratch);
-        if (kv_snapshot_take(snapshot, at, n_part, STR("gpu"), &own->feed->scratch, &batch) < 0) {
-            log_warn("a snapshot of a mount: out of memory");
-            return;
-        }
-        own_step(own, &batch);
+    (void)snapshot;
+    if (own->is_broken) {
+        own_lost(own);
     }
 }
 
@@ -100,7 +106,9 @@ static bool begin_own(struct feed *feed, unsigned idx)
         scorer_add_source(feed->scorer, (unsigned)feed->own_peer, str_from(search.model), &own->source) < 0) {
         return false;
     }
-    const struct kv_sink sink = { .lost = own_lost, .snapshot = own_snapshot, .step = own_step, .ctx = own };
+    const struct kv_sink sink = {
+        .lost = own_lost, .part = own_part, .snapshot = own_snapshot, .step = own_step, .ctx = own
+    };
     own->feed = feed;
     return kv_source_new(feed->loop, feed->files, search.path, &sink, 1, &own->events) == 0;
 }
@@ -132,6 +140,7 @@ int feed_follow_mounts(struct feed *feed, const struct mounts *mounts)
         return feed->own_peer;
     }
     scorer_keep_peer(feed->scorer, (unsigned)feed->own_peer);
+    scorer_set_scope(feed->scorer, (unsigned)feed->own_peer, 1 + (uint64_t)geteuid());
     loop_timer(feed->loop, &feed->timer, 0);
     return 0;
 }
@@ -184,7 +193,6 @@ int feed_new(struct loop *loop, struct exchange_pool *files, const struct option
     feed->scorer = scorer;
     feed->own_peer = -1;
     feed->timer.done = timer_done;
-    arena_init(&feed->scratch, 0);
     for (unsigned i = 0; i < options->n_followed && r == 0; i++) {
         r = follow(feed, options->followed[i], err);
     }
@@ -226,7 +234,6 @@ void feed_free(struct feed *feed)
     if (feed->zmq_context) {
         zmq_ctx_term(feed->zmq_context);
     }
-    arena_deinit(&feed->scratch);
     free(feed);
 }
 

@@ -38,8 +38,9 @@ struct kv_source {
     struct kv_message *messages;
     size_t n_messages, cap_messages, n_blocks;
 
-    struct kv_snapshot *making;
-    uint64_t n_told;       // blocks of it
+    struct kv_snapshot *making; // NULL: no sink wants one whole
+    uint64_t n_told;            // blocks of it
+    bool is_snapshot_begun;
     bool is_snapshot_over; // its last line was read
     uint32_t block_size;
     struct kv_source_counts counts;
@@ -69,6 +70,12 @@ static void flush_step(struct kv_source *source)
     source->n_messages = source->n_blocks = 0;
 }
 
+// Where it is computed: so routers call the first tier.
+static struct str medium_of(const struct kv_message *message)
+{
+    return str_eq(message->medium, STR("cpu")) ? STR("gpu") : message->medium;
+}
+
 static int add_message(struct kv_source *source, const struct kv_message *message)
 {
     if (source->n_messages == source->cap_messages) {
@@ -85,9 +92,7 @@ static int add_message(struct kv_source *source, const struct kv_message *messag
     }
     struct kv_message *added = &source->messages[source->n_messages++];
     *added = *message;
-    if (str_eq(added->medium, STR("cpu"))) {
-        added->medium = STR("gpu"); // where it is computed: so routers call the first tier
-    }
+    added->medium = medium_of(message);
     source->n_blocks += message->n_blocks;
     *(message->kind == KV_MESSAGE_STORED ? &source->counts.n_stored : &source->counts.n_removed) += message->n_blocks;
     return 0;
@@ -223,6 +228,43 @@ static void events_ended(void *ctx, const struct exchange_ends *ends)
 
 // ---- kv/snapshot ---------------------------------------------------------------------------------------------------
 
+static bool is_wanted_whole(const struct kv_source *source)
+{
+    for (unsigned i = 0; i < source->n_sinks; i++) {
+        if (!source->sinks[i].part) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int take_head(struct kv_source *source, const struct kv_line *line)
+{
+    source->block_size = line->block_size;
+    source->is_snapshot_begun = true;
+    source->making = is_wanted_whole(source) ? kv_snapshot_new(line->block_size) : NULL;
+    return source->making || !is_wanted_whole(source) ? 0 : -ENOMEM;
+}
+
+static int take_part(struct kv_source *source, struct kv_line *line)
+{
+    struct kv_batch batch = {
+        .time_s = kv_source_time_s(), .rank = -1, .n_messages = line->n_messages, .messages = line->messages
+    };
+    int r = 0;
+    for (size_t i = 0; i < line->n_messages && r == 0; i++) {
+        r = source->making ? kv_snapshot_add(source->making, &line->messages[i]) : 0;
+        line->messages[i].medium = medium_of(&line->messages[i]);
+        source->n_told += line->messages[i].n_blocks;
+    }
+    for (unsigned i = 0; i < source->n_sinks && r == 0; i++) {
+        if (source->sinks[i].part) {
+            source->sinks[i].part(source->sinks[i].ctx, &batch);
+        }
+    }
+    return r;
+}
+
 static int take_snapshot_line(struct kv_source *source, struct str text)
 {
     struct kv_line line;
@@ -230,19 +272,15 @@ static int take_snapshot_line(struct kv_source *source, struct str text)
     if (r < 0) {
         return r;
     }
-    if (line.kind == KV_LINE_SNAPSHOT && !source->making) {
-        source->block_size = line.block_size;
-        source->making = kv_snapshot_new(line.block_size);
-        return source->making ? 0 : -ENOMEM;
+    if (line.kind == KV_LINE_SNAPSHOT && !source->is_snapshot_begun) {
+        return take_head(source, &line);
     }
-    if (!source->making || source->is_snapshot_over) {
+    if (!source->is_snapshot_begun || source->is_snapshot_over) {
         return -EPROTO;
     }
-    for (size_t i = 0; i < line.n_messages && line.kind == KV_LINE_STORED && r == 0; i++) {
-        r = kv_snapshot_add(source->making, &line.messages[i]);
-        source->n_told += line.messages[i].n_blocks;
-    }
-    if (line.kind == KV_LINE_END) {
+    if (line.kind == KV_LINE_STORED) {
+        r = take_part(source, &line);
+    } else if (line.kind == KV_LINE_END) {
         source->is_snapshot_over = true;
         r = line.n_blocks == source->n_told ? 0 : -EPROTO;
     }
@@ -254,7 +292,7 @@ static void forget_snapshot(struct kv_source *source)
     kv_snapshot_unref(source->making);
     source->making = NULL;
     source->n_told = 0;
-    source->is_snapshot_over = false;
+    source->is_snapshot_begun = source->is_snapshot_over = false;
     strbuf_reset(&source->snapshot.held);
 }
 
@@ -279,12 +317,12 @@ static void snapshot_data(void *ctx, struct str bytes)
 
 static void pass_on(struct kv_source *source)
 {
-    struct kv_snapshot *snapshot = kv_snapshot_ref(source->making);
+    struct kv_snapshot *snapshot = source->making ? kv_snapshot_ref(source->making) : NULL;
     source->is_wanted = false;
     source->counts.n_snapshots++;
     forget_snapshot(source);
     for (unsigned i = 0; i < source->n_sinks; i++) {
-        source->sinks[i].snapshot(source->sinks[i].ctx, snapshot);
+        source->sinks[i].snapshot(source->sinks[i].ctx, source->sinks[i].part ? NULL : snapshot);
     }
     kv_snapshot_unref(snapshot);
     go_on(source);
@@ -296,7 +334,7 @@ static void snapshot_ended(void *ctx, const struct exchange_ends *ends)
     int r = ends->open < 0 ? ends->open : ends->read;
     source->snapshot.exchange = NULL;
     r = r == 0 && !source->is_snapshot_over ? -EPROTO : r;
-    r = r < 0 ? r : kv_snapshot_finish(source->making);
+    r = r < 0 || !source->making ? r : kv_snapshot_finish(source->making);
     if (r < 0) {
         close_all(source, source->snapshot.path, r);
     } else {

@@ -22,7 +22,9 @@ struct kv_source;
 
 struct kv_sink {
     void (*lost)(void *ctx); // what was told is worth nothing: ask for a snapshot. Called at the beginning too
-    // All that is there, asked for by whomever.
+    // All that is there, asked for by whomever: whole. Or, to a sink with `part`, as it is being read, in no order;
+    // then it ends with NULL.
+    void (*part)(void *ctx, const struct kv_batch *batch);
     void (*snapshot)(void *ctx, struct kv_snapshot *snapshot);
     void (*step)(void *ctx, const struct kv_batch *batch); // changes: one step's, or a part of them
     void *ctx;
