@@ -251,6 +251,13 @@ enum MHD_Result router_start(struct request *request)
     abort();
 }
 
+bool router_own_failed(struct routed *routed, bool is_gone)
+{
+    (void)routed;
+    (void)is_gone;
+    abort();
+}
+
 void router_write_models(const struct router *router, struct strbuf *ret)
 {
     (void)router;

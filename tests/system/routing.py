@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 
-from bridge import Bridge
+from bridge import Bridge, free_port
 from following import MODEL, Redis, chat, figure, holds, node
 from mount import Mount, run_tests, skip, until
 
@@ -188,6 +188,121 @@ def test_router_includes_its_own_mount():
         for _ in range(4):
             assert asked(r, "France")[0] == 200
         assert figure(r, "routed_own_total") == own + 2
+
+
+def models(bridge, **headers):
+    status, _, answer = bridge.ask("GET", "/v1/models", headers={name.replace("_", "-"): value for name, value in headers.items()})
+    assert status == 200, answer
+    return [m["id"] for m in json.loads(answer)["data"]]
+
+
+def test_router_lists_its_own_models_and_its_peers():
+    with Mount("--served-name", "there") as m1, Bridge(m1) as a, Mount("--served-name", "here") as m2, \
+            Bridge(m2, options=["--route", "round-robin", *named([a])]) as r:
+        until(lambda: models(r) == ["here", "there"], "both are listed")
+        assert json.loads(r.ask("GET", "/v1/models/there")[2])["id"] == "there"
+        assert models(r, Via="1.1 tokfs-0") == ["here"], "a router asks for its own"
+        for model in "here", "there":
+            status, _, answer = asked(r, "France", model=model)
+            assert status == 200 and json.loads(answer)["model"] == model, answer
+        m2.stop(signal.SIGKILL)
+        until(lambda: models(r) == ["there"], "its own has gone")
+        assert asked(r, "France", model="there")[0] == 200
+        a.stop(signal.SIGKILL)
+        until(lambda: r.ask("GET", "/v1/models")[2] and models(r) == [], "the other has gone too")
+
+
+def bridge_at(port, *mounts, options):
+    bridge = Bridge(*mounts, options=options, listen=f"127.0.0.1:{port}")
+    bridge.port = port
+    return bridge
+
+
+def test_routers_that_name_each_other_answer_and_forget():
+    """Each with a mount of its own, and a third without one."""
+    ports = [free_port() for _ in range(3)]
+    peers = [word for port in ports for word in ("--peer", f"http://127.0.0.1:{port}")]
+    options = ["--route", "round-robin", *peers]
+    with Mount("--served-name", "one") as m1, Mount("--served-name", "two") as m2, \
+            bridge_at(ports[0], m1, options=options) as a, bridge_at(ports[1], m2, options=options) as b, \
+            bridge_at(ports[2], options=options) as c:
+        for router_ in a, b, c:
+            until(lambda: sorted(models(router_)) == ["one", "two"], "all models are known to all")
+            for model in "one", "two":
+                for _ in range(4):  # whichever peer has the turn, itself among them
+                    status, _, answer = asked(router_, "France", model=model)
+                    assert status == 200 and json.loads(answer)["model"] == model, (status, answer)
+        n_served = answered(a) + answered(b)
+        assert n_served == 24, n_served
+        status, _, answer = c.ask("POST", "/v1/chat/completions", chat("France"), {"Via": "1.0 proxy (old, but well), 1.1 tokfs-0"})
+        assert status == 508 and json.loads(answer)["error"]["code"] == "loop_detected", (status, answer)
+        assert c.ask("POST", "/v1/chat/completions", chat("France"), {"Via": "1.1 proxy"})[0] == 200
+        b.stop(signal.SIGKILL)
+        for router_ in a, c:
+            until(lambda: models(router_) == ["one"], "the dead one's model is forgotten")
+
+
+def test_own_mount_that_fails_is_replaced():
+    with nodes(1) as (a,), Mount() as m, Bridge(m, options=["--route", "round-robin", *named([a])]) as r:
+        until(lambda: [asked(r, "France")[0] for _ in range(2)] == [200, 200] and answered(a) > 0, "both answer", seconds=20)
+        direct = json.loads(asked(a, "France")[2])["choices"]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            long = {"max_tokens": 200, "ignore_eos": True}
+            answers = [pool.submit(asked, r, f"country {i}", **long) for i in range(16)]
+            until(lambda: m.metric("requests_running") > 0, "the mount is at work")
+            m.stop(signal.SIGKILL)
+            got = [f.result() for f in answers]
+        assert [status for status, _, _ in got] == [200] * 16, got
+        assert all(json.loads(answer)["usage"]["completion_tokens"] == 200 for _, _, answer in got)
+        for stream in False, True:
+            status, _, answer = asked(r, "France", stream=stream)
+            assert status == 200 and (stream or json.loads(answer)["choices"] == direct), answer
+        a.stop(signal.SIGKILL)
+        status, _, answer = asked(r, "France")
+        assert status in (502, 503) and json.loads(answer)["error"]["code"] in ("mount_unavailable", "peer_unavailable"), answer
+
+
+def test_router_tells_what_a_peer_without_room_says():
+    with Mount() as m, Bridge(m) as a, router("round-robin", *named([a])) as r:
+        ready(r)
+        m.stop(signal.SIGKILL)
+        status, _, answer = asked(r, "France")
+        assert status == 503 and json.loads(answer)["error"]["code"] == "mount_unavailable", answer
+
+
+def test_burst_with_a_new_prefix_goes_to_one_peer():
+    """Nobody tells what the peers hold: what the router has sent is all that it knows."""
+    with nodes(3) as bridges, router("prefix", *named(bridges)) as r:
+        ready(r)
+        for first in "France", "Spain":
+            before = [answered(b) for b in bridges]
+            prefix = f"{first} " * 120
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                assert asked(r, prefix)[0] == 200
+                assert [f.result()[0] for f in [pool.submit(asked, r, prefix + str(i)) for i in range(4)]] == [200] * 4
+            now = [answered(b) - n for b, n in zip(bridges, before)]
+            assert sorted(now) == [0, 0, 5], now
+        before = [answered(b) for b in bridges]
+        for i in range(6):
+            assert asked(r, f"{i} " * 120)[0] == 200
+        assert [answered(b) - n for b, n in zip(bridges, before)] == [2, 2, 2], "others take turns"
+        assert figure(r, "routed_placed_total") >= 8
+
+
+def test_prefix_is_found_in_caches_of_users():
+    with Redis() as redis, contextlib.ExitStack() as stack:
+        bridges = []
+        for i in range(2):
+            mount = stack.enter_context(Mount("-o", "allow_other"))
+            bridge = Bridge(mount)
+            bridge.command[1:1] = ["--node", f"n{i}", "--redis", redis.url]
+            bridges.append(stack.enter_context(bridge))
+        r = stack.enter_context(router("prefix", "--follow", redis.url))
+        ready(r)
+        assert asked(bridges[1], "Greece " * 80)[0] == 200
+        holds(r, "Greece " * 80, **{bridges[0].listen: False, bridges[1].listen: True})
+        had = answered(bridges[1])
+        assert asked(r, "Greece " * 80)[0] == 200 and answered(bridges[1]) == had + 1
 
 
 def test_router_without_peers_says_so():

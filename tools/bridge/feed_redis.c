@@ -110,6 +110,7 @@ static void drop_source(struct node *node)
 {
     if (node->source) {
         unsigned peer = score_source_peer(node->source);
+        score_source_clear(node->source); // which stays, where an option names the peer
         scorer_remove_source(node->feed->scorer, node->source);
         scorer_release_peer(node->feed->scorer, peer);
         node->source = NULL;
@@ -405,10 +406,10 @@ static void meet(struct node *node, const char *address, const char *model)
 static void node_came(void *ctx, const struct redisReply *reply)
 {
     struct node *node = ctx;
-    uint64_t n_running = 0, n_waiting = 0;
+    uint64_t n_running = 0, n_waiting = 0, uid = 0;
     char address[NAME_MAX_ + 1], model[NAME_MAX_ + 1];
     node->n_answers--;
-    if (!is_array(reply, 4) || node->is_gone) {
+    if (!is_array(reply, 5) || node->is_gone) {
         return;
     }
     if (reply->element[0]->type != REDIS_REPLY_STRING) { // its heartbeat has lapsed
@@ -426,6 +427,8 @@ static void node_came(void *ctx, const struct redisReply *reply)
     if (node->source) {
         scorer_set_load(node->feed->scorer, score_source_peer(node->source),
                         (struct scorer_load){ (double)n_running, (double)n_waiting });
+        scorer_set_scope(node->feed->scorer, score_source_peer(node->source),
+                         reply_number(reply->element[4], &uid) ? uid + 1 : 0);
     }
     read_on(node->feed);
 }
@@ -448,7 +451,7 @@ static void list_came(void *ctx, const struct redisReply *reply)
         if (node) {
             node->is_listed = true;
             ASK(node, node_came, STR("HMGET"), key_of(node, "node", key), STR("address"), STR("model"),
-                STR("requests_running"), STR("requests_waiting"));
+                STR("requests_running"), STR("requests_waiting"), STR("uid"));
         }
     }
     for (struct node *node = feed->nodes; node; node = node->next) {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define PART_BLOCKS 256u // of a snapshot's field
 #define KEY_MAX     300
@@ -307,13 +308,13 @@ static void looked_at(void *ctx, const struct redisReply *reply)
 
 static void write_node(struct redis_sink *sink, const struct node_state *state)
 {
-    struct number time, epoch, size, running, waiting, pages, pages_free;
+    struct number time, epoch, size, running, waiting, pages, pages_free, uid;
     SEND(sink, NULL, STR("HSET"), str_from(sink->node_key), STR("address"), str_from(state->address), STR("model"),
          str_from(state->model), STR("block_size"), number_str(&size, state->block_size), STR("epoch"),
          number_str(&epoch, sink->state == LIVE ? sink->epoch : 0), STR("time_ms"), number_str(&time, now_ms()),
          STR("requests_running"), number_str(&running, state->n_running), STR("requests_waiting"),
          number_str(&waiting, state->n_waiting), STR("kv_pages"), number_str(&pages, state->n_pages),
-         STR("kv_pages_free"), number_str(&pages_free, state->n_pages_free));
+         STR("kv_pages_free"), number_str(&pages_free, state->n_pages_free), STR("uid"), number_str(&uid, geteuid()));
     SEND(sink, NULL, STR("PEXPIRE"), str_from(sink->node_key), STR(NODE_TTL_MS));
 }
 

@@ -10,6 +10,7 @@
 #include "tools/bridge/router.h"
 #include "tools/bridge/score.h"
 #include "tools/bridge/tree.h"
+#include "tools/bridge/via.h"
 #include <errno.h>
 #include <limits.h>
 #include <linux/sockios.h>
@@ -31,9 +32,15 @@ static struct str part_text(const struct part *part)
 
 // ---- answers that are whole ----------------------------------------------------------------------------------------
 
+// In the middle of an answer, too.
+static bool is_cut_off(int code)
+{
+    return code == -ENOTCONN || code == -ENODEV || code == -ECONNABORTED;
+}
+
 static bool is_mount_gone(int code)
 {
-    return code == -ENOTCONN || code == -ENOENT || code == -ENODEV || code == -ENOTDIR || code == -ECONNABORTED;
+    return is_cut_off(code) || code == -ENOENT || code == -ENOTDIR;
 }
 
 static enum MHD_Result respond_gone(struct request *request, const char *path, int code)
@@ -54,6 +61,21 @@ static enum MHD_Result respond_bytes(struct request *request, unsigned status, c
                             : respond_error(request, 503, "out_of_memory", "out of memory");
 }
 
+static int code_of(const struct part *part)
+{
+    return part->ends.open < 0 ? part->ends.open : part->ends.write < 0 ? part->ends.write : part->ends.read;
+}
+
+// Whether the mount could not answer for reasons of its own: nobody is there, or has room.
+static bool is_mount_to_blame(const struct part *part, bool *ret_is_gone)
+{
+    int code = code_of(part);
+    unsigned status = code < 0 ? (unsigned)tokfs_error_http_status(code) : 200;
+    bool has_words = part->ends.open == 0 && part->bytes.len > 0;
+    *ret_is_gone = is_cut_off(code) || (!has_words && (is_mount_gone(code) || code == -EIO));
+    return *ret_is_gone || status == 429 || status == 503;
+}
+
 // The mount's words stand, with the status of its error number.
 static enum MHD_Result finish_file(struct request *request)
 {
@@ -66,7 +88,7 @@ static enum MHD_Result finish_file(struct request *request)
     if (part->bytes.error) {
         return respond_error(request, 503, "out_of_memory", "the answer is longer than %u bytes", ANSWER_BYTES_MAX);
     }
-    if (code < 0 && part->bytes.len == 0) {
+    if (code < 0 && (part->bytes.len == 0 || is_cut_off(code))) {
         return is_mount_gone(code) || code == -EIO
                    ? respond_gone(request, path, code)
                    : respond_error(request, (unsigned)tokfs_error_http_status(code), "failed", "%s", strerror(-code));
@@ -145,28 +167,27 @@ static enum MHD_Result respond_models(struct request *request, const struct str 
     return respond_bytes(request, 200, "application/json", &out);
 }
 
+// Of the own mounts, and of a router's peers, unless a router asks.
 static enum MHD_Result finish_models(struct request *request)
 {
-    struct str texts[MOUNTS_MAX];
+    struct str texts[MOUNTS_MAX + 1];
     const char *labels[MOUNTS_MAX];
     unsigned n = gather(request, texts, labels);
-    if (n == 0) {
+    bool has_peers = request->bridge->router && !request->is_sent_on;
+    struct strbuf peers;
+    if (n == 0 && request->n_parts > 0 && !has_peers) {
         struct part *part = &request->parts[0];
         return respond_gone(request, mounts_path(request->bridge->mounts, part->mount_idx),
                             part->ends.open < 0 ? part->ends.open : -ENOTCONN);
     }
-    return respond_models(request, texts, n);
-}
-
-static enum MHD_Result respond_peers_models(struct request *request)
-{
-    struct strbuf list;
-    strbuf_init(&list, 0);
-    router_write_models(request->bridge->router, &list);
-    struct str text = strbuf_str(&list);
+    strbuf_init(&peers, 0);
+    if (has_peers) {
+        router_write_models(request->bridge->router, &peers);
+        texts[n++] = strbuf_str(&peers);
+    }
     enum MHD_Result ret =
-        list.error ? respond_error(request, 503, "out_of_memory", "out of memory") : respond_models(request, &text, 1);
-    strbuf_deinit(&list);
+        peers.error ? respond_error(request, 503, "out_of_memory", "out of memory") : respond_models(request, texts, n);
+    strbuf_deinit(&peers);
     return ret;
 }
 
@@ -317,6 +338,13 @@ static void arrived(void *ctx, struct str bytes)
     }
 }
 
+// By the router, since the own mount failed.
+static bool is_sent_elsewhere(struct request *request, const struct part *part)
+{
+    bool is_gone;
+    return request->routed && is_mount_to_blame(part, &is_gone) && router_own_failed(request->routed, is_gone);
+}
+
 static void ended(void *ctx, const struct exchange_ends *ends)
 {
     struct part *part = ctx;
@@ -326,7 +354,7 @@ static void ended(void *ctx, const struct exchange_ends *ends)
     request->n_running--;
     if (request->is_streaming) {
         request_resume(request);
-    } else if (request->n_running == 0) {
+    } else if (request->n_running == 0 && !is_sent_elsewhere(request, part)) {
         finish(request);
     }
 }
@@ -377,9 +405,14 @@ enum MHD_Result relay_ask_own(struct request *request)
     if (start_parts(request, 1) != MHD_YES || !request->parts) {
         return MHD_YES;
     }
-    bridge->counts.body_bytes -= body.len; // it is the exchange's from here on
-    char *text = body.len > 0 ? strbuf_steal(&request->body) : NULL;
-    if (!ask(request, &request->parts[0], (unsigned)mount_idx, text, body.len)) {
+    char *text = NULL;
+    if (request->routed) { // who keeps it for another peer
+        text = str_dup(body);
+    } else if (body.len > 0) {
+        bridge->counts.body_bytes -= body.len; // it is the exchange's from here on
+        text = strbuf_steal(&request->body);
+    }
+    if ((body.len > 0 && !text) || !ask(request, &request->parts[0], (unsigned)mount_idx, text, body.len)) {
         return respond_error(request, 503, "out_of_memory", "out of memory");
     }
     request_suspend(request);
@@ -413,21 +446,37 @@ static enum MHD_Result answer_alone(struct request *request)
     case ROUTE_MODELS:
     case ROUTE_MODEL:
         if (request->bridge->router) {
-            return respond_peers_models(request);
+            return finish_models(request);
         }
         // fall through
     default: return respond_error(request, 503, "mount_unavailable", "this bridge has no mount");
     }
 }
 
+// A router that is another's peer answers from its own mounts.
+static enum MHD_Result start_transaction(struct request *request)
+{
+    struct bridge *bridge = request->bridge;
+    if (!router_takes(bridge->router, request->route)) {
+        return relay_ask_own(request);
+    }
+    if (!request->is_sent_on) {
+        return router_start(request);
+    }
+    return mounts_count(bridge->mounts) > 0
+               ? relay_ask_own(request)
+               : respond_error(request, 508, "loop_detected",
+                               "a router sent this request here, where there is another router and no mount");
+}
+
 enum MHD_Result relay_start(struct request *request)
 {
+    request->is_sent_on = request->bridge->router && via_has_router(request->connection);
     switch (request->route->kind) {
     case ROUTE_PAGE: return respond_page(request);
     case ROUTE_SCORE: return score_start(request);
     case ROUTE_INDEX: return listing_start(request);
-    case ROUTE_TRANSACTION:
-        return router_takes(request->bridge->router, request->route) ? router_start(request) : relay_ask_own(request);
+    case ROUTE_TRANSACTION: return start_transaction(request);
     case ROUTE_FILE:
     case ROUTE_TREE: return relay_ask_own(request);
     default: return mounts_count(request->bridge->mounts) > 0 ? ask_all(request) : answer_alone(request);
@@ -448,12 +497,19 @@ void relay_cancel(struct request *request)
     }
 }
 
-void relay_deinit(struct request *request)
+void relay_forget_parts(struct request *request)
 {
     for (unsigned i = 0; i < request->n_parts; i++) {
         strbuf_deinit(&request->parts[i].bytes);
     }
     free(request->parts);
+    request->parts = NULL;
+    request->n_parts = 0;
+}
+
+void relay_deinit(struct request *request)
+{
+    relay_forget_parts(request);
     router_forget(request->routed);
     listing_free(request->listing);
 }

@@ -46,6 +46,7 @@ struct request {
     uint64_t n_response_bytes;
     unsigned status;
     bool is_begun, is_asked, is_suspended, is_streaming, is_aborted;
+    bool is_sent_on; // by a router: the own mounts are to answer it
     uint64_t look_after_ns;
     bool is_half_closed;    // the client sends no more, but listens
     bool is_chunked;        // the answer, and the socket takes what is written to it as it is
@@ -62,6 +63,7 @@ int request_socket(const struct request *request);
 enum MHD_Result relay_start(struct request *request);
 // A transaction for the bridge's own mounts.
 enum MHD_Result relay_ask_own(struct request *request);
+void relay_forget_parts(struct request *request); // none runs; others may be asked
 void relay_cancel(struct request *request);
 void relay_deinit(struct request *request); // nothing runs any more
 

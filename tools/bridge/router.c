@@ -2,7 +2,10 @@
 #include "engine/base/log.h"
 #include "tools/bridge/client.h"
 #include "tools/bridge/merge.h"
+#include "tools/bridge/peers.h"
 #include "tools/bridge/scoring.h"
+#include "tools/bridge/via.h"
+#include "tools/kv/placements.h"
 #include "tools/kv/route_policy.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -10,47 +13,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_NS         2000000000u // at the peers that options name
-#define LOOK_TIMEOUT_MS 5000
-#define DOWN_NS         2000000000u // a peer that failed is not asked so long
 #define TRIES_MAX       4
 #define HELD_BYTES_MAX  (256u << 20) // of an answer that is not streamed
 #define AHEAD_BYTES_MAX 65536        // of one that is
-#define URL_MAX         512
-#define N_HEADERS       4
-
-struct peer {       // by its number in the scorer
-    char name[256]; // whose figures these are: numbers are given again
-    unsigned n_requests;
-    uint64_t down_until_ns;
-};
-
-struct named_peer { // by an option
-    struct router *router;
-    const char *url;
-    char name[256];
-    struct client_call *call; // being asked for its models
-    struct strbuf answer;
-    bool is_up;
-};
+#define KEY_BYTES_MAX   4200
+#define PLACEMENTS_MAX  (256u << 10) // blocks that were sent a moment ago: 4 MiB
 
 struct router_counts {
     uint64_t n_requests, n_retries, n_failed, n_unscored;
     uint64_t prompt_tokens, predicted_tokens, cached_tokens; // of answers that told what was cached
-    uint64_t n_own;
+    uint64_t n_own, n_placed;
 };
 
 struct router {
-    struct loop_op timer;
     struct bridge *bridge;
     struct client *client;
-    struct peer *peers;
-    unsigned n_peers;
-    struct named_peer *named;
-    unsigned n_named;
+    struct peers *peers;
+    struct placements *placements; // NULL: the policy does not look at prefixes
     struct route_state state;
     struct router_counts counts;
-    bool is_stopped;
+    char via[VIA_NAME_MAX]; // its name, in the mark of what it sends on
 };
 
 struct routed {
@@ -71,115 +53,23 @@ struct routed {
     const char *why; // it broke off
 };
 
-// ---- peers ---------------------------------------------------------------------------------------------------------
-
 static struct scorer *scorer_of(const struct router *router)
 {
     return scoring_scorer(router->bridge->scoring);
 }
 
-// Its figures, begun anew when the number is another's now. NULL: out of memory.
-static struct peer *peer_at(struct router *router, unsigned idx)
-{
-    const char *name = scorer_peer_name(scorer_of(router), idx);
-    if (idx >= router->n_peers) {
-        unsigned n = scorer_n_peers(scorer_of(router));
-        struct peer *peers = reallocarray(router->peers, n, sizeof(*peers));
-        if (!peers) {
-            return NULL;
-        }
-        memset(peers + router->n_peers, 0, (n - router->n_peers) * sizeof(*peers));
-        router->peers = peers;
-        router->n_peers = n;
-    }
-    struct peer *peer = &router->peers[idx];
-    if (name && strncmp(peer->name, name, sizeof(peer->name) - 1) != 0) {
-        *peer = (struct peer){ 0 };
-        snprintf(peer->name, sizeof(peer->name), "%s", name);
-    }
-    return peer;
-}
-
-static void url_of(const struct router *router, unsigned idx, const char *path, char ret[URL_MAX])
-{
-    const char *name = scorer_peer_name(scorer_of(router), idx);
-    snprintf(ret, URL_MAX, "%s%s%s", strstr(name, "://") ? "" : "http://", name, path);
-}
-
 static void leave_peer(struct routed *routed)
 {
-    if (routed->peer >= 0 && (unsigned)routed->peer < routed->router->n_peers) {
-        struct peer *peer = &routed->router->peers[routed->peer];
+    struct peer *peer = routed->peer >= 0 ? peers_at(routed->router->peers, (unsigned)routed->peer) : NULL;
+    if (peer) {
         peer->n_requests -= peer->n_requests > 0;
     }
     routed->peer = -1;
 }
 
-// ---- peers that options name ---------------------------------------------------------------------------------------
-
-static void take_model(void *ctx, struct str id, struct str element)
-{
-    struct named_peer *named = ctx;
-    struct scorer *scorer = scorer_of(named->router);
-    struct score_source *source;
-    int idx = scorer_find_peer(scorer, str_from(named->name));
-    (void)element;
-    if (idx >= 0 && !scorer_find_source(scorer, (unsigned)idx, id)) {
-        scorer_add_source(scorer, (unsigned)idx, id, &source);
-    }
-}
-
-static bool look_data(void *ctx, struct str bytes)
-{
-    struct named_peer *named = ctx;
-    strbuf_append(&named->answer, bytes);
-    return true;
-}
-
-static void look_ended(void *ctx, const char *why)
-{
-    struct named_peer *named = ctx;
-    bool was_up = named->is_up;
-    unsigned status = client_status(named->call);
-    named->call = NULL;
-    named->is_up = !why && status == 200 && models_each(strbuf_str(&named->answer), take_model, named) == 0;
-    if (was_up != named->is_up) {
-        log_info("peer %s %s", named->url, named->is_up ? "answers" : "does not answer");
-    }
-    int idx = scorer_find_peer(scorer_of(named->router), str_from(named->name));
-    struct peer *peer = idx >= 0 ? peer_at(named->router, (unsigned)idx) : NULL;
-    if (peer) { // until the next look, and a moment more
-        peer->down_until_ns = named->is_up ? 0 : clock_monotonic_ns() + LOOK_NS + 1000000ull * LOOK_TIMEOUT_MS;
-    }
-}
-
-static void look_at(struct named_peer *named)
-{
-    char url[URL_MAX];
-    const struct client_request request = { .url = url, .timeout_ms = LOOK_TIMEOUT_MS };
-    const struct client_sink sink = { .data = look_data, .ended = look_ended, .ctx = named };
-    if (!named->call) {
-        snprintf(url, sizeof(url), "%s/v1/models", named->url);
-        strbuf_reset(&named->answer);
-        named->call = client_start(named->router->client, &request, &sink);
-    }
-}
-
-static void timer_done(struct loop_op *op, int res)
-{
-    struct router *router = (struct router *)op;
-    if (res < 0 || router->is_stopped) {
-        return;
-    }
-    for (unsigned i = 0; i < router->n_named; i++) {
-        look_at(&router->named[i]);
-    }
-    loop_timer(router->bridge->loop, &router->timer, LOOK_NS);
-}
-
 // ---- answers -------------------------------------------------------------------------------------------------------
 
-static void choose(struct routed *routed);
+static bool send_elsewhere(struct routed *routed);
 
 // "cached_tokens":N, of the usage: within a text the quotes would be escaped.
 static void find_cached_tokens(struct routed *routed, struct str bytes)
@@ -280,6 +170,12 @@ static void count_answer(struct routed *routed)
     }
 }
 
+// Of a peer that has no room, or of a router that has no mount, another one is asked.
+static bool is_refusal(unsigned status)
+{
+    return status == 429 || status == 502 || status == 503 || status == 508;
+}
+
 static void ended(void *ctx, const char *why)
 {
     struct routed *routed = ctx;
@@ -290,23 +186,18 @@ static void ended(void *ctx, const char *why)
     routed->call = NULL;
     routed->is_over = true;
     routed->why = why;
-    struct peer *peer = peer_at(router, (unsigned)routed->peer);
-    bool has_room = status != 503 && status != 502 && status != 429;
-    if (why && peer) {
-        log_info("peer %s: %s", peer->name, why);
-        peer->down_until_ns = clock_monotonic_ns() + DOWN_NS;
+    if (why) {
+        log_info("peer %s: %s", scorer_peer_name(scorer_of(router), (unsigned)routed->peer), why);
+        peers_failed(router->peers, (unsigned)routed->peer);
     }
     leave_peer(routed);
     if (routed->is_streaming) {
         count_answer(routed);
         request_resume(routed->request);
-    } else if (!why && has_room) {
-        count_answer(routed);
-        respond_whole(routed, status, type);
-    } else if (routed->n_tried < TRIES_MAX && !routed->request->is_aborted) {
-        router->counts.n_retries++;
-        choose(routed); // which tells what the last one said when there is no other
+    } else if ((why || is_refusal(status)) && send_elsewhere(routed)) {
+        return;
     } else if (!why) {
+        count_answer(routed);
         respond_whole(routed, status, type);
     } else {
         router->counts.n_failed++;
@@ -317,25 +208,77 @@ static void ended(void *ctx, const char *why)
 
 // ---- asking --------------------------------------------------------------------------------------------------------
 
+// The client's header `name` for the peer; false: it has none.
+static bool pass_on(struct request *request, const char *name, char ret[KEY_BYTES_MAX])
+{
+    const char *value = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+    return value && (size_t)snprintf(ret, KEY_BYTES_MAX, "%s: %s", name, value) < KEY_BYTES_MAX;
+}
+
 static bool ask(struct routed *routed, unsigned idx)
 {
     struct request *request = routed->request;
-    char url[URL_MAX], id[128], key[4200];
-    const char *authorization = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Authorization");
-    const char *headers[N_HEADERS] = { "Content-Type: application/json", id };
+    struct router *router = routed->router;
+    char url[PEER_URL_MAX], id[128], keys[2][KEY_BYTES_MAX];
+    const char *headers[6] = { "Content-Type: application/json", id };
+    struct strbuf via;
+    static const char *const passed[] = { "Authorization", "x-api-key" };
+    size_t n = 2;
     const struct client_sink sink = { .data = data, .ended = ended, .ctx = routed };
     snprintf(id, sizeof(id), "X-Request-Id: %s", request->id);
-    if (authorization && (size_t)snprintf(key, sizeof(key), "Authorization: %s", authorization) < sizeof(key)) {
-        headers[2] = key;
+    strbuf_init(&via, 0);
+    via_write(request->connection, request->version, router->via, &via);
+    headers[n++] = via.ptr;
+    for (size_t i = 0; i < 2; i++) {
+        if (pass_on(request, passed[i], keys[i])) {
+            headers[n++] = keys[i];
+        }
     }
-    url_of(routed->router, idx, request->route->path, url);
+    peers_url(router->peers, idx, request->route->path, url);
     strbuf_reset(&routed->bytes);
     routed->n_sent = 0;
     routed->is_over = false;
     routed->why = NULL;
     const struct client_request call = { .url = url, .headers = headers, .body = strbuf_str(&request->body) };
-    routed->call = client_start(routed->router->client, &call, &sink);
+    routed->call = via.error ? NULL : client_start(router->client, &call, &sink);
+    strbuf_deinit(&via);
     return routed->call != NULL;
+}
+
+// Of the prompt's blocks those that follow what the peer is known to hold. (Requests with several prompts are not
+// looked at.)
+static size_t blocks_beyond(const struct routed *routed, const struct score_row *row, const uint64_t **ret_hashes)
+{
+    const struct score_keys *keys = &routed->job.keys;
+    size_t n = keys->n_prompts == 1 ? score_keys_find(keys, SCORE_BLOCK_TOKENS, ret_hashes) : 0;
+    size_t n_known = (size_t)row->n_cached_tokens / SCORE_BLOCK_TOKENS;
+    if (n_known >= n) {
+        return 0;
+    }
+    *ret_hashes += n_known;
+    return n - n_known;
+}
+
+// And how many of them it was sent a moment ago.
+static size_t blocks_placed(const struct routed *routed, const struct score_row *row)
+{
+    struct router *router = routed->router;
+    const uint64_t *hashes;
+    size_t n = router->placements ? blocks_beyond(routed, row, &hashes) : 0;
+    return n > 0 ? placements_match(router->placements, peers_at(router->peers, row->peer)->life, hashes, n,
+                                    clock_monotonic_ns())
+                 : 0;
+}
+
+static void place(struct routed *routed, const struct score_row *row)
+{
+    struct router *router = routed->router;
+    const uint64_t *hashes;
+    size_t n = router->placements ? blocks_beyond(routed, row, &hashes) : 0;
+    if (n > 0) {
+        router->counts.n_placed += blocks_placed(routed, row) > 0;
+        placements_add(router->placements, peers_at(router->peers, row->peer)->life, hashes, n, clock_monotonic_ns());
+    }
 }
 
 static bool was_tried(const struct routed *routed, unsigned peer)
@@ -350,7 +293,7 @@ static bool was_tried(const struct routed *routed, unsigned peer)
 
 static bool may_ask(struct routed *routed, unsigned idx, uint64_t now)
 {
-    const struct peer *peer = peer_at(routed->router, idx);
+    const struct peer *peer = peers_at(routed->router->peers, idx);
     bool is_own = (int)idx == scoring_own_peer(routed->router->bridge->scoring);
     return peer && !was_tried(routed, idx) && peer->down_until_ns <= now &&
            (!is_own || mounts_find(routed->router->bridge->mounts, routed->model[0] ? routed->model : NULL) >= 0);
@@ -366,9 +309,11 @@ static size_t find_candidates(struct routed *routed, const struct score_row *row
     for (unsigned i = 0; i < n; i++) {
         if (may_ask(routed, rows[i].peer, now)) {
             struct scorer_load told = scorer_get_load(scorer, rows[i].peer);
-            double own = routed->router->peers[rows[i].peer].n_requests, others = told.n_running + told.n_waiting;
+            double own = peers_at(routed->router->peers, rows[i].peer)->n_requests,
+                   others = told.n_running + told.n_waiting;
             ret_rows[n_found] = i;
-            ret[n_found++] = (struct route_candidate){ rows[i].score, own > others ? own : others };
+            ret[n_found++] = (struct route_candidate){ rows[i].score + (double)blocks_placed(routed, &rows[i]),
+                                                       own > others ? own : others };
         }
     }
     return n_found;
@@ -420,25 +365,54 @@ static void ask_own(struct routed *routed)
 }
 
 // The request is suspended, or about to be.
-static void choose(struct routed *routed)
+static void send_to(struct routed *routed, const struct score_row *row)
 {
     struct router *router = routed->router;
-    bool is_known;
-    const struct score_row *row = choose_row(routed, &is_known);
-    if (!row) {
-        respond_none(routed, is_known);
-        return;
-    }
+    struct peer *peer = peers_at(router->peers, row->peer);
     routed->peer = (int)row->peer;
     routed->predicted_tokens = row->n_cached_tokens;
     routed->tried[routed->n_tried++] = row->peer;
-    router->peers[row->peer].n_requests++;
+    peer->n_requests++;
+    place(routed, row);
     if (routed->peer == scoring_own_peer(router->bridge->scoring)) {
         ask_own(routed);
     } else if (!ask(routed, row->peer)) {
         respond_error(routed->request, 503, "out_of_memory", "out of memory");
         request_resume(routed->request);
     }
+}
+
+static void choose(struct routed *routed)
+{
+    bool is_known;
+    const struct score_row *row = choose_row(routed, &is_known);
+    if (row) {
+        send_to(routed, row);
+    } else {
+        respond_none(routed, is_known);
+    }
+}
+
+// False: there is no other peer, and the request is as it was.
+static bool send_elsewhere(struct routed *routed)
+{
+    bool is_known, may_try = routed->n_tried < TRIES_MAX && !routed->request->is_aborted;
+    const struct score_row *row = may_try ? choose_row(routed, &is_known) : NULL;
+    if (row) {
+        routed->router->counts.n_retries++;
+        relay_forget_parts(routed->request);
+        send_to(routed, row);
+    }
+    return row != NULL;
+}
+
+bool router_own_failed(struct routed *routed, bool is_gone)
+{
+    if (is_gone && routed->peer >= 0) {
+        peers_failed(routed->router->peers, (unsigned)routed->peer);
+    }
+    leave_peer(routed);
+    return send_elsewhere(routed);
 }
 
 // ---- requests ------------------------------------------------------------------------------------------------------
@@ -484,6 +458,8 @@ static bool begin_scoring(struct routed *routed)
     snprintf(routed->model, sizeof(routed->model), "%s", tokfs_text_model(text));
     score_job_init(&routed->job, scorer_of(routed->router), text, is_chat ? TOKFS_PROMPT_CHAT : TOKFS_PROMPT_COMPLETION,
                    strbuf_str(&request->body), scored);
+    score_sizes_add(&routed->job.sizes, SCORE_BLOCK_TOKENS); // the placements'
+    scoring_add_user(&routed->job, bridge->access, &request->user);
     routed->is_scoring = crew_submit(scoring_crew(bridge->scoring), &routed->job.job) == 0;
     return routed->is_scoring;
 }
@@ -553,78 +529,34 @@ bool router_takes(const struct router *router, const struct route *route)
 
 void router_write_models(const struct router *router, struct strbuf *ret)
 {
-    struct scorer *scorer = scorer_of(router);
-    struct json_writer w;
-    json_writer_init(&w, ret);
-    json_write_object_begin(&w);
-    json_write_member_cstr(&w, "object", "list");
-    json_write_key(&w, "data");
-    json_write_array_begin(&w);
-    for (const struct score_source *s = scorer_next_source(scorer, NULL); s; s = scorer_next_source(scorer, s)) {
-        json_write_object_begin(&w);
-        json_write_member_cstr(&w, "id", score_source_model(s));
-        json_write_member_cstr(&w, "object", "model");
-        json_write_key(&w, "created");
-        json_write_u64(&w, 0);
-        json_write_member_cstr(&w, "owned_by", "tokfs");
-        json_write_object_end(&w);
-    }
-    json_write_array_end(&w);
-    json_write_object_end(&w);
+    peers_write_models(router->peers, scoring_own_peer(router->bridge->scoring), ret);
 }
 
 // ---- its life ------------------------------------------------------------------------------------------------------
 
-static int add_named(struct router *router, const char *url, struct err *err)
-{
-    struct named_peer *named = &router->named[router->n_named];
-    struct str name = str_from(url);
-    name = str_starts_with(name, STR("http://")) ? str_skip(name, 7) : name;
-    while (str_ends_with(name, STR("/"))) {
-        name.len--;
-    }
-    int n = snprintf(named->name, sizeof(named->name), "%.*s", STR_ARG(name));
-    int idx =
-        n > 0 && (size_t)n < sizeof(named->name) ? scorer_add_peer(scorer_of(router), str_from(named->name)) : -EINVAL;
-    if (idx < 0) {
-        return err_set(err, idx, "--peer %s: %s", url,
-                       idx == -EINVAL ? "a URL like http://HOST:PORT is needed" : "no room");
-    }
-    scorer_keep_peer(scorer_of(router), (unsigned)idx);
-    named->router = router;
-    named->url = url;
-    strbuf_init(&named->answer, 1u << 20);
-    router->n_named++;
-    return 0;
-}
-
 int router_new(struct bridge *bridge, struct router **ret, struct err *err)
 {
-    const struct options *o = bridge->options;
     struct router *router = calloc(1, sizeof(*router));
-    if (!router || !(router->named = calloc(o->n_peers + 1, sizeof(*router->named)))) {
-        free(router);
+    if (!router) {
         return err_set(err, -ENOMEM, "out of memory");
     }
     *ret = router; // also on an error: it is to be stopped and freed
     router->bridge = bridge;
-    router->timer.done = timer_done;
     router->state.seed = clock_monotonic_ns();
+    via_make_name(router->via);
+    if (bridge->options->route == ROUTE_POLICY_PREFIX && !(router->placements = placements_new(PLACEMENTS_MAX))) {
+        return err_set(err, -ENOMEM, "out of memory");
+    }
     int r = client_new(bridge->loop, &router->client, err);
-    for (unsigned i = 0; i < o->n_peers && r == 0; i++) {
-        r = add_named(router, o->peers[i], err);
-    }
-    if (r == 0) {
-        loop_timer(bridge->loop, &router->timer, 0);
-    }
-    return r;
+    return r < 0 ? r
+                 : peers_new(bridge->loop, router->client, scorer_of(router), bridge->options, router->via,
+                             &router->peers, err);
 }
 
 void router_stop(struct router *router)
 {
-    if (router && !router->is_stopped) {
-        router->is_stopped = true;
-        loop_cancel(router->bridge->loop, &router->timer);
+    if (router) {
+        peers_stop(router->peers);
         client_stop(router->client);
     }
 }
@@ -633,11 +565,8 @@ void router_free(struct router *router)
 {
     if (router) {
         client_free(router->client);
-        for (unsigned i = 0; i < router->n_named; i++) {
-            strbuf_deinit(&router->named[i].answer);
-        }
-        free(router->named);
-        free(router->peers);
+        peers_free(router->peers);
+        placements_free(router->placements);
         free(router);
     }
 }
@@ -653,6 +582,7 @@ void router_write_metrics(const struct router *router, struct strbuf *out)
     } rows[] = {
         { "routed_requests_total", "Requests that a peer was chosen for.", c->n_requests },
         { "routed_own_total", "Of them, to the bridge's own mounts.", c->n_own },
+        { "routed_placed_total", "Of them, to where their beginning had been sent just before.", c->n_placed },
         { "routed_retries_total", "Times that another peer was asked.", c->n_retries },
         { "routed_failed_total", "Requests that no peer answered.", c->n_failed },
         { "routed_unscored_total", "Requests whose tokens could not be found.", c->n_unscored },
@@ -664,12 +594,5 @@ void router_write_metrics(const struct router *router, struct strbuf *out)
         strbuf_printf(out, "# HELP tokfs_bridge_%s %s\n# TYPE tokfs_bridge_%s counter\ntokfs_bridge_%s %" PRIu64 "\n",
                       rows[i].name, rows[i].help, rows[i].name, rows[i].name, rows[i].value);
     }
-    strbuf_printf(out,
-                  "# HELP tokfs_bridge_peer_requests Requests at the peer.\n# TYPE tokfs_bridge_peer_requests gauge\n");
-    for (unsigned i = 0; i < router->n_peers; i++) {
-        if (scorer_peer_name(scorer_of(router), i)) {
-            strbuf_printf(out, "tokfs_bridge_peer_requests{peer=\"%s\"} %u\n", router->peers[i].name,
-                          router->peers[i].n_requests);
-        }
-    }
+    peers_write_metrics(router->peers, out);
 }

@@ -8,7 +8,9 @@
 //                                                 another peer `--' it failed, or has no room
 //
 // Until the first byte of an answer has come nothing was said to the client, so that another peer may be asked; of
-// answers that are not streamed, until the last. Loop thread only.
+// answers that are not streamed, until the last. That holds for the own mount, too.
+//
+// What a router has sent on carries its mark (via.h) and is not sent on again. Loop thread only.
 #ifndef TOKFS_BRIDGE_ROUTER_H
 #define TOKFS_BRIDGE_ROUTER_H
 
@@ -24,9 +26,13 @@ bool router_takes(const struct router *router, const struct route *route);
 void router_write_metrics(const struct router *router, struct strbuf *out);
 
 enum MHD_Result router_start(struct request *request);
+// The own mount could not answer it, and nothing was said to the client. True: another peer is asked. False: there is
+// none, and what the mount said stands. `is_gone`: nor would it answer others.
+bool router_own_failed(struct routed *routed, bool is_gone);
 void router_cancel(struct routed *routed); // its client has gone, or the bridge ends; NULL is accepted
 void router_forget(struct routed *routed); // its request goes; NULL is accepted
-// The list of models of all peers, in the form of /v1/models; one that several have is there several times.
+// The list of models of all peers but the own mounts, in the form of /v1/models; one that several have is there several
+// times.
 void router_write_models(const struct router *router, struct strbuf *ret);
 
 #endif

@@ -199,6 +199,7 @@ enum MHD_Result score_start(struct request *request)
     asked->request = request;
     score_job_init(&asked->job, scoring_scorer(bridge->scoring), text, asked->job.kind,
                    (struct str){ asked->body, len }, done);
+    scoring_add_user(&asked->job, bridge->access, &request->user);
     if (crew_submit(scoring_crew(bridge->scoring), &asked->job.job) < 0) {
         asked_free(asked);
         return respond_error(request, 503, "busy", "too many requests are being scored");

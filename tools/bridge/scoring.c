@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define LOOK_EVERY_NS 500000000u
 #define JOBS_MAX      4096
@@ -41,6 +42,15 @@ struct scorer *scoring_scorer(const struct scoring *scoring)
 struct crew *scoring_crew(const struct scoring *scoring)
 {
     return scoring->crew;
+}
+
+// The users of other machines are taken for those of the same numbers here.
+void scoring_add_user(struct score_job *job, const struct access *access, const struct access_user *user)
+{
+    score_sizes_add_scope(&job->sizes, 1 + (uint64_t)geteuid());
+    if (access) {
+        score_sizes_add_scope(&job->sizes, 1 + (uint64_t)user->uid);
+    }
 }
 
 // ---- models of mounts ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 #ifndef TOKFS_BRIDGE_SCORING_H
 #define TOKFS_BRIDGE_SCORING_H
 
+#include "tools/bridge/access.h"
 #include "tools/bridge/mounts.h"
 #include "tools/bridge/options.h"
 #include "tools/kv/score_job.h"
@@ -19,6 +20,8 @@ void scoring_free(struct scoring *scoring);
 
 int scoring_own_peer(const struct scoring *scoring); // of the mounts; -1: none
 void scoring_write_metrics(const struct scoring *scoring, struct strbuf *out);
+// Who asks is one of the ways in which prompts are known (score.h).
+void scoring_add_user(struct score_job *job, const struct access *access, const struct access_user *user);
 struct scorer *scoring_scorer(const struct scoring *scoring);
 struct crew *scoring_crew(const struct scoring *scoring);
 
