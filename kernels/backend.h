@@ -24,7 +24,7 @@ struct matrix;  // weight [n_out][n_in] in the backend's packed form
 
 struct backend_options {
     unsigned n_threads; // CPU: workers including the calling thread; 0 = one per available processor
-    const char *isa; // CPU: "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"; NULL = the best the processor has
+    const char *isa;    // CPU: the name of a path (kernels/cpu/isa.h); NULL = the best the processor has
     bool deterministic; // CUDA: batch invariance; the CPU backend always is
 };
 

@@ -9,7 +9,7 @@
 const char *const option_devices[] = { "auto", "cpu", "cuda", NULL };
 const char *const option_weights[] = { "stored", "q8", "q4", NULL };
 const char *const option_kv_dtypes[] = { "auto", "f32", "f16", "bf16", "q8", NULL };
-const char *const option_isas[] = { "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", NULL };
+const char *const option_isas[] = { "scalar", "avx2", "avx2vnni", "avx512", "avx512vnni", "avx512bf16", "amx", NULL };
 
 const char *option_shown(const char *value)
 {

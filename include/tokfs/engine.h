@@ -36,7 +36,8 @@ struct tokfs_engine_options {
     const char *model;       // Hugging Face directory, or a GGUF file (of several, the first)
     const char *served_name; // NULL: the directory's name
     const char *device;      // "auto", "cpu", "cuda"; NULL: "auto"
-    const char *isa;     // CPU path: "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"; NULL: the best there is
+    // CPU path: "scalar", "avx2", "avx2vnni", "avx512", "avx512vnni", "avx512bf16", "amx"; NULL: the best there is
+    const char *isa;
     const char *weights; // "stored", "q8", "q4": quantized while they load; NULL: "stored"
     // File in which the weights are kept as the backend holds them, so that the next start reads them as they are;
     // "auto": beside the model; NULL: none. It is made where it is missing or was made from something else.

@@ -99,15 +99,20 @@ static const struct backend_ops cpu_ops = {
 
 int cpu_backend_open(const struct backend_options *options, struct backend **ret, struct err *err)
 {
+    const struct cpu_kernels *kernels;
+    int r = isa_choose(options->isa, &kernels, err);
+    return r < 0 ? r : cpu_backend_open_on(kernels, options->n_threads, ret, err);
+}
+
+int cpu_backend_open_on(const struct cpu_kernels *kernels, unsigned n_threads, struct backend **ret, struct err *err)
+{
     struct cpu_backend *cpu = calloc(1, sizeof(*cpu));
     if (cpu == NULL) {
         return err_set(err, -ENOMEM, "no memory for the cpu backend");
     }
     cpu->backend.ops = &cpu_ops;
-    int r = isa_choose(options->isa, &cpu->kernels, err);
-    if (r == 0) {
-        r = pool_new(options->n_threads, &cpu->pool, err);
-    }
+    cpu->kernels = kernels;
+    int r = pool_new(n_threads, &cpu->pool, err);
     if (r < 0) {
         cpu_close(&cpu->backend);
         return r;
@@ -119,9 +124,9 @@ int cpu_backend_open(const struct backend_options *options, struct backend **ret
     cpu->rope = rope_cache_new(cpu->n_threads);
     if (cpu->attention_scratch == NULL || cpu->quant_panels == NULL || cpu->attention_partials == NULL ||
         cpu->rope == NULL) {
-        size_t n_threads = cpu->n_threads;
+        size_t n = cpu->n_threads;
         cpu_close(&cpu->backend);
-        return err_set(err, -ENOMEM, "no memory for the working space of %zu threads", n_threads);
+        return err_set(err, -ENOMEM, "no memory for the working space of %zu threads", n);
     }
     snprintf(cpu->description, sizeof(cpu->description), "cpu %s, %zu thread%s", cpu->kernels->name, cpu->n_threads,
              cpu->n_threads == 1 ? "" : "s");

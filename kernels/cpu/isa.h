@@ -5,8 +5,8 @@
 #include "engine/base/err.h"
 #include "kernels/cpu/kernels.h"
 
-// `isa`: "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"; NULL: the best there is. 0, -EINVAL (no such name),
-// -EOPNOTSUPP (not on this processor).
+// `isa`: "scalar", "avx2", "avx2vnni", "avx512", "avx512vnni", "avx512bf16", "amx"; NULL: the best there is. 0, -EINVAL
+// (no such name), -EOPNOTSUPP (not on this processor, or the system does not permit it).
 int isa_choose(const char *isa, const struct cpu_kernels **ret, struct err *err);
 
 #endif

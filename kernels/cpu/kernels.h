@@ -3,14 +3,15 @@
 // Generic code (linear.c, attention.c, ...) splits an operation over the workers; the functions of this table do the
 // work of one part on the thread that calls them. The tables are filled by isa_*.c, which include the same *_body.h on
 // different vec_*.h. All are bit-identical: lanes run over outputs, and each output is one chain of fused multiply-adds
-// (or one fixed tree) whose order does not depend on the vector width.
+// (or one fixed tree) whose order does not depend on the vector width. Except for AMX's products of bf16
+// (linear_amx_body.h), which are summed in the order that the instruction has.
 #ifndef TOKFS_KERNELS_CPU_KERNELS_H
 #define TOKFS_KERNELS_CPU_KERNELS_H
 
 #include "kernels/backend.h"
 
 // A matrix is stored in tiles of LINEAR_TILE outputs, each tile contiguous over all inputs (n_in_padded: an even number
-// of them):
+// of them; of bf16 a multiple of 32, which AMX takes at once):
 //   f32, f16: [n_tiles][n_in_padded][LINEAR_TILE]
 //   bf16:     [n_tiles][n_in_padded / 2][LINEAR_TILE][2]   (pairs of inputs side by side, as AMX and VNNI read them)
 //   block formats: quant_tile.h
@@ -128,7 +129,8 @@ struct cpu_kernels {
 
 extern const struct cpu_kernels cpu_kernels_scalar;
 #ifdef TOKFS_CPU_X86
-extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_avx512vnni, cpu_kernels_avx512bf16;
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx2vnni, cpu_kernels_avx512, cpu_kernels_avx512vnni,
+    cpu_kernels_avx512bf16, cpu_kernels_amx;
 #endif
 
 #endif

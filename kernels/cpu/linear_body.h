@@ -271,9 +271,12 @@ VEC void linear_cell(const struct linear_job *job, const struct linear_panel *pa
     }
 }
 
+typedef void linear_cell_fn(const struct linear_job *job, const struct linear_panel *panel, size_t tile, size_t block);
+
 // A panel of tiles_together tiles stays in the L2 cache while the row blocks, each in the L1 cache, go past it (1: the
 // weights are one stream).
-static void linear_tiles(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together)
+VEC void linear_panels(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together,
+                       size_t n_blocks, linear_cell_fn *cell)
 {
     const struct matrix *m = job->w;
     struct linear_panel panel;
@@ -284,9 +287,9 @@ static void linear_tiles(const struct linear_job *job, size_t tile_begin, size_t
             bool is_last = panel.k0 + LINEAR_K_BLOCK >= m->n_in;
             panel.next_tile = is_last ? panel.tile_end : group;
             panel.next_k0 = is_last ? 0 : panel.k0 + LINEAR_K_BLOCK;
-            for (size_t block = 0; block < job->n_blocks; block++) {
+            for (size_t block = 0; block < n_blocks; block++) {
                 for (size_t tile = group; tile < panel.tile_end; tile++) {
-                    linear_cell(job, &panel, tile, block);
+                    cell(job, &panel, tile, block);
                 }
             }
             if (is_last) {
@@ -294,6 +297,11 @@ static void linear_tiles(const struct linear_job *job, size_t tile_begin, size_t
             }
         }
     }
+}
+
+static void linear_tiles(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together)
+{
+    linear_panels(job, tile_begin, tile_end, tiles_together, job->n_blocks, linear_cell);
 }
 
 // Maxima of finished tiles; vf_max gives its second argument where the first is not a number.

@@ -60,7 +60,8 @@ struct matrix *cpu_matrix_new(struct backend *b, enum dtype dtype, size_t n_out,
     m->n_in = n_in;
     m->n_tiles = (n_out + LINEAR_TILE - 1) / LINEAR_TILE;
     if (dtype_is_plain(dtype)) {
-        m->tile_bytes = (n_in + n_in % 2) * LINEAR_TILE * dtype_bytes(dtype);
+        size_t step = dtype == DTYPE_BF16 ? 32 : 2;
+        m->tile_bytes = (n_in + step - 1) / step * step * LINEAR_TILE * dtype_bytes(dtype);
     } else {
         m->tile_bytes = quant_tile_bytes(quant_tile(dtype), n_in);
     }

@@ -11,7 +11,6 @@
 #define VEC              static inline __attribute__((always_inline, unused))
 #define VEC_PRAGMA(text) _Pragma(#text)
 #define VEC_UNROLL(n)    VEC_PRAGMA(GCC unroll n)
-#define VEC_ISA_NAME     "avx2"
 #define VEC_LINEAR_ROWS  6
 // Registers per vf, and how many of them the linear kernel may use for sums.
 #define VEC_LINEAR_REGS    2
@@ -262,6 +261,11 @@ VEC vi vi_srl(vi a, int n)
     return (vi){ _mm256_srli_epi32(a.lo, n), _mm256_srli_epi32(a.hi, n) };
 }
 
+VEC vi vi_sub_bytes(vi a, uint8_t x)
+{
+    return (vi){ _mm256_sub_epi8(a.lo, _mm256_set1_epi8((char)x)), _mm256_sub_epi8(a.hi, _mm256_set1_epi8((char)x)) };
+}
+
 VEC vi vi_lookup(const uint8_t table[16], vi a)
 {
     __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
@@ -270,6 +274,10 @@ VEC vi vi_lookup(const uint8_t table[16], vi a)
 
 VEC __m256i vec8_dot(__m256i sum, __m256i a, __m256i b, bool is_small)
 {
+#ifdef __AVXVNNI__
+    (void)is_small;
+    return _mm256_dpbusd_avx_epi32(sum, a, b);
+#else
     if (is_small) {
         return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
     }
@@ -277,6 +285,7 @@ VEC __m256i vec8_dot(__m256i sum, __m256i a, __m256i b, bool is_small)
         _mm256_madd_epi16(_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
     __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+#endif
 }
 
 VEC vi vi_dot(vi sum, vi a, vi b, bool is_small)

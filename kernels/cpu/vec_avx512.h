@@ -235,6 +235,11 @@ VEC vi vi_srl(vi a, int n)
     return _mm512_srli_epi32(a, (unsigned)n);
 }
 
+VEC vi vi_sub_bytes(vi a, uint8_t x)
+{
+    return _mm512_sub_epi8(a, _mm512_set1_epi8((char)x));
+}
+
 VEC vi vi_lookup(const uint8_t table[16], vi a)
 {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table)), a);

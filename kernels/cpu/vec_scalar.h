@@ -264,6 +264,17 @@ VEC_LANES vi vi_srl(vi a, int n)
     VEC_MAP_INT(a.u[i] >> n);
 }
 
+// x from each byte.
+VEC_LANES vi vi_sub_bytes(vi a, uint8_t x)
+{
+    uint8_t bytes[64];
+    memcpy(bytes, a.u, sizeof(bytes));
+    for (int i = 0; i < 64; i++) {
+        bytes[i] = (uint8_t)(bytes[i] - x);
+    }
+    return vi_load(bytes);
+}
+
 // Bytes of a table for bytes below 16.
 VEC_LANES vi vi_lookup(const uint8_t table[16], vi a)
 {

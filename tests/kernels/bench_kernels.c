@@ -1,5 +1,5 @@
 // Speed of the CPU kernels beside the limits of the machine, all measured in the same run: `bench_kernels [ROUNDS
-// [THREADS [NAME]]]`, where only kernels whose names contain NAME are measured.
+// [THREADS [NAME [ISA]]]]`, where only kernels whose names contain NAME are measured.
 //
 // A round measures the limits (read bandwidth, multiply-adds of f32, bf16 and int8), then every kernel once, then its
 // limit again; a kernel's share is its rate by the mean of the limits around it. The table has the medians of the
@@ -7,6 +7,9 @@
 // the next.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/pool.h"
+#ifdef TOKFS_CPU_X86
+#include "kernels/cpu/tile_amx.h"
+#endif
 
 #include <assert.h>
 #include <stdio.h>
@@ -51,50 +54,104 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+// ---- limits --------------------------------------------------------------------------------------------------------
+
+// One instruction of which the products of an instruction set are made.
+struct peak {
+    const char *isa; // its name, or how it begins
+    enum limit limit;
+    double n_products; // of a pass
+    host_fn *run;      // items of PEAK_PASSES passes
+};
+
 #ifdef TOKFS_CPU_X86
-// Sixteen chains of one instruction per pass, each item once. In assembly, so that it is this loop and no other.
-#define CHAINS(one)                                                                                                    \
-    one(0) one(1) one(2) one(3) one(4) one(5) one(6) one(7) one(8) one(9) one(10) one(11) one(12) one(13) one(14)      \
-        one(15)
-#define REGISTERS                                                                                                      \
-    "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",         \
-        "zmm13", "zmm14", "zmm15", "zmm30", "zmm31"
-#define FMA_F32(i)  "vfmadd231ps %%zmm30, %%zmm31, %%zmm" #i "\n"
-#define DOT_BF16(i) "vdpbf16ps %%zmm30, %%zmm31, %%zmm" #i "\n"
-#define DOT_INT8(i) "vpdpbusd %%zmm30, %%zmm31, %%zmm" #i "\n"
-#define PEAK(name, isa, one)                                                                                           \
+// Chains of one instruction per pass. In assembly, so that it is this loop and no other.
+#define CHAINS_12(one) one(0) one(1) one(2) one(3) one(4) one(5) one(6) one(7) one(8) one(9) one(10) one(11)
+#define CHAINS_16(one) CHAINS_12(one) one(12) one(13) one(14) one(15)
+#define CHAINS_4(one)  one(0) one(1) one(2) one(3)
+#define VECTORS                                                                                                        \
+    "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",         \
+        "xmm13", "xmm14", "xmm15"
+#define FMA_512(i)    "vfmadd231ps %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define BF16_512(i)   "vdpbf16ps %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define INT8_512(i)   "vpdpbusd %%zmm30, %%zmm31, %%zmm" #i "\n"
+#define FMA_256(i)    "vfmadd231ps %%ymm14, %%ymm15, %%ymm" #i "\n"
+#define INT8_256(i)   "vpmaddubsw %%ymm14, %%ymm15, %%ymm" #i "\n"
+#define INT8_VNNI(i)  "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm" #i "\n"
+#define BF16_TILES(i) "tdpbf16ps %%tmm7, %%tmm6, %%tmm" #i "\n"
+#define INT8_TILES(i) "tdpbssd %%tmm7, %%tmm6, %%tmm" #i "\n"
+#define PEAK(name, isa, begin_with, chains)                                                                            \
     __attribute__((target(isa))) static void name(void *ctx, size_t begin, size_t end, size_t worker)                  \
     {                                                                                                                  \
         (void)ctx, (void)worker;                                                                                       \
-        __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\nvpxord %%zmm31, %%zmm31, %%zmm31" ::: REGISTERS);          \
+        begin_with;                                                                                                    \
         for (size_t pass = begin * PEAK_PASSES; pass < end * PEAK_PASSES; pass++) {                                    \
-            __asm__ volatile(CHAINS(one)::: REGISTERS);                                                                \
+            __asm__ volatile(chains::: VECTORS);                                                                       \
         }                                                                                                              \
     }
-PEAK(peak_f32, "avx512f", FMA_F32)
-PEAK(peak_bf16, "avx512f,avx512bf16", DOT_BF16)
-PEAK(peak_int8, "avx512f,avx512vnni", DOT_INT8)
+#define ZERO_512                                                                                                       \
+    __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\nvpxord %%zmm31, %%zmm31, %%zmm31" ::: "xmm30", "xmm31")
+#define ZERO_256 __asm__ volatile("vpxor %%ymm14, %%ymm14, %%ymm14\nvpxor %%ymm15, %%ymm15, %%ymm15" ::: VECTORS)
+static const struct tile_config whole_tiles = {
+    .palette = 1,
+    .row_bytes = { 64, 64, 64, 64, 64, 64, 64, 64 },
+    .rows = { 16, 16, 16, 16, 16, 16, 16, 16 },
+};
+#define ZERO_TILES TILE_CONFIG(&whole_tiles)
+PEAK(peak_f32_512, "avx512f", ZERO_512, CHAINS_16(FMA_512))
+PEAK(peak_bf16_512, "avx512f,avx512bf16", ZERO_512, CHAINS_16(BF16_512))
+PEAK(peak_int8_512, "avx512f,avx512vnni", ZERO_512, CHAINS_16(INT8_512))
+PEAK(peak_f32_256, "avx2,fma", ZERO_256, CHAINS_12(FMA_256))
+PEAK(peak_int8_256, "avx2", ZERO_256, CHAINS_12(INT8_256))
+PEAK(peak_int8_vnni, "avx2", ZERO_256, CHAINS_12(INT8_VNNI))
+PEAK(peak_bf16_tiles, "avx512f", ZERO_TILES, CHAINS_4(BF16_TILES))
+PEAK(peak_int8_tiles, "avx512f", ZERO_TILES, CHAINS_4(INT8_TILES))
 #endif
 
-// Operations per second of the limit's instruction on all threads; 0 where the processor has none.
+// The first that fits counts. Without VDPBF16PS products of bf16 are multiply-adds of f32.
+static const struct peak peaks[] = {
+#ifdef TOKFS_CPU_X86
+    { "amx", LIMIT_BF16, 4 * 16 * 16 * 32, peak_bf16_tiles },
+    { "amx", LIMIT_INT8, 4 * 16 * 16 * 64, peak_int8_tiles },
+    { "amx", LIMIT_F32, 16 * 16, peak_f32_512 },
+    { "avx512bf16", LIMIT_BF16, 16 * 32, peak_bf16_512 },
+    { "avx512bf16", LIMIT_INT8, 16 * 64, peak_int8_512 },
+    { "avx512vnni", LIMIT_INT8, 16 * 64, peak_int8_512 },
+    { "avx512", LIMIT_BF16, 16 * 16, peak_f32_512 },
+    { "avx512", LIMIT_F32, 16 * 16, peak_f32_512 },
+    { "avx2vnni", LIMIT_INT8, 12 * 32, peak_int8_vnni },
+    { "avx2", LIMIT_INT8, 12 * 32, peak_int8_256 },
+    { "avx2", LIMIT_BF16, 12 * 8, peak_f32_256 },
+    { "avx2", LIMIT_F32, 12 * 8, peak_f32_256 },
+#endif
+    { "", N_LIMITS, 0, NULL },
+};
+
+static const struct peak *find_peak(const struct bench *bench, enum limit limit)
+{
+    const char *isa = bench->b->ops->describe(bench->b) + strlen("cpu ");
+    for (size_t i = 0; i < sizeof(peaks) / sizeof(*peaks); i++) {
+        if (peaks[i].limit == limit && strncmp(isa, peaks[i].isa, strlen(peaks[i].isa)) == 0) {
+            return &peaks[i];
+        }
+    }
+    return NULL;
+}
+
+// Operations per second of the limit's instruction on all threads; 0 where the instruction set has none.
 static double measure_peak(struct bench *bench, enum limit limit)
 {
-#ifdef TOKFS_CPU_X86
-    const bool has[] = { [LIMIT_F32] = __builtin_cpu_supports("avx512f"),
-                         [LIMIT_BF16] = __builtin_cpu_supports("avx512bf16"),
-                         [LIMIT_INT8] = __builtin_cpu_supports("avx512vnni") };
-    host_fn *const fns[] = { [LIMIT_F32] = peak_f32, [LIMIT_BF16] = peak_bf16, [LIMIT_INT8] = peak_int8 };
-    const double lanes[] = { [LIMIT_F32] = 16, [LIMIT_BF16] = 32, [LIMIT_INT8] = 64 };
-    if (has[limit]) {
-        size_t n_items = 8 * pool_n_threads(bench->pool);
-        double start = now();
-        pool_run(bench->pool, n_items, 1, fns[limit], NULL);
-        return (double)n_items * PEAK_PASSES * 16 * lanes[limit] * 2 / (now() - start);
+    const struct peak *peak = find_peak(bench, limit);
+    if (peak == NULL) {
+        return 0;
     }
-#endif
-    (void)bench, (void)limit;
-    return 0;
+    size_t n_items = 8 * pool_n_threads(bench->pool);
+    double start = now();
+    pool_run(bench->pool, n_items, 1, peak->run, NULL);
+    return (double)n_items * PEAK_PASSES * peak->n_products * 2 / (now() - start);
 }
+
+// ---- operations ----------------------------------------------------------------------------------------------------
 
 static void free_matrices(struct bench *bench)
 {
@@ -311,10 +368,10 @@ static void run_rounds(struct bench *bench, size_t n_rounds, const char *name, d
     }
 }
 
-static void bench_init(struct bench *bench, unsigned n_threads)
+static void bench_init(struct bench *bench, unsigned n_threads, const char *isa)
 {
     struct err err = { 0 };
-    struct backend_options options = { .n_threads = n_threads };
+    struct backend_options options = { .n_threads = n_threads, .isa = isa };
     if (backend_open("cpu", &options, &bench->b, &err) != 0 || pool_new(n_threads, &bench->pool, &err) != 0) {
         fprintf(stderr, "bench_kernels: %s\n", err.msg);
         exit(1);
@@ -344,7 +401,7 @@ int main(int argc, char **argv)
     static double limits[N_LIMITS][ROUNDS_MAX];
     size_t n_rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 3;
     n_rounds = n_rounds < 1 ? 1 : n_rounds > ROUNDS_MAX ? ROUNDS_MAX : n_rounds;
-    bench_init(&bench, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0);
+    bench_init(&bench, argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 0, argc > 4 ? argv[4] : NULL);
     const char *name = argc > 3 ? argv[3] : "";
     run_rounds(&bench, n_rounds, name, limits);
     printf("%s; read %.1f GB/s; GFLOP/s of f32 %.0f, bf16 %.0f, int8 %.0f\n", bench.b->ops->describe(bench.b),

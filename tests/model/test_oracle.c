@@ -20,7 +20,7 @@
 #define TOKENS_MAX  128
 #define VOCAB       61
 
-static const char *const isas[] = { "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16" };
+static const char *const isas[] = { "scalar", "avx2", "avx2vnni", "avx512", "avx512vnni", "avx512bf16", "amx" };
 
 // K and V are stored in the type of the weights, hence the width of the half-precision ones.
 #define F32_TOLERANCE 1e-4

@@ -103,7 +103,7 @@ static double run_case(struct model_run *run, const struct json *c, size_t *ret_
 static void test_stories_f32_logits_and_greedy_tokens_are_the_reference(void **state)
 {
     (void)state;
-    static const char *const isas[] = { "scalar", "avx2", "avx512", "avx512vnni", "avx512bf16" };
+    static const char *const isas[] = { "scalar", "avx2", "avx2vnni", "avx512", "avx512vnni", "avx512bf16", "amx" };
     struct reference ref;
     load_reference(&ref);
     for (size_t i = 0; i < sizeof(isas) / sizeof(*isas); i++) {

@@ -550,8 +550,9 @@ const struct command command_generate = {
     .options =
         "  --threads N        of the CPU backend (default: one per processor)\n"
         "  --device NAME      auto (default), cpu or cuda\n"
-        "  --isa NAME         of the CPU backend: scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best "
-        "there is)\n"
+        "  --isa NAME         of the CPU backend: scalar, avx2, avx2vnni, avx512, avx512vnni, avx512bf16, amx "
+        "(default:\n"
+        "                     the best there is)\n"
         "  --ctx N            longest prompt and answer (default: the model's context, as far as memory goes)\n"
         "  --kv-mem BYTES     memory for K and V, as in 512M (default: a quarter of what is free)\n"
         "  --max-sequences N  that run together (default 64)\n"

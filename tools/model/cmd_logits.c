@@ -127,11 +127,12 @@ const struct command command_logits = {
     .name = "logits",
     .synopsis = "[--threads N] [--backend NAME] [--isa NAME] [--chunk N] [--ctx N] MODEL",
     .summary = "reads JSON arrays of token ids, one a line; prints the logits of every position",
-    .options = "  --threads N     of the CPU backend (default: one per processor)\n"
-               "  --backend NAME  auto (default), cpu or cuda\n"
-               "  --isa NAME      of the CPU backend: scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best "
-               "there is)\n"
-               "  --chunk N       tokens computed in one step (default 64); changes no bit of the result\n"
-               "  --ctx N         longest prompt (default: the model's context, at most 4096)\n",
+    .options =
+        "  --threads N     of the CPU backend (default: one per processor)\n"
+        "  --backend NAME  auto (default), cpu or cuda\n"
+        "  --isa NAME      of the CPU backend: scalar, avx2, avx2vnni, avx512, avx512vnni, avx512bf16, amx (default:\n"
+        "                  the best there is)\n"
+        "  --chunk N       tokens computed in one step (default 64); changes no bit of the result\n"
+        "  --ctx N         longest prompt (default: the model's context, at most 4096)\n",
     .run = run,
 };

@@ -1,0 +1,8 @@
+// The kernels for AVX2, FMA and F16C with AVX-VNNI. The only code compiled with those flags; called after cpuid said so
+// (isa.c).
+#define VEC_ISA_NAME "avx2vnni"
+#include "kernels/cpu/vec_avx2.h"
+
+#include "kernels/cpu/isa_body.h"
+
+const struct cpu_kernels cpu_kernels_avx2vnni = ISA_TABLE;
