@@ -172,6 +172,18 @@ static int parse_hash(struct str text, unsigned char ret[HASH_BYTES], struct err
     return is_hash ? 0 : err_set(err, -EINVAL, "a hash of 64 hexadecimal digits is needed (tokfs-bridge --hash-key)");
 }
 
+static int check_user(const struct table *table, const struct key *key, struct err *err)
+{
+    for (size_t i = 0; i < table->n_keys; i++) {
+        const struct key *other = &table->keys[i];
+        if (other->user_idx != key->user_idx && memcmp(other->hash, key->hash, HASH_BYTES) == 0) {
+            return err_set(err, -EINVAL, "this key is %s's and %s's", table->users[other->user_idx].name,
+                           table->users[key->user_idx].name);
+        }
+    }
+    return 0;
+}
+
 static int take_line(struct loop *loop, struct table *table, struct str line, struct err *err)
 {
     struct str hash, name = str_trim(str_cut(line, ' ', &hash));
@@ -186,6 +198,7 @@ static int take_line(struct loop *loop, struct table *table, struct str line, st
         r = err_set(err, -EINVAL, "one user's name (or -) is needed after the hash");
     }
     r = r < 0 ? r : find_or_add_user(loop, table, name, &key->user_idx, err);
+    r = r < 0 ? r : check_user(table, key, err);
     table->n_keys += r == 0;
     return r;
 }

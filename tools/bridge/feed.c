@@ -157,20 +157,44 @@ static bool is_redis(const char *url)
     return strncmp(url, "redis://", 8) == 0 || strncmp(url, "unix://", 7) == 0;
 }
 
+// What it names is in the one of the two that it is.
+static int parse(const char *url, struct redis_url *redis, struct feed_zmq_spec *zmq, struct err *err)
+{
+    int r = is_redis(url) ? redis_url_parse(url, redis, err) : feed_zmq_parse(url, zmq, err);
+    return r < 0 ? err_prefix(err, "--follow%s%s", is_redis(url) ? "" : " ", is_redis(url) ? "" : url)
+                 : r; // no password
+}
+
+int feed_check(const char *url, struct err *err)
+{
+    struct redis_url redis;
+    struct feed_zmq_spec zmq;
+    return parse(url, &redis, &zmq, err);
+}
+
+static int follow_zmq(struct feed *feed, const struct feed_zmq_spec *spec, struct err *err)
+{
+    feed->zmq_context = feed->zmq_context ? feed->zmq_context : zmq_ctx_new();
+    int r = feed->zmq_context
+                ? feed_zmq_new(feed->loop, feed->zmq_context, spec, feed->scorer, &feed->zmq[feed->n_zmq], err)
+                : -ENOMEM;
+    feed->n_zmq += feed->zmq[feed->n_zmq] != NULL;
+    return r;
+}
+
 static int follow(struct feed *feed, const char *url, struct err *err)
 {
     struct redis_url redis;
-    int r;
+    struct feed_zmq_spec zmq;
+    int r = parse(url, &redis, &zmq, err);
+    if (r < 0) {
+        return r;
+    }
     if (is_redis(url)) {
-        r = redis_url_parse(url, &redis, err);
-        r = r < 0 ? r : feed_redis_new(feed->loop, &redis, feed->scorer, &feed->redis[feed->n_redis]);
+        r = feed_redis_new(feed->loop, &redis, feed->scorer, &feed->redis[feed->n_redis]);
         feed->n_redis += feed->redis[feed->n_redis] != NULL;
     } else {
-        feed->zmq_context = feed->zmq_context ? feed->zmq_context : zmq_ctx_new();
-        r = feed->zmq_context
-                ? feed_zmq_new(feed->loop, feed->zmq_context, url, feed->scorer, &feed->zmq[feed->n_zmq], err)
-                : -ENOMEM;
-        feed->n_zmq += feed->zmq[feed->n_zmq] != NULL;
+        r = follow_zmq(feed, &zmq, err);
     }
     if (r < 0 && !err->msg[0]) {
         err_set(err, r, "%s", strerror(-r));

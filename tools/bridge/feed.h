@@ -8,6 +8,7 @@
 
 struct feed;
 
+int feed_check(const char *url, struct err *err); // how one of --follow is written: 0 or -EINVAL
 // -errno with the option named. *ret is set unless memory is out, to be stopped and freed.
 int feed_new(struct loop *loop, struct exchange_pool *files, const struct options *options, struct scorer *scorer,
              struct feed **ret, struct err *err);

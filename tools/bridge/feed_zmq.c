@@ -2,6 +2,7 @@
 // looked at again with the next turn.
 #include "tools/bridge/feed_zmq.h"
 #include "engine/base/log.h"
+#include "tools/bridge/address.h"
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
@@ -11,7 +12,6 @@
 #include <zmq.h>
 
 #define BATCHES_PER_TURN 256
-#define ENDPOINT_MAX     256
 #define NAME_MAX_        255
 #define TICK_NS          250000000u
 #define REPLAY_TICKS     20 // without an answer
@@ -39,7 +39,7 @@ struct feed_zmq {
     struct port sub, dealer;
     struct loop *loop;
     struct scorer *scorer;
-    char endpoint[ENDPOINT_MAX], replay[ENDPOINT_MAX], peer[NAME_MAX_ + 1], model[NAME_MAX_ + 1];
+    struct feed_zmq_spec spec;
     struct publisher *publishers;
     unsigned n_publishers;
     uint64_t expected; // number of the next batch
@@ -74,9 +74,9 @@ static int name_source(struct feed_zmq *feed, struct str topic, struct str *ret_
                        struct err *err)
 {
     struct str address = STR(""), model = STR("");
-    int r = feed->peer[0] && feed->model[0] ? 0 : kv_topic_parse(topic, &address, &model, err);
-    *ret_peer = feed->peer[0] ? str_from(feed->peer) : address;
-    *ret_model = feed->model[0] ? str_from(feed->model) : model;
+    int r = feed->spec.peer[0] && feed->spec.model[0] ? 0 : kv_topic_parse(topic, &address, &model, err);
+    *ret_peer = feed->spec.peer[0] ? str_from(feed->spec.peer) : address;
+    *ret_model = feed->spec.model[0] ? str_from(feed->spec.model) : model;
     return r;
 }
 
@@ -132,7 +132,7 @@ static void apply(struct feed_zmq *feed, struct str topic, struct str payload)
     if (r < 0) {
         feed->counts.n_bad++;
         score_source_clear(source);
-        log_warn("%s: %s", feed->endpoint, err.msg[0] ? err.msg : strerror(-r));
+        log_warn("%s: %s", feed->spec.endpoint, err.msg[0] ? err.msg : strerror(-r));
     }
     feed->counts.n_batches++;
 }
@@ -318,7 +318,7 @@ static void tick_done(struct loop_op *op, int res)
         begin_replay(feed);
     } else if (feed->is_replaying && ++feed->n_silent > (feed->has_held ? REPLAY_TICKS : PROBE_WAIT_TICKS)) {
         if (feed->has_held) {
-            log_warn("%s does not answer", feed->replay);
+            log_warn("%s does not answer", feed->spec.replay);
             clear_all(feed);
         }
         end_replay(feed);
@@ -354,16 +354,16 @@ static int open_port(struct feed_zmq *feed, void *context, int type, const char 
 
 // ---- its life ------------------------------------------------------------------------------------------------------
 
-static int take_part(struct feed_zmq *feed, struct str part, struct err *err)
+static int take_part(struct feed_zmq_spec *spec, struct str part, struct err *err)
 {
     const struct {
         const char *name;
         char *place;
         size_t size;
     } rows[] = {
-        { "replay", feed->replay, sizeof(feed->replay) },
-        { "peer", feed->peer, sizeof(feed->peer) },
-        { "model", feed->model, sizeof(feed->model) },
+        { "replay", spec->replay, sizeof(spec->replay) },
+        { "peer", spec->peer, sizeof(spec->peer) },
+        { "model", spec->model, sizeof(spec->model) },
     };
     struct str name, value = str_cut(part, '=', &name);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -375,23 +375,32 @@ static int take_part(struct feed_zmq *feed, struct str part, struct err *err)
     return err_set(err, -EINVAL, "\"%.*s\" is not replay=, peer= or model= with a value", STR_ARG(str_take(part, 80)));
 }
 
-static int take_spec(struct feed_zmq *feed, const char *spec, struct err *err)
+static int refuse_endpoint(struct str endpoint, struct err *err)
 {
-    struct str part, rest = str_cut(str_from(spec), ',', &part);
-    if (part.len == 0 || part.len >= sizeof(feed->endpoint)) {
-        return err_set(err, -EINVAL, "an endpoint like tcp://HOST:5557 is needed");
+    return err_set(err, -EINVAL, "\"%.*s\" is no endpoint like tcp://HOST:5557", STR_ARG(str_take(endpoint, 80)));
+}
+
+int feed_zmq_parse(const char *text, struct feed_zmq_spec *ret, struct err *err)
+{
+    struct str part, rest = str_cut(str_from(text), ',', &part);
+    *ret = (struct feed_zmq_spec){ 0 };
+    if (!address_is_zmq(part) || part.len >= sizeof(ret->endpoint)) {
+        return refuse_endpoint(part, err);
     }
-    memcpy(feed->endpoint, part.ptr, part.len);
+    memcpy(ret->endpoint, part.ptr, part.len);
     int r = 0;
     while (rest.len > 0 && r == 0) {
         rest = str_cut(rest, ',', &part);
-        r = take_part(feed, part, err);
+        r = take_part(ret, part, err);
+    }
+    if (r == 0 && ret->replay[0] && !address_is_zmq(str_from(ret->replay))) {
+        r = refuse_endpoint(str_from(ret->replay), err);
     }
     return r;
 }
 
-int feed_zmq_new(struct loop *loop, void *zmq_context, const char *spec, struct scorer *scorer, struct feed_zmq **ret,
-                 struct err *err)
+int feed_zmq_new(struct loop *loop, void *zmq_context, const struct feed_zmq_spec *spec, struct scorer *scorer,
+                 struct feed_zmq **ret, struct err *err)
 {
     struct feed_zmq *feed = calloc(1, sizeof(*feed));
     if (!feed) {
@@ -403,9 +412,11 @@ int feed_zmq_new(struct loop *loop, void *zmq_context, const char *spec, struct 
     feed->tick.done = tick_done;
     feed->again.done = again_done;
     arena_init(&feed->scratch, 0);
-    int r = take_spec(feed, spec, err);
-    r = r < 0 ? r : open_port(feed, zmq_context, ZMQ_SUB, feed->endpoint, &feed->sub, err);
-    r = r < 0 || !feed->replay[0] ? r : open_port(feed, zmq_context, ZMQ_DEALER, feed->replay, &feed->dealer, err);
+    feed->spec = *spec;
+    int r = open_port(feed, zmq_context, ZMQ_SUB, feed->spec.endpoint, &feed->sub, err);
+    r = r < 0 || !feed->spec.replay[0]
+            ? r
+            : open_port(feed, zmq_context, ZMQ_DEALER, feed->spec.replay, &feed->dealer, err);
     if (r == 0) {
         watch(&feed->sub);
         watch(&feed->dealer);

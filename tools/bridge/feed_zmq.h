@@ -19,9 +19,14 @@ struct feed_zmq_counts {
     uint64_t n_batches, n_gaps, n_replayed, n_bad;
 };
 
-// `spec` as above; -EINVAL names what is wrong with it. *ret is set unless memory is out, to be stopped and freed.
-int feed_zmq_new(struct loop *loop, void *zmq_context, const char *spec, struct scorer *scorer, struct feed_zmq **ret,
-                 struct err *err);
+struct feed_zmq_spec { // as above; what is not told is empty
+    char endpoint[256], replay[256], peer[256], model[256];
+};
+int feed_zmq_parse(const char *text, struct feed_zmq_spec *ret, struct err *err); // -EINVAL names what is wrong with it
+
+// -EINVAL, -ENOMEM ... *ret is set unless memory is out, to be stopped and freed.
+int feed_zmq_new(struct loop *loop, void *zmq_context, const struct feed_zmq_spec *spec, struct scorer *scorer,
+                 struct feed_zmq **ret, struct err *err);
 void feed_zmq_stop(struct feed_zmq *feed); // free it when the loop has nothing pending
 void feed_zmq_free(struct feed_zmq *feed); // NULL is accepted, likewise above
 const struct feed_zmq_counts *feed_zmq_counts(const struct feed_zmq *feed);

@@ -1,5 +1,6 @@
 #include "tools/bridge/listen.h"
-#include "engine/base/str.h"
+#include "engine/base/option.h"
+#include "tools/bridge/address.h"
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -31,14 +32,31 @@ static bool is_abandoned(const struct sockaddr_un *name)
     return is_dead;
 }
 
+static bool is_unix(const char *address)
+{
+    return strncmp(address, "unix:", strlen("unix:")) == 0;
+}
+
+int listen_check(const char *address, struct err *err)
+{
+    const size_t path_max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+    size_t len = strlen(address) - (is_unix(address) ? strlen("unix:") : 0);
+    struct str host;
+    unsigned port;
+    if (is_unix(address) && (len == 0 || len > path_max)) {
+        return err_set(err, -EINVAL, "--listen %s: a path of 1 to %zu bytes is needed", address, path_max);
+    }
+    if (!is_unix(address) && !address_split(str_from(address), &host, &port)) {
+        return err_set(err, -EINVAL, "--listen %s: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH is needed",
+                       option_shown(address));
+    }
+    return 0;
+}
+
 static int open_unix(const char *address, struct err *err)
 {
     struct sockaddr_un name = { .sun_family = AF_UNIX };
     const char *path = address + strlen("unix:");
-    if (path[0] == 0 || strlen(path) >= sizeof(name.sun_path)) {
-        return err_set(err, -EINVAL, "--listen %s: a path of 1 to %zu bytes is needed", address,
-                       sizeof(name.sun_path) - 1);
-    }
     memcpy(name.sun_path, path, strlen(path) + 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) {
@@ -78,22 +96,14 @@ static int open_address(const struct addrinfo *info)
 
 static int open_tcp(const char *address, struct err *err)
 {
-    char host[256];
-    const char *colon = strrchr(address, ':');
-    int64_t port;
-    if (!colon || str_parse_i64(str_from(colon + 1), &port) < 0 || port < 0 || port > 65535) {
-        return err_set(err, -EINVAL, "--listen %s: HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH is needed", address);
-    }
-    struct str name = { address, (size_t)(colon - address) };
-    if (name.len >= 2 && name.ptr[0] == '[' && name.ptr[name.len - 1] == ']') {
-        name = str_take(str_skip(name, 1), name.len - 2);
-    }
-    if (name.len >= sizeof(host)) {
-        return err_set(err, -EINVAL, "--listen %s: the host's name is too long", address);
-    }
+    char host[ADDRESS_HOST_MAX], service[8];
+    struct str name;
+    unsigned port;
+    address_split(str_from(address), &name, &port); // it was checked
     snprintf(host, sizeof(host), "%.*s", STR_ARG(name));
+    snprintf(service, sizeof(service), "%u", port);
     struct addrinfo hints = { .ai_flags = AI_PASSIVE, .ai_socktype = SOCK_STREAM }, *found = NULL;
-    int r = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, &found);
+    int r = getaddrinfo(host[0] ? host : NULL, service, &hints, &found);
     if (r != 0) {
         return err_set(err, -EINVAL, "--listen %s: %s", address, gai_strerror(r));
     }
@@ -111,12 +121,13 @@ static int open_tcp(const char *address, struct err *err)
 
 int listen_open(const char *address, struct err *err)
 {
-    return strncmp(address, "unix:", 5) == 0 ? open_unix(address, err) : open_tcp(address, err);
+    int r = listen_check(address, err);
+    return r < 0 ? r : is_unix(address) ? open_unix(address, err) : open_tcp(address, err);
 }
 
 void listen_remove(const char *address)
 {
-    if (strncmp(address, "unix:", 5) == 0) {
-        unlink(address + 5);
+    if (is_unix(address)) {
+        unlink(address + strlen("unix:"));
     }
 }

@@ -1,10 +1,14 @@
 // Parsing only: nothing is opened or looked up here.
 #include "tools/bridge/options.h"
 #include "engine/base/option.h"
+#include "tools/bridge/address.h"
+#include "tools/bridge/feed.h"
+#include "tools/bridge/listen.h"
 #include "tools/kv/redis_url.h"
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 
 #define COUNT_MAX       100000
 #define INDEX_BYTES_MIN (4u << 20) // as of tools/kv/index.h
@@ -118,6 +122,33 @@ static const struct option long_options[] = {
     { 0 },
 };
 
+#define N_OPTIONS  (OPT_NO_EVENT_TOKENS - OPT_LISTEN + 1)
+#define BIT(opt)   (1ull << (OPT_##opt - OPT_LISTEN))
+#define SCORING    (BIT(SCORE) | BIT(FOLLOW) | BIT(ROUTE))
+#define PUBLISHING (BIT(REDIS) | BIT(ZMQ))
+
+// What has no meaning without one of others.
+static const struct {
+    int opt;
+    uint64_t wanted;
+} needs[] = {
+    { OPT_TLS_CERT, BIT(TLS_KEY) },
+    { OPT_TLS_KEY, BIT(TLS_CERT) },
+    { OPT_PEER, BIT(ROUTE) },
+    { OPT_MODEL, SCORING },
+    { OPT_INDEX_BYTES, SCORING },
+    { OPT_REDIS, BIT(NODE) },
+    { OPT_ZMQ, BIT(NODE) },
+    { OPT_NODE, PUBLISHING },
+    { OPT_ADDRESS, SCORING | PUBLISHING },
+    { OPT_REDIS_ENTRIES, BIT(REDIS) },
+    { OPT_REDIS_BUFFER, BIT(REDIS) },
+    { OPT_ZMQ_REPLAY, BIT(ZMQ) },
+    { OPT_ZMQ_MAP_EVENTS, BIT(ZMQ) },
+    { OPT_ZMQ_HWM, BIT(ZMQ) },
+    { OPT_NO_EVENT_TOKENS, PUBLISHING },
+};
+
 static int take_text(const char **ret, int opt, const char *value, struct err *err)
 {
     *ret = value;
@@ -140,13 +171,29 @@ static int take_model(struct options *options, const char *value, struct err *er
     return take_text(&options->models[options->n_models++], OPT_MODEL, value, err);
 }
 
+static int take_listen(struct options *options, const char *value, struct err *err)
+{
+    int r = take_text(&options->listen, OPT_LISTEN, value, err);
+    return r < 0 ? r : listen_check(value, err);
+}
+
+static int take_zmq(const char **ret, int opt, const char *value, struct err *err)
+{
+    *ret = value;
+    return address_is_zmq(str_from(value))
+               ? 0
+               : err_set(err, -EINVAL, "--%s %s: tcp://ADDRESS:PORT, ipc://PATH or inproc://NAME is needed",
+                         long_options[opt - OPT_LISTEN].name, option_shown(value));
+}
+
 static int take_followed(struct options *options, const char *value, struct err *err)
 {
     if (options->n_followed == FOLLOWED_MAX) {
         return err_set(err, -EINVAL, "more than %d times --follow", FOLLOWED_MAX);
     }
     options->score = true;
-    return take_text(&options->followed[options->n_followed++], OPT_FOLLOW, value, err);
+    int r = take_text(&options->followed[options->n_followed++], OPT_FOLLOW, value, err);
+    return r < 0 ? r : feed_check(value, err);
 }
 
 static int take_route(struct options *options, const char *value, struct err *err)
@@ -163,7 +210,10 @@ static int take_peer(struct options *options, const char *value, struct err *err
     if (options->n_peers == OPTION_PEERS_MAX) {
         return err_set(err, -EINVAL, "more than %d peers", OPTION_PEERS_MAX);
     }
-    return take_text(&options->peers[options->n_peers++], OPT_PEER, value, err);
+    options->peers[options->n_peers++] = value;
+    return address_is_peer(str_from(value))
+               ? 0
+               : err_set(err, -EINVAL, "--peer %s: a URL like http://HOST:PORT is needed", option_shown(value));
 }
 
 static int take_index_bytes(uint64_t *ret, const char *value, struct err *err)
@@ -198,7 +248,7 @@ static int take_redis(struct options *options, const char *value, struct err *er
 static int take_option(struct options *options, int opt, const char *value, struct err *err)
 {
     switch (opt) {
-    case OPT_LISTEN: return take_text(&options->listen, opt, value, err);
+    case OPT_LISTEN: return take_listen(options, value, err);
     case OPT_API_KEYS: return take_text(&options->api_keys, opt, value, err);
     case OPT_TLS_CERT: return take_text(&options->tls_cert, opt, value, err);
     case OPT_TLS_KEY: return take_text(&options->tls_key, opt, value, err);
@@ -221,8 +271,8 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_REDIS: return take_redis(options, value, err);
     case OPT_REDIS_ENTRIES: return take_count(&options->redis_entries, opt, value, KEPT_MAX, err);
     case OPT_REDIS_BUFFER: return option_bytes("redis-buffer", value, &options->redis_bytes, err);
-    case OPT_ZMQ: return take_text(&options->zmq, opt, value, err);
-    case OPT_ZMQ_REPLAY: return take_text(&options->zmq_replay, opt, value, err);
+    case OPT_ZMQ: return take_zmq(&options->zmq, opt, value, err);
+    case OPT_ZMQ_REPLAY: return take_zmq(&options->zmq_replay, opt, value, err);
     case OPT_ZMQ_MAP_EVENTS: options->zmq_map_events = true; return 0;
     case OPT_ZMQ_HWM: return take_count(&options->zmq_hwm, opt, value, KEPT_MAX, err);
     case OPT_NO_EVENT_TOKENS: options->no_event_tokens = true; return 0;
@@ -232,7 +282,31 @@ static int take_option(struct options *options, int opt, const char *value, stru
     }
 }
 
-static int check(const struct options *options, struct err *err)
+// "--a, --b or --c"
+static int refuse_alone(int opt, uint64_t wanted, struct err *err)
+{
+    char list[200];
+    size_t n = 0;
+    for (int i = 0; i < N_OPTIONS; i++) {
+        if (wanted >> i & 1) {
+            const char *joint = n == 0 ? "" : wanted >> i == 1 ? " or " : ", ";
+            n += (size_t)snprintf(list + n, sizeof(list) - n, "%s--%s", joint, long_options[i].name);
+        }
+    }
+    return err_set(err, -EINVAL, "--%s needs %s", long_options[opt - OPT_LISTEN].name, list);
+}
+
+static int check_needs(uint64_t given, struct err *err)
+{
+    for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
+        if (given >> (needs[i].opt - OPT_LISTEN) & 1 && !(given & needs[i].wanted)) {
+            return refuse_alone(needs[i].opt, needs[i].wanted, err);
+        }
+    }
+    return 0;
+}
+
+static int check(const struct options *options, uint64_t given, struct err *err)
 {
     if (options->hash_key || options->show_help || options->show_version) {
         return 0;
@@ -240,21 +314,35 @@ static int check(const struct options *options, struct err *err)
     if (!options->listen) {
         return err_set(err, -EINVAL, "--listen ADDRESS is needed; tokfs-bridge --help explains");
     }
-    if (options->n_peers > 0 && !options->has_route) {
-        return err_set(err, -EINVAL, "--peer needs --route POLICY");
-    }
     if (options->n_mounts == 0 && options->n_followed == 0 && options->n_peers == 0) {
         return err_set(err, -EINVAL, "MOUNT is missing; tokfs-bridge --help explains");
     }
-    if (!options->tls_cert != !options->tls_key) {
-        return err_set(err, -EINVAL, "--tls-cert and --tls-key are needed together");
+    return check_needs(given, err);
+}
+
+static struct str without_slashes(const char *path)
+{
+    struct str name = str_from(path);
+    while (name.len > 1 && name.ptr[name.len - 1] == '/') {
+        name.len--;
     }
-    if ((options->redis || options->zmq) && !options->node) {
-        return err_set(err, -EINVAL, "--redis and --zmq need --node NAME");
+    return name;
+}
+
+static int take_mount(struct options *options, const char *path, struct err *err)
+{
+    if (options->n_mounts == MOUNTS_MAX) {
+        return err_set(err, -EINVAL, "more than %d mounts", MOUNTS_MAX);
     }
-    if (options->zmq_replay && !options->zmq) {
-        return err_set(err, -EINVAL, "--zmq-replay needs --zmq ENDPOINT");
+    if (!path[0]) {
+        return err_set(err, -EINVAL, "MOUNT is empty");
     }
+    for (unsigned i = 0; i < options->n_mounts; i++) {
+        if (str_eq(without_slashes(options->mounts[i]), without_slashes(path))) {
+            return err_set(err, -EINVAL, "the mount %s is named twice", path);
+        }
+    }
+    options->mounts[options->n_mounts++] = path;
     return 0;
 }
 
@@ -268,16 +356,15 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
                              .zmq_hwm = 100000 };
     opterr = 0;
     optind = 0; // GNU: start over
+    uint64_t given = 0;
     int opt, r = 0;
     while (r == 0 && (opt = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
         r = option_refused("tokfs-bridge", opt, argv, err);
         r = r < 0 ? r : take_option(ret, opt, optarg, err);
+        given |= opt >= OPT_LISTEN ? 1ull << (opt - OPT_LISTEN) : 0;
     }
     for (; r == 0 && optind < argc; optind++) {
-        if (ret->n_mounts == MOUNTS_MAX) {
-            return err_set(err, -EINVAL, "more than %d mounts", MOUNTS_MAX);
-        }
-        ret->mounts[ret->n_mounts++] = argv[optind];
+        r = take_mount(ret, argv[optind], err);
     }
-    return r < 0 ? r : check(ret, err);
+    return r < 0 ? r : check(ret, given, err);
 }
