@@ -1,6 +1,7 @@
 // One operation is under way at a time, in `op` or in `wait`; its end is the beginning of the next. A file that was
 // written to and read to its end goes to the pool, and the next request for the same path and user begins with ASKING.
-// If its mount has gone meanwhile, that write fails, nothing was accepted, and the file is opened anew.
+// If its mount has gone meanwhile, that write fails, nothing was accepted, and the file is opened anew. Files that
+// nobody took for a moment are closed: while one is open, its mount cannot be unmounted.
 //
 // 1. `fd` is open from the end of OPENING, or of the first ASKING, to the beginning of CLOSING.
 // 2. A cancelled exchange calls nobody; it goes to CLOSING from wherever it is.
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #define POOL_MAX 1024
+#define REST_NS  5000000u // longer than a busy client needs for its next request
 
 enum stage { OPENING, ASKING, PAUSED, COMPLETE, GIVING_UP, CLOSING };
 
@@ -21,9 +23,11 @@ struct idle_file {
     char *path;
     unsigned personality;
     int fd;
+    uint64_t since_ns;
 };
 
 struct exchange_pool {
+    struct loop_op timer; // while files rest
     struct loop *loop;
     struct waiters *waiters;
     struct idle_file idle[POOL_MAX];
@@ -59,12 +63,16 @@ static void exchange_free(struct exchange *ex)
 
 // ---- the pool ------------------------------------------------------------------------------------------------------
 
+static void timer_done(struct loop_op *op, int res);
+
 int exchange_pool_new(struct loop *loop, struct exchange_pool **ret, struct err *err)
 {
     struct exchange_pool *pool = calloc(1, sizeof(*pool));
     if (!pool) {
         return err_set(err, -ENOMEM, "out of memory");
     }
+    static_assert(offsetof(struct exchange_pool, timer) == 0, "timer_done");
+    pool->timer.done = timer_done;
     pool->loop = loop;
     int r = waiters_new(loop, &pool->waiters, err);
     if (r < 0) {
@@ -95,7 +103,10 @@ static bool pool_put(struct exchange *ex)
     if (!path) {
         return false;
     }
-    pool->idle[pool->n++] = (struct idle_file){ path, ex->personality, ex->fd };
+    pool->idle[pool->n++] = (struct idle_file){ path, ex->personality, ex->fd, clock_monotonic_ns() };
+    if (!pool->timer.is_pending) {
+        loop_timer(pool->loop, &pool->timer, REST_NS);
+    }
     return true;
 }
 
@@ -105,16 +116,40 @@ static void closed(struct loop_op *op, int res)
     free(op);
 }
 
+static void close_idle(struct exchange_pool *pool, size_t idx)
+{
+    struct idle_file file = pool->idle[idx];
+    struct loop_op *op = calloc(1, sizeof(*op));
+    if (op) { // else the next time
+        op->done = closed;
+        loop_close(pool->loop, op, file.fd);
+        free(file.path);
+        pool->idle[idx] = pool->idle[--pool->n];
+    }
+}
+
+static void timer_done(struct loop_op *op, int res)
+{
+    struct exchange_pool *pool = (struct exchange_pool *)op;
+    uint64_t now = clock_monotonic_ns();
+    if (res < 0) {
+        return;
+    }
+    for (size_t i = pool->n; i-- > 0;) {
+        if (now - pool->idle[i].since_ns >= REST_NS) {
+            close_idle(pool, i);
+        }
+    }
+    if (pool->n > 0) {
+        loop_timer(pool->loop, &pool->timer, REST_NS);
+    }
+}
+
 void exchange_pool_flush(struct exchange_pool *pool, const char *prefix)
 {
     for (size_t i = pool->n; i-- > 0;) {
-        struct idle_file file = pool->idle[i];
-        struct loop_op *op = strncmp(file.path, prefix, strlen(prefix)) == 0 ? calloc(1, sizeof(*op)) : NULL;
-        if (op) {
-            op->done = closed;
-            loop_close(pool->loop, op, file.fd);
-            free(file.path);
-            pool->idle[i] = pool->idle[--pool->n];
+        if (strncmp(pool->idle[i].path, prefix, strlen(prefix)) == 0) {
+            close_idle(pool, i);
         }
     }
 }
@@ -123,6 +158,7 @@ void exchange_pool_stop(struct exchange_pool *pool)
 {
     pool->is_stopped = true;
     exchange_pool_flush(pool, "");
+    loop_cancel(pool->loop, &pool->timer);
     waiters_stop(pool->waiters);
 }
 

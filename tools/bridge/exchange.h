@@ -12,7 +12,7 @@
 
 struct exchange;
 
-// Files that have answered well and wait for their next request: an open costs as much as an exchange.
+// Files that have answered well and wait a moment for their next request: an open costs as much as an exchange.
 struct exchange_pool;
 int exchange_pool_new(struct loop *loop, struct exchange_pool **ret, struct err *err);
 // Closes those whose path begins so, as a mount that has gone lives on as long as its files are open. "": all.
