@@ -265,6 +265,13 @@ void router_write_models(const struct router *router, struct strbuf *ret)
     abort();
 }
 
+unsigned router_write_health(struct router *router, struct strbuf *ret)
+{
+    (void)router;
+    (void)ret;
+    abort();
+}
+
 void router_cancel(struct routed *routed)
 {
     assert(!routed);

@@ -237,6 +237,28 @@ def test_ambiguous_lengths_are_refused():
         assert b.ask("GET", "/health")[0] == 200
 
 
+def test_absolute_urls_are_those_of_their_paths():
+    with Mount() as m, Bridge(m) as b:
+        for url in "http://somewhere/health", "HTTP://somewhere:81/health?x=http://y/z", "https://[::1]:8/health":
+            assert b.ask("GET", url)[0::2] == (200, "ok\n"), url
+        assert "<html" in b.ask("GET", "http://somewhere")[2]
+        body = json.dumps(CHAT)
+        assert said(b.ask("POST", "http://somewhere/v1/chat/completions", body)[2])
+        for url in "http://", "http:///health", "http://user@somewhere/health", "ftp://somewhere/health", "http:/health":
+            status, _, answer = b.ask("GET", url)
+            assert status == 404 and json.loads(answer)["error"]["code"] == "unknown_url", (url, status, answer)
+
+
+def test_encoded_bodies_are_refused():
+    with Mount() as m, Bridge(m) as b:
+        for encoding in "gzip", "identity, gzip", "deflate", "x":
+            status, headers, answer = b.ask("POST", "/v1/chat/completions", CHAT, {"Content-Encoding": encoding})
+            assert status == 415 and json.loads(answer)["error"]["code"] == "unsupported_content_encoding", (encoding, status, answer)
+            assert headers["Accept-Encoding"] == "identity"
+        for encoding in "identity", "Identity", "":
+            assert said(b.ask("POST", "/v1/chat/completions", CHAT, {"Content-Encoding": encoding})[2])
+
+
 def test_long_head_is_refused():
     with Mount() as m, Bridge(m) as b:
         assert b.ask("GET", "/health", headers={"X": "y" * 7900})[0] == 200
@@ -304,6 +326,7 @@ def test_many_at_once_get_their_own_answers():
 
 def test_mount_that_goes_is_told_and_taken_up_again():
     with Mount() as m, Bridge(m) as b:
+        assert b.ask("GET", "/health")[0::2] == (200, "ok\n")
         m.stop(signal.SIGKILL)
         status, headers, answer = b.ask("POST", "/v1/chat/completions", CHAT)
         assert status == 503 and json.loads(answer)["error"]["code"] == "mount_unavailable", (status, answer)
@@ -311,6 +334,18 @@ def test_mount_that_goes_is_told_and_taken_up_again():
         assert b.ask("GET", "/health")[0] == 503
         subprocess.run(["fusermount3", "-u", "-q", "-z", m.path])
         assert b.ask("POST", "/v1/chat/completions", CHAT)[0] == 503
+        m.start()
+        assert said(b.ask("POST", "/v1/chat/completions", CHAT)[2])
+
+
+def test_mount_can_be_unmounted_while_nothing_is_asked():
+    with Mount() as m, Bridge(m) as b:
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: b.ask("POST", "/v1/chat/completions", CHAT), range(16)))
+        unmount = ["fusermount3", "-u", m.path]  # busy while the bridge asks for the models, every two seconds
+        until(lambda: subprocess.run(unmount, capture_output=True).returncode == 0, "it is not busy", 10)
+        assert b.ask("POST", "/v1/chat/completions", CHAT)[0] == 503
+        m.daemon.wait(30)
         m.start()
         assert said(b.ask("POST", "/v1/chat/completions", CHAT)[2])
 
@@ -346,7 +381,8 @@ def test_several_mounts_are_told_apart_by_model():
         until(lambda: 'tokfs_bridge_mount_up{mount="%s"} 0' % m2.path in b.ask("GET", "/metrics")[2], "it is missed")
         assert b.ask("POST", "/v1/chat/completions", {**CHAT, "model": "second"})[0] == 503
         assert b.ask("POST", "/v1/chat/completions", {**CHAT, "model": "first"})[0] == 200
-        assert b.ask("GET", "/health")[0] == 200
+        status, _, answer = b.ask("GET", "/health")  # something can be served, and what cannot is named
+        assert status == 200 and answer == f"ok\n{m2.path}: does not answer\n", answer
 
 
 def test_keys_let_in_and_are_read_again():
@@ -365,6 +401,10 @@ def test_keys_let_in_and_are_read_again():
             keys.flush()
             b.process.send_signal(signal.SIGHUP)
             until(lambda: "line 3" in b.messages(), "the bad line is named")
+            with open(keys.name, "w") as file:
+                file.write(f"{hashed} -\n{hashed} nobody\n")
+            b.process.send_signal(signal.SIGHUP)
+            until(lambda: "line 2: this key is -'s and nobody's" in b.messages() or os.geteuid() != 0, "a key has one user")
             assert b.ask("GET", "/v1/models", headers={"Authorization": "Bearer secret"})[0] == 200
             with open(keys.name, "w") as file:
                 file.write(hashlib.sha256(b"other").hexdigest() + " -\n")
@@ -386,13 +426,15 @@ def test_key_s_user_opens_the_files():
             key = {"Authorization": "Bearer k"}
             assert said(b.ask("POST", "/v1/chat/completions", CHAT, key)[2])
             for path in "/kv/stats", "/kv/tree":
-                assert b.ask("GET", path, headers=key)[0] == 403  # its owner's alone
+                status, _, answer = b.ask("GET", path, headers=key)  # its owner's alone
+                words = f"user {user} may not read {m.path}" + path.replace("tree", "snapshot")
+                assert status == 403 and json.loads(answer)["error"]["message"] == words, (path, status, answer)
     with tempfile.NamedTemporaryFile("w+") as keys, Mount() as m:  # which nobody else may enter
         keys.write(hashlib.sha256(b"k").hexdigest() + f" {user}\n")
         keys.flush()
         with Bridge(m, options=["--api-keys", keys.name]) as b:
             status, _, answer = b.ask("POST", "/v1/chat/completions", CHAT, {"Authorization": "Bearer k"})
-            assert status == 403 and user in answer, (status, answer)
+            assert status == 403 and f"user {user} may not use the mount" in answer, (status, answer)
 
 
 def test_keys_users_need_no_root_but_two_capabilities():
@@ -501,12 +543,13 @@ def test_tls():
 
 def test_start_that_cannot_succeed_says_why():
     cases = [
-        (["--listen", "127.0.0.1:99999", "/tmp"], 1, "127.0.0.1:99999"),
+        (["--listen", "127.0.0.1:99999", "/tmp"], 2, "127.0.0.1:99999"),
         (["--listen", "nowhere.invalid:80", "/tmp"], 1, "nowhere.invalid"),
         (["--listen", "127.0.0.1:0", "--api-keys", "/nonexistent", "/tmp"], 1, "/nonexistent"),
         (["--listen", "127.0.0.1:0", "--user", "nobody-of-this-name", "/tmp"], 1, "nobody-of-this-name"),
         (["--listen", "127.0.0.1:0", "--tls-cert", "/dev/null", "--tls-key", "/dev/null", "/tmp"], 1, "--tls-cert"),
         (["/tmp"], 2, "--listen"),
+        (["--listen", "127.0.0.1:0", "/tmp", "/tmp/"], 2, "/tmp/ is named twice"),
     ]
     for arguments, status, wanted in cases:
         done = subprocess.run([BRIDGE, *arguments], capture_output=True, text=True, timeout=30)

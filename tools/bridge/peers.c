@@ -205,6 +205,25 @@ void peers_write_models(const struct peers *peers, int but, struct strbuf *ret)
     json_write_object_end(&w);
 }
 
+unsigned peers_write_health(struct peers *peers, int but, struct strbuf *ret)
+{
+    uint64_t now = clock_monotonic_ns();
+    unsigned n_well = 0;
+    for (unsigned i = 0; i < scorer_n_peers(peers->scorer); i++) {
+        const char *name = scorer_peer_name(peers->scorer, i);
+        const struct peer *peer = name && (int)i != but ? peers_at(peers, i) : NULL;
+        if (!peer) {
+            continue;
+        }
+        bool is_well = peer->down_until_ns <= now && !is_silent(peers, i);
+        n_well += is_well;
+        if (!is_well) {
+            strbuf_printf(ret, "peer %s: does not answer\n", name);
+        }
+    }
+    return n_well;
+}
+
 // ---- its life ------------------------------------------------------------------------------------------------------
 
 static int add_named(struct peers *peers, const char *url, struct err *err)

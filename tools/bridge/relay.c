@@ -30,6 +30,16 @@ static struct str part_text(const struct part *part)
     return strbuf_str(&part->bytes);
 }
 
+static const char *file_of(const struct route *route)
+{
+    switch (route->kind) {
+    case ROUTE_MODELS:
+    case ROUTE_MODEL: return "/v1/models";
+    case ROUTE_TREE: return "/kv/snapshot";
+    default: return route->path;
+    }
+}
+
 // ---- answers that are whole ----------------------------------------------------------------------------------------
 
 // In the middle of an answer, too.
@@ -45,9 +55,12 @@ static bool is_mount_gone(int code)
 
 static enum MHD_Result respond_gone(struct request *request, const char *path, int code)
 {
+    bool is_owners = request->route->kind == ROUTE_FILE || request->route->kind == ROUTE_TREE; // its owner's alone
     if (code == -EACCES || code == -EPERM) {
-        return respond_error(request, 403, "permission_denied", "user %s may not use the mount %s", request->user_name,
-                             path);
+        return is_owners ? respond_error(request, 403, "permission_denied", "user %s may not read %s%s",
+                                         request->user_name, path, file_of(request->route))
+                         : respond_error(request, 403, "permission_denied", "user %s may not use the mount %s",
+                                         request->user_name, path);
     }
     return respond_error(request, 503, "mount_unavailable", "the mount %s does not answer: %s", path,
                          is_mount_gone(code) ? "nothing is mounted there" : strerror(-code));
@@ -206,26 +219,33 @@ static enum MHD_Result finish_metrics(struct request *request)
     return respond_bytes(request, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
 }
 
+static bool is_well(const struct part *part)
+{
+    return has_answered(part) && str_eq(str_trim(part_text(part)), STR("ok"));
+}
+
+// For who decides whether to send requests here: well as long as somebody can answer them, and what is missing.
 static enum MHD_Result finish_health(struct request *request)
 {
-    struct strbuf out;
+    struct router *router = request->bridge->router;
+    struct strbuf missing, out;
     unsigned n_well = 0;
+    strbuf_init(&missing, 0);
     strbuf_init(&out, 0);
     for (unsigned i = 0; i < request->n_parts; i++) {
-        n_well += has_answered(&request->parts[i]) && str_eq(str_trim(part_text(&request->parts[i])), STR("ok"));
-    }
-    if (n_well > 0) {
-        strbuf_append(&out, STR("ok\n"));
-    }
-    for (unsigned i = 0; i < request->n_parts; i++) {
         const struct part *part = &request->parts[i];
-        struct str text = str_trim(part_text(part));
-        if (!has_answered(part) || !str_eq(text, STR("ok"))) {
-            strbuf_printf(&out, "%s: %.*s\n", mounts_path(request->bridge->mounts, part->mount_idx),
-                          STR_ARG(has_answered(part) ? text : STR("does not answer")));
+        n_well += is_well(part);
+        if (!is_well(part)) {
+            struct str text = has_answered(part) ? str_trim(part_text(part)) : STR("does not answer");
+            strbuf_printf(&missing, "%s: %.*s\n", mounts_path(request->bridge->mounts, part->mount_idx), STR_ARG(text));
         }
     }
-    return respond_bytes(request, n_well > 0 ? 200 : 503, "text/plain; charset=utf-8", &out);
+    n_well += router ? router_write_health(router, &missing) : 0;
+    bool can_serve = n_well > 0 || (request->n_parts == 0 && !router); // scores need no other
+    strbuf_append(&out, can_serve ? STR("ok\n") : missing.len == 0 ? STR("no peer is known\n") : STR(""));
+    strbuf_append(&out, strbuf_str(&missing));
+    strbuf_deinit(&missing);
+    return respond_bytes(request, can_serve ? 200 : 503, "text/plain; charset=utf-8", &out);
 }
 
 static void finish(struct request *request)
@@ -361,16 +381,6 @@ static void ended(void *ctx, const struct exchange_ends *ends)
 
 // ---- beginning -----------------------------------------------------------------------------------------------------
 
-static const char *file_of(const struct route *route)
-{
-    switch (route->kind) {
-    case ROUTE_MODELS:
-    case ROUTE_MODEL: return "/v1/models";
-    case ROUTE_TREE: return "/kv/snapshot";
-    default: return route->path;
-    }
-}
-
 static bool ask(struct request *request, struct part *part, unsigned mount_idx, char *body, size_t body_len)
 {
     char path[PATH_MAX];
@@ -442,7 +452,7 @@ static enum MHD_Result answer_alone(struct request *request)
 {
     switch (request->route->kind) {
     case ROUTE_METRICS: return finish_metrics(request);
-    case ROUTE_HEALTH: return respond_static(request, 200, "text/plain; charset=utf-8", STR("ok\n"));
+    case ROUTE_HEALTH: return finish_health(request);
     case ROUTE_MODELS:
     case ROUTE_MODEL:
         if (request->bridge->router) {

@@ -210,6 +210,7 @@ struct lengths {
     unsigned n_content_length, n_transfer_encoding, n_host;
     uint64_t content_length;
     bool is_bad;
+    bool is_encoded; // the body, in a way that nobody here reads
 };
 
 // The library takes a name as it finds it. "Content-Length :" would be a field that nobody asked for, and the body the
@@ -253,6 +254,8 @@ static enum MHD_Result count_lengths(void *cls, enum MHD_ValueKind kind, const c
         lengths->is_bad |= !value || strcasecmp(value, "chunked") != 0;
     } else if (strcasecmp(key, "host") == 0) {
         lengths->n_host++;
+    } else if (strcasecmp(key, "content-encoding") == 0) {
+        lengths->is_encoded |= text.len > 0 && strcasecmp(value, "identity") != 0;
     }
     return MHD_YES;
 }
@@ -286,6 +289,10 @@ static enum MHD_Result check_lengths(struct request *request, bool *ret_is_answe
         return respond_error(request, 413, "request_too_large", "the body has %llu bytes; at most %zu are taken",
                              (unsigned long long)lengths.content_length, request->body.len_max);
     }
+    if (lengths.is_encoded) {
+        return respond_error(request, 415, "unsupported_content_encoding",
+                             "Content-Encoding: only identity is taken, a body as it is");
+    }
     *ret_is_answered = false;
     return MHD_YES;
 }
@@ -317,13 +324,26 @@ static bool is_let_in(struct request *request)
     return true;
 }
 
+// What follows scheme and host where both are given, as proxies are asked (RFC 9112, 3.2.2). NULL: there is no host, or
+// a user before it.
+static const char *path_of(const char *url)
+{
+    size_t n = strncasecmp(url, "http://", 7) == 0 ? 7 : strncasecmp(url, "https://", 8) == 0 ? 8 : 0;
+    size_t len = n > 0 ? strcspn(url + n, "/") : 0;
+    if (n > 0 && (len == 0 || memchr(url + n, '@', len))) {
+        return NULL;
+    }
+    return n > 0 && !url[n + len] ? "/" : url + n + len;
+}
+
 // The head is complete. An answer at once stands in place of reading the body.
 static enum MHD_Result begin(struct request *request, const char *url, const char *method, const char *version)
 {
     bool is_answered;
+    const char *path = path_of(url);
     request->is_begun = true;
-    request->route = route_find(url);
-    request->path = strdup(url);
+    request->route = path ? route_find(path) : NULL;
+    request->path = strdup(path ? path : url);
     request->method = strdup(method);
     request->version = strdup(version);
     if (!request->path || !request->method || !request->version) {

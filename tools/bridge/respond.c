@@ -29,6 +29,9 @@ static void add_headers(struct request *request, struct MHD_Response *response, 
     if (request->route && (request->status == 405 || request->status == 204)) {
         MHD_add_response_header(response, "Allow", route_methods(request->route));
     }
+    if (request->status == 415) {
+        MHD_add_response_header(response, "Accept-Encoding", "identity");
+    }
     if (request->status == 401) {
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
     }
@@ -153,7 +156,7 @@ enum MHD_Result respond_preflight(struct request *request)
             MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Access-Control-Request-Headers");
         MHD_add_response_header(response, "Access-Control-Allow-Methods", route_methods(request->route));
         MHD_add_response_header(response, "Access-Control-Allow-Headers",
-                                wanted ? wanted : "Authorization, Content-Type");
+                                wanted ? wanted : "Authorization, Content-Type, X-Api-Key");
         MHD_add_response_header(response, "Access-Control-Max-Age", "86400");
     }
     return queue(request, 204, NULL, response);

@@ -532,6 +532,11 @@ void router_write_models(const struct router *router, struct strbuf *ret)
     peers_write_models(router->peers, scoring_own_peer(router->bridge->scoring), ret);
 }
 
+unsigned router_write_health(struct router *router, struct strbuf *ret)
+{
+    return peers_write_health(router->peers, scoring_own_peer(router->bridge->scoring), ret);
+}
+
 // ---- its life ------------------------------------------------------------------------------------------------------
 
 int router_new(struct bridge *bridge, struct router **ret, struct err *err)

@@ -31,6 +31,8 @@ enum MHD_Result router_start(struct request *request);
 bool router_own_failed(struct routed *routed, bool is_gone);
 void router_cancel(struct routed *routed); // its client has gone, or the bridge ends; NULL is accepted
 void router_forget(struct routed *routed); // its request goes; NULL is accepted
+// As peers_write_health, of all but the own mounts.
+unsigned router_write_health(struct router *router, struct strbuf *ret);
 // The list of models of all peers but the own mounts, in the form of /v1/models; one that several have is there several
 // times.
 void router_write_models(const struct router *router, struct strbuf *ret);
