@@ -158,37 +158,17 @@ static int check_sampling(const struct sampling_params *p, struct err *err)
     return 0;
 }
 
-static int check_prompt(const struct intake *intake, const struct tokfs_completion *c, const struct prompt_place *place,
-                        const char *param, struct err *err)
-{
-    if (place->n == 0) {
-        return err_set_param(err, -EINVAL, param, "the prompt has no tokens");
-    }
-    if (place->n >= intake->n_ctx) {
-        return err_set_param(err, -E2BIG, param, "the prompt has %u tokens and the context %u: no room for an answer",
-                             place->n, intake->n_ctx);
-    }
-    for (uint32_t i = 0; i < place->n; i++) {
-        int32_t id = c->prompt[place->first + i];
-        if (id < 0 || (uint32_t)id >= intake->n_vocab) {
-            return err_set_param(err, -EINVAL, param, "token %u of the prompt is %d; the model has ids 0 to %u", i, id,
-                                 intake->n_vocab - 1);
-        }
-    }
-    return 0;
-}
-
 static int check_prompts(const struct intake *intake, const struct tokfs_completion *c, struct err *err)
 {
-    const struct prompt_place whole = { .n = c->n_prompt };
+    const struct prompt_limits limits = { intake->n_ctx, intake->n_vocab };
     int rc = 0;
     if (!c->prompts) {
-        return check_prompt(intake, c, &whole, c->body ? "messages" : "input_ids", err);
+        return prompt_check(&limits, c->prompt, c->n_prompt, c->body ? "messages" : "input_ids", err);
     }
     for (uint32_t i = 0; i < c->n_prompts && rc == 0; i++) {
         char param[sizeof(err->param)];
         snprintf(param, sizeof(param), c->n_prompts > 1 ? "%s[%u]" : "%s", c->prompt_name, i);
-        rc = check_prompt(intake, c, &c->prompts[i], param, err);
+        rc = prompt_check(&limits, c->prompt + c->prompts[i].first, c->prompts[i].n, param, err);
     }
     return rc;
 }

@@ -32,3 +32,21 @@ int prompt_of_completion(const struct tokenizer *tok, const struct completion_re
     return prompt->type == JSON_STRING ? tokenizer_encode(tok, prompt->text, flags, ids, err)
                                        : add_ids(prompt, ids, err);
 }
+
+int prompt_check(const struct prompt_limits *limits, const int32_t *ids, size_t n, const char *param, struct err *err)
+{
+    if (n == 0) {
+        return err_set_param(err, -EINVAL, param, "the prompt has no tokens");
+    }
+    if (n >= limits->n_ctx) {
+        return err_set_param(err, -E2BIG, param, "the prompt has %zu tokens and the context %u: no room for an answer",
+                             n, limits->n_ctx);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || (uint32_t)ids[i] >= limits->n_vocab) {
+            return err_set_param(err, -EINVAL, param, "token %zu of the prompt is %d; the model has ids 0 to %u", i,
+                                 ids[i], limits->n_vocab - 1);
+        }
+    }
+    return 0;
+}

@@ -13,5 +13,10 @@ int prompt_of_chat(const struct chat_format *format, const struct tokenizer *tok
 // Appends the tokens of one prompt of a completion: a text, or an array of ids.
 int prompt_of_completion(const struct tokenizer *tok, const struct completion_request *request,
                          const struct json *prompt, struct token_ids *ids, struct err *err);
+// What the engine can run: -EINVAL and -E2BIG name the parameter.
+struct prompt_limits {
+    uint32_t n_ctx, n_vocab;
+};
+int prompt_check(const struct prompt_limits *limits, const int32_t *ids, size_t n, const char *param, struct err *err);
 
 #endif

@@ -1,10 +1,12 @@
 // The C API of text.h: what a text thread does with a request until it has its tokens, without an engine.
 #include "engine/cache/block_hash.h"
+#include "engine/model/model.h"
 #include "engine/serve/error.h"
 #include "engine/serve/prompt.h"
 #include "engine/serve/text_task.h"
 #include "engine/text/generate_request.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tokfs/text.h>
@@ -16,6 +18,7 @@ struct tokfs_text {
     char *served_name;
     struct tokenizer *tok;
     struct chat_format format;
+    struct prompt_limits limits;
 };
 
 // ---- open ----------------------------------------------------------------------------------------------------------
@@ -35,6 +38,15 @@ static char *name_of(const char *model, const char *served_name)
     return str_dup(str_take(name, name.len - (is_file ? STR(".gguf").len : 0)));
 }
 
+// The engine's, unless it was told to hold less. Engines of others run models whose configuration says nothing here:
+// what they take is theirs to say.
+static struct prompt_limits read_limits(const char *model)
+{
+    struct model_config config;
+    return model_config_read(model, &config, NULL) == 0 ? (struct prompt_limits){ config.n_ctx_max, config.n_vocab }
+                                                        : (struct prompt_limits){ UINT32_MAX, UINT32_MAX };
+}
+
 int tokfs_text_open(const char *model, const char *served_name, struct tokfs_text **ret, struct tokfs_error *err)
 {
     struct err why = { 0 };
@@ -50,6 +62,7 @@ int tokfs_text_open(const char *model, const char *served_name, struct tokfs_tex
         tokfs_text_close(text);
         return error_export(err, &why);
     }
+    text->limits = read_limits(model);
     *ret = text;
     return 0;
 }
@@ -77,7 +90,8 @@ struct gathered {
     struct strbuf texts;        // each with its NUL
     struct tokfs_prompt *items; // [n]: lengths
     size_t n;
-    struct str salt; // cache_salt
+    struct str salt;   // cache_salt
+    const char *param; // that they were in
 };
 
 static void gathered_deinit(struct gathered *g)
@@ -112,6 +126,7 @@ static int take_chat(const struct tokfs_text *text, struct arena *arena, struct 
     rc = rc == 0 ? prompt_of_chat(&text->format, text->tok, &request, &rendered, &g->ids, err) : rc;
     if (rc == 0) {
         g->salt = request.common.cache_salt;
+        g->param = "messages";
         rc = add_item(g, g->ids.len, rendered.len > 0 ? strbuf_str(&rendered) : STR(""), err);
     }
     strbuf_deinit(&rendered);
@@ -128,6 +143,7 @@ static int take_plain(const struct tokfs_text *text, enum tokfs_prompt_kind kind
                  : completion_request_parse(arena, body, &text->format.sampling, &request, err);
     rc = rc == 0 ? text_task_check_model(text->served_name, request.common.model, err) : rc;
     g->salt = rc == 0 ? request.common.cache_salt : (struct str){ 0 };
+    g->param = rc == 0 ? request.prompt_name : NULL;
     for (size_t i = 0; rc == 0 && i < request.prompts.n; i++) {
         size_t before = g->ids.len;
         prompt = prompts_next(&request.prompts, prompt);
@@ -144,6 +160,7 @@ static int take_template(const struct tokfs_text *text, struct str body, struct 
     const struct json *answer;
     struct arena arena;
     struct strbuf out;
+    g->param = "conversations";
     arena_init(&arena, 0);
     strbuf_init(&out, TEXT_RESULT_BYTES_MAX);
     int rc = text_task_run(&env, TOKFS_TEXT_APPLY_TEMPLATE, body, &out, err);
@@ -173,6 +190,18 @@ static int take(const struct tokfs_text *text, enum tokfs_prompt_kind kind, stru
         rc = err_set(err, -ENOMEM, "out of memory for a prompt");
     }
     arena_deinit(&arena);
+    return rc;
+}
+
+static int check(const struct prompt_limits *limits, const struct gathered *g, struct err *err)
+{
+    const int32_t *ids = g->ids.ids;
+    int rc = 0;
+    for (size_t i = 0; i < g->n && rc == 0; ids += g->items[i++].n_tokens) {
+        char param[sizeof(err->param)];
+        snprintf(param, sizeof(param), g->n > 1 ? "%s[%zu]" : "%s", g->param, i);
+        rc = prompt_check(limits, ids, g->items[i].n_tokens, param, err);
+    }
     return rc;
 }
 
@@ -230,6 +259,7 @@ int tokfs_text_prompts(const struct tokfs_text *text, enum tokfs_prompt_kind kin
     if (rc == 0 && g.n == 0) {
         rc = err_set_param(&why, -EINVAL, "conversations", "there are no conversations");
     }
+    rc = rc == 0 ? check(&text->limits, &g, &why) : rc;
     if (rc == 0 && salt_of(g.salt, scope, &salt) < 0) {
         rc = err_set(&why, -ENOMEM, "out of memory for a prompt");
     }

@@ -46,8 +46,8 @@ struct tokfs_prompts {
 };
 
 // The prompts of a request. `scope`: tokfs_tenant.cache_scope of those that it is run for. As for tokfs_submit_chat and
-// the like: -EINVAL, -EOPNOTSUPP, -ENOENT (another model), -ENOMEM; err has the field. The context's length is not
-// looked at.
+// the like: -EINVAL, -EOPNOTSUPP, -ENOENT (another model), -E2BIG, -ENOMEM; err has the field. The context's length is
+// the model's, where its configuration is one that tokfs reads; an engine may have been told to hold less.
 TOKFS_API int tokfs_text_prompts(const struct tokfs_text *text, enum tokfs_prompt_kind kind, const char *json,
                                  size_t len, uint64_t scope, struct tokfs_prompts *ret, struct tokfs_error *err);
 // The tokens of a plain text, as of a completion's prompt.

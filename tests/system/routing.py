@@ -52,15 +52,35 @@ def test_what_cannot_be_scored_is_an_error():
     with Mount() as m, Bridge(m, options=["--score"]) as b:
         until(lambda: knows_models(b), "the model is known")
         refused(b, "/score", {"prompt": "a", "model": "other"}, 404, "'other'")
-        refused(b, "/score_completions", {"messages": MESSAGES}, 400, "prompt")
-        refused(b, "/score_chat_completions", {"prompt": "a"}, 400, "messages")
+        refused(b, "/score_completions", {"messages": MESSAGES}, 400, "argument supplied: messages")
+        refused(b, "/score_chat_completions", {"prompt": "a"}, 400, "argument supplied: prompt")
         refused(b, "/score_chat_completions", {"messages": MESSAGES, "chat_template": "{% if %}"}, 400, "Expected an expression")
         refused(b, "/score", {"prompt": 7}, 400, "prompt")
         refused(b, "/score", "[]", 400, "object")
         refused(b, "/score", "{", 400, "line 1")
         assert b.ask("GET", "/score")[0] == 405
+        for cost in "x", "-1", "1e999", "":
+            refused(b, f"/score?load_cost={cost}", {"prompt": "a"}, 400, "load_cost")
+        assert b.ask("POST", "/score?load_cost=0.5", {"prompt": "a"})[0] == 200
     with Mount() as m, Bridge(m) as b:
         refused(b, "/score", {"prompt": "a"}, 501, "--score")
+
+
+def test_scores_refuse_what_the_engine_refuses():
+    """With the same status, words and parameter; but for what is no object, which the file refuses before the engine sees it."""
+    pairs = {"/score_completions": ("/v1/completions", [
+                 "{}", {"prompt": 7}, {"prompt": []}, {"prompt": [99999999]}, {"prompt": [1, -1]}, {"prompt": ["a", 7]},
+                 {"prompt": ["a", "b " * 20000]}, {"prompt": "a", "model": 7}, {"prompt": "a", "temperature": "hot"}, {"prompt": "a", "frobnicate": 1},
+                 {"messages": MESSAGES}, {"prompt": [[1], [99999999]]}, {"prompt": [1] * 20000}]),
+             "/score_chat_completions": ("/v1/chat/completions", [
+                 "{}", {"messages": []}, {"messages": 7}, {"messages": MESSAGES, "model": 7}, {"prompt": "a"},
+                 {"messages": [{"role": "user", "content": "x " * 20000}]}])}
+    with Mount() as m, Bridge(m, options=["--score"]) as b:
+        until(lambda: knows_models(b), "the model is known")
+        for path, (twin, bodies) in pairs.items():
+            for body in bodies:
+                got, wanted = (b.ask("POST", each, body) for each in (path, twin))
+                assert got[0] == wanted[0] >= 400 and json.loads(got[2]) == json.loads(wanted[2]), (path, str(body)[:100], got, wanted)
 
 
 # ---- routing ----------------------------------------------------------------------------------------------------------
@@ -307,6 +327,8 @@ def test_prefix_is_found_in_caches_of_users():
 
 def test_router_without_peers_says_so():
     with router("prefix", "--peer", "http://127.0.0.1:9") as r:
+        status, _, answer = r.ask("GET", "/health")
+        assert status == 503 and answer == "peer 127.0.0.1:9: does not answer\n", (status, answer)
         status, _, answer = asked(r, "France")
         assert status == 404 and "demo" in answer, (status, answer)
 

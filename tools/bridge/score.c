@@ -11,6 +11,7 @@ struct score_asked {
     struct arena arena;
     const struct json *messages; // of a chat, as they were given
     char *body;
+    double load_cost;
     bool is_chat;
 };
 
@@ -76,18 +77,21 @@ static void write_answer(const struct score_asked *asked, const struct scorer *s
     strbuf_append_byte(out, '\n');
 }
 
-static double load_cost_of(struct request *request)
+// What a request at a peer costs it, in blocks.
+static int read_load_cost(struct request *request, double *ret, struct err *err)
 {
     const char *value = MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, "load_cost");
-    double cost = 0;
-    return value && str_parse_double(str_from(value), &cost) == 0 && cost >= 0 ? cost : 0;
+    if (value && (str_parse_double(str_from(value), ret) < 0 || *ret < 0)) {
+        return err_set_param(err, -EINVAL, "load_cost", "load_cost is %.80s, not a number from 0 up", value);
+    }
+    return 0;
 }
 
 static void respond_scores(struct score_asked *asked)
 {
     struct request *request = asked->request;
     struct scorer *scorer = scoring_scorer(request->bridge->scoring);
-    const struct score_options options = { .load_cost = load_cost_of(request) };
+    const struct score_options options = { .load_cost = asked->load_cost };
     const struct score_row *rows;
     struct strbuf out;
     strbuf_init(&out, 0);
@@ -132,45 +136,36 @@ static void done(struct crew_job *job)
 
 // ---- requests ------------------------------------------------------------------------------------------------------
 
-// What the body's members say that it is.
-static enum tokfs_prompt_kind kind_of(const struct json *body)
+// What the path says that it is, or the body's members (NULL: it has none).
+static enum tokfs_prompt_kind kind_of(const char *path, const struct json *body)
 {
-    return json_get(body, STR("conversations")) ? TOKFS_PROMPT_TEMPLATE
-           : json_get(body, STR("messages"))    ? TOKFS_PROMPT_CHAT
-                                                : TOKFS_PROMPT_COMPLETION;
+    bool is_chat = strcmp(path, "/score_chat_completions") == 0 ||
+                   (strcmp(path, "/score") == 0 && body && json_get(body, STR("messages")));
+    if (strcmp(path, "/score_completions") != 0 && body && json_get(body, STR("conversations"))) {
+        return TOKFS_PROMPT_TEMPLATE;
+    }
+    return is_chat ? TOKFS_PROMPT_CHAT : TOKFS_PROMPT_COMPLETION;
 }
 
-static bool fits(const struct request *request, enum tokfs_prompt_kind kind)
-{
-    const char *path = request->route->path;
-    return strcmp(path, "/score") == 0 ||
-           (strcmp(path, "/score_completions") == 0) == (kind == TOKFS_PROMPT_COMPLETION);
-}
-
+// What is wrong with a body, but for its model, is the engine's to say: any model's text will do.
 static int read_body(struct score_asked *asked, const struct request *request, size_t len,
                      const struct tokfs_text **ret_text, struct err *err)
 {
-    const struct json *body, *model;
+    const struct scorer *scorer = scoring_scorer(request->bridge->scoring);
+    const struct json *body = NULL;
     int r = json_parse(&asked->arena, (struct str){ asked->body, len }, &body, err);
     if (r == 0 && body->type != JSON_OBJECT) {
         r = err_set(err, -EINVAL, "a JSON object is expected, not %s", json_type_name(body->type));
     }
-    if (r < 0) {
-        return r;
-    }
-    asked->job.kind = kind_of(body);
+    asked->job.kind = kind_of(request->route->path, r < 0 ? NULL : body);
     asked->is_chat = asked->job.kind != TOKFS_PROMPT_COMPLETION;
+    if (r < 0) {
+        return scorer_find_text(scorer, (struct str){ 0 }, ret_text, NULL) < 0 ? r : 0;
+    }
     asked->messages = json_get(body, asked->job.kind == TOKFS_PROMPT_CHAT ? STR("messages") : STR("conversations"));
-    if (!fits(request, asked->job.kind)) {
-        return asked->is_chat ? err_set_param(err, -EINVAL, "prompt", "a prompt is expected; chats have their own path")
-                              : err_set_param(err, -EINVAL, "messages", "messages or conversations are expected");
-    }
-    model = json_get(body, STR("model"));
-    if (model && model->type != JSON_STRING) {
-        return err_set_param(err, -EINVAL, "model", "model is %s, not a name", json_type_name(model->type));
-    }
-    return scorer_find_text(scoring_scorer(request->bridge->scoring), model ? model->text : (struct str){ 0 }, ret_text,
-                            err);
+    const struct json *model = json_get(body, STR("model"));
+    bool is_name = model && model->type == JSON_STRING;
+    return scorer_find_text(scorer, is_name ? model->text : (struct str){ 0 }, ret_text, err);
 }
 
 enum MHD_Result score_start(struct request *request)
@@ -187,7 +182,8 @@ enum MHD_Result score_start(struct request *request)
     arena_init(&asked->arena, 0);
     bridge->counts.body_bytes -= len; // it is the job's from here on
     asked->body = strbuf_steal(&request->body);
-    int r = read_body(asked, request, len, &text, &err);
+    int r = read_load_cost(request, &asked->load_cost, &err);
+    r = r < 0 ? r : read_body(asked, request, len, &text, &err);
     if (r < 0) {
         struct tokfs_error error = { .code = r };
         memcpy(error.param, err.param, sizeof(error.param));
