@@ -12,7 +12,8 @@
 bool model_is_file(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+    // One that is not there is what it would be: its name is in the error then, not that of a file within it.
+    return stat(path, &st) == 0 ? !S_ISDIR(st.st_mode) : str_ends_with(str_from(path), STR(".gguf"));
 }
 
 int model_text_read(const char *path, const char *name, size_t bytes_max, struct strbuf *out, struct err *err)

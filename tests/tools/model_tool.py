@@ -333,6 +333,13 @@ class ModelTool(unittest.TestCase):
         self.assert_fails(run("compare", "--kv-dtype", "q8", model), "multiple of 32, not 16")
         self.assert_fails(run("compare", "--weights", "q3", model), "--weights q3", code=2)
         self.assert_fails(run("compare", model, stdin="hello\n"), "line 1: text needs a tokenizer")
+        self.assert_fails(run("compare", model, stdin=""), "nothing to compare in 0 lines")
+        self.assert_fails(run("compare", model, stdin="\n \n"), "nothing to compare in 2 lines")
+        missing = os.path.join(self.dir, "missing.gguf")
+        for command in ("info", missing), ("compare", missing):
+            result = run(*command)
+            self.assert_fails(result, missing)
+            self.assertNotIn("config.json", result.stderr)
         self.make()
         self.assert_fails(run("compare", model, self.dir), "a vocabulary of 61")
 

@@ -198,6 +198,9 @@ static int run_lines(struct comparison *c)
     if (status == 0 && ferror(stdin)) {
         status = command_fail(c->command, "standard input: %s", strerror(errno));
     }
+    if (status == 0 && c->n == 0) {
+        status = command_fail(c->command, "standard input: nothing to compare in %zu lines", number);
+    }
     if (status == 0) {
         report(c);
     }
