@@ -309,6 +309,22 @@ def test_client_that_only_listens_gets_its_answer():
         assert m.metric("requests_cancelled_total") == 0
 
 
+def test_clients_that_only_listen_get_their_answers_from_a_busy_bridge():
+    def one(b, body):
+        with b.connect() as s:
+            s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            s.shutdown(socket.SHUT_WR)
+            got = b""
+            while piece := s.recv(65536):
+                got += piece
+        return got.count(b"HTTP/1.1 200 OK\r\n") == 1 and b"finish_reason" in got
+
+    with Mount(TOKFS_FAKE_TOKEN_US="500") as m, Bridge(m) as b, concurrent.futures.ThreadPoolExecutor(48) as pool:
+        for stream in False, True:
+            body = json.dumps({**CHAT, "stream": stream}).encode()
+            assert all(pool.map(lambda _: one(b, body), range(200)))
+
+
 def test_many_at_once_get_their_own_answers():
     def one(b, i):
         request = {"messages": [{"role": "user", "content": f"Repeat after me: number {i}"}], "temperature": 0, "stream": i % 2 == 0}

@@ -5,6 +5,7 @@
 //   open --> WAITING --head--> RECEIVING --body complete--> ANSWERING --sent--> WAITING
 #include "tools/bridge/http.h"
 #include "engine/base/log.h"
+#include "tools/bridge/refusal.h"
 #include "tools/bridge/request.h"
 #include <errno.h>
 #include <poll.h>
@@ -23,10 +24,13 @@ enum phase { WAITING, RECEIVING, ANSWERING };
 
 struct connection {
     struct connection *next, *prev;
+    struct http *http;
     int fd;
     enum phase phase;
     uint64_t since_ns;
     uint64_t n_bytes; // of the body
+    bool is_first;    // to be looked at
+    bool is_given_up; // the library closes it
     bool has_ended;   // was seen to: the client sends no more, and all that it sent was read
 };
 
@@ -34,6 +38,7 @@ struct http {
     struct loop_op poll, tick, again;
     struct bridge *bridge;
     struct MHD_Daemon *daemon;
+    refusal_queue queue;
     struct connection *first;
     int epoll_fd;
     int listen_fd; // once it is ours again; -1 before
@@ -72,9 +77,32 @@ void http_received(struct MHD_Connection *mhd)
     enter(connection_of(mhd), ANSWERING);
 }
 
+// In each of its turns the library looks at connections that have a time limit of their own before it reads from any.
+// That is how one that it has closed is given up at once; and an answer is begun before the connection is read from,
+// since reading the end of what the client sends would be the end of the connection, answer or not.
+void http_look_first(struct MHD_Connection *mhd, bool is_first)
+{
+    struct connection *c = connection_of(mhd);
+    if (c && c->is_first != is_first && !c->is_given_up) {
+        c->is_first = is_first;
+        c->http->must_run |= is_first;
+        MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, is_first ? SILENCE_S + 1 : SILENCE_S);
+    }
+}
+
+void http_give_up(struct MHD_Connection *mhd)
+{
+    struct connection *c = connection_of(mhd);
+    http_look_first(mhd, true);
+    if (c) {
+        c->is_given_up = true;
+    }
+}
+
 void http_answered(struct MHD_Connection *mhd)
 {
     enter(connection_of(mhd), WAITING);
+    http_look_first(mhd, false);
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
@@ -87,6 +115,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
         http->bridge->counts.n_connections++;
         *socket_context = c;
         if (c) {
+            c->http = http;
             c->fd = info ? info->connect_fd : -1;
             c->next = http->first;
             if (http->first) {
@@ -193,6 +222,18 @@ void http_resume(struct http *http, struct MHD_Connection *connection)
     http->must_run = true;
 }
 
+enum MHD_Result http_queue(struct http *http, struct MHD_Connection *connection, unsigned status,
+                           struct MHD_Response *response)
+{
+    return http->queue(connection, status, response);
+}
+
+struct bridge *http_bridge_of(struct MHD_Connection *connection)
+{
+    struct connection *c = connection_of(connection);
+    return c ? c->http->bridge : NULL;
+}
+
 static void on_message(void *cls, const char *fmt, va_list args)
 {
     char line[256];
@@ -216,7 +257,7 @@ static struct MHD_Daemon *start_daemon(struct http *http, int listen_fd, const c
                             MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,                            //
                             MHD_OPTION_CONNECTION_LIMIT, options->max_connections,                             //
                             MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->max_per_address,                      //
-                            MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,         //
+                            MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S,                                          //
                             MHD_OPTION_NOTIFY_COMPLETED, request_completed, http->bridge,                      //
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_URI_LOG_CALLBACK,
                             request_begin, //
@@ -235,7 +276,8 @@ int http_start(struct bridge *bridge, int listen_fd, const char *cert, const cha
     http->poll.done = poll_done;
     http->tick.done = tick_done;
     http->again.done = again_done;
-    http->daemon = start_daemon(http, listen_fd, cert, key);
+    http->queue = refusal_library_queue();
+    http->daemon = http->queue ? start_daemon(http, listen_fd, cert, key) : NULL;
     if (!http->daemon) {
         free(http);
         return err_set(err, -EINVAL,

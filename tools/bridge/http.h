@@ -14,6 +14,13 @@ void http_stop_listening(struct http *http); // running requests go on
 // Ends every connection; requests are told so. Free it when the loop has nothing pending.
 void http_stop(struct http *http);
 void http_free(struct http *http);
+// The answer to a request, as MHD_queue_response, whose name is taken (refusal.c).
+enum MHD_Result http_queue(struct http *http, struct MHD_Connection *connection, unsigned status,
+                           struct MHD_Response *response);
+struct bridge *http_bridge_of(struct MHD_Connection *connection); // NULL: out of memory
+// Whether the library looks at this connection at the beginning of each of its turns, until the request is answered.
+void http_look_first(struct MHD_Connection *connection, bool is_first);
+void http_give_up(struct MHD_Connection *connection); // the library closes it
 // A suspended connection goes on after this turn of the loop.
 void http_resume(struct http *http, struct MHD_Connection *connection);
 // What a request tells of its connection, so that slow senders are found.

@@ -5,6 +5,7 @@
 // the watch of its connection has ended.
 #include "engine/base/log.h"
 #include "tools/bridge/access_log.h"
+#include "tools/bridge/head.h"
 #include "tools/bridge/http.h"
 #include "tools/bridge/request_internal.h"
 #include <assert.h>
@@ -147,6 +148,7 @@ void request_suspend(struct request *request)
 {
     if (!request->is_suspended) {
         request->is_suspended = true;
+        http_look_first(request->connection, false);
         MHD_suspend_connection(request->connection);
     }
     if (!request->watch.is_pending) {
@@ -158,6 +160,8 @@ void request_resume(struct request *request)
 {
     if (request->is_suspended && request->connection) {
         request->is_suspended = false;
+        http_look_first(request->connection, !request->is_resumed);
+        request->is_resumed = true;
         http_resume(request->bridge->http, request->connection);
     }
 }
@@ -274,11 +278,12 @@ static enum MHD_Result check_lengths(struct request *request, bool *ret_is_answe
     }
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, count_lengths, &lengths);
     lengths.is_bad |= lengths.n_transfer_encoding > 0 && strcmp(request->version, "HTTP/1.1") != 0;
-    if (lengths.is_bad || lengths.n_content_length > 1 || lengths.n_transfer_encoding > 1 || lengths.n_host > 1 ||
-        (lengths.n_content_length > 0 && lengths.n_transfer_encoding > 0)) {
+    bool lacks_host = lengths.n_host == 0 && strcmp(request->version, "HTTP/1.0") != 0;
+    if (lengths.is_bad || lacks_host || lengths.n_content_length > 1 || lengths.n_transfer_encoding > 1 ||
+        lengths.n_host > 1 || (lengths.n_content_length > 0 && lengths.n_transfer_encoding > 0)) {
         return respond_error(request, 400, "bad_request",
                              "Content-Length, Transfer-Encoding, Host or another header is ill formed, or given "
-                             "more than once");
+                             "more than once, or Host is missing");
     }
     if (strcmp(request->method, "POST") == 0 && lengths.n_content_length + lengths.n_transfer_encoding == 0) {
         return respond_error(request, 400, "empty_body", // and closes: what follows could have been meant as the body
@@ -346,10 +351,14 @@ static enum MHD_Result begin(struct request *request, const char *url, const cha
     request->path = strdup(path ? path : url);
     request->method = strdup(method);
     request->version = strdup(version);
-    if (!request->path || !request->method || !request->version) {
+    if (!request->uri || !request->path || !request->method || !request->version) {
         return MHD_NO;
     }
     http_receiving(request->connection, 0);
+    if (!head_is_strict(request->connection, request->uri, url, method, version)) {
+        return respond_error(request, 400, "bad_request",
+                             "a line of the head does not end with CR LF, is folded, or has a NUL or a space too many");
+    }
     enum MHD_Result r = check_lengths(request, &is_answered);
     if (is_answered) {
         return r;

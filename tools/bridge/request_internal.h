@@ -47,6 +47,7 @@ struct request {
     unsigned status;
     bool is_begun, is_asked, is_suspended, is_streaming, is_aborted;
     bool is_sent_on; // by a router: the own mounts are to answer it
+    bool is_resumed; // once
     uint64_t look_after_ns;
     bool is_half_closed;    // the client sends no more, but listens
     bool is_chunked;        // the answer, and the socket takes what is written to it as it is
@@ -72,6 +73,7 @@ void relay_deinit(struct request *request); // nothing runs any more
 // `bytes` is malloc'ed and taken over.
 enum MHD_Result respond(struct request *request, unsigned status, const char *type, char *bytes, size_t len);
 enum MHD_Result respond_static(struct request *request, unsigned status, const char *type, struct str bytes);
+void respond_write_error(struct strbuf *out, unsigned status, const char *code, const char *param, const char *message);
 // An error object in OpenAI's form.
 enum MHD_Result respond_error(struct request *request, unsigned status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

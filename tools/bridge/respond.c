@@ -1,4 +1,5 @@
 #include "engine/base/json.h"
+#include "tools/bridge/http.h"
 #include "tools/bridge/page.h"
 #include "tools/bridge/request_internal.h"
 #include <errno.h>
@@ -47,7 +48,7 @@ static enum MHD_Result queue(struct request *request, unsigned status, const cha
         return MHD_NO;
     }
     add_headers(request, response, type);
-    enum MHD_Result r = MHD_queue_response(request->connection, status, response);
+    enum MHD_Result r = http_queue(request->bridge->http, request->connection, status, response);
     MHD_destroy_response(response);
     return r;
 }
@@ -77,7 +78,7 @@ static const char *type_of(unsigned status)
                            : "invalid_request_error";
 }
 
-static void write_error(struct strbuf *out, unsigned status, const char *code, const char *param, const char *message)
+void respond_write_error(struct strbuf *out, unsigned status, const char *code, const char *param, const char *message)
 {
     struct json_writer w;
     json_writer_init(&w, out);
@@ -107,7 +108,7 @@ static enum MHD_Result respond_failure(struct request *request, unsigned status,
     struct strbuf out;
     vsnprintf(message, sizeof(message), fmt, args);
     strbuf_init(&out, 0);
-    write_error(&out, status, code, param, message);
+    respond_write_error(&out, status, code, param, message);
     strbuf_append_byte(&out, '\n');
     size_t len = out.len;
     return respond(request, status, "application/json", strbuf_steal(&out), len);
@@ -176,7 +177,7 @@ static ssize_t end_stream(struct request *request, struct part *part)
     }
     part->ends.read = -EPIPE; // said once
     strbuf_append(&part->bytes, STR("data: "));
-    write_error(&part->bytes, 503, "mount_unavailable", NULL, "the mount went away");
+    respond_write_error(&part->bytes, 503, "mount_unavailable", NULL, "the mount went away");
     strbuf_append(&part->bytes, STR("\n\n"));
     return 0;
 }
