@@ -9,9 +9,13 @@
 //   == 0 worker:   wait for epoch to change (spin, then park) -> take chunks (acquire) -> lower n_undone (release),
 //   wake at 0
 //
+// Workers from n_active on sit on the bench: they wait for n_active to change, not for jobs. Which workers take part is
+// the caller's choice between jobs (share.h); one that is on its way to the bench may still take a chunk, as any other.
+//
 // Parking uses the usual two-sided check (announce, look again, sleep; change, look for sleepers), sequentially
 // consistent.
 #include "kernels/cpu/pool.h"
+#include "kernels/cpu/share.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -32,18 +36,29 @@
 // Longer than the gap between two operations of a step, shorter than anyone notices on an idle machine.
 #define SPIN_NS 50000
 
+// How often the caller looks at the others' clocks, and at its own.
+#define SHARE_NS   100000000
+#define SHARE_JOBS 64
+
 struct worker {
     _Alignas(64) atomic_uint n_left; // chunks of this worker's run that nobody has taken
     size_t chunk_end;                // the run ends before this chunk; written by pool_run
     struct pool *pool;
     size_t index;
-    pthread_t thread; // not set for worker 0, the caller
+    pthread_t thread;         // not set for worker 0, the caller
+    atomic_int tid;           // 0: it has not begun yet; of worker 0, the last caller's
+    struct share_clock clock; // when the caller last looked
 };
 
 struct pool {
     size_t n_threads;
     size_t n_started; // threads to join
     int64_t spin_ns;
+    cpu_set_t allowed;
+    bool may_pin, is_pinned; // the workers, each to a processor of its own
+    struct share share;
+    int64_t looked_ns;
+    unsigned n_jobs;
     // The job. Written by pool_run while n_undone is 0.
     host_fn *fn;
     void *ctx;
@@ -51,6 +66,7 @@ struct pool {
     _Alignas(64) atomic_uint epoch; // futex of parked workers; counts jobs
     atomic_uint n_parked;
     atomic_bool is_stopping;
+    atomic_uint n_active;              // workers that take part; futex of those that do not
     _Alignas(64) atomic_uint n_undone; // chunks not done; futex of a parked caller
     atomic_bool is_caller_parked;
     struct worker workers[];
@@ -131,6 +147,14 @@ static void run_chunks(struct pool *pool, size_t worker)
     }
 }
 
+static void wait_on_bench(struct pool *pool, size_t worker)
+{
+    unsigned n_active;
+    while (worker >= (n_active = atomic_load(&pool->n_active))) {
+        futex_wait(&pool->n_active, n_active);
+    }
+}
+
 static void wait_for_job(struct pool *pool, unsigned seen)
 {
     if (spin(&pool->epoch, seen, false, pool->spin_ns)) {
@@ -147,8 +171,10 @@ static void *worker_main(void *arg)
 {
     struct worker *w = arg;
     struct pool *pool = w->pool;
+    atomic_store(&w->tid, gettid());
     // Epoch 0 is before the first job: a worker that starts late may find the job under way, or over.
     for (unsigned seen = 0;;) {
+        wait_on_bench(pool, w->index);
         wait_for_job(pool, seen);
         seen = atomic_load(&pool->epoch);
         if (atomic_load(&pool->is_stopping)) {
@@ -179,33 +205,7 @@ static void wait_for_workers(struct pool *pool)
     atomic_store(&pool->is_caller_parked, false);
 }
 
-void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx)
-{
-    assert(chunk_items > 0);
-    if (n_items == 0) {
-        return;
-    }
-    if (pool->n_threads == 1 || n_items <= chunk_items) {
-        fn(ctx, 0, n_items, 0);
-        return;
-    }
-    size_t n_chunks = (n_items - 1) / chunk_items + 1;
-    assert(n_chunks <= UINT_MAX);
-    pool->fn = fn;
-    pool->ctx = ctx;
-    pool->n_items = n_items;
-    pool->chunk_items = chunk_items;
-    atomic_store_explicit(&pool->n_undone, (unsigned)n_chunks, memory_order_relaxed);
-    for (size_t i = 0; i < pool->n_threads; i++) {
-        struct worker *w = &pool->workers[i];
-        size_t begin = n_chunks * i / pool->n_threads;
-        w->chunk_end = n_chunks * (i + 1) / pool->n_threads;
-        atomic_store_explicit(&w->n_left, (unsigned)(w->chunk_end - begin), memory_order_release);
-    }
-    announce(pool);
-    run_chunks(pool, 0);
-    wait_for_workers(pool);
-}
+// ---- who takes part ------------------------------------------------------------------------------------------------
 
 // The cpu-th processor of `allowed`.
 static cpu_set_t one_cpu(const cpu_set_t *allowed, size_t cpu)
@@ -221,15 +221,115 @@ static cpu_set_t one_cpu(const cpu_set_t *allowed, size_t cpu)
     return one;
 }
 
-static int start_worker(struct worker *w, const cpu_set_t *allowed, bool is_pinned)
+// A worker that has a processor to itself keeps it; where others want them too the kernel finds the free ones.
+static void set_pinned(struct pool *pool, bool is_pinned)
 {
+    for (size_t i = 1; pool->may_pin && pool->is_pinned != is_pinned && i < pool->n_threads; i++) {
+        cpu_set_t one = one_cpu(&pool->allowed, i);
+        pthread_setaffinity_np(pool->workers[i].thread, sizeof(one), is_pinned ? &one : &pool->allowed);
+    }
+    pool->is_pinned = pool->may_pin && is_pinned;
+}
+
+void pool_limit(struct pool *pool, size_t n)
+{
+    assert(n > 0 && n <= pool->n_threads);
+    size_t before = atomic_load(&pool->n_active);
+    set_pinned(pool, n == pool->n_threads);
+    atomic_store(&pool->n_active, (unsigned)n);
+    if (n > before) {
+        futex_wake(&pool->n_active, INT_MAX);
+    }
+}
+
+// Adds what a worker has waited since the last look; *window grows to how long it wanted to run.
+static uint64_t look_at(struct worker *w, uint64_t *window)
+{
+    struct share_clock now, last = w->clock;
+    int tid = atomic_load(&w->tid);
+    if (tid == 0 || !share_read_clock(tid, &now)) {
+        return 0;
+    }
+    w->clock = now;
+    if (last.run_ns == 0) {
+        return 0;
+    }
+    uint64_t run_ns = now.run_ns - last.run_ns, wait_ns = now.wait_ns - last.wait_ns;
+    *window = run_ns + wait_ns > *window ? run_ns + wait_ns : *window;
+    return wait_ns;
+}
+
+static void look_around(struct pool *pool)
+{
+    int64_t now = now_ns();
+    if (now - pool->looked_ns < SHARE_NS) {
+        return;
+    }
+    pool->looked_ns = now;
+    struct worker *caller = &pool->workers[0];
+    int tid = gettid();
+    if (atomic_exchange(&caller->tid, tid) != tid) {
+        caller->clock = (struct share_clock){ 0 };
+    }
+    uint64_t window_ns = 0, waited_ns = 0;
+    size_t n = atomic_load(&pool->n_active);
+    for (size_t i = 0; i < n; i++) {
+        waited_ns += look_at(&pool->workers[i], &window_ns);
+    }
+    size_t n_next = share_next(&pool->share, window_ns, waited_ns);
+    for (size_t i = n; i < n_next; i++) {
+        pool->workers[i].clock = (struct share_clock){ 0 };
+    }
+    if (n_next != n) {
+        pool_limit(pool, n_next);
+    }
+}
+
+// ---- jobs ----------------------------------------------------------------------------------------------------------
+
+void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx)
+{
+    assert(chunk_items > 0);
+    if (n_items == 0) {
+        return;
+    }
+    if (pool->n_threads == 1 || n_items <= chunk_items) {
+        fn(ctx, 0, n_items, 0);
+        return;
+    }
+    if (++pool->n_jobs % SHARE_JOBS == 0) {
+        look_around(pool);
+    }
+    size_t n_chunks = (n_items - 1) / chunk_items + 1, n_active = atomic_load(&pool->n_active);
+    assert(n_chunks <= UINT_MAX);
+    pool->fn = fn;
+    pool->ctx = ctx;
+    pool->n_items = n_items;
+    pool->chunk_items = chunk_items;
+    atomic_store_explicit(&pool->n_undone, (unsigned)n_chunks, memory_order_relaxed);
+    for (size_t i = 0; i < n_active; i++) {
+        struct worker *w = &pool->workers[i];
+        size_t begin = n_chunks * i / n_active;
+        w->chunk_end = n_chunks * (i + 1) / n_active;
+        atomic_store_explicit(&w->n_left, (unsigned)(w->chunk_end - begin), memory_order_release);
+    }
+    announce(pool);
+    run_chunks(pool, 0);
+    wait_for_workers(pool);
+}
+
+// ---- life ----------------------------------------------------------------------------------------------------------
+
+static int start_worker(struct worker *w)
+{
+    const struct pool *pool = w->pool;
     pthread_attr_t attr;
     int r = pthread_attr_init(&attr);
     if (r != 0) {
         return r;
     }
-    if (is_pinned) {
-        cpu_set_t cpus = one_cpu(allowed, w->index);
+    if (pool->is_pinned) {
+        cpu_set_t cpus = one_cpu(&pool->allowed, w->index);
         pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
     }
     r = pthread_create(&w->thread, &attr, worker_main, w);
@@ -241,14 +341,14 @@ static int start_worker(struct worker *w, const cpu_set_t *allowed, bool is_pinn
 }
 
 // Signals belong to the process's other threads.
-static int start_workers(struct pool *pool, const cpu_set_t *allowed, bool is_pinned)
+static int start_workers(struct pool *pool)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int r = 0;
     while (r == 0 && pool->n_started + 1 < pool->n_threads) {
-        r = start_worker(&pool->workers[pool->n_started + 1], allowed, is_pinned);
+        r = start_worker(&pool->workers[pool->n_started + 1]);
         pool->n_started += r == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -275,13 +375,17 @@ int pool_new(size_t n_threads, struct pool **ret, struct err *err)
     }
     memset(pool, 0, bytes);
     pool->n_threads = n_threads;
+    atomic_store(&pool->n_active, (unsigned)n_threads);
+    share_init(&pool->share, n_threads);
     pool->spin_ns = n_threads <= n_cpus ? SPIN_NS : 0;
     for (size_t i = 0; i < n_threads; i++) {
         pool->workers[i].pool = pool;
         pool->workers[i].index = i;
     }
     // Two pools that each pinned their workers to the first few processors would share those and leave the others idle.
-    int r = start_workers(pool, &allowed, is_known && n_threads == n_cpus);
+    pool->allowed = allowed;
+    pool->may_pin = pool->is_pinned = is_known && n_threads == n_cpus;
+    int r = start_workers(pool);
     if (r != 0) {
         err_set(err, -r, "thread %zu of %zu: %s", pool->n_started + 2, n_threads, strerror(r));
         pool_free(pool);
@@ -297,6 +401,8 @@ void pool_free(struct pool *pool)
         return;
     }
     atomic_store(&pool->is_stopping, true);
+    atomic_store(&pool->n_active, (unsigned)pool->n_threads);
+    futex_wake(&pool->n_active, INT_MAX);
     announce(pool);
     for (size_t i = 0; i < pool->n_started; i++) {
         pthread_join(pool->workers[i + 1].thread, NULL);

@@ -19,6 +19,9 @@ struct pool;
 int pool_new(size_t n_threads, struct pool **ret, struct err *err);
 void pool_free(struct pool *pool);
 size_t pool_n_threads(const struct pool *pool);
+// How many workers take part from now on, the caller among them: 1 to pool_n_threads. The pool itself lets as many as
+// other programs leave processors for (share.h), and pins them only while all take part.
+void pool_limit(struct pool *pool, size_t n);
 
 // Runs fn over items 0 .. n_items - 1 in chunks of chunk_items; returns when all are done. Does not allocate.
 void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx);

@@ -79,6 +79,23 @@ static void test_pool_many_small_jobs_are_each_complete(void **state)
     pool_free(pool);
 }
 
+static void test_pool_any_number_of_workers_takes_part(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    uint64_t rng = 2;
+    assert_int_equal(pool_new(4, &pool, NULL), 0);
+    for (int i = 0; i < 200; i++) {
+        pool_limit(pool, 1 + rng_below(&rng, 4));
+        check_run(pool, rng_below(&rng, 300), 1 + rng_below(&rng, 5));
+        if (i % 20 == 0) {
+            nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL); // some are parked, some on the bench
+        }
+    }
+    pool_limit(pool, 1);
+    pool_free(pool);
+}
+
 static void test_pool_too_many_threads_are_refused(void **state)
 {
     (void)state;
@@ -96,6 +113,7 @@ int main(void)
         cmocka_unit_test(test_pool_any_sizes_run_every_item_once),
         cmocka_unit_test(test_pool_parked_workers_take_part_again),
         cmocka_unit_test(test_pool_many_small_jobs_are_each_complete),
+        cmocka_unit_test(test_pool_any_number_of_workers_takes_part),
         cmocka_unit_test(test_pool_too_many_threads_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
