@@ -83,6 +83,12 @@ class BenchTool(unittest.TestCase):
         self.assert_keys(f, "itl_ms_p50 itl_ms_p99 itl_ms_max itl_p99_over_p50 itl_ms_quiet_p50 itl_ms_quiet_p99 "
                             "prefill_tokens_per_s loaded_times sequences prompt_tokens")
 
+    def test_steady(self):
+        f = self.figures("steady", *TINY, "--requests", "200", "--clients", "4", "--prompt", "8", "--tokens", "4")
+        self.assert_keys(f, "cpu_last_over_second rss_growth_bytes cached_share evicted_pages clients "
+                         + " ".join(f"{key}_{i}" for i in range(1, 11) for key in ("requests_per_s", "cpu_us", "rss_bytes")))
+        self.assertGreater(f["cached_share"], 0.3)
+
     def test_cache(self):
         f = self.figures("cache", *TINY, "--sequences", "20", "--ctx", "700", "--prompt", "20", "--tokens", "2", "--rounds", "1",
                          "--clients", "2")
@@ -228,7 +234,7 @@ class BenchTool(unittest.TestCase):
         self.assertEqual(self.replay(good, "").returncode, 0)
 
     def test_errors_are_one_line(self):
-        for args in (["mixed", "--tokens", "2"], ["chat", "--batch", "0"], ["nothing"], ["schedule", "--rate", "0"],
+        for args in (["mixed", "--tokens", "2"], ["steady", "--requests", "15"], ["chat", "--batch", "0"], ["nothing"], ["schedule", "--rate", "0"],
                      ["schedule", "--trace", "/nonexistent"], ["schedule", "--pages", "3"], ["schedule", "--batch", "8"]):
             got = run(*args)
             self.assertNotEqual(got.returncode, 0)

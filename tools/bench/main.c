@@ -64,6 +64,15 @@ static const struct workload workloads[] = {
       "time between tokens of running answers while long prompts arrive",
       { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 8, .prompt_tokens = 1536, .max_tokens = 256 },
       bench_mixed },
+    { "steady",
+      "many requests one after the other: requests/s, processor time and memory of each tenth of them",
+      { .shape = "llama-15m",
+        .dtype = "bf16",
+        .n_clients = 64,
+        .n_requests = 100000,
+        .prompt_tokens = 32,
+        .max_tokens = 8 },
+      bench_steady },
     { "grammar",
       "compiling schemas, masks of their states, tokens/s of answers with a grammar and without",
       { .shape = "llama-15m", .dtype = "bf16", .n_sequences = 8, .max_tokens = 256 },
@@ -158,12 +167,12 @@ static void print_help(FILE *out)
         "  --prompt N        prompt tokens\n"
         "  --tokens N        tokens per answer\n"
         "  --rounds N        measured rounds; figures are medians\n"
-        "  --clients N       mount: concurrent clients of the requests/s part; cache: requests together; http: "
+        "  --clients N       mount: concurrent clients of the requests/s part; cache, steady: requests together; http: "
         "connections\n"
         "  --seconds S       mount: duration of the requests/s part; http: of arrivals\n"
         "  --readers N       scale: blocked readers; --sequences of --requests sessions run\n"
         "  --trace FILE      schedule: requests as JSON lines, or else a made-up trace of\n"
-        "  --requests N      schedule: so many requests\n"
+        "  --requests N      schedule, steady: so many requests\n"
         "  --tenants N       schedule: from so many users\n"
         "  --rate R          schedule, http: so many arriving per second (http default: the next after each answer)\n"
         "  --seed N          schedule: another made-up trace\n"
