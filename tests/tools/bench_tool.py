@@ -84,7 +84,7 @@ class BenchTool(unittest.TestCase):
                             "prefill_tokens_per_s loaded_times sequences prompt_tokens")
 
     def test_steady(self):
-        f = self.figures("steady", *TINY, "--requests", "200", "--clients", "4", "--prompt", "8", "--tokens", "4")
+        f = self.figures("steady", *TINY, "--requests", "200", "--clients", "4", "--prompt", "32", "--tokens", "4")
         self.assert_keys(f, "cpu_last_over_second rss_growth_bytes cached_share evicted_pages clients "
                          + " ".join(f"{key}_{i}" for i in range(1, 11) for key in ("requests_per_s", "cpu_us", "rss_bytes")))
         self.assertGreater(f["cached_share"], 0.3)
@@ -127,7 +127,7 @@ class BenchTool(unittest.TestCase):
         self.assertEqual((f["placements"], f["nodes"]), (20096, 7))  # whole conversations
 
     def test_score(self):
-        f = self.figures("score", *TINY, "--nodes", "5", "--prompt", "1000")
+        f = self.figures("score", *TINY, "--nodes", "5", "--prompt", "300")
         self.assert_keys(f, "score_us_p50 score_us_p99 text_us_p50 hash_us_p50 match_us_p50 prompt_tokens nodes")
         self.assertGreater(f["prompt_tokens"], 500)
 

@@ -14,10 +14,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define N_PARTS          10
-#define N_BEGINNINGS     32
-#define KV_BYTES         ((uint64_t)64 << 20)
-#define CTX_TOKENS_SPARE 64
+#define N_PARTS      10
+#define N_BEGINNINGS 32
+#define KV_BYTES     ((uint64_t)64 << 20)
 
 struct part {
     uint64_t end_ns, cpu_ns;
@@ -74,7 +73,6 @@ static int steady_open(struct steady *s, const struct bench_options *options, st
         .weights = options->weights,
         .kv_dtype = options->kv_dtype,
         .n_threads = options->n_threads,
-        .n_ctx = n_prompt + options->max_tokens + CTX_TOKENS_SPARE,
         .kv_bytes = KV_BYTES,
         .max_sequences = (unsigned)n,
         .batch_tokens = options->batch_tokens,
