@@ -127,7 +127,7 @@ class BenchTool(unittest.TestCase):
         self.assertEqual((f["placements"], f["nodes"]), (20096, 7))  # whole conversations
 
     def test_score(self):
-        f = self.figures("score", *TINY, "--nodes", "5", "--prompt", "300")
+        f = self.figures("score", *TINY, "--nodes", "5", "--prompt", "1000")
         self.assert_keys(f, "score_us_p50 score_us_p99 text_us_p50 hash_us_p50 match_us_p50 prompt_tokens nodes")
         self.assertGreater(f["prompt_tokens"], 500)
 

@@ -1,6 +1,6 @@
 // Workload score: from a chat request to the scores of many peers.
 //
-// A chat of about --prompt tokens in turns of 200 words, with --nodes peers that all hold its first part and half of
+// A chat of about --prompt tokens in turns of 50 words, with --nodes peers that all hold its first part and half of
 // which hold more: template, tokens, hashes and match, as for /score_chat_completions, on one thread. Every round is
 // another chat behind the same first half, since tokenizers remember words.
 #include "engine/base/loop.h"
@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define ROUNDS     500
-#define TURN_WORDS 200
+#define TURN_WORDS 50
 
 struct run {
     struct scorer *scorer;
