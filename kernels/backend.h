@@ -44,6 +44,22 @@ struct op_linear {
     bool accumulate;
 };
 
+// Products with several weights, each of rows of its own: as op_linear for each part, of rows [row, row + n_rows) of x
+// and y.
+struct linear_part {
+    const struct matrix *w; // [n_out][n_in], the same shape in all parts
+    const float *bias;      // [n_out] or NULL
+    size_t row, n_rows;
+};
+
+struct op_linear_group {
+    const struct linear_part *parts; // host memory, read before the call returns; in order of rows, n_rows > 0
+    size_t n_parts;
+    const float *x;
+    float *y;
+    size_t x_stride, y_stride;
+};
+
 // y[r][:] = row token_ids[r] of the table, times scale
 struct op_embed {
     const struct matrix *table; // [n_vocab][n_embd]
@@ -203,6 +219,7 @@ struct backend_ops {
     unsigned char *(*matrix_packed)(struct matrix *m);
 
     void (*linear)(struct backend *b, const struct op_linear *op);
+    void (*linear_group)(struct backend *b, const struct op_linear_group *op); // NULL: nothing is gained by it
     void (*embed)(struct backend *b, const struct op_embed *op);
     void (*rms_norm)(struct backend *b, const struct op_rms_norm *op);
     void (*rope_kv)(struct backend *b, const struct op_rope_kv *op);

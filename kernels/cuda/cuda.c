@@ -7,6 +7,7 @@
 // Memory that depends on shapes seen first in a step (rows rounded to 16 bits, staging) grows when a larger one comes.
 #include "kernels/cuda/cuda.h"
 #include "kernels/cpu/pool.h"
+#include "kernels/cuda/blocks.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/plan.h"
 #include "kernels/cuda/stage.h"
@@ -110,66 +111,7 @@ static void cuda_sync(struct backend *b)
 
 // ---- weights -------------------------------------------------------------------------------------------------------
 
-// Rows of block types are expanded: see matrix_fill.
-static struct matrix *cuda_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in)
-{
-    assert(n_out > 0 && n_in > 0);
-    struct matrix *m = calloc(1, sizeof(*m));
-    if (!m) {
-        return NULL;
-    }
-    m->source = dtype;
-    m->gpu = (struct gpu_matrix){ .dtype = dtype_is_plain(dtype) ? dtype : DTYPE_BF16, .n_out = n_out, .n_in = n_in };
-    m->gpu.data = gpu_alloc(cuda_of(b)->gpu, n_out * n_in * dtype_bytes(m->gpu.dtype));
-    if (!m->gpu.data) {
-        free(m);
-        return NULL;
-    }
-    return m;
-}
-
-#define EXPAND_BLOCK QUANT_SUPERBLOCK
-
-static void fill_expanded(struct cuda_backend *cuda, struct matrix *m, size_t first, size_t n, const unsigned char *src)
-{
-    float values[EXPAND_BLOCK];
-    uint16_t rounded[EXPAND_BLOCK];
-    for (size_t i = 0; i < n; i += EXPAND_BLOCK) {
-        size_t n_here = n - i < EXPAND_BLOCK ? n - i : EXPAND_BLOCK;
-        quant_expand(m->source, src + dtype_row_bytes(m->source, i), n_here, values);
-        quant_pack(DTYPE_BF16, values, n_here, rounded);
-        gpu_upload(cuda->gpu, (uint16_t *)m->gpu.data + first + i, rounded, n_here * sizeof(*rounded));
-    }
-}
-
-static void cuda_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows)
-{
-    assert(row <= m->gpu.n_out && n_rows <= m->gpu.n_out - row);
-    size_t n = n_rows * m->gpu.n_in, first = row * m->gpu.n_in, element = dtype_bytes(m->gpu.dtype);
-    if (n == 0) {
-        return;
-    }
-    if (m->source != m->gpu.dtype) {
-        fill_expanded(cuda_of(b), m, first, n, host_rows);
-        return;
-    }
-    gpu_upload(cuda_of(b)->gpu, (unsigned char *)m->gpu.data + first * element, host_rows, n * element);
-}
-
-static void cuda_matrix_free(struct backend *b, struct matrix *m)
-{
-    if (m) {
-        gpu_free(cuda_of(b)->gpu, m->gpu.data);
-        free(m);
-    }
-}
-
-static size_t cuda_matrix_bytes(const struct matrix *m)
-{
-    return m->gpu.n_out * m->gpu.n_in * dtype_bytes(m->gpu.dtype);
-}
-
-// ---- products ------------------------------------------------------------------------------------------------------
+#define FILL_BYTES ((size_t)16 << 20) // of rows in block formats, on their way into place
 
 static bool grow_rows_16(struct cuda_backend *cuda, size_t bytes)
 {
@@ -188,29 +130,150 @@ static bool grow_rows_16(struct cuda_backend *cuda, size_t bytes)
     return true;
 }
 
+// Rows that fit FILL_BYTES; one at least.
+static size_t n_fill_rows(const struct matrix *m)
+{
+    size_t n = FILL_BYTES / dtype_row_bytes(m->source, m->gpu.n_in);
+    return n > 0 ? n : 1;
+}
+
+static size_t matrix_bytes_of(const struct gpu_matrix *m)
+{
+    return blocks_has(m->dtype) ? blocks_bytes(m->dtype, m->n_out, m->n_in)
+                                : m->n_out * m->n_in * dtype_bytes(m->dtype);
+}
+
+// Rows of block types that have no kernels are expanded: see matrix_fill.
+static struct matrix *cuda_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    assert(n_out > 0 && n_in > 0);
+    struct matrix *m = calloc(1, sizeof(*m));
+    if (!m) {
+        return NULL;
+    }
+    m->source = dtype;
+    m->gpu = (struct gpu_matrix){ .dtype = dtype_is_plain(dtype) || blocks_has(dtype) ? dtype : DTYPE_BF16,
+                                  .n_out = n_out,
+                                  .n_in = n_in };
+    size_t n_rows = n_fill_rows(m) < n_out ? n_fill_rows(m) : n_out;
+    if (!blocks_has(dtype) || grow_rows_16(cuda, n_rows * dtype_row_bytes(dtype, n_in))) {
+        m->gpu.data = gpu_alloc(cuda->gpu, matrix_bytes_of(&m->gpu));
+    }
+    if (!m->gpu.data) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+#define EXPAND_BLOCK (16 * QUANT_SUPERBLOCK)
+
+static void fill_expanded(struct cuda_backend *cuda, struct matrix *m, size_t first, size_t n, const unsigned char *src)
+{
+    float values[EXPAND_BLOCK];
+    uint16_t rounded[EXPAND_BLOCK];
+    for (size_t i = 0; i < n; i += EXPAND_BLOCK) {
+        size_t n_here = n - i < EXPAND_BLOCK ? n - i : EXPAND_BLOCK;
+        quant_expand(m->source, src + dtype_row_bytes(m->source, i), n_here, values);
+        quant_pack(DTYPE_BF16, values, n_here, rounded);
+        gpu_upload(cuda->gpu, (uint16_t *)m->gpu.data + first + i, rounded, n_here * sizeof(*rounded));
+    }
+}
+
+// The device puts them in place.
+static void fill_blocks(struct cuda_backend *cuda, struct matrix *m, size_t row, size_t n_rows,
+                        const unsigned char *rows)
+{
+    size_t row_bytes = dtype_row_bytes(m->source, m->gpu.n_in), step = n_fill_rows(m);
+    for (size_t i = 0; i < n_rows; i += step) {
+        size_t n = n_rows - i < step ? n_rows - i : step;
+        gpu_upload(cuda->gpu, cuda->rows_16, rows + i * row_bytes, n * row_bytes);
+        gpu_blocks_pack(queue_of(cuda), &m->gpu, row + i, n, cuda->rows_16);
+    }
+}
+
+static void cuda_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows)
+{
+    assert(row <= m->gpu.n_out && n_rows <= m->gpu.n_out - row);
+    size_t n = n_rows * m->gpu.n_in, first = row * m->gpu.n_in;
+    if (n == 0) {
+        return;
+    }
+    if (blocks_has(m->gpu.dtype)) {
+        fill_blocks(cuda_of(b), m, row, n_rows, host_rows);
+    } else if (m->source != m->gpu.dtype) {
+        fill_expanded(cuda_of(b), m, first, n, host_rows);
+    } else {
+        size_t element = dtype_bytes(m->gpu.dtype);
+        gpu_upload(cuda_of(b)->gpu, (unsigned char *)m->gpu.data + first * element, host_rows, n * element);
+    }
+}
+
+static void cuda_matrix_free(struct backend *b, struct matrix *m)
+{
+    if (m) {
+        gpu_free(cuda_of(b)->gpu, m->gpu.data);
+        free(m);
+    }
+}
+
+static size_t cuda_matrix_bytes(const struct matrix *m)
+{
+    return matrix_bytes_of(&m->gpu);
+}
+
+// ---- products ------------------------------------------------------------------------------------------------------
+
+#define EXPANDED_BYTES ((size_t)64 << 20) // of weights in block formats, for cuBLAS
+
+// Outputs whose weights are made 16 bits for one product of the library; all where they are.
+static size_t n_slab_outputs(const struct gpu_matrix *w)
+{
+    size_t n = EXPANDED_BYTES / (w->n_in * 2) / BLOCKS_TILE * BLOCKS_TILE;
+    return !blocks_has(w->dtype) || n >= w->n_out ? w->n_out : n > 0 ? n : BLOCKS_TILE;
+}
+
 // By cuBLAS, from rounded rows. False: it does not do this one.
 static bool linear_by_library(struct cuda_backend *cuda, const struct op_linear *op, const struct gpu_matrix *w)
 {
-    if (w->dtype == DTYPE_F32 || cuda->is_deterministic || !grow_rows_16(cuda, op->n_rows * w->n_in * 2)) {
+    size_t x_bytes = (op->n_rows * w->n_in * 2 + 255) / 256 * 256, n_outputs = n_slab_outputs(w);
+    size_t w_bytes = blocks_has(w->dtype) ? n_outputs * w->n_in * 2 : 0;
+    if (w->dtype == DTYPE_F32 || cuda->is_deterministic || !gpu_has_gemm(cuda->gpu) ||
+        !grow_rows_16(cuda, x_bytes + w_bytes)) {
         return false;
     }
-    const struct gpu_gemm gemm = { .w = w->data,
-                                   .x = cuda->rows_16,
-                                   .y = op->y,
-                                   .n_rows = op->n_rows,
-                                   .n_out = w->n_out,
-                                   .n_in = w->n_in,
-                                   .y_stride = op->y_stride,
-                                   .is_f16 = w->dtype == DTYPE_F16,
-                                   .accumulate = op->accumulate };
+    struct gpu_gemm gemm = { .w = w->data,
+                             .x = cuda->rows_16,
+                             .n_rows = op->n_rows,
+                             .n_in = w->n_in,
+                             .y_stride = op->y_stride,
+                             .is_f16 = w->dtype == DTYPE_F16,
+                             .accumulate = op->accumulate };
     gpu_rows_to_16(queue_of(cuda), op, w->n_in, gemm.is_f16, cuda->rows_16);
-    if (!gpu_gemm(cuda->gpu, &gemm)) {
-        return false;
+    for (size_t out = 0; out < w->n_out; out += n_outputs) {
+        gemm.y = op->y + out;
+        gemm.n_out = w->n_out - out < n_outputs ? w->n_out - out : n_outputs;
+        if (w_bytes > 0) {
+            gemm.w = (unsigned char *)cuda->rows_16 + x_bytes;
+            gpu_blocks_expand(queue_of(cuda), w, out, gemm.n_out, (unsigned char *)cuda->rows_16 + x_bytes);
+        }
+        if (!gpu_gemm(cuda->gpu, &gemm)) {
+            assert(out == 0); // it does all of one shape or none
+            return false;
+        }
     }
     if (op->bias) {
         gpu_add_bias(queue_of(cuda), op, w->n_out);
     }
     return true;
+}
+
+// Rows of x rounded for the kernels of linear_blocks.cu; NULL: they read x as it is.
+static void *rounded_rows(struct cuda_backend *cuda, size_t n_rows, size_t rows_max, size_t n_in)
+{
+    bool is_wanted = rows_max > GEMV_ROWS_MAX && grow_rows_16(cuda, gpu_blocks_x16_bytes(n_rows, n_in));
+    return is_wanted ? cuda->rows_16 : NULL;
 }
 
 static void cuda_linear(struct backend *b, const struct op_linear *op)
@@ -221,11 +284,85 @@ static void cuda_linear(struct backend *b, const struct op_linear *op)
     if (op->n_rows == 0) {
         return;
     }
-    if (op->n_rows <= GEMV_ROWS_MAX && !cuda->is_deterministic) {
+    bool is_block = blocks_has(w->dtype);
+    size_t n_few = is_block ? PART_ROWS_MAX : cuda->is_deterministic ? 0 : GEMV_ROWS_MAX;
+    if (op->n_rows > n_few && linear_by_library(cuda, op, w)) {
+        return;
+    }
+    if (is_block) {
+        gpu_linear_blocks(queue_of(cuda), op, w, rounded_rows(cuda, op->n_rows, op->n_rows, w->n_in));
+    } else if (op->n_rows <= n_few) {
         gpu_gemv(queue_of(cuda), op, w);
-    } else if (!linear_by_library(cuda, op, w)) {
+    } else {
         gpu_linear_tiles(queue_of(cuda), op, w);
     }
+}
+
+static bool is_one_launch(const struct cuda_backend *cuda, const struct op_linear_group *op)
+{
+    const struct gpu_matrix *first = &op->parts[0].w->gpu;
+    size_t n_rows = 0;
+    for (size_t i = 0; i < op->n_parts; i++) {
+        const struct gpu_matrix *w = &op->parts[i].w->gpu;
+        if (w->dtype != first->dtype || w->n_out != first->n_out || w->n_in != first->n_in) {
+            return false;
+        }
+        n_rows += op->parts[i].n_rows;
+    }
+    bool is_many = n_rows / op->n_parts > PART_ROWS_MAX && gpu_has_gemm(cuda->gpu);
+    return gpu_blocks_has(first->dtype, first->n_in) && (cuda->is_deterministic || !is_many);
+}
+
+static void linear_each(struct backend *b, const struct op_linear_group *op)
+{
+    for (size_t i = 0; i < op->n_parts; i++) {
+        const struct linear_part *part = &op->parts[i];
+        const struct op_linear one = { .w = part->w,
+                                       .bias = part->bias,
+                                       .x = op->x + part->row * op->x_stride,
+                                       .y = op->y + part->row * op->y_stride,
+                                       .x_stride = op->x_stride,
+                                       .y_stride = op->y_stride,
+                                       .n_rows = part->n_rows };
+        cuda_linear(b, &one);
+    }
+}
+
+static void cuda_linear_group(struct backend *b, const struct op_linear_group *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    if (op->n_parts == 0) {
+        return;
+    }
+    if (!is_one_launch(cuda, op)) {
+        linear_each(b, op);
+        return;
+    }
+    const struct gpu_matrix *like = &op->parts[0].w->gpu;
+    const struct linear_part *last = &op->parts[op->n_parts - 1];
+    size_t rows_max = 0, n_pieces = 0, n = 0, n_rows = last->row + last->n_rows;
+    for (size_t i = 0; i < op->n_parts; i++) {
+        rows_max = op->parts[i].n_rows > rows_max ? op->parts[i].n_rows : rows_max;
+    }
+    void *x16 = rounded_rows(cuda, n_rows, rows_max, like->n_in);
+    size_t step = x16 ? PART_ROWS_MAX : GEMV_ROWS_MAX;
+    for (size_t i = 0; i < op->n_parts; i++) {
+        n_pieces += (op->parts[i].n_rows + step - 1) / step;
+    }
+    struct gpu_part *pieces = stage_take(&cuda->stage, n_pieces * sizeof(*pieces));
+    for (size_t i = 0; i < op->n_parts; i++) {
+        const struct linear_part *part = &op->parts[i];
+        for (size_t row = 0; row < part->n_rows; row += step) {
+            size_t n_here = part->n_rows - row < step ? part->n_rows - row : step;
+            pieces[n++] =
+                (struct gpu_part){ part->w->gpu.data, part->bias, (uint32_t)(part->row + row), (uint32_t)n_here };
+        }
+    }
+    const struct op_linear run = {
+        .x = op->x, .y = op->y, .x_stride = op->x_stride, .y_stride = op->y_stride, .n_rows = n_rows
+    };
+    gpu_linear_parts(queue_of(cuda), &run, like, stage_send(&cuda->stage, pieces, n * sizeof(*pieces)), n,
+                     rows_max < step ? rows_max : step, x16);
 }
 
 // ---- rows ----------------------------------------------------------------------------------------------------------
@@ -483,6 +620,7 @@ static const struct backend_ops cuda_ops = {
     .matrix_free = cuda_matrix_free,
     .matrix_bytes = cuda_matrix_bytes,
     .linear = cuda_linear,
+    .linear_group = cuda_linear_group,
     .embed = cuda_embed,
     .rms_norm = cuda_rms_norm,
     .rope_kv = cuda_rope_kv,

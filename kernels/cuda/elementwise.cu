@@ -37,7 +37,7 @@ void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matr
         gpu_launch(queue, embed<struct gpu_bf16>, grid, THREADS, 0, (const struct gpu_bf16 *)table->data, token_ids,
                    op->y, table->n_in, op->scale);
         return;
-    default: assert(0 && "a type that rows are stored in");
+    default: gpu_embed_blocks(queue, op, table, token_ids);
     }
 }
 

@@ -54,10 +54,14 @@ template <> __device__ __forceinline__ struct gpu_bf16 gpu_element<struct gpu_bf
 }
 
 // Two elements of 16 bits as a register of a matrix fragment holds them: the first in the lower half.
-template <class T>
-static __device__ __forceinline__ uint32_t gpu_pair(float first, float second)
+template <class T> static __device__ __forceinline__ uint32_t gpu_pair(float first, float second);
+template <> __device__ __forceinline__ uint32_t gpu_pair<struct gpu_bf16>(float first, float second)
 {
-    return (uint32_t)gpu_element<T>(first).bits | (uint32_t)gpu_element<T>(second).bits << 16;
+    return gpu_bf16_pair(first, second);
+}
+template <> __device__ __forceinline__ uint32_t gpu_pair<struct gpu_f16>(float first, float second)
+{
+    return gpu_f16_pair(first, second);
 }
 
 // ---- reductions ----------------------------------------------------------------------------------------------------

@@ -42,6 +42,34 @@ static __device__ __forceinline__ uint16_t gpu_bf16_bits(float x)
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+static __device__ __forceinline__ void gpu_atomic_or(uint32_t *word, uint32_t bits)
+{
+    atomicOr(word, bits);
+}
+
+// Two floats rounded to elements, the first in the lower half.
+static __device__ __forceinline__ uint32_t gpu_bf16_pair(float first, float second)
+{
+    uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+}
+
+static __device__ __forceinline__ uint32_t gpu_f16_pair(float first, float second)
+{
+    uint32_t pair;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+    return pair;
+}
+
+// a * b + c of each half, rounded once.
+static __device__ __forceinline__ uint32_t gpu_bf16x2_fma(uint32_t a, uint32_t b, uint32_t c)
+{
+    uint32_t d;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
+
 // 16 bytes from global to shared memory, zeros when not `is_there` (then src is not read). Both aligned to 16.
 static __device__ __forceinline__ void gpu_copy_async_16(void *shared, const void *src, bool is_there)
 {

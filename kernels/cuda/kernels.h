@@ -11,11 +11,18 @@
 extern "C" {
 #endif
 
-// Weights as kernels read them: dense rows of plain elements.
+// Weights as kernels read them: dense rows of plain elements, or block formats as in blocks.h.
 struct gpu_matrix {
     enum dtype dtype;
     size_t n_out, n_in;
-    void *data; // [n_out][n_in]
+    void *data; // [n_out][n_in], or [blocks_n_tiles][blocks_n_chunks] records
+};
+
+// Of several products in one launch, one: rows [row, row + n_rows) of x and y with weights of their own.
+struct gpu_part {
+    const void *w;     // as gpu_matrix's data
+    const float *bias; // or NULL
+    uint32_t row, n_rows;
 };
 
 // A batch_map on the device.
@@ -84,6 +91,25 @@ void gpu_rows_to_16(gpu_queue queue, const struct op_linear *op, size_t n_in, bo
 void gpu_add_bias(gpu_queue queue, const struct op_linear *op, size_t n_out);
 
 #define GEMV_ROWS_MAX 8
+
+// linear_blocks.cu. Weights of block formats, and for parts plain ones of 16 bits too; n_in in whole blocks, and in
+// groups of 32. `x16`: gpu_blocks_x16_bytes for all rows of x, or NULL: then 8 rows of x at a time, and of a part at
+// most.
+bool gpu_blocks_has(enum dtype dtype, size_t n_in);
+size_t gpu_blocks_x16_bytes(size_t n_rows, size_t n_in);
+void gpu_linear_blocks(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, void *x16);
+// op's weights and bias are those of the parts, which are of the shape and type of `like` and of up to rows_max rows
+// (at most GEMV_ROWS_MAX, or with x16 PART_ROWS_MAX).
+void gpu_linear_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,
+                      const struct gpu_part *parts, size_t n_parts, size_t rows_max, void *x16);
+// `rows`: n_rows rows of w's type as in the file, on the device, to become rows `row` ... of w.
+void gpu_blocks_pack(gpu_queue queue, const struct gpu_matrix *w, size_t row, size_t n_rows, const void *rows);
+// Rows of w, from and to multiples of BLOCKS_TILE (or to the end), as [n_rows][n_in] bf16.
+void gpu_blocks_expand(gpu_queue queue, const struct gpu_matrix *w, size_t row, size_t n_rows, void *rows_bf16);
+void gpu_embed_blocks(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table,
+                      const int32_t *token_ids);
+
+#define PART_ROWS_MAX 64
 
 #ifdef __cplusplus
 }

@@ -52,6 +52,7 @@ struct gpu_gemm {
     size_t n_rows, n_out, n_in, y_stride;
     bool is_f16, accumulate;
 };
+bool gpu_has_gemm(const struct gpu *gpu);
 bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *gemm);
 
 #ifdef __cplusplus

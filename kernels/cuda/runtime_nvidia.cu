@@ -90,6 +90,11 @@ static void blas_open(struct blas *blas, cudaStream_t queue)
     }
 }
 
+bool gpu_has_gemm(const struct gpu *gpu)
+{
+    return gpu->blas.handle != NULL;
+}
+
 // cuBLAS has columns where C has rows: y^T[n_out][n_rows] = w^T^T x^T.
 bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *g)
 {

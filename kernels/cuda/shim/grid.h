@@ -39,6 +39,10 @@ struct __align__(16) float4
 {
     float x, y, z, w;
 };
+struct __align__(8) uint2
+{
+    uint32_t x, y;
+};
 struct __align__(16) uint4
 {
     uint32_t x, y, z, w;
@@ -126,6 +130,11 @@ template <class T> static inline T __ldg(const T *p)
     return *p;
 }
 
+static inline void gpu_atomic_or(uint32_t *word, uint32_t bits)
+{
+    *word |= bits;
+}
+
 // ---- matrices ------------------------------------------------------------------------------------------------------
 
 void gpu_load_matrices(uint32_t r[4], const void *row);
@@ -169,6 +178,25 @@ static inline uint16_t gpu_f16_bits(float x)
 static inline uint16_t gpu_bf16_bits(float x)
 {
     return bf16_from_f32(x);
+}
+
+static inline uint32_t gpu_bf16_pair(float first, float second)
+{
+    return (uint32_t)bf16_from_f32(first) | (uint32_t)bf16_from_f32(second) << 16;
+}
+
+static inline uint32_t gpu_f16_pair(float first, float second)
+{
+    return (uint32_t)f16_from_f32(first) | (uint32_t)f16_from_f32(second) << 16;
+}
+
+// Exact where f32 holds the product and the sum, as with the small integers that it is for.
+static inline uint32_t gpu_bf16x2_fma(uint32_t a, uint32_t b, uint32_t c)
+{
+    float low = fmaf(f32_from_bf16((uint16_t)a), f32_from_bf16((uint16_t)b), f32_from_bf16((uint16_t)c));
+    float high = fmaf(f32_from_bf16((uint16_t)(a >> 16)), f32_from_bf16((uint16_t)(b >> 16)),
+                      f32_from_bf16((uint16_t)(c >> 16)));
+    return gpu_bf16_pair(low, high);
 }
 
 static inline float rsqrtf(float x)

@@ -1,4 +1,5 @@
 // The host as the device: memory is memory, and all is done when it is issued.
+#include "kernels/cpu/convert.h"
 #include "kernels/cuda/runtime.h"
 #include <errno.h>
 #include <stdio.h>
@@ -93,9 +94,25 @@ int gpu_sync(struct gpu *gpu, struct err *err)
     return 0;
 }
 
-bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *gemm)
+bool gpu_has_gemm(const struct gpu *gpu)
 {
     (void)gpu;
-    (void)gemm;
-    return false;
+    return true;
+}
+
+bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *g)
+{
+    (void)gpu;
+    float (*f32)(uint16_t) = g->is_f16 ? f32_from_f16 : f32_from_bf16;
+    for (size_t i = 0; i < g->n_rows * g->n_out; i++) {
+        const uint16_t *x = static_cast<const uint16_t *>(g->x) + i / g->n_out * g->n_in;
+        const uint16_t *w = static_cast<const uint16_t *>(g->w) + i % g->n_out * g->n_in;
+        float sum = 0.0f;
+        for (size_t k = 0; k < g->n_in; k++) {
+            sum += f32(x[k]) * f32(w[k]);
+        }
+        float *y = g->y + i / g->n_out * g->y_stride + i % g->n_out;
+        *y = g->accumulate ? *y + sum : sum;
+    }
+    return true;
 }

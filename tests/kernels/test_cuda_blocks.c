@@ -1,0 +1,266 @@
+// Products of the CUDA backend with weights in block formats, and with several weights at once, against sums in double
+// of what the blocks stand for and of x as the kernels round it.
+#include "tests/kernels/cuda_test.h"
+
+struct product {
+    enum dtype dtype;
+    size_t n_out, n_in, n_rows;
+};
+
+// Every format with 1 to 8, to 32, to 64 and more rows; outputs and inputs that fill no tile and no chunk.
+static const struct product products[] = {
+    { DTYPE_Q8_0, 21, 96, 1 },   { DTYPE_Q8_0, 64, 1120, 8 }, { DTYPE_Q8_0, 5, 160, 40 },  { DTYPE_Q8_0, 33, 128, 70 },
+    { DTYPE_Q4_0, 16, 32, 3 },   { DTYPE_Q4_0, 50, 1216, 9 }, { DTYPE_Q4_0, 17, 288, 64 }, { DTYPE_Q4_0, 8, 256, 67 },
+    { DTYPE_Q4_K, 19, 256, 1 },  { DTYPE_Q4_K, 9, 2304, 5 },  { DTYPE_Q4_K, 40, 512, 33 }, { DTYPE_Q4_K, 16, 256, 65 },
+    { DTYPE_Q6_K, 31, 256, 2 },  { DTYPE_Q6_K, 10, 1280, 7 }, { DTYPE_Q6_K, 8, 512, 12 },  { DTYPE_Q6_K, 18, 256, 66 },
+    { DTYPE_MXFP4, 24, 160, 1 }, { DTYPE_MXFP4, 7, 1056, 6 }, { DTYPE_MXFP4, 49, 64, 63 }, { DTYPE_MXFP4, 3, 96, 129 },
+    { DTYPE_Q5_K, 20, 256, 1 },  { DTYPE_Q5_K, 7, 1536, 8 },  { DTYPE_Q5_K, 33, 512, 17 }, { DTYPE_Q5_K, 9, 256, 68 },
+    { DTYPE_Q5_0, 4, 256, 2 },   { DTYPE_Q5_1, 3, 64, 9 },
+};
+#define N_PRODUCTS (sizeof(products) / sizeof(*products))
+
+struct scene {
+    struct product p;
+    void *blocks;
+    float *values, *bias, *x, *y; // y: before
+    size_t x_stride, y_stride;
+    bool accumulate;
+};
+
+// Rounded, as the tensor cores read it; for what is expanded, the weights too.
+static float bf16_of(float x)
+{
+    return f32_from_bf16(bf16_from_f32(x));
+}
+
+static struct scene scene_new(uint64_t *rng, struct product p)
+{
+    struct scene s = { .p = p, .accumulate = rng_below(rng, 2) };
+    s.x_stride = p.n_in + rng_below(rng, 3) * 2;
+    s.y_stride = p.n_out + rng_below(rng, 3);
+    s.blocks = random_elements(rng, p.dtype, p.n_out * p.n_in, &s.values);
+    s.bias = rng_below(rng, 2) ? random_floats(rng, p.n_out) : NULL;
+    s.x = random_floats(rng, p.n_rows * s.x_stride);
+    s.y = random_floats(rng, p.n_rows * s.y_stride);
+    return s;
+}
+
+static void scene_free(struct scene *s)
+{
+    free(s->blocks);
+    free(s->values);
+    free(s->bias);
+    free(s->x);
+    free(s->y);
+}
+
+// In uneven runs of rows, the last first.
+static struct matrix *matrix_of(struct backend *b, const struct scene *s)
+{
+    struct matrix *w = b->ops->matrix_new(b, s->p.dtype, s->p.n_out, s->p.n_in);
+    size_t cut = s->p.n_out * 2 / 3, row_bytes = dtype_row_bytes(s->p.dtype, s->p.n_in);
+    b->ops->matrix_fill(b, w, cut, s->p.n_out - cut, (const char *)s->blocks + cut * row_bytes);
+    b->ops->matrix_fill(b, w, 0, cut, s->blocks);
+    return w;
+}
+
+// Rows [first, first + n) of y.
+static void run_linear(struct backend *b, const struct scene *s, size_t first, size_t n, float *y)
+{
+    struct matrix *w = matrix_of(b, s);
+    size_t n_x = s->p.n_rows * s->x_stride, n_y = s->p.n_rows * s->y_stride;
+    float *x = sent_floats(b, s->x, n_x), *dst = sent_floats(b, y, n_y), *bias = sent_floats(b, s->bias, s->p.n_out);
+    const struct op_linear op = { .w = w,
+                                  .bias = bias,
+                                  .x = x + first * s->x_stride,
+                                  .y = dst + first * s->y_stride,
+                                  .x_stride = s->x_stride,
+                                  .y_stride = s->y_stride,
+                                  .n_rows = n,
+                                  .accumulate = s->accumulate };
+    b->ops->linear(b, &op);
+    fetch(b, y, dst, n_y * sizeof(*y));
+    b->ops->free(b, x);
+    b->ops->free(b, bias);
+    b->ops->matrix_free(b, w);
+}
+
+// `is_expanded`: the weights are bf16 too, as in what has no kernels of its own and where a library multiplies.
+static void assert_is_product(const struct scene *s, const float *y, bool is_expanded)
+{
+    for (size_t i = 0; i < s->p.n_rows * s->p.n_out; i++) {
+        size_t row = i / s->p.n_out, out = i % s->p.n_out;
+        double want = s->bias ? (double)s->bias[out] : 0, magnitude = 1;
+        want += s->accumulate ? (double)s->y[row * s->y_stride + out] : 0;
+        for (size_t k = 0; k < s->p.n_in; k++) {
+            float w = s->values[out * s->p.n_in + k];
+            double term = (double)(is_expanded ? bf16_of(w) : w) * (double)bf16_of(s->x[row * s->x_stride + k]);
+            want += term;
+            magnitude += fabs(term);
+        }
+        assert_near(y[row * s->y_stride + out], want, 2e-6 * magnitude);
+    }
+}
+
+static void test_products_are_those_of_the_blocks(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 1;
+    for (size_t i = 0; i < N_PRODUCTS; i++) {
+        struct scene s = scene_new(&rng, products[i]);
+        size_t n = s.p.n_rows * s.y_stride;
+        float *got = copy_of(s.y, n), *fixed = copy_of(s.y, n);
+        bool is_expanded = s.p.dtype == DTYPE_Q5_0 || s.p.dtype == DTYPE_Q5_1;
+        run_linear(pair->cuda, &s, 0, s.p.n_rows, got);
+        run_linear(pair->deterministic, &s, 0, s.p.n_rows, fixed);
+        if (!is_expanded || s.p.n_rows > 8) { // plain weights and few rows: x is not rounded
+            assert_is_product(&s, got, is_expanded || s.p.n_rows > 64);
+        }
+        assert_is_product(&s, fixed, is_expanded);
+        for (size_t at = 0; at < n; at++) { // nothing is written between the rows
+            assert_true(at % s.y_stride < s.p.n_out || (got[at] == s.y[at] && fixed[at] == s.y[at]));
+        }
+        free(got);
+        free(fixed);
+        scene_free(&s);
+    }
+}
+
+static void test_rows_do_not_depend_on_the_batch(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 2;
+    for (size_t i = 0; i < N_PRODUCTS; i++) {
+        struct scene s = scene_new(&rng, products[i]);
+        size_t n = s.p.n_rows * s.y_stride, cut = rng_below(&rng, s.p.n_rows + 1);
+        float *whole = copy_of(s.y, n), *parts = copy_of(s.y, n);
+        run_linear(pair->deterministic, &s, 0, s.p.n_rows, whole);
+        run_linear(pair->deterministic, &s, cut, s.p.n_rows - cut, parts);
+        run_linear(pair->deterministic, &s, 0, cut, parts);
+        assert_same_bits(parts, whole, n, pair->deterministic);
+        free(whole);
+        free(parts);
+        scene_free(&s);
+    }
+}
+
+static void test_embeddings_are_what_the_blocks_stand_for(void **state)
+{
+    const struct pair *pair = *state;
+    const enum dtype dtypes[] = { DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_MXFP4 };
+    uint64_t rng = 3;
+    enum { N = 512, ROWS = 37, IDS = 4 };
+    for (size_t d = 0; d < sizeof(dtypes) / sizeof(*dtypes); d++) {
+        struct scene s = scene_new(&rng, (struct product){ dtypes[d], ROWS, N, 1 });
+        struct backend *b = pair->cuda;
+        const int32_t ids[IDS] = { 36, 0, 9, 9 };
+        float y[IDS * N] = { 0 };
+        struct matrix *table = matrix_of(b, &s);
+        const struct op_embed op = {
+            .table = table, .token_ids = ids, .y = sent(b, y, sizeof(y)), .n_rows = IDS, .scale = 3
+        };
+        b->ops->embed(b, &op);
+        fetch(b, y, op.y, sizeof(y));
+        for (size_t i = 0; i < IDS * N; i++) {
+            double want = 3 * (double)s.values[(size_t)ids[i / N] * N + i % N];
+            assert_near(y[i], want, 1e-6 * (1 + fabs(want)));
+        }
+        assert_true(b->ops->matrix_bytes(table) <=
+                    38 * dtype_row_bytes(dtypes[d], N) * 4 / 3); // as in the file, and a tile
+        b->ops->matrix_free(b, table);
+        scene_free(&s);
+    }
+}
+
+// ---- groups --------------------------------------------------------------------------------------------------------
+
+#define N_PARTS 5
+
+struct group {
+    enum dtype dtypes[N_PARTS];
+    size_t n_out, n_in, n_rows[N_PARTS];
+};
+
+static const struct group groups[] = {
+    { { DTYPE_Q4_K, DTYPE_Q4_K, DTYPE_Q4_K, DTYPE_Q4_K, DTYPE_Q4_K }, 20, 256, { 1, 2, 1, 8, 3 } },
+    { { DTYPE_MXFP4, DTYPE_MXFP4, DTYPE_MXFP4, DTYPE_MXFP4, DTYPE_MXFP4 }, 33, 96, { 3, 70, 1, 9, 16 } },
+    { { DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16 }, 17, 160, { 4, 1, 1, 30, 2 } },
+    { { DTYPE_F16, DTYPE_F16, DTYPE_F16, DTYPE_F16, DTYPE_F16 }, 16, 64, { 1, 1, 2, 1, 1 } },
+    { { DTYPE_Q8_0, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q8_0, DTYPE_Q8_0 }, 8, 64, { 1, 1, 2, 1, 1 } },
+    { { DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16 }, 8, 33, { 1, 1, 2, 1, 1 } },
+    { { DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K }, 8, 256, { 66, 70, 65, 80, 90 } },
+};
+
+static float *run_group(struct backend *b, const struct group *g, struct scene scenes[N_PARTS], const float *x,
+                        size_t n_rows)
+{
+    struct linear_part parts[N_PARTS];
+    float *y = calloc(n_rows * g->n_out, sizeof(*y)), *biases[N_PARTS];
+    size_t row = 0;
+    for (size_t i = 0; i < N_PARTS; i++) {
+        biases[i] = sent_floats(b, scenes[i].bias, g->n_out);
+        parts[i] = (struct linear_part){ matrix_of(b, &scenes[i]), biases[i], row, g->n_rows[i] };
+        row += g->n_rows[i];
+    }
+    float *device_x = sent_floats(b, x, n_rows * g->n_in), *device_y = sent_floats(b, y, n_rows * g->n_out);
+    const struct op_linear_group op = {
+        .parts = parts, .n_parts = N_PARTS, .x = device_x, .y = device_y, .x_stride = g->n_in, .y_stride = g->n_out
+    };
+    b->ops->linear_group(b, &op);
+    fetch(b, y, device_y, n_rows * g->n_out * sizeof(*y));
+    b->ops->free(b, device_x);
+    for (size_t i = 0; i < N_PARTS; i++) {
+        b->ops->free(b, biases[i]);
+        b->ops->matrix_free(b, (struct matrix *)parts[i].w);
+    }
+    return y;
+}
+
+static void check_group(struct backend *b, const struct group *g, uint64_t *rng)
+{
+    struct scene scenes[N_PARTS];
+    size_t n_rows = 0, row = 0;
+    for (size_t i = 0; i < N_PARTS; i++) {
+        scenes[i] = scene_new(rng, (struct product){ g->dtypes[i], g->n_out, g->n_in, g->n_rows[i] });
+        n_rows += g->n_rows[i];
+    }
+    float *x = random_floats(rng, n_rows * g->n_in), *y = run_group(b, g, scenes, x, n_rows);
+    for (size_t i = 0; i < N_PARTS; i++) {
+        for (size_t at = 0; at < g->n_rows[i] * g->n_out; at++) {
+            size_t r = row + at / g->n_out, out = at % g->n_out;
+            double want = scenes[i].bias ? (double)scenes[i].bias[out] : 0, magnitude = 1;
+            for (size_t k = 0; k < g->n_in; k++) {
+                double term = (double)scenes[i].values[out * g->n_in + k] * (double)x[r * g->n_in + k];
+                want += term;
+                magnitude += fabs(term);
+            }
+            assert_near(y[r * g->n_out + out], want,
+                        4e-3 * magnitude); // x, and expanded weights, are rounded to 8 bits
+        }
+        row += g->n_rows[i];
+        scene_free(&scenes[i]);
+    }
+    free(x);
+    free(y);
+}
+
+static void test_groups_are_the_products_of_their_parts(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 4;
+    for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
+        check_group(pair->cuda, &groups[i], &rng);
+        check_group(pair->deterministic, &groups[i], &rng);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_products_are_those_of_the_blocks),
+        cmocka_unit_test(test_rows_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_embeddings_are_what_the_blocks_stand_for),
+        cmocka_unit_test(test_groups_are_the_products_of_their_parts),
+    };
+    return cmocka_run_group_tests(tests, open_pair, close_pair);
+}
