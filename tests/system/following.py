@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """A bridge that follows what others hold: its own mount, Redis, ZeroMQ. Needs a redis-server; no Python package."""
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 from bridge import Bridge, free_port
 from mount import Mount, run_tests, skip, until
@@ -18,6 +21,9 @@ TOPIC = "What is the capital of {}, and how far away from the sea is that city? 
 class Redis:
     """A server of its own, on a Unix socket."""
 
+    def __init__(self, *options):
+        self.options = options
+
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="tokfs-redis.")
         self.path = os.path.join(self.dir, "s")
@@ -26,9 +32,16 @@ class Redis:
         return self
 
     def start(self):
-        self.process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", self.path, "--dir", self.dir, "--save", ""],
-                                        stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", self.path, "--dir", self.dir, "--save", "",
+                                         *self.options], stdout=subprocess.DEVNULL)
         until(lambda: os.path.exists(self.path), "Redis answers")
+
+    def command(self, *words):
+        """Its answer, whole, as it comes."""
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.path)
+            s.sendall(" ".join(words).encode() + b"\r\n")
+            return s.recv(1 << 16).decode(errors="replace")
 
     def stop(self):
         self.process.send_signal(signal.SIGKILL)
@@ -168,6 +181,163 @@ def test_zmq_publisher_that_restarts_is_taken_up():
                 ask(b, country)
                 holds(f, country, p=True)
         holds(f, "France", p=True)
+
+
+# ---- the index is what the mounts hold, whatever happens -----------------------------------------------------------
+
+SMALL = ["--kv-mem", "1M", "--ctx", "256"]  # so little that blocks have to go
+
+
+def held(mount):
+    """Names of blocks, by the mount's own word."""
+    lines = map(json.loads, mount.read("kv/snapshot").splitlines())
+    return {block["hash"] for line in lines if line["type"] == "stored" for block in line["blocks"]}
+
+
+def indexed(bridge, peer):
+    lines = map(json.loads, bridge.ask("GET", "/kv/index")[2].splitlines())
+    return {line["hash"] for line in lines if line["peer"] == peer}
+
+
+def agree(followers, **mounts):
+    """The index of each follower is what the mounts hold."""
+    def same():
+        now = {name: held(mount) for name, mount in mounts.items()}
+        return all(now.values()) and all(indexed(f, name) == now[name] for f in followers for name in now)
+    try:
+        until(same, "", 60)
+    except AssertionError:
+        sizes = {name: (len(held(m)), [len(indexed(f, name)) for f in followers]) for name, m in mounts.items()}
+        raise AssertionError(f"the index is another one: held, indexed: {sizes}; {followers[0].messages()}")
+
+
+class Cluster:
+    """Two nodes that tell Redis and ZeroMQ; a follower of each kind."""
+
+    def __init__(self, stack, *redis_options):
+        self.redis = stack.enter_context(Redis(*redis_options))
+        self.mounts = [stack.enter_context(Mount(*SMALL)) for _ in range(2)]
+        self.bridges, urls = [], []
+        for i, mount in enumerate(self.mounts):
+            port, replay = free_port(), free_port()
+            urls.append(f"tcp://127.0.0.1:{port},replay=tcp://127.0.0.1:{replay},peer=n{i},model=demo")
+            self.bridges.append(stack.enter_context(node(f"n{i}", mount, self.redis, *zmq_options(port, replay), "--redis-buffer", "16K")))
+        self.by_redis = stack.enter_context(follower(self.redis.url))
+        self.by_zmq = stack.enter_context(follower(*urls))
+        self.n = 0
+
+    def work(self, n=4):
+        for _ in range(n):
+            self.n += 1
+            for bridge in self.bridges:
+                ask(bridge, f"{self.n * 7919} and {self.n * 104729}")
+
+    def agree(self):
+        agree([self.by_redis, self.by_zmq], n0=self.mounts[0], n1=self.mounts[1])
+
+    # What happens.
+
+    def nothing(self):
+        self.work()
+
+    def trimmed(self, command, *options):
+        """What a follower has not read yet is cut off, and the node's snapshot is older."""
+        names = "n0", "n1"
+        self.by_redis.process.send_signal(signal.SIGSTOP)
+        before = [self.redis.command("XLEN", f"tokfs:{name}:events") for name in names]
+        self.work()
+        for name, n in zip(names, before):
+            until(lambda: self.redis.command("XLEN", f"tokfs:{name}:events") != n, "it is told")
+        for name in names:
+            self.redis.command(command, f"tokfs:{name}:events", *options)
+        self.by_redis.process.send_signal(signal.SIGCONT)
+        self.work(1)
+
+    def trimmed_to_the_last(self):
+        self.trimmed("XTRIM", "MAXLEN", "1")
+
+    def trimmed_to_nothing(self):
+        self.trimmed("XTRIM", "MAXLEN", "0")
+
+    def deleted(self):
+        self.trimmed("DEL")
+
+    def slow_redis(self):
+        self.redis.process.send_signal(signal.SIGSTOP)
+        self.work(12)
+        self.redis.process.send_signal(signal.SIGCONT)
+        self.work(1)
+
+    def restarted_redis(self):
+        self.redis.stop()
+        self.work(1)
+        self.redis.start()
+        self.work(1)
+
+    def emptied_redis(self):
+        self.redis.stop()
+        shutil.rmtree(os.path.join(self.redis.dir, "appendonlydir"), ignore_errors=True)
+        self.redis.start()
+        self.work(1)
+
+    def restarted_bridge(self, sig=signal.SIGKILL):
+        self.bridges[0].stop(sig)
+        self.bridges[0].__enter__()
+        until(lambda: self.bridges[0].ask("GET", "/health")[0] == 200, "the mount answers")
+        self.work(1)
+
+    def ended_bridge(self):
+        self.restarted_bridge(signal.SIGTERM)
+
+    def restarted_engine(self):
+        self.mounts[0].stop(signal.SIGKILL)
+        subprocess.run(["fusermount3", "-u", "-q", "-z", self.mounts[0].path])
+        self.mounts[0].start()
+        until(lambda: self.bridges[0].ask("GET", "/health")[0] == 200, "the mount answers")
+        self.work(1)
+
+
+HAPPENINGS = ["nothing", "trimmed_to_the_last", "trimmed_to_nothing", "deleted", "slow_redis", "restarted_redis", "emptied_redis",
+              "restarted_bridge", "ended_bridge", "restarted_engine"]
+
+
+def test_index_is_what_the_mounts_hold_whatever_happens():
+    with contextlib.ExitStack() as stack:
+        cluster = Cluster(stack, "--appendonly", "yes", "--appendfsync", "always")
+        cluster.work()
+        cluster.agree()
+        for name in HAPPENINGS:
+            getattr(cluster, name)()
+            start = time.monotonic()
+            cluster.agree()
+            print(f"        {name}: {time.monotonic() - start:.1f} s")
+        assert figure(cluster.by_redis, "followed_bad_total") == figure(cluster.by_zmq, "followed_bad_total") == 0
+
+
+def test_own_snapshot_is_applied_as_it_is_read():
+    """Files of the test's own, whose reading it holds up."""
+    with tempfile.TemporaryDirectory(prefix="tokfs-fake.") as path:
+        os.mkdir(path + "/v1"), os.mkdir(path + "/kv")
+        for name, text in ("v1/models", '{"object":"list","data":[{"id":"fake"}]}'), ("metrics", "tokfs_requests_running 0\n"):
+            with open(f"{path}/{name}", "w") as file:
+                file.write(text)
+        os.mkfifo(path + "/kv/events"), os.mkfifo(path + "/kv/snapshot")
+        head = {"seq": 1, "epoch": 7, "tier": "cpu"}
+        lines = [json.dumps({**head, "type": "snapshot", "block_size": 1})]
+        for first in range(1, 6401, 64):
+            blocks = [{"hash": f"{i:016x}", "parent": f"{i - 1:016x}" if i > 1 else None, "tokens": [i]} for i in range(first, first + 64)]
+            blocks[0] = {**blocks[0], "parent": None} if first == 1 else blocks[0]
+            lines.append(json.dumps({**head, "type": "stored", "block_size": 1, "blocks": blocks}))
+        with Bridge(path, options=["--score"]) as b, open(path + "/kv/events", "w") as events, open(path + "/kv/snapshot", "w") as snapshot:
+            snapshot.write("\n".join(lines[:51]) + "\n")
+            snapshot.flush()
+            events.write(json.dumps({**head, "seq": 2, "type": "removed", "blocks": [f"{6400:016x}"]}) + "\n")
+            events.flush()  # which waits until it is over
+            until(lambda: figure(b, "index_placements") == 3200, "what was read is in the index")
+            assert len(indexed(b, b.listen)) == 3200
+            snapshot.write("\n".join(lines[51:] + [json.dumps({**head, "type": "end", "blocks": 6400})]) + "\n")
+            snapshot.close()
+            until(lambda: figure(b, "index_placements") == 6399, "all is in the index, and what went since is not")
 
 
 def test_bad_urls_are_refused():

@@ -33,6 +33,7 @@ struct redis_sink {
     uint64_t snapshot_seq;           // what it is the state after
     bool is_wanted;                  // another one, of this epoch
     uint64_t there_epoch, there_seq; // the one that is in Redis, as far as is known
+    uint64_t looked_seq;             // the last entry when the stream was last looked at
     char part_key[KEY_MAX];
 
     struct arena scratch;
@@ -291,18 +292,51 @@ static bool is_number(const redisReply *reply, uint64_t value)
            str_eq((struct str){ reply->str, reply->len }, number_str(&number, value));
 }
 
+static bool is_snapshot_there(const struct redis_sink *sink)
+{
+    return sink->state == LIVE && !sink->snapshot && !sink->is_wanted && sink->there_epoch == sink->epoch;
+}
+
+static void want_another(struct redis_sink *sink)
+{
+    sink->is_wanted = true;
+    kv_source_want_snapshot(sink->source);
+}
+
 // Whether the snapshot is the one that was written: somebody may have emptied the database, or an earlier connection's
 // commands may have come late.
 static void looked_at(void *ctx, const struct redisReply *reply)
 {
     struct redis_sink *sink = ctx;
-    bool is_due = sink->state == LIVE && !sink->snapshot && !sink->is_wanted && sink->there_epoch == sink->epoch;
-    if (!is_due || !reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+    bool is_due = is_snapshot_there(sink) && reply && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2;
+    if (is_due &&
+        (!is_number(reply->element[0], sink->there_epoch) || !is_number(reply->element[1], sink->there_seq))) {
+        want_another(sink);
+    }
+}
+
+static uint64_t field_of(const redisReply *fields, size_t idx)
+{
+    bool is_there =
+        fields->type == REDIS_REPLY_ARRAY && idx < fields->elements && fields->element[idx]->type == REDIS_REPLY_STRING;
+    return is_there ? strtoull(fields->element[idx]->str, NULL, 10) : 0;
+}
+
+// Whether what follows the snapshot is in the stream: somebody may have cut it, or Redis dropped it for want of memory.
+// The reply is the stream's first entry, if it has any.
+static void stream_looked_at(void *ctx, const struct redisReply *reply)
+{
+    struct redis_sink *sink = ctx;
+    if (!is_snapshot_there(sink) || !reply || reply->type != REDIS_REPLY_ARRAY) {
         return;
     }
-    if (!is_number(reply->element[0], sink->there_epoch) || !is_number(reply->element[1], sink->there_seq)) {
-        sink->is_wanted = true;
-        kv_source_want_snapshot(sink->source);
+    const redisReply *first = reply->elements > 0 ? reply->element[0] : NULL;
+    bool is_cut = first ? first->type == REDIS_REPLY_ARRAY && first->elements == 2 &&
+                              field_of(first->element[1], 1) == sink->epoch &&
+                              field_of(first->element[1], 3) > sink->there_seq + 1
+                        : sink->looked_seq > sink->there_seq;
+    if (is_cut) {
+        want_another(sink);
     }
 }
 
@@ -330,6 +364,8 @@ void redis_sink_beat(struct redis_sink *sink, const struct node_state *state)
         return;
     }
     sink->is_beating = true;
+    sink->looked_seq = sink->seq;
+    SEND(sink, stream_looked_at, STR("XRANGE"), str_from(sink->events_key), STR("-"), STR("+"), STR("COUNT"), STR("1"));
     SEND(sink, NULL, STR("MULTI"));
     write_node(sink, state);
     SEND(sink, NULL, STR("ZADD"), STR(REGISTRY), number_str(&time, now), str_from(sink->options.node));
