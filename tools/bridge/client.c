@@ -4,12 +4,16 @@
 #include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define CONNECT_TIMEOUT_MS 2000L
 #define CONNECTIONS_KEPT   512L
+#define SILENCE_S          10 // of a peer's machine, whose system answers also while the peer thinks
 
 struct watch { // of a socket
     struct loop_op op;
@@ -211,6 +215,21 @@ static bool add_header(struct client_call *call, const char *header)
     return list != NULL;
 }
 
+// A machine that is gone says nothing: an answer that is waited for would be waited for until somebody gives up.
+static int watch_silence(void *ctx, curl_socket_t fd, curlsocktype purpose)
+{
+    const int is_on = 1, idle_s = SILENCE_S / 2, every_s = 1, n_probes = SILENCE_S / 2,
+              unanswered_ms = 1000 * SILENCE_S;
+    (void)ctx;
+    (void)purpose;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &is_on, sizeof(is_on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every_s, sizeof(every_s));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &n_probes, sizeof(n_probes));
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof(unanswered_ms));
+    return CURL_SOCKOPT_OK;
+}
+
 static bool set_up(struct client_call *call, const struct client_request *request)
 {
     CURL *easy = call->easy;
@@ -231,6 +250,7 @@ static bool set_up(struct client_call *call, const struct client_request *reques
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, watch_silence);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_PROXY, "");

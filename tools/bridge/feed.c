@@ -11,15 +11,18 @@
 #include <unistd.h>
 #include <zmq.h>
 
+#define LOOK_NS 1000000000u // at the mounts
+
 struct own { // a mount
     struct feed *feed;
     struct kv_source *events;
     struct score_source *source; // NULL: its model is not known yet
+    bool is_up;                  // when it was last looked at
     bool is_broken;              // something of the snapshot that is being read made no sense
 };
 
 struct feed {
-    struct loop_op timer; // until all mounts have told their models
+    struct loop_op timer; // looks at the mounts
     struct loop *loop;
     struct exchange_pool *files;
     const struct options *options;
@@ -33,6 +36,13 @@ struct feed {
     void *zmq_context; // NULL: none
     bool is_stopped;
 };
+
+// Of the peer that the mounts are; NULL: there are none.
+static const char *own_name(const struct feed *feed)
+{
+    const struct options *o = feed->options;
+    return o->n_mounts == 0 ? NULL : o->address ? o->address : o->listen;
+}
 
 // ---- the bridge's own mounts ---------------------------------------------------------------------------------------
 
@@ -116,26 +126,27 @@ static bool begin_own(struct feed *feed, unsigned idx)
 static void timer_done(struct loop_op *op, int res)
 {
     struct feed *feed = (struct feed *)op;
-    bool has_all = true;
     if (res < 0 || feed->is_stopped) {
         return;
     }
     for (unsigned i = 0; i < mounts_count(feed->mounts); i++) {
-        has_all &= begin_own(feed, i);
+        struct own *own = &feed->own[i];
+        bool is_up = begin_own(feed, i) && mounts_is_up(feed->mounts, i);
+        if (own->is_up && !is_up) {
+            own_lost(own); // it may come back with another cache
+        }
+        own->is_up = is_up;
     }
-    if (!has_all) {
-        loop_timer(feed->loop, &feed->timer, 1000000000u);
-    }
+    loop_timer(feed->loop, &feed->timer, LOOK_NS);
 }
 
 int feed_follow_mounts(struct feed *feed, const struct mounts *mounts)
 {
-    const struct options *o = feed->options;
     feed->mounts = mounts;
     if (mounts_count(mounts) == 0) {
         return 0;
     }
-    feed->own_peer = scorer_add_peer(feed->scorer, str_from(o->address ? o->address : o->listen));
+    feed->own_peer = scorer_add_peer(feed->scorer, str_from(own_name(feed)));
     if (feed->own_peer < 0) {
         return feed->own_peer;
     }
@@ -191,7 +202,7 @@ static int follow(struct feed *feed, const char *url, struct err *err)
         return r;
     }
     if (is_redis(url)) {
-        r = feed_redis_new(feed->loop, &redis, feed->scorer, &feed->redis[feed->n_redis]);
+        r = feed_redis_new(feed->loop, &redis, feed->scorer, own_name(feed), &feed->redis[feed->n_redis]);
         feed->n_redis += feed->redis[feed->n_redis] != NULL;
     } else {
         r = follow_zmq(feed, &zmq, err);

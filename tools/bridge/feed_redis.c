@@ -46,6 +46,7 @@ struct feed_redis {
     struct loop *loop;
     struct scorer *scorer;
     struct redis_link *control, *stream;
+    const char *own; // the address of who is heard of at first hand; NULL: nobody
     struct node *nodes;
     unsigned n_ticks;
     bool is_reading, is_looking, is_stopped;
@@ -393,6 +394,9 @@ static void meet(struct node *node, const char *address, const char *model)
     drop_source(node);
     snprintf(node->address, sizeof(node->address), "%s", address);
     snprintf(node->model, sizeof(node->model), "%s", model);
+    if (node->feed->own && strcmp(address, node->feed->own) == 0) {
+        return;
+    }
     int peer = scorer_add_peer(scorer, str_from(address));
     if (peer < 0 || scorer_add_source(scorer, (unsigned)peer, str_from(model), &node->source) < 0) {
         log_warn("node %s: no room for it", node->name);
@@ -424,11 +428,11 @@ static void node_came(void *ctx, const struct redisReply *reply)
     meet(node, address, model);
     reply_number(reply->element[2], &n_running);
     reply_number(reply->element[3], &n_waiting);
-    if (node->source) {
-        scorer_set_load(node->feed->scorer, score_source_peer(node->source),
+    int peer = scorer_find_peer(node->feed->scorer, str_from(node->address));
+    if (peer >= 0) {
+        scorer_set_load(node->feed->scorer, (unsigned)peer,
                         (struct scorer_load){ (double)n_running, (double)n_waiting });
-        scorer_set_scope(node->feed->scorer, score_source_peer(node->source),
-                         reply_number(reply->element[4], &uid) ? uid + 1 : 0);
+        scorer_set_scope(node->feed->scorer, (unsigned)peer, reply_number(reply->element[4], &uid) ? uid + 1 : 0);
     }
     read_on(node->feed);
 }
@@ -512,7 +516,8 @@ static void stream_down(void *ctx)
     (void)ctx; // reading goes on where it was
 }
 
-int feed_redis_new(struct loop *loop, const struct redis_url *url, struct scorer *scorer, struct feed_redis **ret)
+int feed_redis_new(struct loop *loop, const struct redis_url *url, struct scorer *scorer, const char *own,
+                   struct feed_redis **ret)
 {
     struct feed_redis *feed = calloc(1, sizeof(*feed));
     if (!feed) {
@@ -522,6 +527,7 @@ int feed_redis_new(struct loop *loop, const struct redis_url *url, struct scorer
     const struct redis_link_owner stream = { stream_up, stream_down, feed };
     feed->loop = loop;
     feed->scorer = scorer;
+    feed->own = own;
     feed->tick.done = tick_done;
     arena_init(&feed->scratch, 0);
     int r = redis_link_new(loop, url, &control, &feed->control);

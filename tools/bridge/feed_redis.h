@@ -24,7 +24,9 @@ struct feed_redis_counts {
     bool is_up;
 };
 
-int feed_redis_new(struct loop *loop, const struct redis_url *url, struct scorer *scorer, struct feed_redis **ret);
+// What is told of the peer `own` is left alone but for its load: it is heard of at first hand. NULL: there is none.
+int feed_redis_new(struct loop *loop, const struct redis_url *url, struct scorer *scorer, const char *own,
+                   struct feed_redis **ret);
 void feed_redis_stop(struct feed_redis *feed); // free it when the loop has nothing pending
 void feed_redis_free(struct feed_redis *feed); // NULL is accepted
 const struct feed_redis_counts *feed_redis_counts(const struct feed_redis *feed);

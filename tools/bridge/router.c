@@ -291,12 +291,18 @@ static bool was_tried(const struct routed *routed, unsigned peer)
     return false;
 }
 
+static bool is_own_up(const struct routed *routed)
+{
+    const struct mounts *mounts = routed->router->bridge->mounts;
+    int idx = mounts_find(mounts, routed->model[0] ? routed->model : NULL);
+    return idx >= 0 && mounts_is_up(mounts, (unsigned)idx);
+}
+
 static bool may_ask(struct routed *routed, unsigned idx, uint64_t now)
 {
     const struct peer *peer = peers_at(routed->router->peers, idx);
     bool is_own = (int)idx == scoring_own_peer(routed->router->bridge->scoring);
-    return peer && !was_tried(routed, idx) && peer->down_until_ns <= now &&
-           (!is_own || mounts_find(routed->router->bridge->mounts, routed->model[0] ? routed->model : NULL) >= 0);
+    return peer && !was_tried(routed, idx) && peer->down_until_ns <= now && (!is_own || is_own_up(routed));
 }
 
 // How many of the peers that have the model may be asked; their numbers and what the policy wants to know of them.
