@@ -1,5 +1,6 @@
 // Directory or file: nobody else needs to know.
 #include "engine/model/model_text.h"
+#include "engine/base/gguf_write.h"
 #include "engine/model/file.h"
 #include "engine/model/gguf_config.h"
 #include <errno.h>
@@ -16,20 +17,40 @@ bool model_is_file(const char *path)
     return stat(path, &st) == 0 ? !S_ISDIR(st.st_mode) : str_ends_with(str_from(path), STR(".gguf"));
 }
 
+static int write_vocabulary(const struct gguf *g, struct strbuf *out, struct err *err)
+{
+    struct gguf_writer w;
+    gguf_writer_init(&w);
+    for (size_t i = 0; i < g->n_entries; i++) {
+        struct str key = g->entries[i].key;
+        if (str_starts_with(key, STR("tokenizer.")) || str_eq(key, STR("general.architecture"))) {
+            gguf_write_entry(&w, &g->entries[i]);
+        }
+    }
+    int rc = gguf_write_head(&w, out);
+    gguf_writer_deinit(&w);
+    return rc < 0 ? err_set(err, rc, "%s: no memory for its vocabulary", g->file) : 0;
+}
+
+static int write_text(const struct gguf_set *set, const char *name, struct strbuf *out, struct err *err)
+{
+    return strcmp(name, "config.json") == 0             ? gguf_config_write(set, out, err)
+           : strcmp(name, "tokenizer_config.json") == 0 ? gguf_tokenizer_config_write(set, out, err)
+                                                        : write_vocabulary(gguf_set_head(set), out, err);
+}
+
 int model_text_read(const char *path, const char *name, size_t bytes_max, struct strbuf *out, struct err *err)
 {
     if (!model_is_file(path)) {
         return file_read(path, name, bytes_max, out, err);
     }
-    bool is_config = strcmp(name, "config.json") == 0;
-    if (!is_config && strcmp(name, "tokenizer_config.json") != 0) {
+    if (strcmp(name, "config.json") != 0 && strcmp(name, "tokenizer_config.json") != 0 &&
+        strcmp(name, "tokenizer.gguf") != 0) {
         return err_set(err, -ENOENT, "%s: has no %s", path, name);
     }
     struct gguf_set *set = NULL;
     int rc = gguf_set_open(path, &set, err);
-    if (rc == 0) {
-        rc = is_config ? gguf_config_write(set, out, err) : gguf_tokenizer_config_write(set, out, err);
-    }
+    rc = rc == 0 ? write_text(set, name, out, err) : rc;
     gguf_set_free(set);
     return rc;
 }

@@ -49,7 +49,7 @@ static int add_template(struct model_files *files, const char *name, const struc
 int model_files_load(struct model_files *ret, const char *dir, const struct chat_format *format, struct err *err)
 {
     static const char *const names[] = { "config.json", "generation_config.json", "tokenizer.json",
-                                         "tokenizer_config.json" };
+                                         "tokenizer_config.json", "tokenizer.gguf" };
     struct model_files files = { 0 };
     int rc = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && rc == 0; i++) {

@@ -5,7 +5,7 @@
 #include "engine/serve/chat_format.h"
 #include <tokfs/engine.h>
 
-#define MODEL_FILES_MAX 6
+#define MODEL_FILES_MAX 7
 
 struct model_files {
     struct tokfs_model_file files[MODEL_FILES_MAX]; // the first n

@@ -253,16 +253,31 @@ static int open_json(int fd, const char *name, const char *dir, struct tokenizer
     return r;
 }
 
+static int open_in(const char *dir, const char *file, struct strbuf *name, struct err *err)
+{
+    strbuf_reset(name);
+    int r = strbuf_printf(name, "%s/%s", dir, file);
+    return r < 0 ? r : open_file(name->ptr, true, err);
+}
+
+// A directory's; in that of a GGUF model in a mount it is a GGUF file.
+static int open_of_dir(const char *dir, struct strbuf *name, struct err *err)
+{
+    struct err unused = { 0 };
+    int fd = open_in(dir, "tokenizer.json", name, err);
+    return fd == -ENOENT && (fd = open_in(dir, "tokenizer.gguf", name, &unused)) < 0 ? -ENOENT : fd;
+}
+
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err)
 {
     struct strbuf name = { 0 };
     struct stat st;
     bool is_dir = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-    int r = strbuf_printf(&name, is_dir ? "%s/tokenizer.json" : "%s", path);
-    int fd = r == 0 ? open_file(name.ptr, is_dir, err) : -1;
-    if (r == 0 && fd < 0) {
+    int r = is_dir ? 0 : strbuf_printf(&name, "%s", path);
+    int fd = r < 0 ? r : is_dir ? open_of_dir(path, &name, err) : open_file(path, false, err);
+    if (fd < 0) {
         r = fd;
-    } else if (r == 0) {
+    } else {
         r = is_gguf(fd, name.ptr) ? open_gguf(name.ptr, ret, err)
                                   : open_json(fd, name.ptr, is_dir ? path : NULL, ret, err);
         close(fd);

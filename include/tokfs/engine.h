@@ -87,8 +87,8 @@ struct tokfs_engine_info {
 TOKFS_API void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engine_info *ret);
 
 // What says what the model is, as it was when it was loaded: config.json, generation_config.json, tokenizer.json,
-// tokenizer_config.json, as far as its directory has them, and the sources of its templates, chat_template and
-// chat_template.tool_use, as far as it has them. Constant, and the engine's.
+// tokenizer_config.json, tokenizer.gguf (of a GGUF file: its vocabulary), as far as it has them, and the sources of its
+// templates, chat_template and chat_template.tool_use, as far as it has them. Constant, and the engine's.
 struct tokfs_model_file {
     const char *name;
     const char *bytes;

@@ -13,8 +13,8 @@ extern "C" {
 
 struct tokfs_text;
 
-// `model`: a Hugging Face directory, of which no weights are needed, or MOUNT/models/NAME of a mount. `served_name`
-// NULL: the directory's name. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM ...
+// `model`: a Hugging Face directory, of which no weights are needed, a GGUF file, or MOUNT/models/NAME of a mount.
+// `served_name` NULL: its name, without .gguf. -ENOENT, -EINVAL, -EOPNOTSUPP, -ENOMEM ...
 TOKFS_API int tokfs_text_open(const char *model, const char *served_name, struct tokfs_text **ret,
                               struct tokfs_error *err);
 TOKFS_API void tokfs_text_close(struct tokfs_text *text);              // NULL is accepted

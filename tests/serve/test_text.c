@@ -5,6 +5,7 @@
 #include <tokfs/text.h>
 
 static char model[512];
+static const char *model_tool;
 static struct tokfs_engine *engine;
 static struct tokfs_text *text;
 
@@ -170,6 +171,68 @@ static void test_text_template_request_equals_the_chat(void **state)
     tokfs_prompts_deinit(&c);
 }
 
+// Writes the built-in model as a GGUF file; the path of its directory goes to `dir`.
+static void make_gguf(char dir[64], char path[80])
+{
+    char command[1200];
+    snprintf(dir, 64, "/tmp/tokfs-test-text-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, 80, "%s/file.gguf", dir);
+    snprintf(command, sizeof(command), "'%s' quantize --weights q8 '%s' '%s' > /dev/null", model_tool, model, path);
+    assert_int_equal(system(command), 0);
+}
+
+static void write_files(const struct tokfs_engine *of, const char *dir)
+{
+    size_t n;
+    const struct tokfs_model_file *files = tokfs_engine_model_files(of, &n);
+    for (size_t i = 0; i < n; i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "%s/%s", dir, files[i].name);
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_int_equal(fwrite(files[i].bytes, 1, files[i].len, file), files[i].len);
+        fclose(file);
+    }
+}
+
+// The prompt of the same chat for each of them.
+static void check_same(const struct tokfs_text *a, const struct tokfs_text *b)
+{
+    static const char chat[] = "{\"messages\":[{\"role\":\"user\",\"content\":\"" LONG "\"}]}";
+    struct tokfs_prompts pa, pb;
+    struct tokfs_error error;
+    assert_int_equal(tokfs_text_prompts(a, TOKFS_PROMPT_CHAT, chat, strlen(chat), 0, &pa, &error), 0);
+    assert_int_equal(tokfs_text_prompts(b, TOKFS_PROMPT_CHAT, chat, strlen(chat), 0, &pb, &error), 0);
+    assert_string_equal(pa.items[0].rendered, pb.items[0].rendered);
+    assert_int_equal(pa.items[0].n_tokens, pb.items[0].n_tokens);
+    assert_memory_equal(pa.items[0].tokens, pb.items[0].tokens, pa.items[0].n_tokens * sizeof(int32_t));
+    tokfs_prompts_deinit(&pa);
+    tokfs_prompts_deinit(&pb);
+}
+
+// A GGUF file itself, and what a mount of it shows in models/.
+static void test_text_of_a_gguf_file_is_that_of_the_directory(void **state)
+{
+    (void)state;
+    char dir[64], path[80], command[128];
+    struct tokfs_error error;
+    struct tokfs_text *of_file, *of_mount;
+    make_gguf(dir, path);
+    struct tokfs_engine *other = engine_test_open((struct tokfs_engine_options){ .model = path });
+    assert_int_equal(tokfs_text_open(path, NULL, &of_file, &error), 0);
+    assert_string_equal(tokfs_text_model(of_file), "file");
+    write_files(other, dir);
+    assert_int_equal(tokfs_text_open(dir, "file", &of_mount, &error), 0);
+    check_same(text, of_file);
+    check_same(text, of_mount);
+    tokfs_text_close(of_file);
+    tokfs_text_close(of_mount);
+    tokfs_engine_close(other);
+    snprintf(command, sizeof(command), "rm -r '%s'", dir);
+    assert_int_equal(system(command), 0);
+}
+
 static void check_refusal(enum tokfs_prompt_kind kind, const char *body, int code, const char *param)
 {
     struct tokfs_prompts prompts;
@@ -199,13 +262,19 @@ static void test_text_what_cannot_be_run_is_refused_with_its_reason(void **state
     assert_non_null(strstr(error.msg, "/nonexistent/model"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text_prompts_are_those_that_the_engine_runs),
         cmocka_unit_test(test_text_plain_tokens_are_those_of_a_completion),
         cmocka_unit_test(test_text_template_request_equals_the_chat),
+        cmocka_unit_test(test_text_of_a_gguf_file_is_that_of_the_directory),
         cmocka_unit_test(test_text_what_cannot_be_run_is_refused_with_its_reason),
     };
+    if (argc != 2) {
+        fprintf(stderr, "usage: test-serve_text TOKFS-MODEL\n");
+        return 2;
+    }
+    model_tool = argv[1];
     return cmocka_run_group_tests(tests, setup, teardown);
 }
