@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """The manifests of dist/kubernetes: what an API server would refuse, and what would not work. Usage: manifests.py SOURCE_ROOT TOKFS_BRIDGE"""
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 
 try:
     import yaml
@@ -65,6 +68,67 @@ def check_command(container):
     assert run.returncode == 0, (words, run.stderr)
 
 
+def started(text, scratch):
+    """A shell that runs a container's script, with programs that do nothing but be there, once both of them are."""
+    for name, line in ("tokfs", 'touch "$RUN/mnt/health"'), ("tokfs-bridge", 'touch "$RUN/served"'):
+        path = os.path.join(scratch, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"#!/bin/sh\necho $$ > $RUN/{name}.pid\n{line}\nexec sleep 600\n")
+        os.chmod(path, 0o755)
+    environment = {**os.environ, "PATH": scratch + ":" + os.environ["PATH"], "RUN": scratch, "POD_NAME": "n", "POD_IP": "10.0.0.1",
+                   "MODEL_NAME": "m", "MODEL_DIR": "/m"}
+    shell = subprocess.Popen(["/bin/sh", "-ec", text.replace("/run/tokfs", scratch)], env=environment)
+    for _ in range(2000):
+        if os.path.exists(scratch + "/served"):
+            return shell
+        assert shell.poll() is None, shell.returncode
+        time.sleep(0.01)
+    raise AssertionError("the bridge does not start")
+
+
+def pid_of(scratch, name):
+    with open(f"{scratch}/{name}.pid", encoding="utf-8") as file:
+        return int(file.read())
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
+def check_script(container):
+    """It lives as long as both programs do, and takes both with it when it is told to end."""
+    text, = container["args"]
+    for name in "tokfs", "tokfs-bridge", None:
+        with tempfile.TemporaryDirectory() as scratch:
+            shell = started(text, scratch)
+            pids = [pid_of(scratch, program) for program in ("tokfs", "tokfs-bridge")]
+            if name:
+                os.kill(pid_of(scratch, name), signal.SIGKILL)
+            else:
+                shell.send_signal(signal.SIGTERM)
+            status = shell.wait(60)
+            assert (status == 0) == (name is None), (name, status)
+            assert name or not any(map(is_running, pids)), pids
+            for pid in filter(is_running, pids):
+                os.kill(pid, signal.SIGKILL)  # in a cluster they end with the container
+
+
+def check_schemas(objects):
+    """Where the Python package kubernetes-validate is installed: by the API's schemas, which take no field that they do not know."""
+    try:
+        import kubernetes_validate
+    except ImportError:
+        return
+    for version in "1.26", kubernetes_validate.latest_version():
+        for o in objects:
+            kubernetes_validate.validate(o, version, strict=True)
+    print("ok: by the schemas")
+
+
 def main():
     objects = load("tokfs.yaml")
     names = [(o["kind"], o["metadata"]["name"]) for o in objects]
@@ -78,6 +142,8 @@ def main():
         if o["kind"] == "Service":
             ports = [ports for labels, ports in pods if o["spec"]["selector"].items() <= labels.items()]
             assert len(ports) == 1 and all(p["targetPort"] in ports[0] for p in o["spec"]["ports"]), o
+    check_schemas(objects)
+    check_script(next(c for o in objects if o["metadata"]["name"] == "tokfs-node" for c in o["spec"]["template"]["spec"]["containers"]))
     picker, = load("llm-d-values.yaml")
     types = {plugin["type"] for plugin in picker["plugins"]}
     assert all(ref["pluginRef"] in types for profile in picker["schedulingProfiles"] for ref in profile["plugins"])

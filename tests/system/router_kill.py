@@ -41,6 +41,7 @@ class Node:
     """A mount and its bridge, or (`bridge` given) the router's own mount."""
 
     def __init__(self, stack, name, redis, bridge=None):
+        self.name = name
         self.mount = stack.enter_context(Mount())
         self.is_own, self.bridge = bridge is not None, bridge or Bridge(self.mount)
         self.bridge.command[1:1] = ["--node", name, "--address", self.bridge.listen, "--redis", redis.url]
@@ -109,7 +110,7 @@ class Clients:
             thread.join()
 
 
-def kill_one(router, node, what, right, choice):
+def kill_one(router, redis, node, what, right, choice):
     with Clients(router, right, choice) as clients:
         clients.have_done(1)
         time.sleep(0.1 * choice.random())
@@ -117,7 +118,11 @@ def kill_one(router, node, what, right, choice):
         clients.have_done(2)
     assert not clients.errors, (what, node.is_own, clients.errors)
     node.mount.daemon.poll()
-    until(lambda: not indexed(router, node.bridge.listen), "its blocks leave the index", 60)
+    try:
+        until(lambda: not indexed(router, node.bridge.listen), "", 60)
+    except AssertionError:
+        raise AssertionError(f"the {'own ' * node.is_own}node's blocks stay after its {what} was killed: {len(indexed(router, node.bridge.listen))} of them; "
+                             f"{redis.command('PTTL', f'tokfs:{node.name}:node')}; {router.messages()}; {router.ask('GET', '/metrics')[2]}")
     node.come_back()
     node.bridge.ask("POST", "/v1/chat/completions", request(1, False), {"Via": "1.1 tokfs-0"})
     until(lambda: indexed(router, node.bridge.listen), "it is in the index again", 60)
@@ -139,7 +144,7 @@ def test_kills_lose_no_request_that_had_no_byte():
               router.ask("POST", "/v1/chat/completions", request(0, False))[0] != 200, "the router knows all", 30)
         n, n_cut = 0, 0
         for i in range(KILLS):
-            done, cut = kill_one(router, choice.choice(nodes), ("mount", "bridge", "both")[i % 3], right, choice)
+            done, cut = kill_one(router, redis, choice.choice(nodes), ("mount", "bridge", "both")[i % 3], right, choice)
             n, n_cut = n + done, n_cut + cut
         print(f"        {KILLS} kills; {n} answers, none lost; {n_cut} streams cut; "
               f"{figure(router, 'routed_retries_total'):.0f} requests sent to another peer")
