@@ -219,9 +219,10 @@ class Cluster:
         self.mounts = [stack.enter_context(Mount(*SMALL)) for _ in range(2)]
         self.bridges, urls = [], []
         for i, mount in enumerate(self.mounts):
-            port, replay = free_port(), free_port()
-            urls.append(f"tcp://127.0.0.1:{port},replay=tcp://127.0.0.1:{replay},peer=n{i},model=demo")
-            self.bridges.append(stack.enter_context(node(f"n{i}", mount, self.redis, *zmq_options(port, replay), "--redis-buffer", "16K")))
+            events, replay = [f"ipc://{mount.scratch}/{name}" for name in ("events", "replay")]
+            urls.append(f"{events},replay={replay},peer=n{i},model=demo")
+            self.bridges.append(stack.enter_context(
+                node(f"n{i}", mount, self.redis, "--zmq", events, "--zmq-replay", replay, "--redis-buffer", "16K")))
         self.by_redis = stack.enter_context(follower(self.redis.url))
         self.by_zmq = stack.enter_context(follower(*urls))
         self.n = 0
