@@ -17,7 +17,6 @@ struct own { // a mount
     struct feed *feed;
     struct kv_source *events;
     struct score_source *source; // NULL: its model is not known yet
-    bool is_up;                  // when it was last looked at
     bool is_broken;              // something of the snapshot that is being read made no sense
 };
 
@@ -130,12 +129,9 @@ static void timer_done(struct loop_op *op, int res)
         return;
     }
     for (unsigned i = 0; i < mounts_count(feed->mounts); i++) {
-        struct own *own = &feed->own[i];
-        bool is_up = begin_own(feed, i) && mounts_is_up(feed->mounts, i);
-        if (own->is_up && !is_up) {
-            own_lost(own); // it may come back with another cache
+        if (begin_own(feed, i) && !kv_source_counts(feed->own[i].events)->is_open) {
+            score_source_clear(feed->own[i].source); // the mount has gone; it may come back with another cache
         }
-        own->is_up = is_up;
     }
     loop_timer(feed->loop, &feed->timer, LOOK_NS);
 }
