@@ -8,7 +8,7 @@
 static inline int parse(const char *line, struct options *ret, struct err *err)
 {
     static char words[1000];
-    char *argv[40] = { "program" };
+    char *argv[64] = { "program" };
     int argc = 1;
     snprintf(words, sizeof(words), "%s", line);
     for (char *word = strtok(words, " "); word; word = strtok(NULL, " ")) {

@@ -15,7 +15,8 @@ static void test_options_all_given_are_taken(void **state)
     assert_int_equal(
         parse("--listen :80 --api-keys k --tls-cert c --tls-key d --cors * --access-log - --user u a --max-body 1K "
               "--max-connections 7 --max-per-address 3 --no-page --score --model x --model y=/d --index-bytes 4M "
-              "--route random --peer http://h:1 b",
+              "--route random --peer http://h:1 --share-index redis://h/3 --use-index unix:///s --share-schema llm-d "
+              "--index-timeout 7 b",
               &o, &err),
         0);
     assert_string_equal(o.listen, ":80");
@@ -35,6 +36,10 @@ static void test_options_all_given_are_taken(void **state)
     assert_int_equal(o.n_models, 2);
     assert_string_equal(o.models[1], "y=/d");
     assert_int_equal(o.index_bytes, 4 << 20);
+    assert_string_equal(o.share_index, "redis://h/3");
+    assert_string_equal(o.use_index, "unix:///s");
+    assert_int_equal(o.share_schema, SHARE_LLMD);
+    assert_int_equal(o.index_timeout_ms, 7);
     assert_int_equal(o.redis_entries, 10000);
     assert_int_equal(o.redis_bytes, 4 << 20);
     assert_int_equal(o.zmq_hwm, 100000);
@@ -76,6 +81,11 @@ static void test_options_bad_one_is_named(void **state)
         { "--listen :80 --max-connections many m", "--max-connections many" },
         { "--listen :80 --nope m", "--nope" },
         { "--listen :80 --redis redis://h m", "--node" },
+        { "--listen :80 --share-index redis://h", "--follow" },
+        { "--listen :80 --share-index nothing m", "--share-index" },
+        { "--listen :80 --use-index redis://h --share-schema llmd", "llmd" },
+        { "--listen :80 --share-schema llm-d m", "--use-index" },
+        { "--listen :80 --use-index redis://h --index-timeout 0", "--index-timeout" },
         { "--listen :80 --zmq tcp://*:1 m", "--node" },
         { "--listen :80 --node n --redis redis://h --zmq-replay tcp://*:1 m", "--zmq-replay needs --zmq" },
         { "--listen :80 --node a@b m", "--node a@b" },
@@ -92,10 +102,11 @@ static void test_options_bad_one_is_named(void **state)
         { "--listen 80 m", "--listen 80: HOST:PORT" },
         { "--listen h:65536 m", "--listen h:65536" },
         { "--listen unix: m", "--listen unix:: a path" },
-        { "--listen :80 --model d m", "--model needs --score, --follow or --route" },
-        { "--listen :80 --index-bytes 4M m", "--index-bytes needs --score, --follow or --route" },
+        { "--listen :80 --model d m", "--model needs --score, --follow, --route" },
+        { "--listen :80 --index-bytes 4M m", "--index-bytes needs --score, --follow, --route" },
         { "--listen :80 --node n m", "--node needs --redis or --zmq" },
-        { "--listen :80 --address a:1 m", "--address needs --score, --follow, --route, --redis or --zmq" },
+        { "--listen :80 --address a:1 m",
+          "--address needs --score, --follow, --route, --share-index, --use-index, --redis or --zmq" },
         { "--listen :80 --node n --zmq tcp://*:1 --redis-entries 5 m", "--redis-entries needs --redis" },
         { "--listen :80 --no-event-tokens m", "--no-event-tokens needs --redis or --zmq" },
         { "--listen :80 --tls-key k m", "--tls-key needs --tls-cert" },

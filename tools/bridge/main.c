@@ -10,6 +10,7 @@
 #include "tools/bridge/publisher.h"
 #include "tools/bridge/router.h"
 #include "tools/bridge/scoring.h"
+#include "tools/kv/share_list.h"
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -307,6 +308,18 @@ static int print_hash(void)
     return EXIT_SUCCESS;
 }
 
+static int print_index(const struct options *options)
+{
+    struct redis_url url;
+    struct err err;
+    int r = redis_url_parse(options->list_index, &url, &err);
+    r = r < 0 ? r : share_list(&url, options->share_schema, stdout, &err);
+    if (r < 0) {
+        return complain(err.msg);
+    }
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : complain("standard output failed");
+}
+
 int main(int argc, char **argv)
 {
     static struct program p = { .listen_fd = -1 };
@@ -323,6 +336,9 @@ int main(int argc, char **argv)
     }
     if (p.options.hash_key) {
         return print_hash();
+    }
+    if (p.options.list_index) {
+        return print_index(&p.options);
     }
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

@@ -38,6 +38,12 @@ const char options_help[] =
     "  --route POLICY           send requests to the best peer: prefix, round-robin or random; implies --score\n"
     "  --peer URL               one of them, beside those that --follow hears of\n"
     "  --index-bytes SIZE       memory for who holds which block (default 1G)\n"
+    "  --share-index URL        keep what is known of all in a Redis too, for routers that keep nothing; implies "
+    "--score\n"
+    "  --use-index URL          look prompts up in such a Redis; implies --score\n"
+    "  --share-schema NAME      how it lies there: tokfs (default) or llm-d\n"
+    "  --list-index URL         print such an index, a line for each block at a peer, and exit\n"
+    "  --index-timeout MS       without an answer of --use-index for so long, score without it (default 50)\n"
     "  --no-page                no chat page at /\n"
     "\n"
     "What the mounts' prefix caches hold, for routers:\n"
@@ -76,6 +82,11 @@ enum {
     OPT_ROUTE,
     OPT_PEER,
     OPT_INDEX_BYTES,
+    OPT_SHARE_INDEX,
+    OPT_USE_INDEX,
+    OPT_LIST_INDEX,
+    OPT_SHARE_SCHEMA,
+    OPT_INDEX_TIMEOUT,
     OPT_NODE,
     OPT_ADDRESS,
     OPT_REDIS,
@@ -107,6 +118,11 @@ static const struct option long_options[] = {
     { "route", required_argument, NULL, OPT_ROUTE },
     { "peer", required_argument, NULL, OPT_PEER },
     { "index-bytes", required_argument, NULL, OPT_INDEX_BYTES },
+    { "share-index", required_argument, NULL, OPT_SHARE_INDEX },
+    { "use-index", required_argument, NULL, OPT_USE_INDEX },
+    { "list-index", required_argument, NULL, OPT_LIST_INDEX },
+    { "share-schema", required_argument, NULL, OPT_SHARE_SCHEMA },
+    { "index-timeout", required_argument, NULL, OPT_INDEX_TIMEOUT },
     { "node", required_argument, NULL, OPT_NODE },
     { "address", required_argument, NULL, OPT_ADDRESS },
     { "redis", required_argument, NULL, OPT_REDIS },
@@ -124,7 +140,7 @@ static const struct option long_options[] = {
 
 #define N_OPTIONS  (OPT_NO_EVENT_TOKENS - OPT_LISTEN + 1)
 #define BIT(opt)   (1ull << (OPT_##opt - OPT_LISTEN))
-#define SCORING    (BIT(SCORE) | BIT(FOLLOW) | BIT(ROUTE))
+#define SCORING    (BIT(SCORE) | BIT(FOLLOW) | BIT(ROUTE) | BIT(SHARE_INDEX) | BIT(USE_INDEX))
 #define PUBLISHING (BIT(REDIS) | BIT(ZMQ))
 
 // What has no meaning without one of others.
@@ -137,12 +153,14 @@ static const struct {
     { OPT_PEER, BIT(ROUTE) },
     { OPT_MODEL, SCORING },
     { OPT_INDEX_BYTES, SCORING },
+    { OPT_SHARE_SCHEMA, BIT(SHARE_INDEX) | BIT(USE_INDEX) | BIT(LIST_INDEX) },
+    { OPT_INDEX_TIMEOUT, BIT(USE_INDEX) },
     { OPT_REDIS, BIT(NODE) },
     { OPT_ZMQ, BIT(NODE) },
     { OPT_NODE, PUBLISHING },
     { OPT_ADDRESS, SCORING | PUBLISHING },
     { OPT_REDIS_ENTRIES, BIT(REDIS) },
-    { OPT_REDIS_BUFFER, BIT(REDIS) },
+    { OPT_REDIS_BUFFER, BIT(REDIS) | BIT(SHARE_INDEX) },
     { OPT_ZMQ_REPLAY, BIT(ZMQ) },
     { OPT_ZMQ_MAP_EVENTS, BIT(ZMQ) },
     { OPT_ZMQ_HWM, BIT(ZMQ) },
@@ -237,12 +255,20 @@ static int take_name(const char **ret, int opt, const char *value, struct err *e
     return r;
 }
 
-static int take_redis(struct options *options, const char *value, struct err *err)
+static int take_redis(const char **ret, const char *option, const char *value, struct err *err)
 {
     struct redis_url url;
-    options->redis = value;
+    *ret = value;
     int r = redis_url_parse(value, &url, err);
-    return r < 0 ? err_prefix(err, "--redis") : r;
+    return r < 0 ? err_prefix(err, option) : r;
+}
+
+static int take_schema(struct options *options, const char *value, struct err *err)
+{
+    unsigned idx = 0;
+    int r = option_choice("share-schema", value, share_kinds, &idx, err);
+    options->share_schema = (enum share_kind)idx;
+    return r;
 }
 
 static int take_option(struct options *options, int opt, const char *value, struct err *err)
@@ -266,9 +292,14 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_ROUTE: return take_route(options, value, err);
     case OPT_PEER: return take_peer(options, value, err);
     case OPT_INDEX_BYTES: return take_index_bytes(&options->index_bytes, value, err);
+    case OPT_SHARE_INDEX: options->score = true; return take_redis(&options->share_index, "--share-index", value, err);
+    case OPT_USE_INDEX: options->score = true; return take_redis(&options->use_index, "--use-index", value, err);
+    case OPT_LIST_INDEX: return take_redis(&options->list_index, "--list-index", value, err);
+    case OPT_SHARE_SCHEMA: return take_schema(options, value, err);
+    case OPT_INDEX_TIMEOUT: return take_count(&options->index_timeout_ms, opt, value, 60000, err);
     case OPT_NODE: return take_name(&options->node, opt, value, err);
     case OPT_ADDRESS: return take_name(&options->address, opt, value, err);
-    case OPT_REDIS: return take_redis(options, value, err);
+    case OPT_REDIS: return take_redis(&options->redis, "--redis", value, err);
     case OPT_REDIS_ENTRIES: return take_count(&options->redis_entries, opt, value, KEPT_MAX, err);
     case OPT_REDIS_BUFFER: return option_bytes("redis-buffer", value, &options->redis_bytes, err);
     case OPT_ZMQ: return take_zmq(&options->zmq, opt, value, err);
@@ -308,13 +339,16 @@ static int check_needs(uint64_t given, struct err *err)
 
 static int check(const struct options *options, uint64_t given, struct err *err)
 {
-    if (options->hash_key || options->show_help || options->show_version) {
+    if (options->hash_key || options->list_index || options->show_help || options->show_version) {
         return 0;
     }
     if (!options->listen) {
         return err_set(err, -EINVAL, "--listen ADDRESS is needed; tokfs-bridge --help explains");
     }
-    if (options->n_mounts == 0 && options->n_followed == 0 && options->n_peers == 0) {
+    if (options->share_index && options->n_mounts == 0 && options->n_followed == 0) {
+        return err_set(err, -EINVAL, "--share-index needs something to share: MOUNT or --follow URL");
+    }
+    if (options->n_mounts == 0 && options->n_followed == 0 && options->n_peers == 0 && !options->use_index) {
         return err_set(err, -EINVAL, "MOUNT is missing; tokfs-bridge --help explains");
     }
     return check_needs(given, err);
@@ -351,6 +385,7 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
     *ret = (struct options){ .body_bytes_max = 8u << 20,
                              .max_connections = 4096,
                              .index_bytes = 1u << 30,
+                             .index_timeout_ms = 50,
                              .redis_entries = 10000,
                              .redis_bytes = 4u << 20,
                              .zmq_hwm = 100000 };

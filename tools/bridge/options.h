@@ -4,6 +4,7 @@
 
 #include "engine/base/err.h"
 #include "tools/kv/route_policy.h"
+#include "tools/kv/share_schema.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,9 @@ struct options {
     bool has_route;
     enum route_policy route;
     uint64_t index_bytes;
+    const char *share_index, *use_index, *list_index; // URLs of a Redis; NULL: none
+    enum share_kind share_schema;
+    unsigned index_timeout_ms;
     bool no_page, hash_key, show_help, show_version;
 };
 

@@ -51,6 +51,7 @@ struct request {
     uint64_t look_after_ns;
     bool is_half_closed;    // the client sends no more, but listens
     bool is_chunked;        // the answer, and the socket takes what is written to it as it is
+    bool is_without_index;  // scores that were to come from a shared index could not
     bool is_between_events; // what was sent of a stream ends with a whole event
 };
 

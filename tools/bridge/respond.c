@@ -17,6 +17,9 @@ static void add_headers(struct request *request, struct MHD_Response *response, 
     if (type) {
         MHD_add_response_header(response, "Content-Type", type);
     }
+    if (request->is_without_index) {
+        MHD_add_response_header(response, "X-Shared-Index", "unavailable");
+    }
     if (options->cors) {
         MHD_add_response_header(response, "Access-Control-Allow-Origin", options->cors);
         MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id, Retry-After");

@@ -37,8 +37,9 @@ struct router {
 
 struct routed {
     struct score_job job;
+    struct share_match match; // in the shared index, where there is one
     struct router *router;
-    struct request *request; // NULL: it has gone, and the crew has the job
+    struct request *request; // NULL: it has gone, and the crew has the job, or the shared index the keys
     bool is_scoring;
     char model[MODEL_NAME_MAX];
     struct score_keys no_keys; // where nothing was scored
@@ -330,7 +331,7 @@ static const struct score_row *choose_row(struct routed *routed, bool *ret_is_kn
 {
     struct router *router = routed->router;
     const struct score_row *rows, *chosen = NULL;
-    const struct score_options options = { 0 };
+    const struct score_options options = { .found = routed->match.found, .n_found = routed->match.n_found };
     const struct score_keys *keys = routed->job.keys.hashes ? &routed->job.keys : &routed->no_keys;
     size_t n = scorer_rank(scorer_of(router), str_from(routed->model), keys, &options, &rows);
     struct route_candidate *candidates = calloc(n + 1, sizeof(*candidates));
@@ -425,14 +426,14 @@ bool router_own_failed(struct routed *routed, bool is_gone)
 
 static void routed_free(struct routed *routed)
 {
+    share_match_deinit(&routed->match);
     score_job_deinit(&routed->job);
     strbuf_deinit(&routed->bytes);
     free(routed);
 }
 
-static void scored(struct crew_job *job)
+static void end_scoring(struct routed *routed)
 {
-    struct routed *routed = (struct routed *)job;
     routed->is_scoring = false;
     if (!routed->request) {
         free((char *)(uintptr_t)routed->job.body.ptr); // it was left to the job
@@ -444,6 +445,20 @@ static void scored(struct crew_job *job)
     }
     if (!routed->request->is_aborted) {
         choose(routed);
+    }
+}
+
+static void matched(struct share_match *match)
+{
+    end_scoring((struct routed *)((char *)match - offsetof(struct routed, match)));
+}
+
+static void scored(struct crew_job *job)
+{
+    struct routed *routed = (struct routed *)job;
+    struct scoring *scoring = routed->router->bridge->scoring;
+    if (!routed->request || routed->job.result < 0 || !scoring_match(scoring, &routed->job, &routed->match, matched)) {
+        end_scoring(routed);
     }
 }
 
@@ -462,8 +477,8 @@ static bool begin_scoring(struct routed *routed)
         return false;
     }
     snprintf(routed->model, sizeof(routed->model), "%s", tokfs_text_model(text));
-    score_job_init(&routed->job, scorer_of(routed->router), text, is_chat ? TOKFS_PROMPT_CHAT : TOKFS_PROMPT_COMPLETION,
-                   strbuf_str(&request->body), scored);
+    scoring_job_init(bridge->scoring, &routed->job, text, is_chat ? TOKFS_PROMPT_CHAT : TOKFS_PROMPT_COMPLETION,
+                     strbuf_str(&request->body), scored);
     score_sizes_add(&routed->job.sizes, SCORE_BLOCK_TOKENS); // the placements'
     scoring_add_user(&routed->job, bridge->access, &request->user);
     routed->is_scoring = crew_submit(scoring_crew(bridge->scoring), &routed->job.job) == 0;

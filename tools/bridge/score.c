@@ -7,7 +7,8 @@
 
 struct score_asked {
     struct score_job job;
-    struct request *request; // NULL: it has gone
+    struct share_match match; // in the shared index, where there is one
+    struct request *request;  // NULL: it has gone
     struct arena arena;
     const struct json *messages; // of a chat, as they were given
     char *body;
@@ -17,6 +18,7 @@ struct score_asked {
 
 static void asked_free(struct score_asked *asked)
 {
+    share_match_deinit(&asked->match);
     score_job_deinit(&asked->job);
     arena_deinit(&asked->arena);
     free(asked->body);
@@ -91,7 +93,9 @@ static void respond_scores(struct score_asked *asked)
 {
     struct request *request = asked->request;
     struct scorer *scorer = scoring_scorer(request->bridge->scoring);
-    const struct score_options options = { .load_cost = asked->load_cost };
+    const struct score_options options = { .load_cost = asked->load_cost,
+                                           .found = asked->match.found,
+                                           .n_found = asked->match.n_found };
     const struct score_row *rows;
     struct strbuf out;
     strbuf_init(&out, 0);
@@ -99,6 +103,7 @@ static void respond_scores(struct score_asked *asked)
     write_answer(asked, scorer, rows, n, &out);
     size_t len = out.len;
     char *text = strbuf_steal(&out);
+    request->is_without_index = asked->match.result < 0;
     if (text) {
         respond(request, 200, "application/json", text, len);
     } else {
@@ -116,9 +121,8 @@ static void respond_refusal(struct request *request, const struct tokfs_error *e
     respond(request, (unsigned)tokfs_error_http_status(error->code), "application/json", buffer.ptr, buffer.len);
 }
 
-static void done(struct crew_job *job)
+static void tell(struct score_asked *asked)
 {
-    struct score_asked *asked = (struct score_asked *)job;
     struct request *request = asked->request;
     if (request) {
         request->scored = NULL;
@@ -132,6 +136,20 @@ static void done(struct crew_job *job)
         request_resume(request);
     }
     asked_free(asked);
+}
+
+static void matched(struct share_match *match)
+{
+    tell((struct score_asked *)((char *)match - offsetof(struct score_asked, match)));
+}
+
+static void done(struct crew_job *job)
+{
+    struct score_asked *asked = (struct score_asked *)job;
+    struct scoring *scoring = asked->request ? asked->request->bridge->scoring : NULL;
+    if (!scoring || asked->job.result < 0 || !scoring_match(scoring, &asked->job, &asked->match, matched)) {
+        tell(asked);
+    }
 }
 
 // ---- requests ------------------------------------------------------------------------------------------------------
@@ -193,8 +211,7 @@ enum MHD_Result score_start(struct request *request)
         return MHD_YES;
     }
     asked->request = request;
-    score_job_init(&asked->job, scoring_scorer(bridge->scoring), text, asked->job.kind,
-                   (struct str){ asked->body, len }, done);
+    scoring_job_init(bridge->scoring, &asked->job, text, asked->job.kind, (struct str){ asked->body, len }, done);
     scoring_add_user(&asked->job, bridge->access, &request->user);
     if (crew_submit(scoring_crew(bridge->scoring), &asked->job.job) < 0) {
         asked_free(asked);

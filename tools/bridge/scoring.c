@@ -2,7 +2,9 @@
 #include "tools/bridge/scoring.h"
 #include "engine/base/log.h"
 #include "tools/bridge/feed.h"
+#include "tools/kv/share_writer.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +30,11 @@ struct scoring {
     struct scorer *scorer;
     struct feed *feed;
     struct crew *crew;
-    struct mounts *mounts;    // NULL: none to look for
-    struct open_job *opening; // one at a time; NULL: none
-    struct strbuf tried;      // names of models that could not be opened, each between line ends
+    struct share_writer *writer; // NULL: nothing is shared
+    struct share_reader *reader; // NULL: there is no index but the scorer's
+    struct mounts *mounts;       // NULL: none to look for
+    struct open_job *opening;    // one at a time; NULL: none
+    struct strbuf tried;         // names of models that could not be opened, each between line ends
     bool is_stopped;
 };
 
@@ -131,9 +135,78 @@ int scoring_own_peer(const struct scoring *scoring)
     return feed_own_peer(scoring->feed);
 }
 
+// ---- the shared index ----------------------------------------------------------------------------------------------
+
+void scoring_job_init(const struct scoring *scoring, struct score_job *job, const struct tokfs_text *text,
+                      enum tokfs_prompt_kind kind, struct str body, void (*done)(struct crew_job *job))
+{
+    struct score_sizes there;
+    score_job_init(job, scoring->scorer, text, kind, body, done);
+    if (!scoring->reader) {
+        return;
+    }
+    share_reader_sizes(scoring->reader, str_from(tokfs_text_model(text)), &there);
+    if (there.has_root) {
+        job->sizes = there;
+        return;
+    }
+    for (unsigned i = 0; i < there.n; i++) {
+        score_sizes_add(&job->sizes, there.sizes[i]);
+    }
+    for (unsigned i = 0; i < there.n_scopes; i++) {
+        score_sizes_add_scope(&job->sizes, there.scopes[i]);
+    }
+}
+
+bool scoring_match(struct scoring *scoring, const struct score_job *job, struct share_match *match,
+                   void (*done)(struct share_match *match))
+{
+    if (scoring->reader) {
+        *match =
+            (struct share_match){ .keys = &job->keys, .model = str_from(tokfs_text_model(job->text)), .done = done };
+        share_reader_match(scoring->reader, match);
+    }
+    return scoring->reader != NULL;
+}
+
+static int open_shared(struct scoring *scoring, const struct options *o, struct err *err)
+{
+    struct share_writer_options writer = { .kind = o->share_schema, .waiting_max = o->redis_bytes };
+    struct share_reader_options reader = { .kind = o->share_schema, .timeout_ms = o->index_timeout_ms };
+    int r = o->share_index ? redis_url_parse(o->share_index, &writer.url, err) : 0;
+    r = r < 0 || !o->share_index ? r : share_writer_new(scoring->loop, &writer, scoring->scorer, &scoring->writer);
+    r = r < 0 || !o->use_index ? r : redis_url_parse(o->use_index, &reader.url, err);
+    r = r < 0 || !o->use_index ? r : share_reader_new(scoring->loop, &reader, scoring->scorer, &scoring->reader);
+    return r < 0 && !err->msg[0] ? err_set(err, r, "out of memory") : r;
+}
+
+static void write_figure(struct strbuf *out, const char *name, const char *type, const char *help, uint64_t value)
+{
+    strbuf_printf(out, "# HELP tokfs_bridge_%s %s\n# TYPE tokfs_bridge_%s %s\ntokfs_bridge_%s %" PRIu64 "\n", name,
+                  help, name, type, name, value);
+}
+
 void scoring_write_metrics(const struct scoring *scoring, struct strbuf *out)
 {
     feed_write_metrics(scoring->feed, out);
+    if (scoring->writer) {
+        const struct share_writer_counts *c = share_writer_counts(scoring->writer);
+        write_figure(out, "share_up", "gauge", "Whether the Redis of --share-index answers.", c->is_up);
+        write_figure(out, "share_stored_total", "counter", "Blocks told to the shared index.", c->n_stored);
+        write_figure(out, "share_removed_total", "counter", "Blocks taken out of it.", c->n_removed);
+        write_figure(out, "share_refills_total", "counter", "Times that a node was told from its beginning.",
+                     c->n_refills);
+        write_figure(out, "share_unnamed_total", "counter", "Blocks that the schema has no name for.", c->n_unnamed);
+        write_figure(out, "share_failed_total", "counter", "Commands that Redis refused.", c->n_failed);
+    }
+    if (scoring->reader) {
+        const struct share_reader_counts *c = share_reader_counts(scoring->reader);
+        write_figure(out, "use_up", "gauge", "Whether the Redis of --use-index answers.", c->is_up);
+        write_figure(out, "use_matches_total", "counter", "Requests looked up in the shared index.", c->n_matches);
+        write_figure(out, "use_failed_total", "counter", "Of them, those that had to do without its answer.",
+                     c->n_failed);
+        write_figure(out, "use_blocks_total", "counter", "Blocks asked for.", c->n_blocks);
+    }
 }
 
 // ---- its life ------------------------------------------------------------------------------------------------------
@@ -171,6 +244,7 @@ int scoring_new(struct loop *loop, struct exchange_pool *files, const struct opt
         r = add_model(scoring, options->models[i], err);
     }
     r = r < 0 ? r : crew_new(loop, THREADS, JOBS_MAX, &scoring->crew, err);
+    r = r < 0 ? r : open_shared(scoring, options, err);
     return r < 0 ? r : feed_new(loop, files, options, scoring->scorer, &scoring->feed, err);
 }
 
@@ -180,6 +254,8 @@ void scoring_stop(struct scoring *scoring)
         scoring->is_stopped = true;
         loop_cancel(scoring->loop, &scoring->timer);
         crew_stop(scoring->crew);
+        share_writer_stop(scoring->writer);
+        share_reader_stop(scoring->reader);
         feed_stop(scoring->feed);
     }
 }
@@ -188,6 +264,8 @@ void scoring_free(struct scoring *scoring)
 {
     if (scoring) {
         crew_free(scoring->crew);
+        share_writer_free(scoring->writer);
+        share_reader_free(scoring->reader);
         feed_free(scoring->feed);
         scorer_free(scoring->scorer);
         strbuf_deinit(&scoring->tried);

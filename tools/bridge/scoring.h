@@ -7,6 +7,7 @@
 #include "tools/bridge/mounts.h"
 #include "tools/bridge/options.h"
 #include "tools/kv/score_job.h"
+#include "tools/kv/share_reader.h"
 
 struct scoring;
 
@@ -24,5 +25,13 @@ void scoring_write_metrics(const struct scoring *scoring, struct strbuf *out);
 void scoring_add_user(struct score_job *job, const struct access *access, const struct access_user *user);
 struct scorer *scoring_scorer(const struct scoring *scoring);
 struct crew *scoring_crew(const struct scoring *scoring);
+
+// A job for requests of the text's model, keyed for whatever index they will be looked up in.
+void scoring_job_init(const struct scoring *scoring, struct score_job *job, const struct tokfs_text *text,
+                      enum tokfs_prompt_kind kind, struct str body, void (*done)(struct crew_job *job));
+// Looks the keys of a job up in the shared index of --use-index, as share_reader_match. False: there is none, and
+// `done` will not be called.
+bool scoring_match(struct scoring *scoring, const struct score_job *job, struct share_match *match,
+                   void (*done)(struct share_match *match));
 
 #endif

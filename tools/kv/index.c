@@ -182,9 +182,10 @@ static uint32_t *find_word(const struct kv_index *index, uint64_t hash, uint16_t
     return slot ? table_find_holder(slot, holder) : NULL;
 }
 
-bool kv_index_has(const struct kv_index *index, uint32_t node, uint64_t hash)
+unsigned kv_index_tiers(const struct kv_index *index, uint32_t node, uint64_t hash)
 {
-    return find_word(index, hash, node_at(index, node)->holder) != NULL;
+    const uint32_t *word = find_word(index, hash, node_at(index, node)->holder);
+    return word ? TIERS_OF(*word) : 0;
 }
 
 static int store_one(struct kv_index *index, const struct node *node, enum kv_tier tier, uint64_t hash)
@@ -335,10 +336,12 @@ size_t kv_index_match(struct kv_index *index, uint32_t group, const uint64_t *ha
 
 void kv_index_walk(struct kv_index *index, uint64_t *at, kv_index_fn *fn, void *ctx)
 {
+    uint64_t begin = *at; // within a segment, where two have become one since the last call
     const struct table_segment *segment = table_segment_at(&index->table, at);
     for (uint32_t s = 0; s < TABLE_SLOTS; s++) {
         uint32_t n = 0;
-        const uint32_t *words = segment->slots[s].word ? table_holders(&segment->slots[s], &n) : NULL;
+        bool is_due = segment->slots[s].word && table_mix(segment->slots[s].hash) >= begin;
+        const uint32_t *words = is_due ? table_holders(&segment->slots[s], &n) : NULL;
         for (uint32_t i = 0; i < n; i++) {
             uint16_t node = index->node_of[words[i] >> 16];
             if (words[i] & HOLDER_COUNTS && node != NODE_NONE) {

@@ -44,7 +44,8 @@ void kv_index_clear_node(struct kv_index *index, uint32_t node);
 int kv_index_store(struct kv_index *index, uint32_t node, enum kv_tier tier, const uint64_t *hashes, size_t n);
 void kv_index_remove(struct kv_index *index, uint32_t node, enum kv_tier tier, const uint64_t *hashes, size_t n);
 
-bool kv_index_has(const struct kv_index *index, uint32_t node, uint64_t hash); // in any tier
+// In which tiers the node has it: bits 1 << tier; 0: it has not.
+unsigned kv_index_tiers(const struct kv_index *index, uint32_t node, uint64_t hash);
 
 struct kv_match {
     uint32_t node;

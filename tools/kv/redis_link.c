@@ -330,28 +330,42 @@ static void command_answered(redisAsyncContext *context, void *reply, void *data
     free(command);
 }
 
-#define ARGS_MAX 64
+#define FEW_ARGS 64
 
-static int send_command(struct redis_link *link, const struct str *args, size_t n_args, redis_answered *answered,
-                        void *ctx)
+// The arguments in the library's form, in arrays with room for them. False: it takes no more commands.
+static bool pass_command(struct redis_link *link, struct command *command, const struct str *args, size_t n_args,
+                         const char **texts, size_t *lens)
 {
-    const char *texts[ARGS_MAX];
-    size_t lens[ARGS_MAX];
-    struct command *command = calloc(1, sizeof(*command));
-    assert(n_args <= ARGS_MAX);
-    if (!command) {
-        return -ENOMEM;
-    }
-    *command = (struct command){ .link = link, .answered = answered, .ctx = ctx, .n_bytes = COMMAND_BYTES };
     for (size_t i = 0; i < n_args; i++) {
         texts[i] = args[i].ptr ? args[i].ptr : "";
         lens[i] = args[i].len;
         command->n_bytes += args[i].len;
     }
-    if (redisAsyncCommandArgv(link->connection->context, command_answered, command, (int)n_args, texts, lens) !=
-        REDIS_OK) {
+    return redisAsyncCommandArgv(link->connection->context, command_answered, command, (int)n_args, texts, lens) ==
+           REDIS_OK;
+}
+
+static int send_command(struct redis_link *link, const struct str *args, size_t n_args, redis_answered *answered,
+                        void *ctx)
+{
+    const char *few_texts[FEW_ARGS];
+    size_t few_lens[FEW_ARGS] = { 0 };
+    bool are_few = n_args <= FEW_ARGS;
+    const char **texts = are_few ? few_texts : calloc(n_args, sizeof(*texts));
+    size_t *lens = are_few ? few_lens : calloc(n_args, sizeof(*lens));
+    struct command *command = calloc(1, sizeof(*command));
+    int r = texts && lens && command ? 0 : -ENOMEM;
+    if (r == 0) {
+        *command = (struct command){ .link = link, .answered = answered, .ctx = ctx, .n_bytes = COMMAND_BYTES };
+        r = pass_command(link, command, args, n_args, texts, lens) ? 0 : -ENOTCONN;
+    }
+    if (!are_few) {
+        free(texts);
+        free(lens);
+    }
+    if (r < 0) {
         free(command);
-        return -ENOTCONN;
+        return r;
     }
     if (link->n_waiting++ == 0 && link->is_up) {
         link->heard_ns = clock_monotonic_ns(); // there was nothing to be said until now

@@ -1,4 +1,5 @@
 #include "tools/kv/score.h"
+#include "tools/kv/foreign_hash.h"
 #include "tools/kv/index_names.h"
 #include <assert.h>
 #include <errno.h>
@@ -36,6 +37,7 @@ struct score_source {
     bool is_foreign; // `names` tells its blocks' names
     struct index_names names;
     uint64_t n_orphans;
+    void *data; // the listener's
 };
 
 struct group { // of nodes: those whose blocks have one name if they are the same
@@ -52,7 +54,8 @@ struct scorer {
     struct score_source *sources;
     struct score_source *of_node[KV_INDEX_NODES_MAX];
     struct kv_match found[KV_INDEX_NODES_MAX];
-    struct score_row *rows; // [n_peers]
+    struct score_row *rows;          // [n_peers]
+    struct scorer_listener listener; // all NULL: none
 };
 
 // ---- models --------------------------------------------------------------------------------------------------------
@@ -233,6 +236,11 @@ void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load lo
 
 // ---- sources -------------------------------------------------------------------------------------------------------
 
+uint64_t scorer_get_scope(const struct scorer *scorer, unsigned peer)
+{
+    return peer_at(scorer, peer)->scope;
+}
+
 void scorer_set_scope(struct scorer *scorer, unsigned peer, uint64_t scope)
 {
     peer_at(scorer, peer)->scope = scope;
@@ -286,6 +294,9 @@ void score_source_clear(struct score_source *source)
     }
     index_names_clear(&source->names);
     source->is_foreign = false;
+    if (scorer->listener.cleared) {
+        scorer->listener.cleared(scorer->listener.ctx, source);
+    }
 }
 
 void scorer_remove_source(struct scorer *scorer, struct score_source *source)
@@ -299,6 +310,9 @@ void scorer_remove_source(struct scorer *scorer, struct score_source *source)
     }
     *at = source->next;
     score_source_clear(source);
+    if (scorer->listener.removed) {
+        scorer->listener.removed(scorer->listener.ctx, source);
+    }
     free(source);
 }
 
@@ -428,6 +442,28 @@ static uint64_t our_hash(const struct kv_message *m, size_t i, uint64_t before)
     return ours;
 }
 
+// A block of a message has changed; parent: ours.
+static void tell_change(struct score_source *source, const struct kv_message *m, size_t i, uint64_t ours,
+                        uint64_t parent)
+{
+    const struct scorer_listener *listener = &source->scorer->listener;
+    bool is_stored = m->kind == KV_MESSAGE_STORED;
+    if (!listener->changed) {
+        return;
+    }
+    const struct score_change change = {
+        .theirs = m->hashes[i],
+        .ours = ours,
+        .has_parent = is_stored && (i > 0 || m->has_parent),
+        .parent = parent,
+        .tiers = kv_index_tiers(source->scorer->index, source->node, ours),
+        .tokens = is_stored && m->tokens ? m->tokens + i * m->block_size : NULL,
+        .is_plain = !m->extras || m->extras[i] == 0,
+        .lora_name = m->lora_name,
+    };
+    listener->changed(listener->ctx, source, &change);
+}
+
 // Blocks of an engine with names of its own: named anew, from their tokens on.
 static int store_foreign(struct score_source *source, const struct kv_message *m, struct err *err)
 {
@@ -437,11 +473,13 @@ static int store_foreign(struct score_source *source, const struct kv_message *m
         return 0;
     }
     for (size_t i = 0; i < m->n_blocks; i++) {
+        uint64_t parent = ours;
         ours = our_hash(m, i, ours);
         if (source->names.n >= NAMES_MAX || index_names_put(&source->names, m->hashes[i], ours ? ours : 1) < 0 ||
             kv_index_store(source->scorer->index, source->node, tier_of(m->medium), &ours, 1) < 0) {
             return err_set(err, -ENOMEM, "out of memory for names of blocks");
         }
+        tell_change(source, m, i, ours, parent);
     }
     return 0;
 }
@@ -471,6 +509,9 @@ static int store(struct score_source *source, const struct kv_message *m, struct
         return err_set(err, -EINVAL, "blocks with names of tokfs and others from one engine");
     }
     r = kv_index_store(source->scorer->index, source->node, tier_of(m->medium), m->hashes, m->n_blocks);
+    for (size_t i = 0; i < m->n_blocks && r == 0; i++) {
+        tell_change(source, m, i, m->hashes[i], i > 0 ? m->hashes[i - 1] : m->parent);
+    }
     return r < 0 ? err_set(err, r, "out of memory for blocks") : 0;
 }
 
@@ -482,13 +523,17 @@ static void take(struct score_source *source, const struct kv_message *m)
     }
     if (!source->is_foreign) {
         kv_index_remove(index, source->node, tier_of(m->medium), m->hashes, m->n_blocks);
+        for (size_t i = 0; i < m->n_blocks; i++) {
+            tell_change(source, m, i, m->hashes[i], 0);
+        }
         return;
     }
     for (size_t i = 0; i < m->n_blocks; i++) {
         uint64_t ours;
         if (index_names_get(&source->names, m->hashes[i], &ours)) {
             kv_index_remove(index, source->node, tier_of(m->medium), &ours, 1);
-            if (!kv_index_has(index, source->node, ours)) {
+            tell_change(source, m, i, ours, 0);
+            if (kv_index_tiers(index, source->node, ours) == 0) {
                 index_names_take(&source->names, m->hashes[i]);
             }
         }
@@ -505,8 +550,25 @@ int score_source_apply(struct score_source *source, const struct kv_message *mes
     }
     if (r < 0) {
         score_source_clear(source);
+    } else if (source->scorer->listener.applied) {
+        source->scorer->listener.applied(source->scorer->listener.ctx, source);
     }
     return r;
+}
+
+void scorer_listen(struct scorer *scorer, const struct scorer_listener *listener)
+{
+    scorer->listener = *listener;
+}
+
+void *score_source_data(const struct score_source *source)
+{
+    return source->data;
+}
+
+void score_source_set_data(struct score_source *source, void *data)
+{
+    source->data = data;
 }
 
 // ---- keys ----------------------------------------------------------------------------------------------------------
@@ -524,7 +586,7 @@ void score_sizes_add_scope(struct score_sizes *sizes, uint64_t scope)
     while (i < sizes->n_scopes && sizes->scopes[i] != scope) {
         i++;
     }
-    if (i == sizes->n_scopes && i < SCORE_SCOPES_MAX) {
+    if (i == sizes->n_scopes && i < SCORE_SCOPES_MAX && !sizes->has_root) { // llm-d knows no scopes
         sizes->scopes[sizes->n_scopes++] = scope;
     }
 }
@@ -555,21 +617,42 @@ static int keys_alloc(struct score_keys *keys, const struct tokfs_prompts *promp
     return keys->hashes && keys->n_hashes ? 0 : -ENOMEM;
 }
 
-static void keys_fill(struct score_keys *keys, const struct tokfs_prompts *prompts, const uint64_t *salts)
+// llm-d's names of a prompt's blocks.
+static int fill_request_keys(const struct tokfs_prompt *p, uint32_t block_size, uint64_t root, uint64_t *ret)
+{
+    for (size_t i = 0; i < p->n_tokens / block_size; i++) {
+        const struct block_text block = { .tokens = (const uint32_t *)p->tokens + i * block_size,
+                                          .n_tokens = block_size };
+        int r = request_key_block(REQUEST_KEY_FNV, i > 0 ? ret[i - 1] : root, &block, &ret[i]);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int keys_fill(struct score_keys *keys, const struct tokfs_prompts *prompts, const uint64_t *salts)
 {
     const struct score_sizes *sizes = &keys->sizes;
     uint64_t *hashes = keys->hashes;
-    for (size_t i = 0; i < prompts->n; i++) {
+    bool has_none = sizes->has_root && salts[0] != tokfs_text_salt("", 0);
+    int r = 0;
+    for (size_t i = 0; i < prompts->n && r == 0; i++) {
         const struct tokfs_prompt *p = &prompts->items[i];
         keys->n_tokens += p->n_tokens;
-        for (unsigned s = 0; s < sizes->n; s++) {
-            size_t n = p->n_tokens / sizes->sizes[s];
+        for (unsigned s = 0; s < sizes->n && r == 0; s++) {
+            size_t n = has_none ? 0 : p->n_tokens / sizes->sizes[s];
             keys->n_hashes[i * sizes->n + s] = n;
-            for (unsigned k = 0; k < sizes->n_scopes; k++, hashes += n) {
-                tokfs_text_blocks(p->tokens, p->n_tokens, sizes->sizes[s], salts[k], hashes);
+            for (unsigned k = 0; k < sizes->n_scopes && n > 0 && r == 0; k++, hashes += n) {
+                if (sizes->has_root) {
+                    r = fill_request_keys(p, sizes->sizes[s], sizes->root, hashes);
+                } else {
+                    tokfs_text_blocks(p->tokens, p->n_tokens, sizes->sizes[s], salts[k], hashes);
+                }
             }
         }
     }
+    return r;
 }
 
 int score_keys_make(const struct tokfs_prompts *prompts, const struct score_sizes *sizes, struct score_keys *ret)
@@ -580,11 +663,11 @@ int score_keys_make(const struct tokfs_prompts *prompts, const struct score_size
     for (unsigned k = 1; k < sizes->n_scopes && r == 0; k++) {
         r = tokfs_prompts_salt(prompts, sizes->scopes[k], &salts[k]);
     }
+    r = r < 0 ? r : keys_fill(&keys, prompts, salts);
     if (r < 0) {
         score_keys_deinit(&keys);
         return r;
     }
-    keys_fill(&keys, prompts, salts);
     *ret = keys;
     return 0;
 }
@@ -635,7 +718,7 @@ static void match_all(struct scorer *scorer, unsigned model, const struct score_
 {
     const struct score_sizes *sizes = &keys->sizes;
     const uint64_t *hashes = keys->hashes;
-    for (size_t i = 0; i < keys->n_prompts; i++) {
+    for (size_t i = 0; i < keys->n_prompts && !sizes->has_root; i++) { // llm-d's names are not this index's
         for (unsigned s = 0; s < sizes->n; s++) {
             int group = find_group(scorer, model, sizes->sizes[s]);
             size_t n = keys->n_hashes[i * sizes->n + s];
@@ -645,6 +728,19 @@ static void match_all(struct scorer *scorer, unsigned model, const struct score_
                                 kv_index_match(scorer->index, (uint32_t)group, hashes, n, weights, scorer->found));
                 }
             }
+        }
+    }
+}
+
+static void add_found(struct scorer *scorer, const struct score_options *options)
+{
+    for (size_t i = 0; i < options->n_found; i++) {
+        const struct score_found *found = &options->found[i];
+        struct peer *peer = found->peer < scorer->n_peers ? &scorer->peers[found->peer] : NULL;
+        double load = peer ? options->load_cost * (peer->load.n_running + peer->load.n_waiting) : 0;
+        if (peer && peer->has_model && found->score - load > peer->score) {
+            peer->score = found->score - load;
+            peer->n_cached_tokens = found->n_cached_tokens;
         }
     }
 }
@@ -673,6 +769,7 @@ size_t scorer_rank(struct scorer *scorer, struct str model, const struct score_k
     if (m >= 0) {
         match_all(scorer, (unsigned)m, keys, options->weights ? options->weights : kv_tier_weights);
     }
+    add_found(scorer, options);
     for (unsigned i = 0; i < scorer->n_peers; i++) {
         struct peer *peer = &scorer->peers[i];
         if (peer->has_model) {

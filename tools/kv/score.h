@@ -53,6 +53,7 @@ struct scorer_load scorer_get_load(const struct scorer *scorer, unsigned peer);
 void scorer_set_load(struct scorer *scorer, unsigned peer, struct scorer_load load);
 // The cache scope (tokfs_tenant.cache_scope) of who asks it without being somebody else, where users have caches of
 // their own there; 0: not known.
+uint64_t scorer_get_scope(const struct scorer *scorer, unsigned peer);
 void scorer_set_scope(struct scorer *scorer, unsigned peer, uint64_t scope);
 
 struct score_source;
@@ -74,6 +75,30 @@ const char *score_source_model(const struct score_source *source);
 const struct score_source *scorer_source_of(const struct scorer *scorer, uint32_t node); // of the index; or NULL
 struct score_source *scorer_next_source(const struct scorer *scorer, const struct score_source *before); // NULL: first
 
+// ---- who keeps it elsewhere too -------------------------------------------------------------------------------------
+
+// One block of a source, after it was stored or removed.
+struct score_change {
+    uint64_t theirs, ours; // its names: the engine's and the index's
+    bool has_parent;
+    uint64_t parent;        // ours
+    unsigned tiers;         // where it is now, 1 << tier; 0: it has gone
+    const uint32_t *tokens; // [block size] of one that was stored; NULL: not told
+    bool is_plain;          // nothing but its tokens and its adapter has made it: no salt, no image
+    struct str lora_name;   // empty: no adapter
+};
+struct scorer_listener {
+    void (*changed)(void *ctx, struct score_source *source, const struct score_change *change);
+    void (*applied)(void *ctx, struct score_source *source); // after the last change of a message
+    void (*cleared)(void *ctx, struct score_source *source); // it holds nothing
+    void (*removed)(void *ctx, struct score_source *source); // it is about to be freed
+    void *ctx;
+};
+void scorer_listen(struct scorer *scorer, const struct scorer_listener *listener); // one
+// What the listener keeps with a source; NULL at first.
+void *score_source_data(const struct score_source *source);
+void score_source_set_data(struct score_source *source, void *data);
+
 // ---- scores --------------------------------------------------------------------------------------------------------
 
 // What requests for a model are to be hashed for: the sizes of its blocks, and the cache scopes that its prompts may be
@@ -83,6 +108,10 @@ struct score_sizes {
     unsigned n;
     uint64_t scopes[SCORE_SCOPES_MAX];
     unsigned n_scopes;
+    // llm-d's request keys (foreign_hash.h, fnv) are wanted in place of our names: they follow the model's root, and
+    // there are none of prompts with a salt, which its index does not know.
+    bool has_root;
+    uint64_t root;
 };
 void scorer_sizes(const struct scorer *scorer, struct str model, struct score_sizes *ret);
 void score_sizes_add(struct score_sizes *sizes, uint32_t size);        // there is room for one that peers have not told
@@ -105,9 +134,18 @@ struct score_row {
     double score;           // cached blocks of SCORE_BLOCK_TOKENS, weighted by their tier, minus the load's cost
     double n_cached_tokens; // not weighted
 };
+struct score_found { // what another index says; where this one says more, that counts
+    unsigned peer;
+    double score, n_cached_tokens;
+    // Of the prompt in hand, while it is being looked up:
+    size_t prompt;
+    double best_score, best_tokens;
+};
 struct score_options {
-    const double *weights; // of the tiers; NULL: kv_tier_weights
-    double load_cost;      // blocks that a request, running or waiting, is counted for
+    const double *weights;           // of the tiers; NULL: kv_tier_weights
+    double load_cost;                // blocks that a request, running or waiting, is counted for
+    const struct score_found *found; // [n_found]
+    size_t n_found;
 };
 // All peers that have the model, best first (of equal ones in the order of their numbers): how many. *ret [] is the
 // scorer's, until the next call.
