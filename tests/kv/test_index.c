@@ -265,6 +265,44 @@ static void test_index_many_nodes_of_one_block_are_all_found(void **state)
 }
 
 // What is asked for stays; what nobody asks for gives way; the limit holds throughout.
+// What is removed, or cleared and swept, is the system's again; the rest stays where it can be found.
+static void test_index_memory_follows_what_it_holds(void **state)
+{
+    (void)state;
+    enum { N = 300000, KEPT = 1000 };
+    struct kv_index *index;
+    struct kv_index_stats full, few, none;
+    uint64_t *hashes = calloc(N, sizeof(*hashes));
+    assert_non_null(hashes);
+    assert_int_equal(kv_index_new(0, &index), 0);
+    for (uint64_t i = 0; i < N; i++) {
+        hashes[i] = (i + 1) * UINT64_C(0xd6e8feb86659fd93);
+    }
+    uint32_t a = (uint32_t)kv_index_add_node(index, 0, KV_COUNT_ONCE);
+    uint32_t b = (uint32_t)kv_index_add_node(index, 0, KV_COUNT_ONCE);
+    for (unsigned round = 0; round < 3; round++) {
+        assert_int_equal(kv_index_store(index, a, KV_TIER_GPU, hashes, N), 0);
+        kv_index_get_stats(index, &full);
+        kv_index_remove(index, a, KV_TIER_GPU, hashes + KEPT, N - KEPT);
+        kv_index_get_stats(index, &few);
+        assert_true(few.n_bytes < full.n_bytes / 2); // the arrays of all holders are the most of it
+        assert_int_equal(few.n_blocks, KEPT);
+        for (size_t i = 0; i < KEPT; i++) {
+            assert_int_equal(kv_index_tiers(index, a, hashes[i]), 1);
+        }
+        assert_int_equal(kv_index_store(index, b, KV_TIER_CPU, hashes, N), 0);
+        kv_index_clear_node(index, a);
+        kv_index_clear_node(index, b);
+        for (unsigned i = 0; i < 2000 && kv_index_tidy(index); i++) {
+        }
+        kv_index_get_stats(index, &none);
+        assert_int_equal(none.n_blocks, 0);
+        assert_true(none.n_bytes <= few.n_bytes);
+    }
+    free(hashes);
+    kv_index_free(index);
+}
+
 static void test_index_limit_evicts_the_untouched(void **state)
 {
     (void)state;
@@ -324,6 +362,7 @@ int main(void)
         cmocka_unit_test(test_index_copies_go_with_the_last_removal_where_they_count),
         cmocka_unit_test(test_index_clear_then_store_shows_the_new_only),
         cmocka_unit_test(test_index_many_nodes_of_one_block_are_all_found),
+        cmocka_unit_test(test_index_memory_follows_what_it_holds),
         cmocka_unit_test(test_index_limit_evicts_the_untouched),
         cmocka_unit_test(test_index_limit_holds_for_lists_of_holders),
     };

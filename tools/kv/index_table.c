@@ -10,6 +10,7 @@
 #define CHUNK_BYTES        (SEGMENTS_PER_CHUNK * SEGMENT_BYTES)
 #define DEPTH_MAX          24u
 #define EVICTED_AT_ONCE    (TABLE_LOAD_MAX / 8)
+#define MERGED_MAX         (TABLE_LOAD_MAX / 4) // of two that become one: far from what splits it again
 #define FLAG               0x8000u
 #define IS_POINTER         (UINT64_C(1) << 47)
 #define POINTER_TOUCHED    (UINT64_C(1) << 48)
@@ -255,9 +256,18 @@ static int add_chunk(struct index_table *table)
     return 0;
 }
 
-static int add_segment(struct index_table *table, unsigned depth)
+// A new one's number, or -ENOMEM.
+static int64_t add_segment(struct index_table *table, unsigned depth)
 {
     uint32_t n = table->n_segments;
+    if (table->first_free > 0) {
+        n = table->first_free - 1;
+        table->first_free = table->segments[n].next_free;
+        table->n_free--;
+        table->segments[n] = (struct table_segment){ .slots = table->segments[n].slots, .depth = (uint8_t)depth };
+        table->n_bytes += SEGMENT_BYTES;
+        return n;
+    }
     if (n == table->segments_cap) {
         uint32_t cap = n ? 2 * n : 16;
         struct table_segment *segments = reallocarray(table->segments, cap, sizeof(*segments));
@@ -275,7 +285,18 @@ static int add_segment(struct index_table *table, unsigned depth)
     table->segments[n] = (struct table_segment){ .slots = slots, .depth = (uint8_t)depth };
     table->n_bytes += SEGMENT_BYTES;
     table->n_segments++;
-    return 0;
+    return n;
+}
+
+// It has no blocks, and no place of the directory.
+static void free_segment(struct index_table *table, uint32_t segment)
+{
+    struct table_segment *s = &table->segments[segment];
+    madvise(s->slots, SEGMENT_BYTES, MADV_DONTNEED); // it reads as zeroes from now on
+    *s = (struct table_segment){ .slots = s->slots, .next_free = table->first_free };
+    table->first_free = segment + 1;
+    table->n_free++;
+    table->n_bytes -= SEGMENT_BYTES;
 }
 
 static int double_directory(struct index_table *table)
@@ -298,10 +319,11 @@ static int double_directory(struct index_table *table)
 static int split(struct index_table *table, uint32_t old, uint64_t mixed)
 {
     unsigned depth = table->segments[old].depth;
-    uint32_t new = table->n_segments;
-    if ((depth == table->depth && double_directory(table) < 0) || add_segment(table, depth + 1) < 0) {
+    int64_t added = depth == table->depth && double_directory(table) < 0 ? -ENOMEM : add_segment(table, depth + 1);
+    if (added < 0) {
         return -ENOMEM;
     }
+    uint32_t new = (uint32_t)added;
     table->segments[old].depth = (uint8_t)(depth + 1);
     size_t n = (size_t)1 << (table->depth - depth); // places of the old segment
     size_t first = (size_t)(mixed >> 1 >> (63 - table->depth)) & ~(n - 1);
@@ -316,6 +338,34 @@ static int split(struct index_table *table, uint32_t old, uint64_t mixed)
         }
     }
     return 0;
+}
+
+// As long as the segment of a hash and its other half are nearly empty, they become one.
+static void merge(struct index_table *table, uint64_t mixed)
+{
+    for (;;) {
+        uint32_t a = table_place(table, mixed)->segment;
+        unsigned depth = table->segments[a].depth;
+        uint64_t half = depth > 0 ? UINT64_C(1) << (64 - depth) : 0;
+        uint32_t b = table_place(table, mixed ^ half)->segment;
+        if (depth == 0 || table->segments[b].depth != depth ||
+            table->segments[a].n_used + table->segments[b].n_used > MERGED_MAX) {
+            return;
+        }
+        size_t n = (size_t)1 << (table->depth - depth); // places of the one that goes
+        size_t first = (size_t)((mixed ^ half) >> 1 >> (63 - table->depth)) & ~(n - 1);
+        for (size_t i = first; i < first + n; i++) {
+            table->directory[i] = (struct table_place){ table->segments[a].slots, a };
+        }
+        table->n_used -= table->segments[b].n_used;
+        for (size_t i = 0; i < TABLE_SLOTS; i++) {
+            if (table->segments[b].slots[i].word != 0) {
+                put(table, a, &table->segments[b].slots[i]);
+            }
+        }
+        table->segments[a].depth = (uint8_t)(depth - 1);
+        free_segment(table, b);
+    }
 }
 
 // Second chance: a block that was touched loses its touch, another one its place, until enough are gone.
@@ -348,8 +398,8 @@ static void evict_some(struct index_table *table, uint32_t segment)
 static bool may_grow(const struct index_table *table)
 {
     uint64_t max = table->bytes_max;
-    return max == 0 ||
-           ((table->n_segments + 1) * SEGMENT_BYTES <= max - max / 8 && table->n_bytes + SEGMENT_BYTES <= max);
+    return max == 0 || ((table->n_segments - table->n_free + 1) * SEGMENT_BYTES <= max - max / 8 &&
+                        table->n_bytes + SEGMENT_BYTES <= max);
 }
 
 // Room for one more slot in the segment of a hash.
@@ -402,8 +452,11 @@ static void take_slot(struct index_table *table, uint64_t hash, struct table_slo
         }
     }
     slots[gap] = (struct table_slot){ 0 };
-    table->segments[place->segment].n_used--;
     table->n_used--;
+    unsigned n_used = --table->segments[place->segment].n_used;
+    if (n_used < MERGED_MAX / 2 && n_used % 16 == 0) {
+        merge(table, table_mix(hash));
+    }
 }
 
 void table_take(struct index_table *table, uint64_t hash, uint16_t holder)
@@ -437,6 +490,7 @@ static bool has_dead(const struct index_table *table, struct table_slot *slot)
 
 void table_sweep(struct index_table *table, uint64_t *at)
 {
+    uint64_t begin = *at;
     uint32_t segment = (uint32_t)(table_segment_at(table, at) - table->segments);
     struct table_slot *slots = table->segments[segment].slots;
     uint32_t i = 0;
@@ -453,6 +507,7 @@ void table_sweep(struct index_table *table, uint64_t *at)
             put(table, segment, slot);
         }
     }
+    merge(table, begin);
 }
 
 // ---- its life ------------------------------------------------------------------------------------------------------

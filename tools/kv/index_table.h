@@ -5,9 +5,10 @@
 //    of the mixed hash)      { hash, pointer } ---> struct holders  more of them, sorted
 //
 // Extendible hashing: a segment that is full is split in two, so that growing never costs more than one segment's
-// move, and memory follows what is stored. When the limit is reached, a segment that is full loses those of its blocks
-// that were not asked for since its hand passed them last (CLOCK); a block that is new was never asked for, so that a
-// flood of new ones takes the place of others like them.
+// move, and two halves that have become nearly empty are one again, so that memory follows what is stored. When the
+// limit is reached, a segment that is full loses those of its blocks that were not asked for since its hand passed them
+// last (CLOCK); a block that is new was never asked for, so that a flood of new ones takes the place of others like
+// them.
 //
 //   holder word:  | holder id 16 | flag 1 | disk 5 | cpu 5 | gpu 5 |     how often it has the block, per tier
 //
@@ -41,6 +42,7 @@ struct table_slot {
 
 struct table_segment {
     struct table_slot *slots;
+    uint32_t next_free; // of a free one: the next, + 1
     uint16_t n_used;
     uint16_t hand; // slot that the next eviction begins with
     uint8_t depth; // how many first bits its hashes share
@@ -55,7 +57,8 @@ struct index_table {
     struct table_place *directory; // [1 << depth]
     struct table_segment *segments;
     uint32_t n_segments, segments_cap;
-    struct table_slot **chunks; // of 32 segments each
+    uint32_t first_free, n_free; // of them: a list (0: the end), whose memory the system has
+    struct table_slot **chunks;  // of 32 segments each
     uint32_t n_chunks;
     struct table_slot *scratch; // a segment's slots while it is moved
     unsigned depth;
