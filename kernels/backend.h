@@ -85,10 +85,10 @@ struct op_rms_norm {
 // `sync`.
 struct kv_layout {
     enum dtype dtype;   // of K and V elements: f32, f16, bf16, or q8_0 where head_dim is whole blocks
-    size_t page_tokens; // positions per page (a power of two)
+    size_t page_tokens; // positions per page (a power of two, 16 at least)
     size_t page_bytes;  // distance between pages in the pool
     size_t n_layers, n_kv_heads, head_dim;
-    // Within a page: [n_layers][2 (K, V)][n_kv_heads][page_tokens][head_dim]
+    // Within a page: [n_layers][2 (K, V)][n_kv_heads][page_tokens * head_dim], in an order of the backend's own
 };
 
 struct batch_seq {

@@ -146,7 +146,7 @@ static int load(struct model *m, const struct model_options *o, struct checkpoin
 
 int model_open(const struct model_options *options, struct model **ret, struct err *err)
 {
-    assert(options->page_tokens > 0 && (options->page_tokens & (options->page_tokens - 1)) == 0);
+    assert(options->page_tokens >= 16 && (options->page_tokens & (options->page_tokens - 1)) == 0);
     assert(options->batch_rows_max > 0);
     struct model *m = calloc(1, sizeof(*m));
     if (!m) {

@@ -19,7 +19,7 @@ struct model_options {
         *kv_dtype; // of K and V: "f32", "f16", "bf16", "q8"; NULL or "auto": as the file's weights, bf16 for blocks
     size_t batch_rows_max; // most rows (new tokens) of one step: sizes the activation buffers
     size_t logit_rows_max; // most rows of one step whose logits are wanted
-    size_t page_tokens;    // positions per KV page, a power of two
+    size_t page_tokens;    // positions per KV page, a power of two, 16 at least
     uint32_t n_ctx;        // most positions that a sequence will have; 0: what the model allows. See rope_frequencies
     uint64_t memory_max;   // bytes for weights and activations; 0: what the machine has available (host backends)
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load; or NULL

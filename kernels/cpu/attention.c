@@ -7,6 +7,7 @@
 // divided further into segments of its positions, whose sums are kept and joined afterwards in the same order as one
 // worker alone joins them.
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/kv_page.h"
 
 #include <assert.h>
 
@@ -180,7 +181,7 @@ void cpu_attention(struct backend *b, const struct op_attention *op)
     struct cpu_backend *cpu = cpu_backend_of(b);
     const struct kv_layout *kv = op->kv;
     assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= ATTENTION_HEAD_DIM_MAX);
-    assert((kv->page_tokens & (kv->page_tokens - 1)) == 0 && op->layer < kv->n_layers);
+    assert(kv->page_tokens >= KV_RUN && (kv->page_tokens & (kv->page_tokens - 1)) == 0 && op->layer < kv->n_layers);
     assert(op->n_heads % kv->n_kv_heads == 0 && op->softcap >= 0);
     struct attention_run run = { .cpu = cpu, .op = op };
     run.n_heads_max = kv->n_kv_heads * op->map->n_seqs / cpu->n_threads;

@@ -13,8 +13,10 @@
 // grouped, chunked or batched changes nothing, and values of positions that are not seen are never touched, not even
 // multiplied by zero.
 //
-// Bytes: each K and V element of the sequence once per K/V head and up to ATTENTION_ROWS rows; K is transposed and both
-// are widened to f32, or paired, into scratch in the L1 cache, and all rows of the part use them there.
+// Bytes: each K and V element of the sequence once per K/V head and up to ATTENTION_ROWS rows. Pages of bf16 hold what
+// is multiplied (kv_page.h); the other types are widened to f32, and K transposed, into scratch in the L1 cache, where
+// all rows of the part use them. A tile's 2 * ATTENTION_TILE * head_dim elements of bf16 take as many dot products per
+// row: with four rows to a head of K and V, as decoding in groups has them, a core computes faster than it reads.
 
 struct attention_view {
     const unsigned char *k, *v;   // of position 0 of page 0, this layer and head
@@ -27,7 +29,7 @@ struct attention_view {
 VEC struct attention_view attention_view_of(const struct attention_part *part, size_t h)
 {
     const struct kv_layout *kv = part->op->kv;
-    size_t row_bytes = dtype_row_bytes(kv->dtype, kv->head_dim), head_bytes = kv->page_tokens * row_bytes;
+    size_t row_bytes = kv_row_bytes(kv), head_bytes = kv_head_bytes(kv);
     const unsigned char *base =
         (const unsigned char *)part->op->pool + part->op->layer * 2 * kv->n_kv_heads * head_bytes;
     return (struct attention_view){
@@ -100,38 +102,23 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_view *view
     }
 }
 
-// K and V in bf16 stay so, as pairs: K transposed, pairs of dimensions [head_dim / 2][position]; V as pairs of
-// positions [position / 2][head_dim rounded up to 16], the partner of the last one zero.
-VEC void attention_load_pairs(const struct attention_view *view, const size_t *offset, size_t n,
-                              struct attention_scratch *scratch)
+// A tile of bf16: its two runs of positions, where they lie, and those that are asked for meanwhile (NULL: none).
+struct attention_runs {
+    const unsigned char *k[2], *v[2], *next_k[2], *next_v[2];
+};
+
+// The runs of head h of the part at t0; where the second one holds no position before n_pos it is the first again.
+VEC void attention_find_runs(const struct attention_part *part, size_t h, size_t t0, size_t n_pos,
+                             const unsigned char **k, const unsigned char **v)
 {
-    for (size_t j = 0; j < n; j += 2) {
-        for (size_t dim = 0; dim < view->n_dim; dim += 32) {
-            size_t n_words = (view->n_dim - dim) / 2;
-            vf even = vf_load_n((const float *)(view->v + offset[j] + 2 * dim), n_words), odd = vf_zero();
-            if (j + 1 < n) {
-                odd = vf_load_n((const float *)(view->v + offset[j + 1] + 2 * dim), n_words);
-            }
-            float *dst =
-                scratch->v + j / 2 * view->n_vecs * 16 + dim; // the second half of the last may lie past its row
-            vf second, first = vf_interleave(even, odd, &second);
-            vf_store(dst, first);
-            vf_store(dst + 16, second);
-        }
-    }
-    for (size_t j = 0; j < n; j += 16) {
-        for (size_t dim = 0; dim < view->n_dim; dim += 32) {
-            vf block[16];
-            VEC_UNROLL(16)
-            for (size_t i = 0; i < 16; i++) {
-                block[i] = vf_load_n((const float *)(view->k + offset[j + i] + 2 * dim), (view->n_dim - dim) / 2);
-            }
-            vf_transpose(block);
-            VEC_UNROLL(16)
-            for (size_t d = 0; d < 16; d++) {
-                vf_store(&scratch->k[dim / 2 + d][j], block[d]);
-            }
-        }
+    const struct attention_view view = attention_view_of(part, h);
+    VEC_UNROLL(2)
+    for (size_t i = 0; i < 2; i++) {
+        size_t pos = t0 + KV_RUN * i < n_pos ? t0 + KV_RUN * i : t0;
+        size_t at = part->seq->pages[pos >> view.page_shift] * part->op->kv->page_bytes +
+                    (pos & view.page_mask) * view.row_bytes;
+        k[i] = view.k + at;
+        v[i] = view.v + at;
     }
 }
 
@@ -188,9 +175,9 @@ VEC void attention_scores(const struct attention_view *view, const float *const 
     }
 }
 
-// The same of pairs: two chains, over every other pair of dimensions.
-VEC void attention_scores_pairs(const struct attention_view *view, size_t row, size_t n_r,
-                                struct attention_scratch *scratch, vf (*s)[2])
+// The same of pairs: two chains, over every other pair of dimensions. Asks for the same lines of the next tile.
+VEC void attention_scores_pairs(const struct attention_view *view, const struct attention_runs *runs,
+                                const uint16_t (*q)[ATTENTION_HEAD_DIM_MAX], size_t n_r, vf (*s)[2])
 {
     vf chain[VEC_ATTENTION_ROWS][2][2];
     VEC_UNROLL(8)
@@ -198,14 +185,17 @@ VEC void attention_scores_pairs(const struct attention_view *view, size_t row, s
         chain[r][0][0] = chain[r][0][1] = chain[r][1][0] = chain[r][1][1] = vf_zero();
     }
     for (size_t pair = 0; pair < view->n_dim / 2; pair += 2) {
-        attention_fetch(view, scratch);
-        attention_fetch(view, scratch);
         VEC_UNROLL(2)
         for (size_t odd = 0; odd < 2; odd++) {
-            vf k0 = vf_load(scratch->k[pair + odd]), k1 = vf_load(scratch->k[pair + odd] + 16);
+            size_t at = (pair + odd) * 2 * KV_RUN * sizeof(uint16_t);
+            vf k0 = vf_load((const float *)(runs->k[0] + at)), k1 = vf_load((const float *)(runs->k[1] + at));
+            if (runs->next_k[0] != NULL) {
+                vec_prefetch(runs->next_k[0] + at);
+                vec_prefetch(runs->next_k[1] + at);
+            }
             VEC_UNROLL(8)
             for (size_t r = 0; r < n_r; r++) {
-                vf qr = vf_broadcast(&scratch->q[row + r][2 * (pair + odd)]);
+                vf qr = vf_broadcast(&q[r][2 * (pair + odd)]);
                 chain[r][odd][0] = vf_dot_bf16(k0, qr, chain[r][odd][0]);
                 chain[r][odd][1] = vf_dot_bf16(k1, qr, chain[r][odd][1]);
             }
@@ -319,10 +309,11 @@ VEC vf attention_seen(vf pair, size_t j, struct attention_span span)
     return vf_and(pair, mask);
 }
 
-// The same as attention_values with pairs of positions and weights in bf16.
-VEC void attention_values_pairs(const struct attention_view *view, size_t vec, size_t n_v, size_t n_r,
-                                struct attention_span span, const float *alpha, uint16_t (*weights)[ATTENTION_TILE],
-                                float *acc, struct attention_scratch *scratch)
+// The same as attention_values with pairs of positions and weights in bf16. Of the last vector of a row only n_lanes
+// are there.
+VEC void attention_values_pairs(const struct attention_view *view, const struct attention_runs *runs, size_t vec,
+                                size_t n_v, size_t n_lanes, size_t n_r, struct attention_span span, const float *alpha,
+                                uint16_t (*weights)[ATTENTION_TILE], float *acc)
 {
     vf sum[VEC_ATTENTION_ROWS][4];
     VEC_UNROLL(8)
@@ -333,14 +324,16 @@ VEC void attention_values_pairs(const struct attention_view *view, size_t vec, s
         }
     }
     for (size_t j = span.first & ~(size_t)1; j < span.n; j += 2) {
-        attention_fetch(view, scratch);
-        attention_fetch(view, scratch);
-        const float *vj = scratch->v + (j / 2 * view->n_vecs + vec) * 16;
+        size_t at = (j % KV_RUN / 2 * view->n_dim + vec * 16) * 2 * sizeof(uint16_t);
+        const unsigned char *vj = runs->v[j / KV_RUN] + at, *next = runs->next_v[j / KV_RUN];
         bool is_whole = j >= span.first && j + 1 < span.n;
         VEC_UNROLL(4)
         for (size_t i = 0; i < n_v; i++) {
-            vf vji = vf_load(vj + 16 * i);
+            vf vji = vf_load_n((const float *)vj + 16 * i, n_lanes);
             vji = is_whole ? vji : attention_seen(vji, j, span);
+            if (next != NULL) {
+                vec_prefetch(next + at + 64 * i);
+            }
             VEC_UNROLL(8)
             for (size_t r = 0; r < n_r; r++) {
                 sum[r][i] = vf_dot_bf16(vji, vf_broadcast(&weights[r][j]), sum[r][i]);
@@ -356,33 +349,46 @@ VEC void attention_values_pairs(const struct attention_view *view, size_t vec, s
     }
 }
 
-// n_r rows from `row` on, all of which see the same positions of the loaded tile.
-VEC void attention_rows(bool is_pairs, const struct attention_part *part, const struct attention_view *view,
-                        const float *const *q, size_t row, size_t n_r, struct attention_span span,
-                        struct attention_scratch *scratch)
+// n_r rows from `row` on, all of which see the same positions of the tile.
+VEC void attention_rows_pairs(const struct attention_part *part, const struct attention_view *view,
+                              const struct attention_runs *runs, size_t row, size_t n_r, struct attention_span span,
+                              struct attention_scratch *scratch)
 {
     vf s[VEC_ATTENTION_ROWS][2];
-    float alpha[16];
+    float alpha[16], *acc = scratch->acc + row * view->n_vecs * 16;
     _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
     _Alignas(64) uint16_t halves[VEC_ATTENTION_ROWS][ATTENTION_TILE];
-    if (is_pairs) {
-        attention_scores_pairs(view, row, n_r, scratch, s);
-    } else {
-        attention_scores(view, q + row, n_r, scratch, s);
-    }
+    attention_scores_pairs(view, runs, (const uint16_t(*)[ATTENTION_HEAD_DIM_MAX])scratch->q + row, n_r, s);
     attention_softmax(part->op, s, n_r, span, scratch->max + row, scratch->sum + row, weights, alpha);
-    for (size_t r = 0; is_pairs && r < n_r; r++) {
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
         vf_store_factors(halves[r], vf_load(weights[r]));
         vf_store_factors(halves[r] + 16, vf_load(weights[r] + 16));
     }
-    float *acc = scratch->acc + row * view->n_vecs * 16;
+    for (size_t vec = 0; vec < view->n_vecs;) {
+        size_t left = view->n_dim - vec * 16;
+        if (left >= 64) {
+            attention_values_pairs(view, runs, vec, 4, 16, n_r, span, alpha, halves, acc);
+            vec += 4;
+        } else {
+            attention_values_pairs(view, runs, vec, 1, left < 16 ? left : 16, n_r, span, alpha, halves, acc);
+            vec++;
+        }
+    }
+}
+
+// The same of what was widened into scratch.
+VEC void attention_rows_floats(const struct attention_part *part, const struct attention_view *view,
+                               const float *const *q, size_t row, size_t n_r, struct attention_span span,
+                               struct attention_scratch *scratch)
+{
+    vf s[VEC_ATTENTION_ROWS][2];
+    float alpha[16], *acc = scratch->acc + row * view->n_vecs * 16;
+    _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
+    attention_scores(view, q + row, n_r, scratch, s);
+    attention_softmax(part->op, s, n_r, span, scratch->max + row, scratch->sum + row, weights, alpha);
     for (size_t vec = 0; vec < view->n_vecs; vec += vec + 4 <= view->n_vecs ? 4 : 1) {
-        bool is_wide = vec + 4 <= view->n_vecs;
-        if (is_pairs && is_wide) {
-            attention_values_pairs(view, vec, 4, n_r, span, alpha, halves, acc, scratch);
-        } else if (is_pairs) {
-            attention_values_pairs(view, vec, 1, n_r, span, alpha, halves, acc, scratch);
-        } else if (is_wide) {
+        if (vec + 4 <= view->n_vecs) {
             attention_values(view, vec, 4, n_r, span, alpha, weights, acc, scratch);
         } else {
             attention_values(view, vec, 1, n_r, span, alpha, weights, acc, scratch);
@@ -414,39 +420,75 @@ VEC struct attention_span attention_span_of(const struct attention_part *part, s
     return span;
 }
 
-// The rows of head h of the part against its loaded tile at t0; rows that see the same of it go together.
-VEC void attention_tile(bool is_pairs, const struct attention_part *part, const struct attention_view *view,
-                        const float *const *q, size_t t0, size_t h, struct attention_scratch *scratch)
+// A tile of a head: bf16 where it lies (runs), other types in scratch (q are their rows' queries).
+struct attention_block {
+    const struct attention_part *part;
+    const struct attention_view *view;
+    const float *const *q;
+    struct attention_runs runs;
+    struct attention_scratch *scratch;
+};
+
+#define ATTENTION_CASE(rows)                                                                                           \
+    case rows:                                                                                                         \
+        if (rows <= VEC_ATTENTION_ROWS) {                                                                              \
+            const size_t n = rows <= VEC_ATTENTION_ROWS ? rows : 1;                                                    \
+            if (is_pairs) {                                                                                            \
+                attention_rows_pairs(block->part, block->view, &block->runs, row, n, span, block->scratch);            \
+            } else {                                                                                                   \
+                attention_rows_floats(block->part, block->view, block->q, row, n, span, block->scratch);               \
+            }                                                                                                          \
+        }                                                                                                              \
+        break
+
+VEC void attention_rows(bool is_pairs, const struct attention_block *block, size_t row, size_t n_r,
+                        struct attention_span span)
 {
+    switch (n_r) {
+        ATTENTION_CASE(1);
+        ATTENTION_CASE(2);
+        ATTENTION_CASE(3);
+        ATTENTION_CASE(4);
+        ATTENTION_CASE(5);
+        ATTENTION_CASE(6);
+    }
+}
+
+// Rows [row, end), dealt evenly. The first of them ask for the next tile.
+VEC void attention_deal(bool is_pairs, struct attention_block *block, size_t row, size_t end,
+                        struct attention_span span)
+{
+    for (size_t n_blocks = (end - row + VEC_ATTENTION_ROWS - 1) / VEC_ATTENTION_ROWS; n_blocks > 0; n_blocks--) {
+        size_t n = (end - row + n_blocks - 1) / n_blocks;
+        attention_rows(is_pairs, block, row, n, span);
+        block->runs.next_k[0] = block->runs.next_v[0] = block->runs.next_v[1] = NULL;
+        row += n;
+    }
+}
+
+// The rows of head h of the part against its tile at t0; rows that see the same of it go together.
+VEC void attention_tile(bool is_pairs, struct attention_block *block, size_t t0, size_t h)
+{
+    const struct attention_part *part = block->part;
     size_t base = h * part->n_rows;
     for (size_t row = 0; row < part->n_rows;) {
         size_t end;
         struct attention_span span = attention_span_of(part, t0, row, &end);
-        if (span.first >= span.n) {
-            row = end;
+        if (span.first < span.n) {
+            attention_deal(is_pairs, block, base + row, base + end, span);
         }
-        while (row < end) {
-            if (end - row >= VEC_ATTENTION_ROWS) {
-                attention_rows(is_pairs, part, view, q, base + row, VEC_ATTENTION_ROWS, span, scratch);
-                row += VEC_ATTENTION_ROWS;
-            } else {
-                attention_rows(is_pairs, part, view, q, base + row, 1, span, scratch);
-                row++;
-            }
-        }
+        row = end;
     }
 }
 
-static void attention_tile_floats(const struct attention_part *part, const struct attention_view *view,
-                                  const float *const *q, size_t t0, size_t h, struct attention_scratch *scratch)
+static void attention_tile_floats(struct attention_block *block, size_t t0, size_t h)
 {
-    attention_tile(false, part, view, q, t0, h, scratch);
+    attention_tile(false, block, t0, h);
 }
 
-static void attention_tile_pairs(const struct attention_part *part, const struct attention_view *view,
-                                 const float *const *q, size_t t0, size_t h, struct attention_scratch *scratch)
+static void attention_tile_pairs(struct attention_block *block, size_t t0, size_t h)
 {
-    attention_tile(true, part, view, q, t0, h, scratch);
+    attention_tile(true, block, t0, h);
 }
 
 // Where row `row` of the part stands: row of the batch and query head.
@@ -556,23 +598,61 @@ static void attention_join(const struct attention_part *part, struct attention_s
     attention_finish(part, &view, scratch);
 }
 
-// One tile of n positions under every head of the part; `offset` are those of it and, n_next of them, of the next.
-static void attention_heads(const struct attention_part *part, const float *const *q, size_t t0, size_t n,
-                            size_t n_next, size_t (*offset)[ATTENTION_TILE], struct attention_scratch *scratch)
+// Heads and tiles ahead of the one that is computed, for which lines are asked: one is 8 KiB of 64 dimensions and is
+// computed faster than memory answers.
+#define ATTENTION_AHEAD 2
+
+// Tile t0 of positions up to n_pos under every head of the part.
+static void attention_heads_pairs(const struct attention_part *part, size_t t0, size_t n_pos,
+                                  struct attention_scratch *scratch)
 {
-    enum dtype dtype = part->op->kv->dtype;
+    for (size_t h = 0; h < part->n_heads; h++) {
+        struct attention_view view = attention_view_of(part, h);
+        struct attention_block block = { .part = part, .view = &view, .scratch = scratch };
+        size_t ahead = t0 + (h + ATTENTION_AHEAD) / part->n_heads * ATTENTION_TILE;
+        attention_find_runs(part, h, t0, n_pos, block.runs.k, block.runs.v);
+        if (ahead < n_pos) {
+            attention_find_runs(part, (h + ATTENTION_AHEAD) % part->n_heads, ahead, n_pos, block.runs.next_k,
+                                block.runs.next_v);
+        }
+        attention_tile_pairs(&block, t0, h);
+    }
+}
+
+// The same of n positions of other types; `offset` are those of it and, n_next of them, of the next.
+static void attention_heads_floats(const struct attention_part *part, const float *const *q, size_t t0, size_t n,
+                                   size_t n_next, size_t (*offset)[ATTENTION_TILE], struct attention_scratch *scratch)
+{
     for (size_t h = 0; h < part->n_heads; h++) {
         bool is_last = h + 1 == part->n_heads;
         struct attention_view view = attention_view_of(part, h), next = attention_view_of(part, is_last ? 0 : h + 1);
-        switch (dtype) {
+        struct attention_block block = { .part = part, .view = &view, .q = q, .scratch = scratch };
+        switch (part->op->kv->dtype) {
         case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
         case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
-        case DTYPE_BF16: attention_load_pairs(&view, offset[0], n, scratch); break;
         case DTYPE_Q8_0: attention_load_tile(DTYPE_Q8_0, &view, offset[0], n, scratch); break;
         default: assert(0 && "a type of K and V");
         }
         attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
-        (dtype == DTYPE_BF16 ? attention_tile_pairs : attention_tile_floats)(part, &view, q, t0, h, scratch);
+        attention_tile_floats(&block, t0, h);
+    }
+}
+
+static void attention_positions_floats(const struct attention_part *part, const float *const *q, size_t t0,
+                                       size_t n_pos, struct attention_scratch *scratch)
+{
+    struct attention_view view = attention_view_of(part, 0);
+    size_t offset[2][ATTENTION_TILE]; // of this tile and the next
+    size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE, n_next;
+    scratch->n_fetch = scratch->n_fetched = 0;
+    attention_offsets(part, &view, t0, n, offset[0]);
+    for (; t0 < n_pos; t0 += ATTENTION_TILE, n = n_next) {
+        n_next = n_pos - t0 - n < ATTENTION_TILE ? n_pos - t0 - n : ATTENTION_TILE;
+        if (n_next > 0) {
+            attention_offsets(part, &view, t0 + ATTENTION_TILE, n_next, offset[1]);
+        }
+        attention_heads_floats(part, q, t0, n, n_next, offset, scratch);
+        memcpy(offset[0], offset[1], sizeof(offset[0]));
     }
 }
 
@@ -581,22 +661,18 @@ static void attention_positions(const struct attention_part *part, const float *
                                 struct attention_scratch *scratch)
 {
     struct attention_view view = attention_view_of(part, 0);
-    size_t n_rows = part->n_heads * part->n_rows, offset[2][ATTENTION_TILE]; // of this tile and the next
-    size_t n = n_pos - t0 < ATTENTION_TILE ? n_pos - t0 : ATTENTION_TILE, n_next;
+    size_t n_rows = part->n_heads * part->n_rows;
     for (size_t row = 0; row < n_rows; row++) {
         scratch->max[row] = -INFINITY;
     }
     memset(scratch->acc, 0, n_rows * view.n_vecs * 16 * sizeof(float));
     memset(scratch->sum, 0, n_rows * sizeof(scratch->sum[0]));
-    scratch->n_fetch = scratch->n_fetched = 0;
-    attention_offsets(part, &view, t0, n, offset[0]);
-    for (; t0 < n_pos; t0 += ATTENTION_TILE, n = n_next) {
-        n_next = n_pos - t0 - n < ATTENTION_TILE ? n_pos - t0 - n : ATTENTION_TILE;
-        if (n_next > 0) {
-            attention_offsets(part, &view, t0 + ATTENTION_TILE, n_next, offset[1]);
-        }
-        attention_heads(part, q, t0, n, n_next, offset, scratch);
-        memcpy(offset[0], offset[1], sizeof(offset[0]));
+    if (part->op->kv->dtype != DTYPE_BF16) {
+        attention_positions_floats(part, q, t0, n_pos, scratch);
+        return;
+    }
+    for (; t0 < n_pos; t0 += ATTENTION_TILE) {
+        attention_heads_pairs(part, t0, n_pos, scratch);
     }
 }
 

@@ -1,5 +1,6 @@
 // Every kernel on the vec_*.h that was included before, and their table.
 #include "kernels/cpu/kernels.h"
+#include "kernels/cpu/kv_page.h"
 #include "kernels/cpu/quant_tile.h"
 #include "kernels/cpu/vec_common.h"
 #include <math.h>

@@ -7,10 +7,12 @@
 //   sum = fma(-min, dx * sum_k xq[k], sum) where there are minima
 // from zero in each block of LINEAR_K_BLOCK, as for other weights. So bits depend on nothing but the row.
 //
-// Roofline: few rows read the weights' bytes once, each group's values are widened to bytes in the L1 cache and used
-// there. More rows: a panel of tiles is widened once for all row blocks; a block of R rows and two vectors does 16 R
-// dot products and 4 R floating-point operations per group, which with VPDPBUSD at the rate of multiply-adds leaves at
-// most 80 % of its peak.
+// Roofline: few rows read the weights' bytes once, as one ascending stream prefetched QUANT_PREFETCH_BYTES ahead, and
+// widen each group's values in registers. More rows: a panel of tiles is widened once for all row blocks; a block of R
+// rows and two vectors does 16 R dot products and 4 R floating-point operations per group, which with VPDPBUSD at the
+// rate of multiply-adds leaves at most 80 % of its peak.
+
+#define QUANT_PREFETCH_BYTES 2048
 
 struct quant_row { // a packed row's part of a k block
     int8_t q[LINEAR_K_BLOCK];
@@ -93,30 +95,44 @@ static void quant_pack_rows(const struct linear_job *job, size_t row_begin, size
 
 // ---- widening ------------------------------------------------------------------------------------------------------
 
+// Vector v (0, 1) of quads j and j + 4 of a group, as bytes; j < 4.
+VEC void quant_quads(enum dtype dtype, const unsigned char *group, size_t j, size_t v, vi ret[2])
+{
+    if (dtype == DTYPE_Q8_0) {
+        ret[0] = vi_load(group + (j * 2 + v) * 64);
+        ret[1] = vi_load(group + ((j + 4) * 2 + v) * 64);
+        return;
+    }
+    const unsigned char *high = group + QUANT_HALVES_BYTES;
+    vi halves = vi_load(group + (j * 2 + v) * 64), mask = vi_set1(0x0f0f0f0f);
+    vi lo = vi_and(halves, mask), hi = vi_and(vi_srl(halves, 4), mask);
+    if (dtype == DTYPE_MXFP4) {
+        lo = vi_lookup(quant_mxfp4_values, lo);
+        hi = vi_lookup(quant_mxfp4_values, hi);
+    } else if (quant_tile(dtype).high_bytes == 128) {
+        vi bits = vi_load(high + v * 64), one = vi_set1(0x10101010);
+        lo = vi_or(lo, vi_and(vi_sll(bits, 4 - (int)j), one));
+        hi = vi_or(hi, vi_and(vi_srl(bits, (int)j), one));
+    } else if (dtype == DTYPE_Q6_K) {
+        vi first = vi_load(high + v * 64), second = vi_load(high + 128 + v * 64), two = vi_set1(0x30303030);
+        lo = vi_or(lo, vi_and(vi_sll(vi_srl(first, 2 * (int)j), 4), two));
+        hi = vi_or(hi, vi_and(vi_sll(vi_srl(second, 2 * (int)j), 4), two));
+    }
+    ret[0] = lo;
+    ret[1] = hi;
+}
+
 // Values of a group as bytes [8 quads][LINEAR_TILE][4].
 VEC void quant_widen(enum dtype dtype, const unsigned char *group, uint8_t *dst)
 {
-    const unsigned char *high = group + QUANT_HALVES_BYTES;
     VEC_UNROLL(4)
     for (size_t j = 0; j < 4; j++) {
         VEC_UNROLL(2)
         for (size_t v = 0; v < 2; v++) {
-            vi halves = vi_load(group + (j * 2 + v) * 64), mask = vi_set1(0x0f0f0f0f);
-            vi lo = vi_and(halves, mask), hi = vi_and(vi_srl(halves, 4), mask);
-            if (dtype == DTYPE_MXFP4) {
-                lo = vi_lookup(quant_mxfp4_values, lo);
-                hi = vi_lookup(quant_mxfp4_values, hi);
-            } else if (quant_tile(dtype).high_bytes == 128) {
-                vi bits = vi_load(high + v * 64), one = vi_set1(0x10101010);
-                lo = vi_or(lo, vi_and(vi_sll(bits, 4 - (int)j), one));
-                hi = vi_or(hi, vi_and(vi_srl(bits, (int)j), one));
-            } else if (dtype == DTYPE_Q6_K) {
-                vi first = vi_load(high + v * 64), second = vi_load(high + 128 + v * 64), two = vi_set1(0x30303030);
-                lo = vi_or(lo, vi_and(vi_sll(vi_srl(first, 2 * (int)j), 4), two));
-                hi = vi_or(hi, vi_and(vi_sll(vi_srl(second, 2 * (int)j), 4), two));
-            }
-            vi_store(dst + (j * 2 + v) * 64, lo);
-            vi_store(dst + ((j + 4) * 2 + v) * 64, hi);
+            vi quads[2];
+            quant_quads(dtype, group, j, v, quads);
+            vi_store(dst + (j * 2 + v) * 64, quads[0]);
+            vi_store(dst + ((j + 4) * 2 + v) * 64, quads[1]);
         }
     }
 }
@@ -322,21 +338,170 @@ static quant_sums_fn *const quant_sums_of[N_DTYPES] = {
     [DTYPE_Q5_K] = quant_sums_min,   [DTYPE_Q6_K] = quant_sums_half_scales, [DTYPE_MXFP4] = quant_sums_small,
 };
 
+// ---- few rows ------------------------------------------------------------------------------------------------------
+
+// The weights of a block as they are stored, one ascending stream.
+struct quant_stream {
+    const unsigned char *tile;
+    size_t g, n_groups; // the block's first group in the tile
+    const struct quant_row *x;
+};
+
+// Integer sums of a group: [row][part][vector], where parts are halves of a group with scales of their own, or 0 alone.
+VEC void quant_stream_dots(enum dtype dtype, const unsigned char *group, const struct quant_row *x, size_t g,
+                           size_t n_r, vi (*isums)[2][2])
+{
+    const bool has_halves = quant_tile(dtype).has_half_scales;
+    VEC_UNROLL(4)
+    for (size_t j = 0; j < 4; j++) {
+        vi w[2][2]; // [vector][quads j, j + 4]
+        quant_quads(dtype, group, j, 0, w[0]);
+        quant_quads(dtype, group, j, 1, w[1]);
+        VEC_UNROLL(2)
+        for (size_t half = 0; half < 2; half++) {
+            VEC_UNROLL(8)
+            for (size_t r = 0; r < n_r; r++) {
+                vi xr = vi_broadcast(x[r].q + g * QUANT_BLOCK + (j + 4 * half) * 4), *sum = isums[r][has_halves * half];
+                sum[0] = vi_dot(sum[0], w[0][half], xr, dtype != DTYPE_Q8_0);
+                sum[1] = vi_dot(sum[1], w[1][half], xr, dtype != DTYPE_Q8_0);
+            }
+        }
+    }
+}
+
+// What quant_group does, from the stored form; g counts from the block's first.
+VEC void quant_stream_group(enum dtype dtype, const struct quant_stream *stream, size_t g, size_t n_r, vf (*acc)[2])
+{
+    const struct quant_tile form = quant_tile(dtype);
+    const unsigned char *head = stream->tile + quant_tile_head(form, stream->g + g);
+    const unsigned char *group = stream->tile + quant_tile_group(form, stream->g + g);
+    const size_t n_parts = form.has_half_scales ? 2 : 1;
+    _Alignas(64) float scales[2][LINEAR_TILE], mins[LINEAR_TILE];
+    vi isums[VEC_QUANT_ROWS][2][2];
+    for (size_t at = 0; at < form.group_bytes; at += 64) {
+        vec_prefetch(group + QUANT_PREFETCH_BYTES + at);
+    }
+    quant_scales(dtype, head, group, scales, mins);
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        VEC_UNROLL(2)
+        for (size_t part = 0; part < n_parts; part++) {
+            vi start = form.has_min ? vi_set1(0) : vi_broadcast(&stream->x[r].start[g * n_parts + part]);
+            isums[r][part][0] = isums[r][part][1] = start;
+        }
+    }
+    quant_stream_dots(dtype, group, stream->x, g, n_r, isums);
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        vf dx = vf_set1(stream->x[r].scale[g]), sum = vf_set1(stream->x[r].sum[g]);
+        VEC_UNROLL(2)
+        for (size_t v = 0; v < 2; v++) {
+            VEC_UNROLL(2)
+            for (size_t part = 0; part < n_parts; part++) {
+                vf scale = vf_mul(vf_load(scales[part] + v * 16), dx);
+                acc[r][v] = vf_fma(vf_from_vi(isums[r][part][v]), scale, acc[r][v]);
+            }
+            acc[r][v] = form.has_min ? vf_fma(vf_load(mins + v * 16), sum, acc[r][v]) : acc[r][v];
+        }
+    }
+}
+
+VEC void quant_stream_chain(enum dtype dtype, const struct quant_stream *stream, size_t n_r, float (*sums)[LINEAR_TILE])
+{
+    vf acc[VEC_QUANT_ROWS][2];
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        acc[r][0] = acc[r][1] = vf_zero();
+    }
+    for (size_t g = 0; g < stream->n_groups; g++) {
+        quant_stream_group(dtype, stream, g, n_r, acc);
+    }
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        vf_store(sums[r], acc[r][0]);
+        vf_store(sums[r] + 16, acc[r][1]);
+    }
+}
+
+#define QUANT_STREAM_CASE(rows)                                                                                        \
+    case rows:                                                                                                         \
+        if (rows <= VEC_QUANT_ROWS) {                                                                                  \
+            quant_stream_chain(dtype, stream, rows <= VEC_QUANT_ROWS ? rows : 1, sums);                                \
+        }                                                                                                              \
+        break
+
+VEC void quant_stream_sums(enum dtype dtype, const struct quant_stream *stream, size_t n_rows,
+                           float (*sums)[LINEAR_TILE])
+{
+    switch (n_rows) {
+        QUANT_STREAM_CASE(1);
+        QUANT_STREAM_CASE(2);
+        QUANT_STREAM_CASE(3);
+        QUANT_STREAM_CASE(4);
+        QUANT_STREAM_CASE(5);
+        QUANT_STREAM_CASE(6);
+    }
+}
+
+typedef void quant_stream_fn(const struct quant_stream *stream, size_t n_rows, float (*sums)[LINEAR_TILE]);
+
+#define QUANT_STREAM(name, dtype)                                                                                      \
+    static void name(const struct quant_stream *stream, size_t n_rows, float(*sums)[LINEAR_TILE])                      \
+    {                                                                                                                  \
+        quant_stream_sums(dtype, stream, n_rows, sums);                                                                \
+    }
+QUANT_STREAM(quant_stream_q8_0, DTYPE_Q8_0)
+QUANT_STREAM(quant_stream_q4_0, DTYPE_Q4_0)
+QUANT_STREAM(quant_stream_q4_1, DTYPE_Q4_1)
+QUANT_STREAM(quant_stream_q5_0, DTYPE_Q5_0)
+QUANT_STREAM(quant_stream_q5_1, DTYPE_Q5_1)
+QUANT_STREAM(quant_stream_mxfp4, DTYPE_MXFP4)
+QUANT_STREAM(quant_stream_q4_k, DTYPE_Q4_K)
+QUANT_STREAM(quant_stream_q5_k, DTYPE_Q5_K)
+QUANT_STREAM(quant_stream_q6_k, DTYPE_Q6_K)
+
+static quant_stream_fn *const quant_stream_of[N_DTYPES] = {
+    [DTYPE_Q8_0] = quant_stream_q8_0, [DTYPE_Q4_0] = quant_stream_q4_0, [DTYPE_Q4_1] = quant_stream_q4_1,
+    [DTYPE_Q5_0] = quant_stream_q5_0, [DTYPE_Q5_1] = quant_stream_q5_1, [DTYPE_Q4_K] = quant_stream_q4_k,
+    [DTYPE_Q5_K] = quant_stream_q5_k, [DTYPE_Q6_K] = quant_stream_q6_k, [DTYPE_MXFP4] = quant_stream_mxfp4,
+};
+
 // ---- tiles ---------------------------------------------------------------------------------------------------------
+
+// Adds a block's sums of rows [first, first + n_rows) to what they are part of.
+VEC void quant_add(const struct linear_job *job, size_t tile, size_t k0, size_t first, size_t n_rows,
+                   float (*sums)[LINEAR_TILE])
+{
+    for (size_t out = 0; out < LINEAR_TILE && tile * LINEAR_TILE + out < job->w->n_out; out += 16) {
+        size_t left = job->w->n_out - tile * LINEAR_TILE - out;
+        linear_add(job, first, n_rows, tile * LINEAR_TILE + out, left < 16 ? left : 16, k0 == 0, &sums[0][out]);
+    }
+}
+
+// A tile with rows that are one block.
+static void quant_stream_tile(const struct linear_job *job, size_t tile)
+{
+    const struct matrix *m = job->w;
+    _Alignas(64) float sums[VEC_QUANT_ROWS][LINEAR_TILE];
+    struct quant_stream stream = { .tile = m->data + tile * m->tile_bytes, .x = (const struct quant_row *)job->packed };
+    for (size_t k0 = 0; k0 < m->n_in; k0 += LINEAR_K_BLOCK, stream.x += job->n_rows) {
+        size_t n_k = m->n_in - k0 < LINEAR_K_BLOCK ? m->n_in - k0 : LINEAR_K_BLOCK;
+        stream.g = k0 / QUANT_BLOCK;
+        stream.n_groups = n_k / QUANT_BLOCK;
+        quant_stream_of[m->dtype](&stream, job->n_rows, sums);
+        quant_add(job, tile, k0, 0, job->n_rows, sums);
+    }
+}
 
 // A row block with a widened panel: groups from k0 on.
 static void quant_cell_rows(const struct linear_job *job, size_t tile, size_t k0, size_t block, struct quant_cell *cell)
 {
-    const struct matrix *m = job->w;
     size_t first, n_rows = linear_block(job, block, &first);
     _Alignas(64) float sums[VEC_QUANT_ROWS][LINEAR_TILE];
     memset(sums, 0, n_rows * sizeof(sums[0]));
     cell->x = (const struct quant_row *)job->packed + k0 / LINEAR_K_BLOCK * job->n_rows + first;
-    quant_sums_of[m->dtype](cell, n_rows, sums);
-    for (size_t out = 0; out < LINEAR_TILE && tile * LINEAR_TILE + out < m->n_out; out += 16) {
-        size_t left = m->n_out - tile * LINEAR_TILE - out;
-        linear_add(job, first, n_rows, tile * LINEAR_TILE + out, left < 16 ? left : 16, k0 == 0, &sums[0][out]);
-    }
+    quant_sums_of[job->w->dtype](cell, n_rows, sums);
+    quant_add(job, tile, k0, first, n_rows, sums);
 }
 
 // A k block of a tile with all row blocks, which meanwhile ask for what comes `next`.
@@ -372,6 +537,12 @@ static void quant_tiles(const struct linear_job *job, size_t tile_begin, size_t 
 {
     const struct matrix *m = job->w;
     const struct quant_tile form = quant_tile(m->dtype);
+    if (job->n_blocks == 1) {
+        for (size_t tile = tile_begin; tile < tile_end; tile++) {
+            quant_stream_tile(job, tile);
+        }
+        return;
+    }
     for (size_t group = tile_begin; group < tile_end; group += tiles_together) {
         size_t group_end = tile_end - group < tiles_together ? tile_end : group + tiles_together;
         for (size_t k0 = 0; k0 < m->n_in; k0 += LINEAR_K_BLOCK) {

@@ -6,8 +6,8 @@
 // value; position p lives in slot p mod SLOTS. The engine thread fills slots before the workers read them; a row that
 // finds another position in its slot (two rows of a batch can be SLOTS apart) computes its own.
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/kv_page.h"
 #include "kernels/cpu/memory.h"
-#include "kernels/quant.h"
 
 #include <assert.h>
 #include <math.h>
@@ -143,6 +143,37 @@ static void rotate_row(const struct rope_run *run, float *heads, size_t pos, siz
     }
 }
 
+// Pairs as kv_page.h draws them; `at` is the position in the page.
+static void store_pairs(const uint16_t *src, size_t dim, unsigned char *head, size_t at, bool is_v)
+{
+    uint16_t *dst = (uint16_t *)head;
+    if (is_v) {
+        dst += at / 2 * dim * 2 + at % 2;
+        for (size_t d = 0; d < dim; d++) {
+            dst[2 * d] = src[d];
+        }
+        return;
+    }
+    dst += at / KV_RUN * dim * KV_RUN + at % KV_RUN * 2;
+    for (size_t d = 0; d < dim; d += 2) {
+        memcpy(dst + d * KV_RUN, src + d, 2 * sizeof(*src));
+    }
+}
+
+static void store_head(const struct rope_run *run, const float *src, unsigned char *head, size_t at, bool is_v)
+{
+    const struct kv_layout *kv = run->op->kv;
+    if (kv->dtype == DTYPE_BF16) {
+        uint16_t row[ATTENTION_HEAD_DIM_MAX];
+        run->cpu->kernels->store(kv->dtype, row, src, kv->head_dim);
+        store_pairs(row, kv->head_dim, head, at, is_v);
+    } else if (kv->dtype == DTYPE_Q8_0) {
+        quant_pack(kv->dtype, src, kv->head_dim, head + at * kv_row_bytes(kv));
+    } else {
+        run->cpu->kernels->store(kv->dtype, head + at * kv_row_bytes(kv), src, kv->head_dim);
+    }
+}
+
 static void rope_row(const struct rope_run *run, const struct batch_seq *seq, size_t row, size_t worker)
 {
     const struct op_rope_kv *op = run->op;
@@ -152,16 +183,11 @@ static void rope_row(const struct rope_run *run, const struct batch_seq *seq, si
     if (op->n_dims > 0) {
         rotate_row(run, heads, pos, worker);
     }
-    size_t row_bytes = dtype_row_bytes(kv->dtype, dim), head_bytes = kv->page_tokens * row_bytes;
     unsigned char *page = (unsigned char *)op->pool + seq->pages[pos / kv->page_tokens] * kv->page_bytes;
-    unsigned char *dst = page + op->layer * 2 * kv->n_kv_heads * head_bytes + pos % kv->page_tokens * row_bytes;
+    unsigned char *dst = page + op->layer * 2 * kv->n_kv_heads * kv_head_bytes(kv);
     for (size_t h = 0; h < 2 * kv->n_kv_heads; h++) {
-        const float *src = heads + (op->n_heads + h) * dim;
-        if (kv->dtype == DTYPE_Q8_0) {
-            quant_pack(kv->dtype, src, dim, dst + h * head_bytes);
-        } else {
-            run->cpu->kernels->store(kv->dtype, dst + h * head_bytes, src, dim);
-        }
+        store_head(run, heads + (op->n_heads + h) * dim, dst + h * kv_head_bytes(kv), pos % kv->page_tokens,
+                   h >= kv->n_kv_heads);
     }
 }
 
@@ -182,7 +208,7 @@ void cpu_rope_kv(struct backend *b, const struct op_rope_kv *op)
     struct cpu_backend *cpu = cpu_backend_of(b);
     const struct kv_layout *kv = op->kv;
     assert(kv->head_dim % 8 == 0 && kv->head_dim > 0 && kv->head_dim <= ATTENTION_HEAD_DIM_MAX);
-    assert((kv->page_tokens & (kv->page_tokens - 1)) == 0 && op->layer < kv->n_layers);
+    assert(kv->page_tokens >= KV_RUN && (kv->page_tokens & (kv->page_tokens - 1)) == 0 && op->layer < kv->n_layers);
     assert(op->n_dims % 2 == 0 && op->n_dims <= kv->head_dim);
     struct rope_run run = { .cpu = cpu, .op = op };
     if (op->n_dims > 0) {

@@ -263,14 +263,14 @@ static const struct heads heads[] = {
     { DTYPE_F32, 4, 2, 8, 16, 0, 0, false },      { DTYPE_BF16, 4, 2, 64, 16, 0, 0, false },
     { DTYPE_F16, 6, 1, 128, 32, 0, 0, true },     { DTYPE_BF16, 2, 2, 80, 16, 20, 0, false },
     { DTYPE_F16, 8, 1, 64, 16, 0, 20.0f, false }, { DTYPE_BF16, 2, 1, 256, 64, 90, 0, true },
-    { DTYPE_F32, 2, 1, 72, 4, 11, 5.0f, true },   { DTYPE_BF16, 20, 1, 16, 16, 0, 0, false },
+    { DTYPE_F32, 2, 1, 72, 16, 11, 5.0f, true },  { DTYPE_BF16, 20, 1, 16, 16, 0, 0, false },
 };
 
 #define N_SEQS   3
 #define TOKENS   140 // of a sequence at most
 #define N_LAYERS 2
 
-// Sequences of some tokens before the batch, whose K and V are random, and some in it.
+// Sequences of some tokens before the batch, and some in it.
 struct scene {
     struct heads h;
     struct kv_layout kv;
@@ -280,6 +280,7 @@ struct scene {
     unsigned char *pool;
     size_t pool_bytes, row_floats, out_floats;
     float *qkv, inv_freq[128], sinks[32];
+    float *before; // [TOKENS][row_floats]: of the tokens before the batch, those of all sequences the same
 };
 
 static void deal_tokens(struct scene *s, uint64_t *rng, bool is_decode)
@@ -317,6 +318,7 @@ static struct scene *scene_new(uint64_t *rng, struct heads h, bool is_decode)
     memcpy(s->pool, elements, n_elements * dtype_bytes(h.dtype));
     free(elements);
     s->qkv = random_floats(rng, s->map.n_rows * s->row_floats);
+    s->before = random_floats(rng, TOKENS * s->row_floats);
     for (size_t i = 0; i < h.head_dim / 2; i++) {
         s->inv_freq[i] = 0.5f / (float)(i + 1);
     }
@@ -330,6 +332,7 @@ static void scene_free(struct scene *s)
 {
     free(s->pool);
     free(s->qkv);
+    free(s->before);
     free(s);
 }
 
@@ -337,6 +340,24 @@ struct played {
     float *qkv, *out;
     unsigned char *pool;
 };
+
+// Writes K and V of the tokens before the batch.
+static void play_before(struct backend *b, const struct scene *s, unsigned char *pool)
+{
+    float *qkv = sent(b, s->before, TOKENS * s->row_floats * sizeof(float));
+    for (size_t i = 0; i < N_SEQS; i++) {
+        const struct batch_seq seq = { .n_rows = s->seqs[i].pos, .pages = s->seqs[i].pages };
+        const struct batch_map map = { .seqs = &seq, .n_seqs = 1, .n_rows = seq.n_rows };
+        const struct op_rope_kv op = {
+            .qkv = qkv, .n_heads = s->h.n_heads, .kv = &s->kv, .pool = pool, .layer = 1, .map = &map, .attn_scale = 1
+        };
+        if (seq.n_rows > 0) {
+            b->ops->rope_kv(b, &op);
+            b->ops->sync(b);
+        }
+    }
+    b->ops->free(b, qkv);
+}
 
 static struct played play(struct backend *b, const struct scene *s, const struct batch_map *map)
 {
@@ -366,6 +387,7 @@ static struct played play(struct backend *b, const struct scene *s, const struct
                                             .pool = pool,
                                             .layer = 1,
                                             .map = map };
+    play_before(b, s, pool);
     b->ops->rope_kv(b, &rope);
     b->ops->attention(b, &attention);
     b->ops->sync(b);

@@ -5,10 +5,10 @@
 #include "engine/cache/page_pool.h"
 #include "engine/model/model.h"
 
-#define RUN_PAGE_TOKENS 4 // small, so that short prompts cross pages
+#define RUN_PAGE_TOKENS 16 // the least, so that short prompts cross pages
 #define RUN_ROWS_MAX    512
 #define RUN_SEQS_MAX    8
-#define RUN_PAGES_MAX   256 // of one sequence
+#define RUN_PAGES_MAX   64 // of one sequence
 
 struct run_seq {
     const int32_t *tokens;

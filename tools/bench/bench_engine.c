@@ -47,9 +47,11 @@ int bench_decode(const struct bench_options *options, struct bench_report *repor
         return rc;
     }
     engine_run_describe(&run, report);
-    // One step reads every weight once and makes one token per sequence. K and V are left out: the share is a lower
-    // bound.
-    double bytes_per_token = (double)run.info.weight_bytes / (double)options->n_sequences;
+    // One step reads every weight once, makes one token per sequence, and reads K and V of all before it.
+    double kv_bytes = (double)run.info.kv_bytes / (double)run.info.n_pages / (double)run.info.page_tokens;
+    double weight_share = (double)run.info.weight_bytes / (double)options->n_sequences;
+    double context = (double)options->prompt_tokens + (double)options->max_tokens / 2;
+    double bytes_per_token = weight_share + context * kv_bytes;
     rc = measure_rounds(options, &run, engine_run_decode_rate, bytes_per_token, &rounds, err);
     if (rc == 0 && bench_quantile(rounds.rate, rounds.n, 0) == 0) {
         rc = err_set(err, -EINVAL, "--tokens %u: the first of %u sequences ended before the last began to decode",
@@ -59,9 +61,12 @@ int bench_decode(const struct bench_options *options, struct bench_report *repor
         bench_report_add(report, "decode_tokens_per_s", bench_quantile(rounds.rate, rounds.n, 0.5), "tokens/s");
         bench_report_add(report, "read_bandwidth_bytes_per_s", bench_quantile(rounds.bandwidth, rounds.n, 0.5),
                          "bytes/s");
-        bench_report_add(report, "bandwidth_share", bench_quantile(rounds.share, rounds.n, 0.5),
-                         "of the read bandwidth");
+        double share = bench_quantile(rounds.share, rounds.n, 0.5);
+        bench_report_add(report, "bandwidth_share", share * weight_share / bytes_per_token,
+                         "of the read bandwidth, by the weights");
+        bench_report_add(report, "bandwidth_share_kv", share, "... with K and V");
         bench_report_add(report, "weight_bytes", (double)run.info.weight_bytes, "bytes per step");
+        bench_report_add(report, "kv_bytes", context * kv_bytes * options->n_sequences, "bytes per step");
         bench_report_add(report, "sequences", options->n_sequences, "together");
         tokfs_engine_get_stats(run.engine, &stats);
         bench_report_add(report, "outside_share", 1 - (double)stats.model_ns / (double)stats.step_ns,
