@@ -280,7 +280,7 @@ struct scene {
     unsigned char *pool;
     size_t pool_bytes, row_floats, out_floats;
     float *qkv, inv_freq[128], sinks[32];
-    float *before; // [TOKENS][row_floats]: of the tokens before the batch, those of all sequences the same
+    float *before; // [positions of the pool][row_floats]: what is in the pages before; NULL: what is in the pool
 };
 
 static void deal_tokens(struct scene *s, uint64_t *rng, bool is_decode)
@@ -313,12 +313,9 @@ static struct scene *scene_new(uint64_t *rng, struct heads h, bool is_decode)
     s->out_floats = h.n_heads * h.head_dim;
     s->map = (struct batch_map){ .seqs = s->seqs, .n_seqs = N_SEQS };
     deal_tokens(s, rng, is_decode);
-    size_t n_elements = s->pool_bytes / dtype_bytes(h.dtype);
-    void *elements = random_elements(rng, h.dtype, n_elements, NULL);
-    memcpy(s->pool, elements, n_elements * dtype_bytes(h.dtype));
-    free(elements);
+    memset(s->pool, 0, s->pool_bytes);
     s->qkv = random_floats(rng, s->map.n_rows * s->row_floats);
-    s->before = random_floats(rng, TOKENS * s->row_floats);
+    s->before = random_floats(rng, s->pool_bytes / s->kv.page_bytes * h.page_tokens * s->row_floats);
     for (size_t i = 0; i < h.head_dim / 2; i++) {
         s->inv_freq[i] = 0.5f / (float)(i + 1);
     }
@@ -341,22 +338,24 @@ struct played {
     unsigned char *pool;
 };
 
-// Writes K and V of the tokens before the batch.
+// Writes K and V of all positions of all pages, in the backend's own order.
 static void play_before(struct backend *b, const struct scene *s, unsigned char *pool)
 {
-    float *qkv = sent(b, s->before, TOKENS * s->row_floats * sizeof(float));
-    for (size_t i = 0; i < N_SEQS; i++) {
-        const struct batch_seq seq = { .n_rows = s->seqs[i].pos, .pages = s->seqs[i].pages };
-        const struct batch_map map = { .seqs = &seq, .n_seqs = 1, .n_rows = seq.n_rows };
-        const struct op_rope_kv op = {
-            .qkv = qkv, .n_heads = s->h.n_heads, .kv = &s->kv, .pool = pool, .layer = 1, .map = &map, .attn_scale = 1
-        };
-        if (seq.n_rows > 0) {
-            b->ops->rope_kv(b, &op);
-            b->ops->sync(b);
-        }
+    size_t n_pages = s->pool_bytes / s->kv.page_bytes, n_rows = n_pages * s->kv.page_tokens;
+    float *qkv = sent(b, s->before, n_rows * s->row_floats * sizeof(float));
+    uint32_t *pages = malloc(n_pages * sizeof(*pages));
+    for (uint32_t i = 0; i < n_pages; i++) {
+        pages[i] = i;
     }
+    const struct batch_seq seq = { .n_rows = n_rows, .pages = pages };
+    const struct batch_map map = { .seqs = &seq, .n_seqs = 1, .n_rows = n_rows };
+    const struct op_rope_kv op = {
+        .qkv = qkv, .n_heads = s->h.n_heads, .kv = &s->kv, .pool = pool, .layer = 1, .map = &map, .attn_scale = 1
+    };
+    b->ops->rope_kv(b, &op);
+    b->ops->sync(b);
     b->ops->free(b, qkv);
+    free(pages);
 }
 
 static struct played play(struct backend *b, const struct scene *s, const struct batch_map *map)
@@ -387,7 +386,9 @@ static struct played play(struct backend *b, const struct scene *s, const struct
                                             .pool = pool,
                                             .layer = 1,
                                             .map = map };
-    play_before(b, s, pool);
+    if (s->before) {
+        play_before(b, s, pool);
+    }
     b->ops->rope_kv(b, &rope);
     b->ops->attention(b, &attention);
     b->ops->sync(b);
@@ -466,6 +467,7 @@ static void test_attention_deterministic_rows_do_not_depend_on_the_batch(void **
             alone.map = (struct batch_map){ .seqs = &one, .n_seqs = 1, .n_rows = 1 };
             alone.qkv = s->qkv + last * s->row_floats;
             alone.pool = all.pool;
+            alone.before = NULL;
             struct played got = play(pair->deterministic, &alone, &alone.map);
             assert_same_bits(got.out, all.out + last * s->out_floats, s->out_floats, pair->deterministic);
             played_free(&got);
