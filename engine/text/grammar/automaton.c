@@ -8,6 +8,7 @@
 // A thread that cannot end within the depth that is left never comes to be (nfa_node.need), hence no state but DEAD is
 // without a way to an end. Bounds on threads and set sizes drop threads and nodes, which makes the language smaller in
 // absurd grammars but never leaves it.
+#include "engine/base/pages.h"
 #include "engine/text/grammar/automaton_internal.h"
 #include <assert.h>
 #include <errno.h>
@@ -359,13 +360,13 @@ uint8_t automaton_plain(const struct automaton *a, uint32_t state)
 static bool allocate(struct automaton *a)
 {
     size_t n_nodes = a->nfa->n_nodes, n_classes = a->nfa->n_classes;
-    a->stacks = calloc(N_STACKS, sizeof(*a->stacks));
-    a->sets = calloc(N_SETS, sizeof(*a->sets));
-    a->states = calloc(N_STATES, sizeof(*a->states));
-    a->threads = calloc(N_THREADS, sizeof(*a->threads));
-    a->members = calloc(N_MEMBERS, sizeof(*a->members));
-    a->set_next = calloc(N_SETS * n_classes, sizeof(uint32_t));
-    a->state_next = calloc(N_STATES * n_classes, sizeof(uint32_t));
+    a->stacks = pages_new(N_STACKS, sizeof(*a->stacks));
+    a->sets = pages_new(N_SETS, sizeof(*a->sets));
+    a->states = pages_new(N_STATES, sizeof(*a->states));
+    a->threads = pages_new(N_THREADS, sizeof(*a->threads));
+    a->members = pages_new(N_MEMBERS, sizeof(*a->members));
+    a->set_next = pages_new(N_SETS * n_classes, sizeof(uint32_t));
+    a->state_next = pages_new(N_STATES * n_classes, sizeof(uint32_t));
     a->closures = calloc(n_nodes, sizeof(uint32_t));
     a->seen = calloc(n_nodes, sizeof(uint32_t));
     a->todo = calloc(n_nodes, sizeof(uint32_t));
@@ -418,13 +419,13 @@ void automaton_free(struct automaton *a)
     for (int i = 0; i < 3; i++) {
         free(a->buckets[i]);
     }
-    free(a->stacks);
-    free(a->sets);
-    free(a->states);
-    free(a->threads);
-    free(a->members);
-    free(a->set_next);
-    free(a->state_next);
+    pages_free(a->stacks, N_STACKS, sizeof(*a->stacks));
+    pages_free(a->sets, N_SETS, sizeof(*a->sets));
+    pages_free(a->states, N_STATES, sizeof(*a->states));
+    pages_free(a->threads, N_THREADS, sizeof(*a->threads));
+    pages_free(a->members, N_MEMBERS, sizeof(*a->members));
+    pages_free(a->set_next, N_SETS * (size_t)a->nfa->n_classes, sizeof(uint32_t));
+    pages_free(a->state_next, N_STATES * (size_t)a->nfa->n_classes, sizeof(uint32_t));
     free(a->closures);
     free(a->seen);
     free(a->todo);

@@ -9,6 +9,7 @@
 // them with what follows them, which is the model's to say. That is a rule of the mask, not of those who skip forward
 // passes: it holds whether anything is skipped or not.
 #include "engine/text/grammar/token_mask.h"
+#include "engine/base/pages.h"
 #include "engine/base/utf8.h"
 #include "engine/text/tokenizer.h"
 #include <assert.h>
@@ -53,7 +54,7 @@ int token_masks_new(struct automaton *a, const struct token_trie *trie, size_t n
     }
     *masks = (struct token_masks){ .a = a, .trie = trie, .n_kept = n_kept_max };
     masks->kept = calloc(n_kept_max, sizeof(*masks->kept));
-    masks->bits = calloc(n_kept_max * (trie->n_words + 1), sizeof(uint64_t));
+    masks->bits = pages_new(n_kept_max * (trie->n_words + 1), sizeof(uint64_t));
     masks->path = calloc(trie->depth_max + 1u, sizeof(uint32_t));
     if (!masks->kept || !masks->bits || !masks->path) {
         token_masks_free(masks);
@@ -67,7 +68,7 @@ void token_masks_free(struct token_masks *masks)
 {
     if (masks) {
         free(masks->kept);
-        free(masks->bits);
+        pages_free(masks->bits, masks->n_kept * (masks->trie->n_words + 1), sizeof(uint64_t));
         free(masks->path);
         tokenizer_cutter_free(masks->cutter);
         free(masks);
