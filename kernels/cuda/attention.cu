@@ -6,7 +6,9 @@
 //   of four warps does a piece of work (kernels.h): prefill pieces have 64 packed rows, 16 per warp, and the warps
 //   share tiles of 64 positions; decode pieces have 16 packed rows, and each warp takes a quarter of the tile's
 //   positions. Pieces that hold a part of the positions leave their unfinished sums (maximum, sum, weighted values) in
-//   `partials`, which merge adds up in the order of positions. Floor of decode: bytes of K and V / bandwidth; of
+//   `partials`, which merge adds up in the order of positions. Positions that several decoded sequences share
+//   (cascade.h) are pieces of 64 packed rows of all of them: K and V are read once for the group, and merged with what
+//   each has of its own. Floor of decode: bytes of K and V, the shared ones once / bandwidth; of
 //   prefill: 4 * rows * positions / 2 * heads * head_dim operations.
 // rows: any type and head, a warp per row and head, 32 positions at a time. For f32, and what tiles cannot take.
 //
@@ -25,6 +27,7 @@ struct attention_run {
     struct gpu_map map;
     const struct gpu_work *work;
     const struct gpu_merge *merges;
+    const int32_t *rows;
     float *partials; // [kv_head][n_partials][ATTENTION_DECODE_ROWS][2 + head_dim]: maximum, sum, values
     size_t n_partials;
     size_t n_heads, n_kv_heads, head_dim, page_tokens, page_bytes, layer, window;
@@ -82,6 +85,22 @@ static __device__ __forceinline__ struct packed_row unpack(const struct attentio
     return p;
 }
 
+static __device__ __forceinline__ struct packed_row unpack_work(const struct attention_run *run,
+                                                                const struct gpu_work *work, int row)
+{
+    int packed = work->packed_row + row;
+    if (work->n_listed == 0) {
+        return unpack(run, work->seq, packed);
+    }
+    int group = (int)(run->n_heads / run->n_kv_heads), token = packed / group;
+    struct packed_row p;
+    p.is_there = token < work->n_listed;
+    p.row = (size_t)run->rows[work->list + (p.is_there ? token : 0)];
+    p.head = blockIdx.y * (size_t)group + (size_t)(packed % group);
+    p.pos = run->map.row_pos[p.row];
+    return p;
+}
+
 // ---- tiles ---------------------------------------------------------------------------------------------------------
 
 // Rows are padded by 16 bytes, so that the eight rows of a matrix lie in different banks.
@@ -104,7 +123,7 @@ static __device__ void load_q(struct attention_tile<T, DIM, IS_DECODE> *tile, co
 {
     size_t row_floats = (run->n_heads + 2 * run->n_kv_heads) * run->head_dim;
     for (int i = (int)threadIdx.x; i < tile->rows * DIM; i += THREADS) {
-        struct packed_row p = unpack(run, work->seq, work->packed_row + i / DIM);
+        struct packed_row p = unpack_work(run, work, i / DIM);
         size_t d = (size_t)(i % DIM);
         bool is_there = p.is_there && d < run->head_dim;
         tile->q[i / DIM][d] =
@@ -219,18 +238,27 @@ static __device__ __forceinline__ float *partial_of(const struct attention_run *
     return run->partials + index * (2 + run->head_dim);
 }
 
-// Each warp has all keys of its own 16 rows.
+// Each warp has all keys of its own 16 rows, or all that the piece has: then they are rows of the partials from the
+// work's on.
 template <int DIM>
 static __device__ void finish_prefill(const struct attention_run *run, const struct gpu_work *work, int first_row,
                                       unsigned lane, const struct attention_sums<DIM> *sums)
 {
     for (int half = 0; half < 2; half++) {
-        struct packed_row p = unpack(run, work->seq, work->packed_row + first_row + (int)lane / 4 + half * 8);
+        int row = first_row + (int)lane / 4 + half * 8;
+        struct packed_row p = unpack_work(run, work, row);
         float *out = output_of(run, &p);
         if (!out) {
             continue;
         }
-        float factor = completion(run, p.head, sums->max[half], sums->sum[half]);
+        bool is_part = work->partial >= 0;
+        float factor = is_part ? 1.0f : completion(run, p.head, sums->max[half], sums->sum[half]);
+        if (is_part) {
+            float *partial = partial_of(run, work->partial, row);
+            partial[0] = sums->max[half];
+            partial[1] = sums->sum[half];
+            out = partial + 2;
+        }
         for (int d = 0; d < DIM / 8; d++) {
             for (int i = 0; i < 2; i++) {
                 size_t dim = (size_t)(d * 8) + lane % 4 * 2 + (size_t)i;
@@ -266,7 +294,7 @@ static __device__ void finish_decode(const struct attention_run *run, const stru
     __syncthreads();
     for (int i = (int)threadIdx.x; i < ATTENTION_DECODE_ROWS * DIM; i += THREADS) {
         int row = i / DIM, d = i % DIM;
-        struct packed_row p = unpack(run, work->seq, work->packed_row + row);
+        struct packed_row p = unpack_work(run, work, row);
         float *out = output_of(run, &p), max = -INFINITY, sum = 0.0f, value = 0.0f;
         if (!out || d >= (int)run->head_dim) {
             continue;
@@ -300,7 +328,7 @@ static __global__ void __launch_bounds__(THREADS) attention_tiles(struct attenti
     const int first_row = IS_DECODE ? 0 : (int)warp * 16, first_key = IS_DECODE ? (int)warp * tile_type::keys : 0;
     int pos[2], n_tokens = run.map.seq_pos[work.seq] + run.map.seq_n_rows[work.seq];
     for (int half = 0; half < 2; half++) {
-        pos[half] = unpack(&run, work.seq, work.packed_row + first_row + (int)lane / 4 + half * 8).pos;
+        pos[half] = unpack_work(&run, &work, first_row + (int)lane / 4 + half * 8).pos;
     }
     struct attention_sums<DIM> sums = {
         { -INFINITY, -INFINITY }, { 0.0f, 0.0f },
@@ -331,10 +359,20 @@ static __global__ void __launch_bounds__(THREADS) attention_tiles(struct attenti
     }
 }
 
+// The j-th partial of a row: the shared ones, then its own.
+static __device__ __forceinline__ const float *merge_source(const struct attention_run *run,
+                                                            const struct gpu_merge *merge, int j, int row)
+{
+    return j < merge->n_shared
+               ? partial_of(run, merge->shared_partial + j * merge->shared_step, merge->shared_row + row)
+               : partial_of(run, merge->partial + j - merge->n_shared, row);
+}
+
 // One CTA per merge and KV head: partial sums of the same rows, in the order of positions.
 static __global__ void attention_merge(struct attention_run run)
 {
     const struct gpu_merge merge = run.merges[blockIdx.x];
+    const int n = merge.n_shared + merge.n_partials;
     for (int i = (int)threadIdx.x; i < ATTENTION_DECODE_ROWS * (int)run.head_dim; i += THREADS) {
         int row = i / (int)run.head_dim, d = i % (int)run.head_dim;
         struct packed_row p = unpack(&run, merge.seq, merge.packed_row + row);
@@ -342,11 +380,11 @@ static __global__ void attention_merge(struct attention_run run)
         if (!out) {
             continue;
         }
-        for (int j = 0; j < merge.n_partials; j++) {
-            max = fmaxf(max, partial_of(&run, merge.partial + j, row)[0]);
+        for (int j = 0; j < n; j++) {
+            max = fmaxf(max, merge_source(&run, &merge, j, row)[0]);
         }
-        for (int j = 0; j < merge.n_partials; j++) {
-            const float *partial = partial_of(&run, merge.partial + j, row);
+        for (int j = 0; j < n; j++) {
+            const float *partial = merge_source(&run, &merge, j, row);
             float weight = weight_of(partial[0], max);
             sum += partial[1] * weight;
             value += partial[2 + d] * weight;
@@ -419,6 +457,7 @@ void gpu_attention_tiles(gpu_queue queue, const struct op_attention *op, const s
     struct attention_run run = run_of(op, map);
     run.work = plan->work;
     run.merges = plan->merges;
+    run.rows = plan->rows;
     run.partials = partials;
     run.n_partials = plan->n_partials;
     if (op->kv->dtype == DTYPE_F16) {

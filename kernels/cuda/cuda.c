@@ -8,6 +8,7 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/cpu/pool.h"
 #include "kernels/cuda/blocks.h"
+#include "kernels/cuda/cascade.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/plan.h"
 #include "kernels/cuda/stage.h"
@@ -20,12 +21,12 @@
 #include <string.h>
 
 #define STAGE_BYTES    ((size_t)4 << 20)
-#define PARTIALS_BYTES ((size_t)32 << 20)
+#define PARTIALS_BYTES ((size_t)64 << 20)
 #define N_WINDOWS      2 // that a model's layers have: none, and one
 
 struct window_plan {
     size_t window;
-    struct gpu_attention_plan prefill, decode;
+    struct gpu_attention_plan prefill, shared, decode;
 };
 
 struct cuda_backend {
@@ -465,8 +466,11 @@ static void fill_map(const struct batch_map *map, size_t page_tokens, int32_t *r
 // there are CTAs wanted.
 static size_t plan_bytes_max(const struct cuda_backend *cuda, const struct batch_map *map)
 {
-    size_t n_pieces = map->n_rows * ATTENTION_DECODE_ROWS + 2 * (size_t)gpu_facts_of(cuda->gpu)->n_processors;
-    return (n_pieces + map->n_seqs) * sizeof(struct gpu_work) + map->n_seqs * sizeof(struct gpu_merge) + 4096;
+    size_t n_wanted = 2 * (size_t)gpu_facts_of(cuda->gpu)->n_processors;
+    size_t n_pieces = map->n_rows * ATTENTION_DECODE_ROWS + n_wanted + map->n_seqs;
+    size_t n_shared = map->n_rows * ATTENTION_DECODE_ROWS + CASCADE_GROUPS_MAX * (n_wanted + 2);
+    return (n_pieces + n_shared) * sizeof(struct gpu_work) + map->n_seqs * sizeof(struct gpu_merge) +
+           (map->n_rows + map->n_seqs) * sizeof(int32_t) + 4096;
 }
 
 // One array: [n_rows] row_seq, [n_rows] row_pos, [4][n_seqs] of sequences, pages.
@@ -516,25 +520,39 @@ static const struct window_plan *plan_for(struct cuda_backend *cuda, const struc
     }
     const struct plan_options options = { .group = op->n_heads / op->kv->n_kv_heads,
                                           .n_kv_heads = op->kv->n_kv_heads,
+                                          .page_tokens = op->kv->page_tokens,
                                           .window = op->window,
                                           .n_processors = gpu_facts_of(cuda->gpu)->n_processors,
                                           .n_partials_max = PARTIALS_BYTES / sizeof(float) / op->kv->n_kv_heads /
                                                             gpu_attention_partial_floats(op),
                                           .is_deterministic = cuda->is_deterministic };
     struct plan_counts bounds = plan_bounds(op->map, &options);
-    size_t n_work = bounds.n_prefill + bounds.n_decode;
-    size_t bytes = n_work * sizeof(struct gpu_work) + bounds.n_merges * sizeof(struct gpu_merge);
-    struct gpu_work *work = stage_take(&cuda->stage, bytes);
+    size_t n_work = bounds.n_prefill + bounds.n_shared + bounds.n_decode;
+    size_t bytes = n_work * sizeof(struct gpu_work) + bounds.n_merges * sizeof(struct gpu_merge) +
+                   bounds.n_listed * sizeof(int32_t);
+    struct gpu_work *work = stage_take(&cuda->stage, bytes + op->map->n_seqs * sizeof(int32_t));
     struct gpu_merge *merges = (struct gpu_merge *)(work + n_work);
-    struct plan_counts counts = plan_make(op->map, &options, work, work + bounds.n_prefill, merges);
+    int32_t *rows = (int32_t *)(merges + bounds.n_merges);
+    const struct plan_arrays arrays = { .prefill = work,
+                                        .shared = work + bounds.n_prefill,
+                                        .decode = work + bounds.n_prefill + bounds.n_shared,
+                                        .merges = merges,
+                                        .rows = rows,
+                                        .group_of = rows + bounds.n_listed };
+    struct plan_counts counts = plan_make(op->map, &options, &arrays);
     const struct gpu_work *device = stage_send(&cuda->stage, work, bytes);
+    const struct gpu_merge *device_merges = (const struct gpu_merge *)(device + n_work);
     assert(cuda->n_plans < N_WINDOWS);
     struct window_plan *plan = &cuda->plans[cuda->n_plans++];
     *plan = (struct window_plan){
         .window = op->window,
         .prefill = { .work = device, .n_work = counts.n_prefill },
-        .decode = { .work = device + bounds.n_prefill,
-                    .merges = (const struct gpu_merge *)(device + n_work),
+        .shared = { .work = device + bounds.n_prefill,
+                    .rows = (const int32_t *)(device_merges + bounds.n_merges),
+                    .n_work = counts.n_shared,
+                    .n_partials = counts.n_partials },
+        .decode = { .work = device + bounds.n_prefill + bounds.n_shared,
+                    .merges = device_merges,
                     .n_work = counts.n_decode,
                     .n_merges = counts.n_merges,
                     .n_partials = counts.n_partials,
@@ -561,6 +579,9 @@ static void cuda_attention(struct backend *b, const struct op_attention *op)
     }
     if (plan->prefill.n_work > 0) {
         gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->prefill, cuda->partials);
+    }
+    if (plan->shared.n_work > 0) {
+        gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->shared, cuda->partials);
     }
     if (plan->decode.n_work > 0) {
         gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->decode, cuda->partials);

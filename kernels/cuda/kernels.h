@@ -37,23 +37,28 @@ struct gpu_map {
     size_t n_rows, n_seqs;
 };
 
-// Pieces of attention, one CTA each and KV head: the packed rows [row, row + n) of a sequence against positions [begin,
-// end). A packed row is a (row of the sequence, head of the group) pair, p = row * group + head.
+// Pieces of attention, one CTA each and KV head: the packed rows [packed_row, packed_row + n) of a sequence, or of
+// several that share the positions, against positions [begin, end). A packed row is a (row, head of the group) pair, p
+// = row * group + head, where row counts the sequence's rows or those of a list.
 struct gpu_work {
     int32_t seq, packed_row;
     int32_t begin, end;
-    int32_t partial; // where its unfinished sums go: see attention.cu; -1: the piece is all of it, and finished
+    int32_t partial;        // where its unfinished sums go: see attention.cu; -1: the piece is all of it, and finished
+    int32_t list, n_listed; // rows of the batch: plan.rows[list ... list + n_listed); n_listed = 0: the sequence's own
 };
 
-// Rows whose sums several pieces hold.
+// Rows whose sums several pieces hold: first those of positions that are shared, as rows shared_row ... of n_shared
+// partials that are shared_step apart, then their own.
 struct gpu_merge {
     int32_t seq, packed_row;
     int32_t partial, n_partials; // in the order of positions
+    int32_t shared_partial, n_shared, shared_step, shared_row;
 };
 
 struct gpu_attention_plan {
     const struct gpu_work *work;
     const struct gpu_merge *merges;
+    const int32_t *rows;
     size_t n_work, n_merges, n_partials;
     bool is_decode; // pieces of ATTENTION_DECODE_ROWS packed rows; else of ATTENTION_PREFILL_ROWS
 };

@@ -1,6 +1,7 @@
 // The kernels for the GPU, run on the host over a model of one (kernels/cuda/shim): every operation against the scalar
 // CPU reference on random ragged batches; with `deterministic`, bit for bit whatever the batch; and the model itself
 // against what it models.
+#include "kernels/cuda/plan.h"
 #include "tests/kernels/cuda_test.h"
 
 // ---- products ------------------------------------------------------------------------------------------------------
@@ -450,6 +451,128 @@ static void test_attention_of_a_long_context_is_merged(void **state)
     scene_free(s);
 }
 
+// ---- shared prefixes -----------------------------------------------------------------------------------------------
+
+#define FAMILY_SEQS   9
+#define FAMILY_TOKENS 900
+#define FAMILY_PAGE   16
+
+// Sequences that have 0, 300 or 640 tokens in common with others, and one with a little less; the last page, which the
+// batch writes, is each one's own.
+struct family {
+    struct batch_seq seqs[FAMILY_SEQS];
+    uint32_t pages[FAMILY_SEQS][FAMILY_TOKENS / FAMILY_PAGE + 1];
+    struct batch_map map;
+};
+
+static void deal_family(struct family *f, uint64_t *rng, size_t n_rows_max)
+{
+    static const size_t prefix[FAMILY_SEQS] = { 640, 0, 300, 640, 300, 580, 640, 0, 300 }; // by length: which one
+    *f = (struct family){ .map = { .seqs = f->seqs, .n_seqs = FAMILY_SEQS } };
+    for (size_t s = 0; s < FAMILY_SEQS; s++) {
+        size_t n_rows = 1 + rng_below(rng, n_rows_max), n_pages = FAMILY_TOKENS / FAMILY_PAGE - rng_below(rng, 14);
+        size_t n_shared = prefix[s] / FAMILY_PAGE;
+        for (size_t i = 0; i + 1 < n_pages; i++) {
+            f->pages[s][i] =
+                i < n_shared ? (uint32_t)(i * (prefix[s] == 300 ? 3 : 5) % 13) : (uint32_t)rng_below(rng, 16);
+        }
+        f->pages[s][n_pages - 1] = (uint32_t)(16 + s);
+        f->seqs[s] = (struct batch_seq){ .row = f->map.n_rows,
+                                         .n_rows = n_rows,
+                                         .pos = (n_pages - 1) * FAMILY_PAGE + rng_below(rng, FAMILY_PAGE - n_rows_max),
+                                         .pages = f->pages[s] };
+        f->map.n_rows += n_rows;
+    }
+}
+
+static void count_piece(const struct family *f, const struct gpu_work *work, const int32_t *rows, size_t n_tile_rows,
+                        size_t group, unsigned char seen[][FAMILY_TOKENS])
+{
+    const struct batch_seq *seq = &f->seqs[work->seq];
+    size_t n_rows = work->n_listed > 0 ? (size_t)work->n_listed : seq->n_rows;
+    for (size_t packed = (size_t)work->packed_row; packed < (size_t)work->packed_row + n_tile_rows; packed++) {
+        size_t token = packed / group;
+        if (token >= n_rows || packed % group > 0) {
+            continue;
+        }
+        size_t row = work->n_listed > 0 ? (size_t)rows[(size_t)work->list + token] : seq->row + token;
+        for (int32_t pos = work->begin; pos < work->end; pos++) {
+            seen[row][pos]++;
+        }
+    }
+}
+
+static void test_plan_has_every_position_of_a_row_once(void **state)
+{
+    (void)state;
+    uint64_t rng = 11;
+    for (size_t round = 0; round < 20; round++) {
+        struct family f;
+        deal_family(&f, &rng, 1 + round % 3);
+        const struct plan_options options = { .group = 1 + round % 5,
+                                              .n_kv_heads = 2,
+                                              .page_tokens = FAMILY_PAGE,
+                                              .n_processors = 1 + 20 * (round % 4),
+                                              .n_partials_max = round < 15 ? 1000 : 12,
+                                              .is_deterministic = round == 4 };
+        struct plan_counts bounds = plan_bounds(&f.map, &options);
+        const struct plan_arrays arrays = { .prefill = calloc(bounds.n_prefill + 1, sizeof(struct gpu_work)),
+                                            .shared = calloc(bounds.n_shared + 1, sizeof(struct gpu_work)),
+                                            .decode = calloc(bounds.n_decode + 1, sizeof(struct gpu_work)),
+                                            .merges = calloc(bounds.n_merges + 1, sizeof(struct gpu_merge)),
+                                            .rows = calloc(bounds.n_listed + 1, sizeof(int32_t)),
+                                            .group_of = calloc(FAMILY_SEQS, sizeof(int32_t)) };
+        struct plan_counts n = plan_make(&f.map, &options, &arrays);
+        assert_true(n.n_prefill <= bounds.n_prefill && n.n_shared <= bounds.n_shared && n.n_decode <= bounds.n_decode);
+        assert_true(n.n_merges <= bounds.n_merges && n.n_listed <= bounds.n_listed);
+        assert_true(n.n_partials <= options.n_partials_max);
+        assert_int_equal(n.n_shared > 0, !options.is_deterministic && round < 15);
+        unsigned char(*seen)[FAMILY_TOKENS] = calloc(f.map.n_rows, FAMILY_TOKENS);
+        for (size_t i = 0; i < n.n_prefill; i++) {
+            count_piece(&f, &arrays.prefill[i], NULL, ATTENTION_PREFILL_ROWS, options.group, seen);
+        }
+        for (size_t i = 0; i < n.n_shared; i++) {
+            count_piece(&f, &arrays.shared[i], arrays.rows, ATTENTION_PREFILL_ROWS, options.group, seen);
+        }
+        for (size_t i = 0; i < n.n_decode; i++) {
+            count_piece(&f, &arrays.decode[i], NULL, ATTENTION_DECODE_ROWS, options.group, seen);
+        }
+        for (size_t s = 0; s < FAMILY_SEQS; s++) {
+            for (size_t i = 0; i < f.seqs[s].n_rows * f.seqs[s].pos; i++) {
+                assert_int_equal(seen[f.seqs[s].row + i / f.seqs[s].pos][i % f.seqs[s].pos], 1);
+            }
+        }
+        free(seen);
+        free(arrays.prefill);
+        free(arrays.shared);
+        free(arrays.decode);
+        free(arrays.merges);
+        free(arrays.rows);
+        free(arrays.group_of);
+    }
+}
+
+static void test_attention_of_shared_prefixes_is_merged(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 12;
+    const struct heads shared[] = { { DTYPE_BF16, 4, 1, 64, FAMILY_PAGE, 0, 0, false },
+                                    { DTYPE_F16, 6, 2, 40, FAMILY_PAGE, 0, 9.0f, true },
+                                    { DTYPE_BF16, 2, 1, 64, FAMILY_PAGE, 300, 0,
+                                      false } }; // a window: nothing is shared
+    for (size_t i = 0; i < sizeof(shared) / sizeof(*shared); i++) {
+        struct scene *s = scene_new(&rng, shared[i], true);
+        struct family f;
+        deal_family(&f, &rng, 2);
+        assert_true(s->pool_bytes / s->kv.page_bytes >= 16 + FAMILY_SEQS);
+        s->map = f.map;
+        free(s->qkv);
+        s->qkv = random_floats(&rng, s->map.n_rows * s->row_floats);
+        check_scene(pair, s);
+        scene_free(s);
+    }
+}
+
 static void test_attention_deterministic_rows_do_not_depend_on_the_batch(void **state)
 {
     const struct pair *pair = *state;
@@ -488,6 +611,8 @@ int main(void)
         cmocka_unit_test(test_experts_are_the_same_and_their_sums_near),
         cmocka_unit_test(test_attention_of_ragged_batches_is_near_the_reference),
         cmocka_unit_test(test_attention_of_a_long_context_is_merged),
+        cmocka_unit_test(test_plan_has_every_position_of_a_row_once),
+        cmocka_unit_test(test_attention_of_shared_prefixes_is_merged),
         cmocka_unit_test(test_attention_deterministic_rows_do_not_depend_on_the_batch),
     };
     return cmocka_run_group_tests(tests, open_pair, close_pair);
