@@ -26,13 +26,14 @@
 #define STACK_BYTES (256u << 10) // reserved; a few pages are used
 #define READ_BYTES  16384
 #define FIRST_BYTES 4096 // of the first read, and of those after one that brought less: the kernel pins all of a buffer
-#define KEPT_BYTES  16384    // and no more is read before they are taken
-#define PACE_NS     32000u   // between two reads of one file, for each that is being read: some 30,000 reads a second
-#define PACE_MIN_NS 1000000u // less is not worth a sleep
-#define THREADS_MAX 1024     // what comes beyond waits for one of them,
-#define SHORT_MAX   64       // but for what only reads, as health checks do
-#define OPENS_MAX   4        // at a time: of a thousand that look up one name each undoes what the others found
-#define IDLE_MAX    64       // threads that are kept though nothing needs them
+#define KEPT_BYTES  16384     // and no more is read before they are taken
+#define PACE_NS     32000u    // between two reads of one file, for each that is being read: some 30,000 reads a second
+#define REST_MAX_NS 10000000u // from the end of one to the beginning of the next
+#define PACE_MIN_NS 1000000u  // less is not worth a sleep
+#define THREADS_MAX 1024      // what comes beyond waits for one of them,
+#define SHORT_MAX   64        // but for what only reads, as health checks do
+#define OPENS_MAX   4         // at a time: of a thousand that look up one name each undoes what the others found
+#define IDLE_MAX    64        // threads that are kept though nothing needs them
 #define SIGNAL      SIGUSR1
 #define AGAIN_NS    20000000u
 #define TRIM_NS     1000000000u
@@ -152,16 +153,20 @@ static bool tell(struct waiter *waiter, struct wait_op *op, const char *bytes, s
 }
 
 // Many streams whose tokens come fast are read less often, and more at once: each read costs the mount and us as much
-// as a few tokens do. Tokens that come more slowly than this are not kept waiting.
+// as a few tokens do. And not at once after a token has come: where those of all come in the same instant, the next
+// reads of who got his first would take the processors from who gets his last. Tokens that come more slowly than this
+// are not kept waiting.
 static void pace(struct waiter *waiter, const struct wait_op *op, uint64_t begin_ns)
 {
     struct waiters *waiters = waiter->waiters;
     uint64_t pace_ns = (uint64_t)atomic_load_explicit(&waiters->n_pending, memory_order_relaxed) * PACE_NS;
+    uint64_t rest_ns = pace_ns < REST_MAX_NS ? pace_ns : REST_MAX_NS;
     pace_ns = pace_ns < op->pace_ns ? op->pace_ns : pace_ns;
-    uint64_t until_ns = begin_ns + pace_ns;
-    if (pace_ns < PACE_MIN_NS || clock_monotonic_ns() >= until_ns) {
+    if (pace_ns < PACE_MIN_NS) {
         return;
     }
+    uint64_t now = clock_monotonic_ns(), until_ns = begin_ns + pace_ns;
+    until_ns = until_ns < now + rest_ns ? now + rest_ns : until_ns;
     struct timespec until = { (time_t)(until_ns / 1000000000u), (long)(until_ns % 1000000000u) };
     while (!atomic_load(&waiter->is_cancelled) &&
            clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
