@@ -42,6 +42,8 @@ const struct str fuzz_seeds[] = {
         "secret\r\n\r\n\n====\n{\"data\":[{\"id\":\"a b\"}]}"),
     STR("\x00\x00\x07GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n\n====\n# TYPE a counter\na{b=\"c\"} 1\n"),
     STR("\x00\x10\x20HEAD /kv/stats HTTP/1.0\r\n\r\n\n====\n{\"error\":{}}"),
+    STR("\x00\x00\x00" CHAT "X: y\n z\r\nContent-Length: x\r\n\r\n"),
+    STR("\x00\x00\x00GET http://a/health HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n\r\n"),
     STR("\x08\x02\x00\n====\ndata: {\"x\":\"y\"}\n\ndata: [DONE]\n\n"),
     STR("\x08\x00\x09\n====\ndata: \xff\x00 not an event"),
     { NULL, 0 },
@@ -57,6 +59,9 @@ const struct str fuzz_words[] = {
     STR("Transfer-Encoding: chunked\r\n"),
     STR("Expect: 100-continue\r\n"),
     STR("Connection: close\r\n"),
+    STR("Content-Encoding: gzip\r\n"),
+    STR("http://"),
+    STR("\n "),
     STR("0\r\n\r\n"),
     STR("\n====\n"),
     STR("data: "),
@@ -473,10 +478,12 @@ static void check_stream(struct str got, struct str said)
 
 static void check(unsigned flags)
 {
+    const struct str library_page = STR("\r\n\r\n<html><head><title>");
     struct bridge_counts *counts = &bench.bridge.counts;
     struct str got = strbuf_str(&bench.client.got);
     assert(counts->n_answering == 0 && counts->body_bytes == 0 && counts->n_connections == 0);
     assert(got.len == 0 || str_starts_with(got, STR("HTTP/1.")));
+    assert(str_find(got, library_page) < 0 || str_find(bench.said, STR("<html>")) >= 0); // refusals are error objects
     if (flags & PLAIN_CLIENT && str_starts_with(bench.said, STR("data: ")) &&
         str_starts_with(got, STR("HTTP/1.1 200"))) {
         check_stream(got, bench.said);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define POOL_BYTES       12288 // a connection's memory: its head, and what is being sent
+#define POOL_BYTES       10240 // a connection's memory: its head, and what is being sent
 #define TICK_NS          1000000000u
 #define WAIT_NS          75000000000u // for the whole head of the next request
 #define BODY_NS          30000000000u // for a body, and longer by what it brings:

@@ -19,7 +19,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#define HEAD_BYTES_MAX   8192u   // what the library could still read of the rest of its 12 KiB, it needs for the answer
+#define HEAD_BYTES_MAX   8192u   // what the library could still read of the rest of its 10 KiB, it needs for the answer
 #define LOOK_NS_MIN      500000u // at a client that may only listen
 #define LOOK_NS_MAX      100000000u
 #define SKIP_BYTES_MAX   (64u << 20)  // of a body that is too long, so that the client gets to hear of it
