@@ -1,0 +1,315 @@
+// Speed of the CUDA backend's operations beside the bandwidth of a copy, measured in the same run: `bench_cuda
+// [small]`. `small`: shapes that a model of a GPU on the host can do, whose times mean nothing.
+//
+// Each case is issued often enough to last about 50 ms and is timed to the end of the queue, five times; the median
+// counts. Weights are dealt over several matrices, 256 MiB in all, so that no cache keeps them; K and V likewise.
+#include "kernels/cuda/cuda.h"
+#include "kernels/quant.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define PASSES       5
+#define PASS_SECONDS 0.05
+#define N_MATRICES   64
+
+struct bench {
+    struct backend *b;
+    bool is_small;
+    double copy_rate; // bytes read and written per second
+    size_t n_seqs_max, n_ctx;
+    struct matrix *matrices[N_MATRICES];
+    size_t n_matrices;
+    float *x, *y;
+    unsigned char *pool;
+    struct kv_layout kv;
+    struct batch_seq *seqs;
+    uint32_t *pages; // [n_seqs_max][n_ctx / page_tokens]
+    size_t n_pages;
+};
+
+struct bench_case {
+    const char *name;
+    enum dtype dtype;           // of weights
+    size_t n_out, n_in, n_rows; // of a product
+    size_t n_seqs, ctx, shared; // of attention: sequences, positions before each, how many of them in common
+    bool is_group;              // each row has weights of its own
+};
+
+static const struct bench_case cases[] = {
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 8 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 2048 },
+    { .name = "linear q8_0", .dtype = DTYPE_Q8_0, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear q4_0", .dtype = DTYPE_Q4_0, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 4096, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 8 },
+    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 32 },
+    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 64 },
+    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 2048 },
+    { .name = "linear q5_k", .dtype = DTYPE_Q5_K, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear q6_k", .dtype = DTYPE_Q6_K, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear mxfp4", .dtype = DTYPE_MXFP4, .n_out = 5760, .n_in = 2880, .n_rows = 1 },
+    { .name = "experts mxfp4", .dtype = DTYPE_MXFP4, .n_out = 5760, .n_in = 2880, .n_rows = 4, .is_group = true },
+    { .name = "experts bf16", .dtype = DTYPE_BF16, .n_out = 1536, .n_in = 2048, .n_rows = 8, .is_group = true },
+    { .name = "attention, decode", .n_rows = 1, .n_seqs = 1, .ctx = 8192 },
+    { .name = "attention, decode", .n_rows = 1, .n_seqs = 64, .ctx = 8192 },
+    { .name = "attention, decode, shared", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .shared = 7680 },
+    { .name = "attention, prefill", .n_rows = 2048, .n_seqs = 1, .ctx = 0 },
+    { .name = "attention, prefill", .n_rows = 8192, .n_seqs = 1, .ctx = 0 },
+};
+#define N_CASES (sizeof(cases) / sizeof(*cases))
+
+#define N_HEADS     32
+#define N_KV_HEADS  8
+#define HEAD_DIM    128
+#define PAGE_TOKENS 16
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+// ---- what is measured ----------------------------------------------------------------------------------------------
+
+static struct bench_case shape_of(const struct bench *bench, const struct bench_case *c)
+{
+    struct bench_case s = *c;
+    if (bench->is_small) { // k-quants have blocks of 256
+        s.n_out = s.n_out / 512;
+        s.n_in = s.n_in > 0 ? 256 : 0;
+        s.n_rows = s.n_rows > 64 ? 66 : s.n_rows;
+        s.n_seqs = s.n_seqs > 3 ? 3 : s.n_seqs;
+        s.ctx = s.ctx / 16;
+        s.shared = s.shared / 16;
+    }
+    return s;
+}
+
+static void make_matrices(struct bench *bench, const struct bench_case *s)
+{
+    size_t bytes = dtype_row_bytes(s->dtype, s->n_out * s->n_in), total = (size_t)256 << 20;
+    size_t n = bench->is_small ? 2 : 1 + total / bytes;
+    n = s->is_group && n < s->n_rows ? s->n_rows : n;
+    unsigned char *rows = malloc(bytes);
+    assert(rows);
+    for (size_t i = 0; i < bytes; i++) { // random, but for the upper halves of what may be a scale in f16
+        rows[i] = (unsigned char)(i * 2654435761u >> 13 & 0x2fu);
+    }
+    for (bench->n_matrices = 0; bench->n_matrices < n && bench->n_matrices < N_MATRICES; bench->n_matrices++) {
+        struct matrix *m = bench->b->ops->matrix_new(bench->b, s->dtype, s->n_out, s->n_in);
+        assert(m);
+        bench->b->ops->matrix_fill(bench->b, m, 0, s->n_out, rows);
+        bench->matrices[bench->n_matrices] = m;
+    }
+    free(rows);
+}
+
+// One product, or one for each row; returns the bytes of weights.
+static double run_linear(struct bench *bench, const struct bench_case *s, size_t i)
+{
+    struct linear_part parts[N_MATRICES];
+    struct matrix *w = bench->matrices[i % bench->n_matrices];
+    double bytes = (double)bench->b->ops->matrix_bytes(w);
+    if (!s->is_group) {
+        const struct op_linear op = {
+            .w = w, .x = bench->x, .y = bench->y, .x_stride = s->n_in, .y_stride = s->n_out, .n_rows = s->n_rows
+        };
+        bench->b->ops->linear(bench->b, &op);
+        return bytes;
+    }
+    for (size_t row = 0; row < s->n_rows; row++) {
+        struct matrix *expert = bench->matrices[(i * s->n_rows + row) % bench->n_matrices];
+        parts[row] = (struct linear_part){ .w = expert, .row = row, .n_rows = 1 };
+    }
+    const struct op_linear_group op = {
+        .parts = parts, .n_parts = s->n_rows, .x = bench->x, .y = bench->y, .x_stride = s->n_in, .y_stride = s->n_out
+    };
+    bench->b->ops->linear_group(bench->b, &op);
+    return bytes * (double)s->n_rows;
+}
+
+static struct batch_map map_of(struct bench *bench, const struct bench_case *s)
+{
+    size_t n_seq_pages = bench->n_ctx / PAGE_TOKENS, n_rows = 0;
+    for (size_t i = 0; i < s->n_seqs; i++) {
+        uint32_t *pages = bench->pages + i * n_seq_pages;
+        for (size_t page = 0; page < n_seq_pages; page++) { // 7919 is prime
+            size_t seq = page < s->shared / PAGE_TOKENS ? 0 : i;
+            pages[page] = (uint32_t)((seq * n_seq_pages + page) * 7919 % bench->n_pages);
+        }
+        bench->seqs[i] = (struct batch_seq){ .row = n_rows, .n_rows = s->n_rows, .pos = s->ctx, .pages = pages };
+        n_rows += s->n_rows;
+    }
+    return (struct batch_map){ .seqs = bench->seqs, .n_seqs = s->n_seqs, .n_rows = n_rows };
+}
+
+static void run_attention(struct bench *bench, const struct batch_map *map)
+{
+    const struct op_attention op = { .qkv = bench->x,
+                                     .out = bench->y,
+                                     .scale = 0.088f,
+                                     .n_heads = N_HEADS,
+                                     .kv = &bench->kv,
+                                     .pool = bench->pool,
+                                     .map = map };
+    bench->b->ops->attention(bench->b, &op);
+}
+
+// Work of one: bytes where few rows are bound by them (of K and V each read as often as sequences have it), else
+// operations.
+static double work_of(const struct bench_case *s, bool *ret_is_bytes)
+{
+    double rows = (double)s->n_rows, ctx = (double)s->ctx;
+    *ret_is_bytes = s->n_rows <= 64;
+    if (s->n_seqs == 0) {
+        return *ret_is_bytes ? 0 : 2 * rows * (double)(s->n_out * s->n_in);
+    }
+    double pairs = (double)s->n_seqs * (rows * (rows + 1) / 2 + rows * ctx);
+    return *ret_is_bytes ? (double)s->n_seqs * (ctx + 1) * 2 * N_KV_HEADS * HEAD_DIM * 2
+                         : pairs * 4 * N_HEADS * HEAD_DIM;
+}
+
+// Seconds of n, and in *ret_work what they did.
+static double time_of(struct bench *bench, const struct bench_case *s, const struct batch_map *map, size_t n,
+                      double *ret_work)
+{
+    bool is_bytes;
+    double work = 0, start = now();
+    for (size_t i = 0; i < n; i++) {
+        double bytes = s->n_seqs > 0 ? 0 : run_linear(bench, s, i);
+        if (s->n_seqs > 0) {
+            run_attention(bench, map);
+        }
+        double of_one = work_of(s, &is_bytes);
+        work += is_bytes && s->n_seqs == 0 ? bytes : of_one;
+    }
+    bench->b->ops->sync(bench->b);
+    *ret_work = work;
+    return now() - start;
+}
+
+static void measure(struct bench *bench, const struct bench_case *c)
+{
+    struct bench_case s = shape_of(bench, c);
+    struct batch_map map = { 0 };
+    bool is_bytes;
+    double rates[PASSES], work;
+    if (s.n_seqs > 0) {
+        map = map_of(bench, &s);
+    } else {
+        make_matrices(bench, &s);
+    }
+    double once = time_of(bench, &s, &map, 1, &work); // and what is made at first use
+    once = time_of(bench, &s, &map, 1, &work);
+    size_t n = bench->is_small ? 1 : 1 + (size_t)(PASS_SECONDS / once);
+    for (size_t i = 0; i < PASSES; i++) {
+        double seconds = time_of(bench, &s, &map, n, &work);
+        rates[i] = work / seconds;
+    }
+    qsort(rates, PASSES, sizeof(*rates), compare_doubles);
+    work_of(&s, &is_bytes);
+    double rate = rates[PASSES / 2];
+    printf("%-26s %6zu %6zu %6zu %6zu %6zu %9.1f %-7s", c->name, s.n_out, s.n_in, s.n_rows, s.n_seqs, s.ctx,
+           rate * (is_bytes ? 1e-9 : 1e-12), is_bytes ? "GB/s" : "TFLOP/s");
+    if (is_bytes) {
+        printf(" %5.0f %%", 100 * rate / bench->copy_rate);
+    }
+    printf("\n");
+    for (; bench->n_matrices > 0; bench->n_matrices--) {
+        bench->b->ops->matrix_free(bench->b, bench->matrices[bench->n_matrices - 1]);
+    }
+}
+
+// ---- around it -----------------------------------------------------------------------------------------------------
+
+static double measure_copy(struct bench *bench)
+{
+    size_t bytes = bench->is_small ? 1 << 20 : (size_t)1 << 30, n = bench->is_small ? 1 : 20;
+    void *from = bench->b->ops->alloc(bench->b, bytes), *to = bench->b->ops->alloc(bench->b, bytes);
+    assert(from && to);
+    bench->b->ops->copy(bench->b, to, from, bytes);
+    bench->b->ops->sync(bench->b);
+    double start = now();
+    for (size_t i = 0; i < n; i++) {
+        bench->b->ops->copy(bench->b, to, from, bytes);
+    }
+    bench->b->ops->sync(bench->b);
+    double rate = 2.0 * (double)(bytes * n) / (now() - start);
+    bench->b->ops->free(bench->b, from);
+    bench->b->ops->free(bench->b, to);
+    return rate;
+}
+
+// Random floats, so that no power is saved on zeros.
+static float *random_rows(struct bench *bench, size_t n)
+{
+    float *host = malloc(n * sizeof(*host)), *x = bench->b->ops->alloc(bench->b, n * sizeof(*x));
+    assert(host && x);
+    for (size_t i = 0; i < n; i++) {
+        host[i] = (float)(i * 2654435761u >> 8 & 0xffffu) / 32768.0f - 1.0f;
+    }
+    bench->b->ops->upload(bench->b, x, host, n * sizeof(*x));
+    free(host);
+    return x;
+}
+
+static void bench_init(struct bench *bench)
+{
+    struct err err = { 0 };
+    const struct backend_options options = { .n_threads = 1 };
+    int r = cuda_backend_open(&options, &bench->b, &err);
+    if (r < 0) {
+        fprintf(stderr, "bench_cuda: %s\n", err.msg);
+        exit(r == -EOPNOTSUPP ? 77 : 1);
+    }
+    bench->n_seqs_max = bench->is_small ? 3 : 64;
+    bench->n_ctx = bench->is_small ? 1024 : 8192 + PAGE_TOKENS;
+    bench->kv = (struct kv_layout){ .dtype = DTYPE_BF16,
+                                    .page_tokens = PAGE_TOKENS,
+                                    .page_bytes = (size_t)2 * N_KV_HEADS * PAGE_TOKENS * HEAD_DIM * 2,
+                                    .n_layers = 1,
+                                    .n_kv_heads = N_KV_HEADS,
+                                    .head_dim = HEAD_DIM };
+    bench->n_pages = bench->n_seqs_max * bench->n_ctx / PAGE_TOKENS;
+    size_t n_floats = bench->is_small ? 1 << 20 : (size_t)1 << 26;
+    bench->x = random_rows(bench, n_floats);
+    bench->y = bench->b->ops->alloc(bench->b, n_floats * sizeof(float));
+    bench->pool = bench->b->ops->alloc(bench->b, bench->n_pages * bench->kv.page_bytes);
+    bench->pages = calloc(bench->n_pages, sizeof(*bench->pages));
+    bench->seqs = calloc(bench->n_seqs_max, sizeof(*bench->seqs));
+    assert(bench->y && bench->pool && bench->pages && bench->seqs);
+    bench->copy_rate = measure_copy(bench);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench bench = { .is_small = argc > 1 && strcmp(argv[1], "small") == 0 };
+    bench_init(&bench);
+    printf("%s; copy %.0f GB/s\n", bench.b->ops->describe(bench.b), bench.copy_rate * 1e-9);
+    printf("%-26s %6s %6s %6s %6s %6s %17s %7s\n", "operation", "out", "in", "rows", "seqs", "ctx", "rate", "of copy");
+    for (size_t i = 0; i < N_CASES; i++) {
+        measure(&bench, &cases[i]);
+    }
+    bench.b->ops->free(bench.b, bench.x);
+    bench.b->ops->free(bench.b, bench.y);
+    bench.b->ops->free(bench.b, bench.pool);
+    free(bench.pages);
+    free(bench.seqs);
+    bench.b->ops->close(bench.b);
+    return 0;
+}
