@@ -70,7 +70,7 @@ static void leave_peer(struct routed *routed)
 
 // ---- answers -------------------------------------------------------------------------------------------------------
 
-static bool send_elsewhere(struct routed *routed);
+static bool send_elsewhere(struct routed *routed, bool is_answered);
 
 // "cached_tokens":N, of the usage: within a text the quotes would be escaped.
 static void find_cached_tokens(struct routed *routed, struct str bytes)
@@ -195,7 +195,7 @@ static void ended(void *ctx, const char *why)
     if (routed->is_streaming) {
         count_answer(routed);
         request_resume(routed->request);
-    } else if ((why || is_refusal(status)) && send_elsewhere(routed)) {
+    } else if ((why || is_refusal(status)) && send_elsewhere(routed, !why)) {
         return;
     } else if (!why) {
         count_answer(routed);
@@ -238,7 +238,7 @@ static bool ask(struct routed *routed, unsigned idx)
     peers_url(router->peers, idx, request->route->path, url);
     strbuf_reset(&routed->bytes);
     routed->n_sent = 0;
-    routed->is_over = false;
+    routed->is_over = routed->has_cached_tokens = false;
     routed->why = NULL;
     const struct client_request call = { .url = url, .headers = headers, .body = strbuf_str(&request->body) };
     routed->call = via.error ? NULL : client_start(router->client, &call, &sink);
@@ -299,22 +299,23 @@ static bool is_own_up(const struct routed *routed)
     return idx >= 0 && mounts_is_up(mounts, (unsigned)idx);
 }
 
-static bool may_ask(struct routed *routed, unsigned idx, uint64_t now)
+// Those that failed a moment ago when there is nobody else (`takes_any`).
+static bool may_ask(struct routed *routed, unsigned idx, bool takes_any)
 {
     const struct peer *peer = peers_at(routed->router->peers, idx);
     bool is_own = (int)idx == scoring_own_peer(routed->router->bridge->scoring);
-    return peer && !was_tried(routed, idx) && peer->down_until_ns <= now && (!is_own || is_own_up(routed));
+    return peer && !was_tried(routed, idx) &&
+           (takes_any || (peer->down_until_ns <= clock_monotonic_ns() && (!is_own || is_own_up(routed))));
 }
 
 // How many of the peers that have the model may be asked; their numbers and what the policy wants to know of them.
-static size_t find_candidates(struct routed *routed, const struct score_row *rows, size_t n, unsigned *ret_rows,
-                              struct route_candidate *ret)
+static size_t find_candidates(struct routed *routed, const struct score_row *rows, size_t n, bool takes_any,
+                              unsigned *ret_rows, struct route_candidate *ret)
 {
     struct scorer *scorer = scorer_of(routed->router);
-    uint64_t now = clock_monotonic_ns();
     size_t n_found = 0;
     for (unsigned i = 0; i < n; i++) {
-        if (may_ask(routed, rows[i].peer, now)) {
+        if (may_ask(routed, rows[i].peer, takes_any)) {
             struct scorer_load told = scorer_get_load(scorer, rows[i].peer);
             double own = peers_at(routed->router->peers, rows[i].peer)->n_requests,
                    others = told.n_running + told.n_waiting;
@@ -327,7 +328,7 @@ static size_t find_candidates(struct routed *routed, const struct score_row *row
 }
 
 // NULL: there is none.
-static const struct score_row *choose_row(struct routed *routed, bool *ret_is_known)
+static const struct score_row *choose_row(struct routed *routed, bool takes_any, bool *ret_is_known)
 {
     struct router *router = routed->router;
     const struct score_row *rows, *chosen = NULL;
@@ -338,7 +339,10 @@ static const struct score_row *choose_row(struct routed *routed, bool *ret_is_kn
     unsigned *at = calloc(n + 1, sizeof(*at));
     *ret_is_known = n > 0;
     if (candidates && at) {
-        size_t n_found = find_candidates(routed, rows, n, at, candidates);
+        size_t n_found = find_candidates(routed, rows, n, false, at, candidates);
+        if (n_found == 0 && takes_any) {
+            n_found = find_candidates(routed, rows, n, true, at, candidates);
+        }
         chosen = n_found > 0
                      ? &rows[at[route_choose(router->bridge->options->route, &router->state, candidates, n_found)]]
                      : NULL;
@@ -392,7 +396,7 @@ static void send_to(struct routed *routed, const struct score_row *row)
 static void choose(struct routed *routed)
 {
     bool is_known;
-    const struct score_row *row = choose_row(routed, &is_known);
+    const struct score_row *row = choose_row(routed, true, &is_known);
     if (row) {
         send_to(routed, row);
     } else {
@@ -400,11 +404,12 @@ static void choose(struct routed *routed)
     }
 }
 
-// False: there is no other peer, and the request is as it was.
-static bool send_elsewhere(struct routed *routed)
+// False: there is no other peer, and the request is as it was. `is_answered`: the last one had something to say, which
+// is better than asking one that failed a moment ago.
+static bool send_elsewhere(struct routed *routed, bool is_answered)
 {
     bool is_known, may_try = routed->n_tried < TRIES_MAX && !routed->request->is_aborted;
-    const struct score_row *row = may_try ? choose_row(routed, &is_known) : NULL;
+    const struct score_row *row = may_try ? choose_row(routed, !is_answered, &is_known) : NULL;
     if (row) {
         routed->router->counts.n_retries++;
         relay_forget_parts(routed->request);
@@ -419,7 +424,7 @@ bool router_own_failed(struct routed *routed, bool is_gone)
         peers_failed(routed->router->peers, (unsigned)routed->peer);
     }
     leave_peer(routed);
-    return send_elsewhere(routed);
+    return send_elsewhere(routed, !is_gone);
 }
 
 // ---- requests ------------------------------------------------------------------------------------------------------
