@@ -1,7 +1,7 @@
 // A header of 64 bytes before each piece says how it was made. Pieces of HUGE_BYTES and more are mapped at a huge-page
-// border with MADV_HUGEPAGE: streaming weights through 4 KiB pages costs a TLB walk every 64 lines. Pages come zeroed
-// from the kernel and are placed by the thread that touches them first. AddressSanitizer builds use the heap, which it
-// watches.
+// border with MADV_HUGEPAGE: streaming weights through 4 KiB pages costs a TLB walk every 64 lines. What does not fill
+// a huge page at the end has small ones, so that many pieces take no more than they hold. Pages come zeroed from the
+// kernel and are placed by the thread that touches them first. AddressSanitizer builds use the heap, which it watches.
 #include "kernels/cpu/memory.h"
 
 #include <assert.h>
@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #define HUGE_BYTES   ((size_t)2 << 20)
+#define SMALL_BYTES  ((size_t)64 << 10) // whole pages, whatever the system has
 #define HEADER_BYTES ((size_t)64)
 #define MAGIC        0x746f6b66736d656dull
 
@@ -22,7 +23,7 @@ struct header {
 #ifndef __SANITIZE_ADDRESS__
 static void *map_huge(size_t bytes)
 {
-    size_t mapped = (bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+    size_t mapped = (bytes + SMALL_BYTES - 1) / SMALL_BYTES * SMALL_BYTES;
     // One huge page more, of which the ends are given back, to begin at a border.
     unsigned char *raw = mmap(NULL, mapped + HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (raw == MAP_FAILED) {
