@@ -15,6 +15,7 @@
 // Parking uses the usual two-sided check (announce, look again, sleep; change, look for sleepers), sequentially
 // consistent.
 #include "kernels/cpu/pool.h"
+#include "kernels/cpu/places.h"
 #include "kernels/cpu/share.h"
 
 #include <assert.h>
@@ -54,7 +55,8 @@ struct pool {
     size_t n_threads;
     size_t n_started; // threads to join
     int64_t spin_ns;
-    cpu_set_t allowed;
+    struct place *places; // [n_places], in the order of the workers
+    size_t n_places, n_nodes;
     bool may_pin, is_pinned; // the workers, each to a processor of its own
     struct share share;
     int64_t looked_ns;
@@ -207,26 +209,27 @@ static void wait_for_workers(struct pool *pool)
 
 // ---- who takes part ------------------------------------------------------------------------------------------------
 
-// The cpu-th processor of `allowed`.
-static cpu_set_t one_cpu(const cpu_set_t *allowed, size_t cpu)
+// Where a worker may run: on its own processor, or wherever its node's memory is near.
+static cpu_set_t processors_of(const struct pool *pool, size_t worker, bool is_pinned)
 {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (int i = 0; i < CPU_SETSIZE; i++) {
-        if (CPU_ISSET(i, allowed) && cpu-- == 0) {
-            CPU_SET(i, &one);
-            break;
+    const struct place *own = &pool->places[worker % pool->n_places];
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (size_t i = 0; i < pool->n_places; i++) {
+        const struct place *p = &pool->places[i];
+        if (is_pinned ? p == own : p->node == own->node) {
+            CPU_SET(p->cpu, &set);
         }
     }
-    return one;
+    return set;
 }
 
 // A worker that has a processor to itself keeps it; where others want them too the kernel finds the free ones.
 static void set_pinned(struct pool *pool, bool is_pinned)
 {
     for (size_t i = 1; pool->may_pin && pool->is_pinned != is_pinned && i < pool->n_threads; i++) {
-        cpu_set_t one = one_cpu(&pool->allowed, i);
-        pthread_setaffinity_np(pool->workers[i].thread, sizeof(one), is_pinned ? &one : &pool->allowed);
+        cpu_set_t set = processors_of(pool, i, is_pinned);
+        pthread_setaffinity_np(pool->workers[i].thread, sizeof(set), &set);
     }
     pool->is_pinned = pool->may_pin && is_pinned;
 }
@@ -328,8 +331,8 @@ static int start_worker(struct worker *w)
     if (r != 0) {
         return r;
     }
-    if (pool->is_pinned) {
-        cpu_set_t cpus = one_cpu(&pool->allowed, w->index);
+    if (pool->is_pinned || pool->n_nodes > 1) {
+        cpu_set_t cpus = processors_of(pool, w->index, pool->is_pinned);
         pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
     }
     r = pthread_create(&w->thread, &attr, worker_main, w);
@@ -355,6 +358,17 @@ static int start_workers(struct pool *pool)
     return r;
 }
 
+static bool find_places(struct pool *pool, const cpu_set_t *allowed)
+{
+    pool->places = calloc(CPU_SETSIZE, sizeof(*pool->places));
+    if (pool->places) {
+        pool->n_places = places_read("", allowed, pool->places);
+        pool->n_nodes = places_count_nodes(pool->places, pool->n_places);
+        places_order(pool->places, pool->n_places, pool->n_threads);
+    }
+    return pool->places != NULL;
+}
+
 int pool_new(size_t n_threads, struct pool **ret, struct err *err)
 {
     if (n_threads > POOL_THREADS_MAX) {
@@ -365,8 +379,9 @@ int pool_new(size_t n_threads, struct pool **ret, struct err *err)
     size_t n_cpus = sched_getaffinity(0, sizeof(allowed), &allowed) == 0 ? (size_t)CPU_COUNT(&allowed) : 0;
     bool is_known = n_cpus > 0;
     n_cpus = is_known ? n_cpus : (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+    size_t quota = places_quota(""), n_usable = quota > 0 && quota < n_cpus ? quota : n_cpus;
     if (n_threads == 0) {
-        n_threads = n_cpus < POOL_THREADS_MAX ? n_cpus : POOL_THREADS_MAX;
+        n_threads = n_usable < POOL_THREADS_MAX ? n_usable : POOL_THREADS_MAX;
     }
     size_t bytes = sizeof(struct pool) + n_threads * sizeof(struct worker);
     struct pool *pool = aligned_alloc(64, (bytes + 63) / 64 * 64);
@@ -377,14 +392,17 @@ int pool_new(size_t n_threads, struct pool **ret, struct err *err)
     pool->n_threads = n_threads;
     atomic_store(&pool->n_active, (unsigned)n_threads);
     share_init(&pool->share, n_threads);
-    pool->spin_ns = n_threads <= n_cpus ? SPIN_NS : 0;
+    pool->spin_ns = n_threads <= n_usable ? SPIN_NS : 0;
     for (size_t i = 0; i < n_threads; i++) {
         pool->workers[i].pool = pool;
         pool->workers[i].index = i;
     }
     // Two pools that each pinned their workers to the first few processors would share those and leave the others idle.
-    pool->allowed = allowed;
-    pool->may_pin = pool->is_pinned = is_known && n_threads == n_cpus;
+    if (is_known && n_threads > 1 && !find_places(pool, &allowed)) {
+        pool_free(pool);
+        return err_set(err, -ENOMEM, "no memory for the places of %zu threads", n_threads);
+    }
+    pool->may_pin = pool->is_pinned = pool->places && n_threads == n_cpus;
     int r = start_workers(pool);
     if (r != 0) {
         err_set(err, -r, "thread %zu of %zu: %s", pool->n_started + 2, n_threads, strerror(r));
@@ -407,6 +425,7 @@ void pool_free(struct pool *pool)
     for (size_t i = 0; i < pool->n_started; i++) {
         pthread_join(pool->workers[i + 1].thread, NULL);
     }
+    free(pool->places);
     free(pool);
 }
 

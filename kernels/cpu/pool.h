@@ -13,9 +13,10 @@
 
 struct pool;
 
-// n_threads counts the calling thread; 0: one per processor this process may use. Workers are pinned (the
-// caller is not) when there are as many processors as threads, and do not spin when there are fewer. 0, -EINVAL (more
-// than POOL_THREADS_MAX), -ENOMEM, -EAGAIN (the system refuses threads).
+// n_threads counts the calling thread; 0: one per processor that this process may use, as many as the quota of its
+// control group allows. Workers are pinned (the caller is not) when there are as many processors as threads, else kept
+// to a node where there are several (places.h), and do not spin when there are fewer processors than threads. 0,
+// -EINVAL (more than POOL_THREADS_MAX), -ENOMEM, -EAGAIN (the system refuses threads).
 int pool_new(size_t n_threads, struct pool **ret, struct err *err);
 void pool_free(struct pool *pool);
 size_t pool_n_threads(const struct pool *pool);
