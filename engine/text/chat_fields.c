@@ -101,6 +101,21 @@ int field_check_type(struct err *err, const struct json *value, unsigned types, 
     return field_type_error(err, path, expected, value);
 }
 
+int fields_each(struct field_ctx *ctx, const struct json *array, const char *path,
+                int (*check)(struct field_ctx *ctx, const struct json *value, const char *path))
+{
+    const struct json *item = json_first(array);
+    int r = 0;
+
+    for (size_t i = 0; i < array->n_children && r == 0; i++, item = json_next(item)) {
+        char item_path[FIELD_PATH_MAX];
+
+        field_path(item_path, "%s[%zu]", path, i);
+        r = check(ctx, item, item_path);
+    }
+    return r;
+}
+
 static int check_range(struct err *err, const struct field *field, const struct json *value, const char *path)
 {
     double number;

@@ -75,6 +75,9 @@ int field_missing(struct err *err, const char *path);
 // Text that fits err.msg: a value as the client wrote it, shortened.
 void field_quote(struct str text, char out[static 48]);
 void field_path(char out[static FIELD_PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// `check` of each element, whose path is "path[i]", until one is refused.
+int fields_each(struct field_ctx *ctx, const struct json *array, const char *path,
+                int (*check)(struct field_ctx *ctx, const struct json *value, const char *path));
 // The body's bytes are UTF-8 and spell a JSON object; the words of OpenAI's API otherwise. -EINVAL, -ENOMEM.
 int field_parse_object(struct arena *arena, struct str body, const struct json **ret, struct err *err);
 int field_check_utf8(struct str body, struct err *err);

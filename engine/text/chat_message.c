@@ -143,19 +143,7 @@ static int check_tool_call(struct field_ctx *ctx, const struct json *call, const
 
 static int check_tool_calls(struct field_ctx *ctx, const struct json *calls, const char *path)
 {
-    const struct json *call = json_first(calls);
-
-    for (size_t i = 0; i < calls->n_children; i++, call = json_next(call)) {
-        char call_path[FIELD_PATH_MAX];
-        int r;
-
-        field_path(call_path, "%s[%zu]", path, i);
-        r = check_tool_call(ctx, call, call_path);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
+    return fields_each(ctx, calls, path, check_tool_call);
 }
 
 // Role and content have their own checks.
@@ -541,22 +529,10 @@ static int check_tool(struct field_ctx *ctx, const struct json *tool, const char
 
 int chat_tools_check(struct field_ctx *ctx, const struct json *tools, const char *path)
 {
-    const struct json *tool = json_first(tools);
-
     if (tools->n_children > TOOLS_MAX) {
         return err_set_param(ctx->err, -EINVAL, path,
                              "Invalid '%s': array too long. Expected at most %d tools, but got %u instead.", path,
                              TOOLS_MAX, (unsigned)tools->n_children);
     }
-    for (size_t i = 0; i < tools->n_children; i++, tool = json_next(tool)) {
-        char tool_path[FIELD_PATH_MAX];
-        int r;
-
-        field_path(tool_path, "%s[%zu]", path, i);
-        r = check_tool(ctx, tool, tool_path);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
+    return fields_each(ctx, tools, path, check_tool);
 }

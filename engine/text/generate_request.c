@@ -52,22 +52,15 @@ static int take_sampling_params(struct field_ctx *ctx, const struct json *value,
     return fields_apply_tables(ctx, tables, COUNT(tables), value, path, "Unrecognized request argument supplied");
 }
 
+static int check_request_id(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return field_check_type(ctx->err, value, T_STRING, path);
+}
+
 static int take_request_ids(struct field_ctx *ctx, const struct json *value, const char *path)
 {
-    const struct json *item = json_first(value);
-
-    for (size_t i = 0; value->type == JSON_ARRAY && i < value->n_children; i++, item = json_next(item)) {
-        char item_path[FIELD_PATH_MAX];
-        int r;
-
-        field_path(item_path, "%s[%zu]", path, i);
-        r = field_check_type(ctx->err, item, T_STRING, item_path);
-        if (r < 0) {
-            return r;
-        }
-    }
     ((struct parse *)ctx->target)->fields.request_ids = value;
-    return 0;
+    return value->type == JSON_ARRAY ? fields_each(ctx, value, path, check_request_id) : 0;
 }
 
 static const struct field request_fields[] = {

@@ -18,42 +18,23 @@ static int check_id(struct field_ctx *ctx, const struct json *value, const char 
     return err_set_param(ctx->err, -EINVAL, path, "Invalid '%s': %s is not a token id.", path, got);
 }
 
-static int check_ids(struct field_ctx *ctx, const struct json *ids, const char *path)
+static int check_text(struct field_ctx *ctx, const struct json *value, const char *path)
 {
-    const struct json *item = json_first(ids);
+    return field_check_type(ctx->err, value, T_STRING, path);
+}
 
-    for (size_t i = 0; i < ids->n_children; i++, item = json_next(item)) {
-        char item_path[FIELD_PATH_MAX];
-        int r;
+static int check_ids(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    int r = field_check_type(ctx->err, value, T_ARRAY, path);
 
-        field_path(item_path, "%s[%zu]", path, i);
-        r = check_id(ctx, item, item_path);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
+    return r < 0 ? r : fields_each(ctx, value, path, check_id);
 }
 
 static int check_list(struct field_ctx *ctx, unsigned forms, const struct json *prompts, const char *path)
 {
-    const struct json *item = json_first(prompts);
-    bool is_texts = forms == PROMPT_TEXTS || (item->type == JSON_STRING && (forms & PROMPT_TEXTS) != 0);
+    bool is_texts = forms == PROMPT_TEXTS || (json_first(prompts)->type == JSON_STRING && (forms & PROMPT_TEXTS) != 0);
 
-    for (size_t i = 0; i < prompts->n_children; i++, item = json_next(item)) {
-        char item_path[FIELD_PATH_MAX];
-        int r;
-
-        field_path(item_path, "%s[%zu]", path, i);
-        r = field_check_type(ctx->err, item, is_texts ? T_STRING : T_ARRAY, item_path);
-        if (r == 0 && !is_texts) {
-            r = check_ids(ctx, item, item_path);
-        }
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
+    return fields_each(ctx, prompts, path, is_texts ? check_text : check_ids);
 }
 
 int prompts_take(struct field_ctx *ctx, unsigned forms, const struct json *value, const char *path, struct prompts *ret)

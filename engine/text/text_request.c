@@ -38,21 +38,14 @@ static int apply(struct arena *arena, const struct field *table, size_t n_fields
     return fields_apply(&ctx, table, n_fields, object, "", "Unrecognized request argument supplied");
 }
 
+static int check_object(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return field_check_type(ctx->err, value, T_OBJECT, path);
+}
+
 static int check_objects(struct field_ctx *ctx, const struct json *array, const char *path)
 {
-    const struct json *item = json_first(array);
-
-    for (size_t i = 0; i < array->n_children; i++, item = json_next(item)) {
-        char item_path[FIELD_PATH_MAX];
-        int r;
-
-        field_path(item_path, "%s[%zu]", path, i);
-        r = field_check_type(ctx->err, item, T_OBJECT, item_path);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
+    return fields_each(ctx, array, path, check_object);
 }
 
 static int check_together(const struct template_options *options, struct err *err)
@@ -203,23 +196,17 @@ int detokenize_request_parse(struct arena *arena, struct str body, struct detoke
 TAKE_OBJECTS(take_template_tools, struct template_request, options.tools)
 TAKE_OBJECTS(take_template_documents, struct template_request, options.documents)
 
+static int check_conversation(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    int r = field_check_type(ctx->err, value, T_ARRAY, path);
+
+    return r < 0 ? r : check_objects(ctx, value, path);
+}
+
 static int take_conversations(struct field_ctx *ctx, const struct json *value, const char *path)
 {
-    const struct json *item = json_first(value);
-
-    for (size_t i = 0; i < value->n_children; i++, item = json_next(item)) {
-        char item_path[FIELD_PATH_MAX];
-        int r;
-
-        field_path(item_path, "%s[%zu]", path, i);
-        r = field_check_type(ctx->err, item, T_ARRAY, item_path);
-        r = r == 0 ? check_objects(ctx, item, item_path) : r;
-        if (r < 0) {
-            return r;
-        }
-    }
     ((struct template_request *)ctx->target)->conversations = value;
-    return 0;
+    return fields_each(ctx, value, path, check_conversation);
 }
 
 #define AT(member) offsetof(struct template_request, member)
