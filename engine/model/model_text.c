@@ -3,6 +3,7 @@
 #include "engine/base/gguf_write.h"
 #include "engine/model/file.h"
 #include "engine/model/gguf_config.h"
+#include "engine/model/gguf_sampling.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,9 +35,10 @@ static int write_vocabulary(const struct gguf *g, struct strbuf *out, struct err
 
 static int write_text(const struct gguf_set *set, const char *name, struct strbuf *out, struct err *err)
 {
-    return strcmp(name, "config.json") == 0             ? gguf_config_write(set, out, err)
-           : strcmp(name, "tokenizer_config.json") == 0 ? gguf_tokenizer_config_write(set, out, err)
-                                                        : write_vocabulary(gguf_set_head(set), out, err);
+    return strcmp(name, "config.json") == 0              ? gguf_config_write(set, out, err)
+           : strcmp(name, "tokenizer_config.json") == 0  ? gguf_tokenizer_config_write(set, out, err)
+           : strcmp(name, "generation_config.json") == 0 ? gguf_sampling_read(gguf_set_head(set), out, err)
+                                                         : write_vocabulary(gguf_set_head(set), out, err);
 }
 
 int model_text_read(const char *path, const char *name, size_t bytes_max, struct strbuf *out, struct err *err)
@@ -45,7 +47,7 @@ int model_text_read(const char *path, const char *name, size_t bytes_max, struct
         return file_read(path, name, bytes_max, out, err);
     }
     if (strcmp(name, "config.json") != 0 && strcmp(name, "tokenizer_config.json") != 0 &&
-        strcmp(name, "tokenizer.gguf") != 0) {
+        strcmp(name, "tokenizer.gguf") != 0 && strcmp(name, "generation_config.json") != 0) {
         return err_set(err, -ENOENT, "%s: has no %s", path, name);
     }
     struct gguf_set *set = NULL;

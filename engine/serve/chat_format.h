@@ -18,8 +18,8 @@ struct chat_format {
 // From DIR/tokenizer_config.json (chat_template: a text, or a list of named ones of which "default" and "tool_use"
 // count), DIR/chat_template.jinja, which comes before it (as in transformers >= 4.49), and DIR/generation_config.json.
 // Without the latter DIR/chat_template and DIR/chat_template.tool_use are looked for, as a mount shows them.
-// From a GGUF file: what its metadata says in place of the first. All may be absent, and a blank template counts as
-// absent. -EINVAL and -EOPNOTSUPP name the file and the place.
+// From a GGUF file: what its metadata says in place of the first and the last. All may be absent, and a blank template
+// counts as absent. -EINVAL and -EOPNOTSUPP name the file and the place.
 int chat_format_load(const char *dir, struct chat_format *ret, struct err *err);
 // What the answers' marks are to the tokenizer.
 int chat_format_find_marks(struct chat_format *format, const struct tokenizer *tok, struct err *err);

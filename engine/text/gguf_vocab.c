@@ -249,7 +249,10 @@ static int write_all(struct source *s)
 {
     const struct json *merges = json_get(s->model, STR("merges")), *fallback = json_get(s->model, STR("byte_fallback"));
     if (!type_is(s->model, STR("BPE")) || !merges || merges->type != JSON_ARRAY) {
-        return err_set(s->err, -EOPNOTSUPP, "tokenizer.json: only models of type BPE can be written");
+        const struct json *type = json_get(s->model, STR("type"));
+        struct str name = type && type->type == JSON_STRING ? type->text : STR("none");
+        return err_set(s->err, -EOPNOTSUPP, "tokenizer.json: model.type is %.*s: only BPE can be written",
+                       STR_ARG(str_take(name, 40)));
     }
     s->has_scores = fallback && fallback->type == JSON_BOOL && fallback->boolean;
     gguf_write_str(s->w, "tokenizer.ggml.model", s->has_scores ? STR("llama") : STR("gpt2"));

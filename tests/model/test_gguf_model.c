@@ -1,5 +1,6 @@
 // What model_open refuses of GGUF files, by file, key and tensor. Each case is a checked-in file with some bytes
 // changed.
+#include "engine/model/gguf_sampling.h"
 #include "engine/model/model.h"
 #include "engine/model/model_text.h"
 #include "tests/unit.h"
@@ -252,6 +253,43 @@ static void test_gguf_model_another_vocabulary_has_another_hash(void **state)
     assert_non_null(strstr(err.msg, "tokenizer.json"));
 }
 
+static void expect_sampling(const char *json, const char *wanted)
+{
+    struct gguf_writer w;
+    struct gguf *g;
+    struct strbuf head, text;
+    struct err err = { 0 };
+    strbuf_init(&head, 0);
+    strbuf_init(&text, 0);
+    gguf_writer_init(&w);
+    assert_int_equal(gguf_sampling_write(str_from(json), &w, &err), 0);
+    assert_int_equal(gguf_write_head(&w, &head), 0);
+    assert_int_equal(gguf_parse(strbuf_str(&head), head.len, "m.gguf", &g, &err), 0);
+    int rc = gguf_sampling_read(g, &text, &err);
+    assert_int_equal(rc, wanted ? 0 : -ENOENT);
+    if (wanted) {
+        assert_string_equal(text.ptr, wanted);
+    }
+    gguf_free(g);
+    gguf_writer_deinit(&w);
+    strbuf_deinit(&head);
+    strbuf_deinit(&text);
+}
+
+static void test_gguf_model_sampling_is_what_was_written(void **state)
+{
+    (void)state;
+    struct gguf_writer w;
+    struct err err = { 0 };
+    expect_sampling("{\"temperature\":0.7,\"top_p\":0.8,\"top_k\":20,\"min_p\":0.05,\"repetition_penalty\":1.05}",
+                    "{\"temperature\":0.7,\"top_k\":20,\"top_p\":0.8,\"min_p\":0.05,\"repetition_penalty\":1.05}");
+    expect_sampling("{\"temperature\":0.7,\"do_sample\":false,\"top_k\":0}", "{\"temperature\":0.0}");
+    expect_sampling("{\"eos_token_id\":2}", NULL);
+    gguf_writer_init(&w);
+    assert_int_equal(gguf_sampling_write(STR("[1]"), &w, &err), -EINVAL);
+    gguf_writer_deinit(&w);
+}
+
 int main(void)
 {
     const char *tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -268,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_gguf_model_in_several_files_is_checked),
         cmocka_unit_test(test_gguf_model_texts_are_those_of_a_directory),
         cmocka_unit_test(test_gguf_model_another_vocabulary_has_another_hash),
+        cmocka_unit_test(test_gguf_model_sampling_is_what_was_written),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     char command[128];

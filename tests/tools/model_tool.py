@@ -378,6 +378,26 @@ class ModelTool(unittest.TestCase):
         self.assert_fails(run("pack", self.dir, "/no/such/place"), "packed weights are not kept: /no/such/place.part: No such file")
         self.assert_fails(run("pack", "--weights", "q3", self.dir), "--weights q3", code=2)
 
+    def test_quantize_keeps_how_to_sample_and_where_to_end(self):
+        self.make()
+        out, generation = self.tmp.name + "/out.gguf", self.dir + "/generation_config.json"
+        with open(generation, "w") as f:
+            json.dump({"temperature": 0.7, "top_k": 20, "eos_token_id": [3, 5, 7]}, f)
+        ends = json.loads(run("info", "--json", self.dir).stdout)["end_tokens"]
+        result = run("quantize", self.dir, out)
+        if len(ends) > 3:
+            self.assert_fails(result, "eos_token_id", "has room for two beside the tokenizer's")
+            with open(generation, "w") as f:
+                json.dump({"temperature": 0.7, "top_k": 20, "eos_token_id": [3, 5]}, f)
+            ends = json.loads(run("info", "--json", self.dir).stdout)["end_tokens"]
+            result = run("quantize", self.dir, out)
+        self.assertEqual((result.returncode, result.stderr), (0, ""))
+        self.assertEqual(sorted(json.loads(run("info", "--json", out).stdout)["end_tokens"]), sorted(ends))
+        with open(out, "rb") as f:
+            head = f.read()
+        self.assertIn(b"general.sampling.temp" + struct.pack("<If", 6, 0.7), head)
+        self.assertIn(b"general.sampling.top_k" + struct.pack("<II", 4, 20), head)
+
     def test_quantize_refuses_what_gguf_cannot_say(self):
         self.make()
         path, out = self.dir + "/tokenizer.json", self.tmp.name + "/out.gguf"

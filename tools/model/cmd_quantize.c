@@ -4,6 +4,7 @@
 // so that memory holds what the file will. The file is written beside its place and moved there when it is complete.
 #include "engine/model/gguf_config.h"
 #include "engine/model/gguf_keys.h"
+#include "engine/model/gguf_sampling.h"
 #include "engine/model/model.h"
 #include "engine/model/model_text.h"
 #include "engine/serve/chat_format.h"
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #define TOKENIZER_BYTES_MAX  ((size_t)512 << 20)
+#define GENERATION_BYTES_MAX ((size_t)4 << 20)
 #define QUANTIZATION_VERSION 2
 
 struct quantize {
@@ -31,6 +33,7 @@ struct quantize {
     struct gguf_writer w;
     struct gguf_factors factors[GGUF_FACTORS_MAX];
     size_t n_factors;
+    int32_t eos_id; // the tokenizer's; -1: none
 };
 
 // ---- weights -------------------------------------------------------------------------------------------------------
@@ -115,6 +118,7 @@ static int write_vocab(struct quantize *q, struct err *err)
             .chat_template = format.tmpl ? chat_template_source(format.tmpl) : none,
             .tool_template = format.tool_tmpl ? chat_template_source(format.tool_tmpl) : none,
         };
+        q->eos_id = format.eos_token ? tokenizer_find(tok, str_from(format.eos_token)) : -1;
         rc = gguf_vocab_write(strbuf_str(&json), &options, &q->w, err);
     }
     if (rc < 0) {
@@ -126,12 +130,34 @@ static int write_vocab(struct quantize *q, struct err *err)
     return rc;
 }
 
-// An end of text that config.json names beside the tokenizer's end of a turn.
-static void write_end(struct quantize *q)
+// Ends that config.json and generation_config.json name beside the tokenizer's own. A third one has no key.
+static int write_ends(struct quantize *q, struct err *err)
 {
-    if (q->config.n_eos > 1) {
-        gguf_write_u32(&q->w, "tokenizer.ggml.eot_token_id", (uint32_t)q->config.eos_ids[1]);
+    static const char *const keys[] = { "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id" };
+    size_t n = 0;
+    for (uint32_t i = 0; i < q->config.n_eos; i++) {
+        if (q->config.eos_ids[i] == q->eos_id) {
+            continue;
+        }
+        if (n == sizeof(keys) / sizeof(*keys)) {
+            return err_set(err, -EOPNOTSUPP, "%s: eos_token_id %d: a GGUF file has room for two beside the tokenizer's",
+                           q->in, q->config.eos_ids[i]);
+        }
+        gguf_write_u32(&q->w, keys[n++], (uint32_t)q->config.eos_ids[i]);
     }
+    return 0;
+}
+
+static int write_sampling(struct quantize *q, struct err *err)
+{
+    struct strbuf json;
+    strbuf_init(&json, 0);
+    int rc = model_text_read(q->in, "generation_config.json", GENERATION_BYTES_MAX, &json, err);
+    if (rc == 0 && (rc = gguf_sampling_write(strbuf_str(&json), &q->w, err)) < 0) {
+        err_prefix(err, "%s/generation_config.json", q->in);
+    }
+    strbuf_deinit(&json);
+    return rc == -ENOENT ? 0 : rc; // few models need it
 }
 
 static int write_keys(struct quantize *q, struct err *err)
@@ -145,7 +171,8 @@ static int write_keys(struct quantize *q, struct err *err)
         rc = copy_keys(q, err);
     } else if (rc == 0) {
         rc = write_vocab(q, err);
-        write_end(q);
+        rc = rc < 0 ? rc : write_ends(q, err);
+        rc = rc < 0 ? rc : write_sampling(q, err);
     }
     static const uint32_t file_types[] = { [WEIGHTS_Q8] = 7, [WEIGHTS_Q4] = 2 }; // MOSTLY_Q8_0, MOSTLY_Q4_0
     gguf_write_u32(&q->w, "general.file_type", file_types[q->form]);
