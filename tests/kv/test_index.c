@@ -264,7 +264,6 @@ static void test_index_many_nodes_of_one_block_are_all_found(void **state)
     kv_index_free(index);
 }
 
-// What is asked for stays; what nobody asks for gives way; the limit holds throughout.
 // What is removed, or cleared and swept, is the system's again; the rest stays where it can be found.
 static void test_index_memory_follows_what_it_holds(void **state)
 {
@@ -303,6 +302,7 @@ static void test_index_memory_follows_what_it_holds(void **state)
     kv_index_free(index);
 }
 
+// What is asked for stays; what nobody asks for gives way; the limit holds throughout.
 static void test_index_limit_evicts_the_untouched(void **state)
 {
     (void)state;

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """Figures, not a test: what publishing to a Redis that has stopped costs decoding, and how soon after its return its state is true.
 
-    TOKFS_BIN=build/fs/tokfs TOKFS_BRIDGE=build/tools/bridge/tokfs-bridge TOKFS_MODEL=MODEL python3 publish_cost.py [SECONDS]
+    TOKFS_BIN=build/fs/tokfs TOKFS_BRIDGE=build/tools/bridge/tokfs-bridge TOKFS_MODEL=MODEL python3 publish_cost.py [SECONDS [FILE]]
 
-Two mounts of one model, one of them published; turns alternate between them while Redis is stopped for SECONDS (60)."""
+Two mounts of one model, one of them published; turns alternate between them while Redis is stopped for SECONDS (60). Each pair of turns gives
+the ratio of their times, and of the processor time (user and system, of all threads) of the mount and the bridge against that of the
+mount that is not published; what the bridge does during both turns counts. FILE gathers the pairs of several runs."""
 import concurrent.futures
+import json
+import math
 import os
 import signal
 import statistics
@@ -31,44 +35,67 @@ def turn(mount, n):
     return time.monotonic() - begin
 
 
-def cpu_s(pid, threads=None):
-    """Processor time of a process, or of its first thread only: in a mount the loop's."""
+def cpu_s(process):
+    """Processor time of a process that lives, user and system, of all its threads."""
     total = 0
-    for thread in threads or os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+    for thread in os.listdir(f"/proc/{process.pid}/task"):
+        with open(f"/proc/{process.pid}/task/{thread}/schedstat") as file:
             total += int(file.read().split()[0]) / 1e9
     return total
 
 
+def measure_pair(plain, told, bridge, n):
+    """Seconds of the turn and of the processor, not published and published; of the bridge's processor during both."""
+    seconds, cpu, before = [0, 0], [0, 0], cpu_s(bridge)
+    for k in ((0, 1), (1, 0))[n % 2]:
+        mount = (plain, told)[k]
+        begin = cpu_s(mount.daemon)
+        seconds[k] = turn(mount, n)
+        cpu[k] = cpu_s(mount.daemon) - begin
+    return [*seconds, *cpu, cpu_s(bridge) - before]
+
+
+def show(what, ratios):
+    """The geometric mean with its 95 % interval, and the median."""
+    logs = [math.log(ratio) for ratio in ratios]
+    mean, half = statistics.mean(logs), 1.96 * statistics.stdev(logs) / len(logs) ** 0.5
+    print(f"{what}: {math.exp(mean):.4f} ({math.exp(mean - half):.4f} to {math.exp(mean + half):.4f}), median {statistics.median(ratios):.4f}")
+
+
+def show_all(pairs):
+    print(f"{len(pairs)} pairs of turns of {SEQUENCES * TOKENS} tokens; not published: {statistics.median(p[0] for p in pairs):.3f} s, "
+          f"{1e6 * statistics.median(p[2] for p in pairs) / SEQUENCES / TOKENS:.1f} us of processor time a token")
+    show("time of a turn, published / not", [p[1] / p[0] for p in pairs])
+    show("processor time of the mount, published / not", [p[3] / p[2] for p in pairs])
+    show("processor time of mount and bridge / of the mount that is not published", [(p[3] + p[4]) / p[2] for p in pairs])
+    print(f"processor time of the bridge: {1e6 * statistics.mean(p[4] for p in pairs) / SEQUENCES / TOKENS:.2f} us a token, "
+          f"{1000 * sum(p[4] for p in pairs) / sum(p[0] + p[1] for p in pairs):.1f} ms a second")
+
+
 def main():
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
+    pairs = []
+    if len(sys.argv) > 2 and os.path.exists(sys.argv[2]):
+        with open(sys.argv[2]) as file:
+            pairs = [json.loads(line) for line in file]
     with Mount(*OPTIONS) as plain, Mount(*OPTIONS) as told, Redis() as r, Bridge(told, redis=r.url, options=["--redis-buffer", "64K"]) as b:
         reader = RedisReader(r.client(), "n1")
         for n in range(2):
             turn(plain, n), turn(told, n)
         until(lambda: reader.read() and reader.blocks == held(told), "the reader holds what the mount holds", 20)
         r.process.send_signal(signal.SIGSTOP)
-        pids = [m.daemon.pid for m in (plain, told)]
-        cpu = [cpu_s(pid, [pid]) for pid in pids] + [cpu_s(b.process.pid)]
-        begin, taken, n = time.monotonic(), ([], []), 2
+        begin, n = time.monotonic(), 2
         while time.monotonic() - begin < seconds:
-            for k in ((0, 1), (1, 0))[n % 2]:
-                taken[k].append(turn((plain, told)[k], n))
+            pairs.append(measure_pair(plain, told, b.process, n))
             n += 1
-        cpu = [now - before for now, before in zip([cpu_s(pid, [pid]) for pid in pids] + [cpu_s(b.process.pid)], cpu)]
         r.process.send_signal(signal.SIGCONT)
         back = time.monotonic()
         until(lambda: reader.read() and reader.blocks == held(told), "the reader holds what the mount holds", 20)
-        healed = time.monotonic() - back
-        rates = [SEQUENCES * TOKENS / statistics.median(times) for times in taken]
-        pairs = [b / a for a, b in zip(*taken)]
-        print(f"turns of each: {len(taken[0])}; tokens/s, median: {rates[0]:.0f} not published, {rates[1]:.0f} published to a stopped Redis")
-        print(f"published / not published, time of a turn: median {statistics.median(pairs):.4f}, "
-              f"mean {statistics.mean(pairs):.4f} +- {statistics.stdev(pairs) / len(pairs) ** 0.5:.4f}")
-        decoded = sum(taken[1])
-        print(f"processor time for each second of decoding: bridge {1000 * cpu[2] / decoded:.1f} ms; loop of the mount "
-              f"{1000 * cpu[1] / decoded:.1f} ms, of the one that is not published {1000 * cpu[0] / sum(taken[0]):.1f} ms")
-        print(f"true {healed:.3f} s after Redis went on; {len(reader.blocks)} blocks; dropped: {'too slowly' in b.messages()}")
+        print(f"true {time.monotonic() - back:.3f} s after Redis went on; {len(reader.blocks)} blocks; dropped: {'too slowly' in b.messages()}")
+        show_all(pairs)
+    if len(sys.argv) > 2:
+        with open(sys.argv[2], "w") as file:
+            file.writelines(json.dumps(pair) + "\n" for pair in pairs)
 
 
 main()

@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define COUNT_BITS     5
 #define COUNT_MAX      31u
@@ -302,6 +303,43 @@ static size_t match_next(struct kv_index *index, uint32_t depth, struct table_sl
     return n;
 }
 
+// The blocks of a prompt that many nodes hold are mostly held by the same ones: a block with the holders of the one
+// before is counted, and what it means for each of them is done once for all of such a row.
+struct match_row {
+    const uint32_t *words;      // [n_words] the holders' words; NULL: of a slot that has few
+    uint32_t n_words, n_blocks; // n_blocks: after the first, which is done
+};
+
+static bool row_takes(struct match_row *row, struct table_slot *slot)
+{
+    uint32_t n_words;
+    const uint32_t *words = table_holders(slot, &n_words);
+    if (row->words && n_words == row->n_words && memcmp(words, row->words, n_words * sizeof(*words)) == 0) {
+        row->n_blocks++;
+        return true;
+    }
+    return false;
+}
+
+// depth: that of those who hold the row's first block, and all before it.
+static void end_row(struct kv_index *index, struct match_row *row, uint32_t depth, const double *best)
+{
+    for (uint32_t i = 0; i < row->n_words && row->n_blocks > 0; i++) {
+        uint32_t holder = row->words[i] >> 16;
+        if (index->depth[holder] == depth) {
+            index->depth[holder] = depth + row->n_blocks;
+            index->score[holder] += row->n_blocks * best[TIERS_OF(row->words[i])];
+        }
+    }
+}
+
+static void begin_row(struct match_row *row, struct table_slot *slot)
+{
+    *row = (struct match_row){ 0 };
+    const uint32_t *words = table_holders(slot, &row->n_words);
+    row->words = words != slot->inline_words ? words : NULL; // those have a flag that is not theirs
+}
+
 size_t kv_index_match(struct kv_index *index, uint32_t group, const uint64_t *hashes, size_t n,
                       const double weights[KV_N_TIERS], struct kv_match *ret)
 {
@@ -312,14 +350,26 @@ size_t kv_index_match(struct kv_index *index, uint32_t group, const uint64_t *ha
     }
     struct table_slot *slot = n > 0 ? table_find(&index->table, hashes[0]) : NULL;
     size_t n_nodes = slot ? match_first(index, group, slot, best, ret) : 0, n_left = n_nodes;
+    struct match_row row = { 0 };
+    if (n_left > 0) {
+        begin_row(&row, slot);
+    }
     for (uint32_t i = 1; i < n && n_left > 0; i++) {
         table_touch(slot);
         if (i + PREFETCH_AHEAD < n) {
             table_prefetch(&index->table, hashes[i + PREFETCH_AHEAD]);
         }
         slot = table_find(&index->table, hashes[i]);
-        n_left = slot ? match_next(index, i, slot, best) : 0;
+        if (!slot || !row_takes(&row, slot)) {
+            end_row(index, &row, i - row.n_blocks, best);
+            row = (struct match_row){ 0 };
+            n_left = slot ? match_next(index, i, slot, best) : 0;
+            if (n_left > 0) {
+                begin_row(&row, slot);
+            }
+        }
     }
+    end_row(index, &row, (uint32_t)n - row.n_blocks, best);
     if (n_left > 0) {
         table_touch(slot);
     }
