@@ -246,6 +246,47 @@ static void test_score_other_engines_blocks_get_our_names(void **state)
     tokfs_scorer_close(scorer);
 }
 
+// vLLM's blocks of prompts with a cache_salt are found by requests with the same one, and by no others.
+static void test_score_salted_blocks_of_other_engines_match_the_salt(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = { "", ",\"cache_salt\":\"pepper\"", ",\"cache_salt\":\"salt\"" };
+    static const double wanted[] = { 0, 3, 0 };
+    struct tokfs_scorer *scorer = open_scorer();
+    struct tokfs_error error;
+    uint64_t hashes[3] = { 101, 102, 103 }, extras[3] = { tokfs_text_salt("pepper", 6), 0, 0 };
+    int32_t ids[N_TOKENS];
+    struct strbuf bytes;
+    make_tokens(ids, 5);
+    struct kv_message message = { .kind = KV_MESSAGE_STORED,
+                                  .n_blocks = 3,
+                                  .hashes = hashes,
+                                  .block_size = 16,
+                                  .tokens = (const uint32_t *)ids,
+                                  .extras = extras,
+                                  .medium = STR("gpu") };
+    strbuf_init(&bytes, 0);
+    kv_batch_encode(&(struct kv_batch){ .rank = -1, .n_messages = 1, .messages = &message },
+                    &(struct kv_encoding){ .has_tokens = true }, &bytes);
+    assert_int_equal(tokfs_scorer_apply_batch(scorer, "v", "demo", bytes.ptr, bytes.len, &error), 0);
+    for (size_t i = 0; i < 3; i++) {
+        struct tokfs_scores scores;
+        strbuf_reset(&bytes);
+        strbuf_append(&bytes, STR("{\"prompt\":["));
+        for (size_t k = 0; k < N_TOKENS; k++) {
+            strbuf_printf(&bytes, "%s%d", k > 0 ? "," : "", ids[k]);
+        }
+        strbuf_printf(&bytes, "]%s}", bodies[i]);
+        const struct tokfs_score_request request = { TOKFS_SCORE_COMPLETION, .text = bytes.ptr, .len = bytes.len };
+        assert_int_equal(tokfs_score(scorer, &request, &scores, &error), 0);
+        assert_int_equal(scores.n, 1);
+        assert_float_equal(scores.items[0].score, wanted[i], 1e-9);
+        tokfs_scores_deinit(&scores);
+    }
+    strbuf_deinit(&bytes);
+    tokfs_scorer_close(scorer);
+}
+
 static void test_score_batch_that_makes_no_sense_is_refused(void **state)
 {
     (void)state;
@@ -411,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_score_forms_of_one_prompt_agree),
         cmocka_unit_test(test_score_what_cannot_be_scored_is_refused),
         cmocka_unit_test(test_score_other_engines_blocks_get_our_names),
+        cmocka_unit_test(test_score_salted_blocks_of_other_engines_match_the_salt),
         cmocka_unit_test(test_score_batch_that_makes_no_sense_is_refused),
         cmocka_unit_test(test_score_peers_with_other_blocks_are_compared_by_tokens),
         cmocka_unit_test(test_score_sizes_of_blocks_are_all_looked_at_or_refused),

@@ -4,6 +4,7 @@
 #include "tools/kv/kv_message.h"
 #include <errno.h>
 #include <string.h>
+#include <tokfs/text.h>
 
 struct bench {
     struct arena arena;
@@ -190,6 +191,20 @@ static void test_batch_of_strangers_is_read(void **state)
     assert_true(batch.rank == -1 && m->has_parent && m->parent == two_hashes[0] && m->medium.len == 0 && !m->extras);
 }
 
+// vLLM tells a cache_salt as it is, tokfs by its hash.
+static void test_batch_salt_of_vllm_is_named_as_ours(void **state)
+{
+    struct bench *b = *state;
+    struct kv_batch batch;
+    struct str array = STR("\x92" TIME "\x91\x99\xab"
+                           "BlockStored"
+                           "\x92" HASH_1 HASH_A "\xc0\x92\1\2\1\xc0\xc0\xc0\x92\x91\xa6"
+                           "pepper"
+                           "\xc0");
+    assert_int_equal(kv_batch_decode(&b->arena, array, &batch, &b->err), 0);
+    assert_true(batch.messages[0].extras[0] == tokfs_text_salt("pepper", 6) && batch.messages[0].extras[1] == 0);
+}
+
 static void test_batch_of_nonsense_is_named(void **state)
 {
 #define STORED                                                                                                         \
@@ -348,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_batch_written_is_vllms_form),
         cmocka_unit_test_setup_teardown(test_batch_written_is_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batch_of_strangers_is_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_batch_salt_of_vllm_is_named_as_ours, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batch_of_nonsense_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_batch_beyond_the_arena_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_entry_and_topic_are_read, setup, teardown),

@@ -155,11 +155,16 @@ static int take_tokens(const struct decoder *d, struct kv_message *ret)
     return 0;
 }
 
-// 16 hexadecimal digits, as tokfs tells the hash of a salt.
-static bool is_salt(const msgpack_object *keys, uint64_t *ret)
+// The only key of a block, where it is a text; otherwise empty.
+static struct str only_text(const msgpack_object *keys)
 {
-    struct str text = keys->type == MSGPACK_OBJECT_ARRAY && keys->via.array.size == 1 ? text_of(keys->via.array.ptr)
-                                                                                      : (struct str){ NULL, 0 };
+    return keys->type == MSGPACK_OBJECT_ARRAY && keys->via.array.size == 1 ? text_of(keys->via.array.ptr)
+                                                                           : (struct str){ NULL, 0 };
+}
+
+// 16 hexadecimal digits, as tokfs tells the hash of a salt.
+static bool is_hash(struct str text, uint64_t *ret)
+{
     uint64_t value = 0;
     for (size_t i = 0; i < text.len; i++) {
         const char *digits = "0123456789abcdef", *digit = memchr(digits, text.ptr[i], 16);
@@ -176,8 +181,11 @@ static int hash_keys(const msgpack_object *keys, uint64_t *ret)
 {
     msgpack_sbuffer bytes;
     msgpack_packer packer;
+    struct str text = only_text(keys);
     int r = 0;
-    if (is_salt(keys, ret)) {
+    if (text.len > 0) { // vLLM tells the cache_salt itself
+        bool is_known = is_hash(text, ret);
+        *ret = is_known ? *ret : XXH3_64bits(text.ptr, text.len);
         *ret = *ret ? *ret : 1;
         return 0;
     }

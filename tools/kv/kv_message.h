@@ -35,8 +35,8 @@ struct kv_message {
     uint32_t block_size;    // tokens in a block, never 0
     const uint32_t *tokens; // [n_blocks * block_size]; NULL: they are not told
     // [n_blocks]: what the block was computed of beside tokens (cache salt, adapter, images), as one number: the same
-    // tokens with another number are another block. 0: nothing; NULL: nothing for all. Of tokfs, the XXH3 of the
-    // cache_salt, at the first block of a timeline only.
+    // tokens with another number are another block. 0: nothing; NULL: nothing for all. Of one text alone the
+    // XXH3 of that, which at the first block of a timeline is the cache_salt (tokfs tells the XXH3 itself).
     const uint64_t *extras;
     struct str lora_name; // adapter; empty: none
     struct str medium;    // STORED, REMOVED: "gpu", "cpu", "disk" ..., in lower case; empty: not told
