@@ -3,8 +3,8 @@
 
     TOKFS_BIN=build/fs/tokfs TOKFS_BRIDGE=build/tools/bridge/tokfs-bridge TOKFS_MODEL=MODEL python3 publish_cost.py [SECONDS [FILE]]
 
-Two mounts of one model, one of them published; turns alternate between them while Redis is stopped for SECONDS (60). Each pair of turns gives
-the ratio of their times, and of the processor time (user and system, of all threads) of the mount and the bridge against that of the
+Two mounts of one model, one of them published, the other one in the second half; turns alternate between them while Redis is stopped, for SECONDS
+(60) in all. Each pair of turns gives the ratio of their times, and of the processor time (user and system, of all threads) of the mount and the bridge against that of the
 mount that is not published; what the bridge does during both turns counts. FILE gathers the pairs of several runs."""
 import concurrent.futures
 import json
@@ -72,13 +72,10 @@ def show_all(pairs):
           f"{1000 * sum(p[4] for p in pairs) / sum(p[0] + p[1] for p in pairs):.1f} ms a second")
 
 
-def main():
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
+def measure(plain, told, seconds, side):
+    """Pairs of turns while Redis is stopped for so long."""
     pairs = []
-    if len(sys.argv) > 2 and os.path.exists(sys.argv[2]):
-        with open(sys.argv[2]) as file:
-            pairs = [json.loads(line) for line in file]
-    with Mount(*OPTIONS) as plain, Mount(*OPTIONS) as told, Redis() as r, Bridge(told, redis=r.url, options=["--redis-buffer", "64K"]) as b:
+    with Redis() as r, Bridge(told, redis=r.url, options=["--redis-buffer", "64K"]) as b:
         reader = RedisReader(r.client(), "n1")
         for n in range(2):
             turn(plain, n), turn(told, n)
@@ -86,13 +83,26 @@ def main():
         r.process.send_signal(signal.SIGSTOP)
         begin, n = time.monotonic(), 2
         while time.monotonic() - begin < seconds:
-            pairs.append(measure_pair(plain, told, b.process, n))
+            pairs.append([side, *measure_pair(plain, told, b.process, n)])
             n += 1
         r.process.send_signal(signal.SIGCONT)
         back = time.monotonic()
         until(lambda: reader.read() and reader.blocks == held(told), "the reader holds what the mount holds", 20)
         print(f"true {time.monotonic() - back:.3f} s after Redis went on; {len(reader.blocks)} blocks; dropped: {'too slowly' in b.messages()}")
-        show_all(pairs)
+    return pairs
+
+
+def main():
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60
+    pairs = []
+    if len(sys.argv) > 2 and os.path.exists(sys.argv[2]):
+        with open(sys.argv[2]) as file:
+            pairs = [json.loads(line) for line in file]
+    with Mount(*OPTIONS) as one, Mount(*OPTIONS) as other:
+        sides = [measure(one, other, seconds / 2, 0), measure(other, one, seconds / 2, 1)]
+    n = min(map(len, sides))  # as many of each side: what is one mount's own cancels out
+    pairs += sides[0][:n] + sides[1][:n]
+    show_all([pair[1:] for pair in pairs])
     if len(sys.argv) > 2:
         with open(sys.argv[2], "w") as file:
             file.writelines(json.dumps(pair) + "\n" for pair in pairs)

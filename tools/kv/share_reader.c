@@ -315,24 +315,20 @@ static void add_best(struct score_found *found, size_t prompt, double score, dou
     }
 }
 
-static int add_found(struct share_match *match, const struct candidate *candidate, size_t prompt, uint32_t block_size)
+// There is room. n_before: of those that earlier walks found, among whom the peer may be.
+static void add_found(struct share_match *match, const struct candidate *candidate, size_t prompt, uint32_t block_size,
+                      size_t n_before)
 {
-    struct score_found *found = match->found;
     size_t i = 0;
-    while (i < match->n_found && found[i].peer != candidate->peer) {
+    while (i < n_before && match->found[i].peer != candidate->peer) {
         i++;
     }
-    if (i == match->n_found) {
-        found = reallocarray(match->found, i + 1, sizeof(*found));
-        if (!found) {
-            return -ENOMEM;
-        }
-        match->found = found;
-        found[match->n_found++] = (struct score_found){ .peer = candidate->peer };
+    if (i == n_before) {
+        i = match->n_found++;
+        match->found[i] = (struct score_found){ .peer = candidate->peer };
     }
-    add_best(&found[i], prompt, candidate->score * block_size / SCORE_BLOCK_TOKENS,
+    add_best(&match->found[i], prompt, candidate->score * block_size / SCORE_BLOCK_TOKENS,
              (double)candidate->n_blocks * block_size);
-    return 0;
 }
 
 static size_t prompt_of(const struct share_walk *walk)
@@ -343,14 +339,20 @@ static size_t prompt_of(const struct share_walk *walk)
 
 static int end_walk(struct share_walk *walk)
 {
-    int r = 0;
-    for (size_t i = 0; i < walk->n_all && r == 0; i++) {
+    struct share_match *match = walk->match;
+    size_t n_before = match->n_found;
+    struct score_found *found = reallocarray(match->found, n_before + walk->n_all + 1, sizeof(*found));
+    if (!found) {
+        return -ENOMEM;
+    }
+    match->found = found;
+    for (size_t i = 0; i < walk->n_all; i++) {
         if (walk->all[i].n_blocks > 0) {
-            r = add_found(walk->match, &walk->all[i], prompt_of(walk), walk->block_size);
+            add_found(match, &walk->all[i], prompt_of(walk), walk->block_size, n_before);
         }
     }
     walk->n_all = walk->n_left = 0;
-    return r;
+    return 0;
 }
 
 // ---- walks ---------------------------------------------------------------------------------------------------------
@@ -459,19 +461,23 @@ static void take_bits(struct share_walk *walk, redisReply **bits)
 {
     size_t n_left = 0;
     for (size_t i = 0; i < walk->n_left; i++) {
-        struct candidate candidate = walk->all[i];
+        struct candidate *candidate = &walk->all[i];
         double best = 0;
         for (unsigned t = 0, k = 0; t < KV_N_TIERS; t++) {
             if (walk->groups[t] >= 0) {
-                best = has_bit(bits[k], candidate.slot) && kv_tier_weights[t] > best ? kv_tier_weights[t] : best;
+                best = has_bit(bits[k], candidate->slot) && kv_tier_weights[t] > best ? kv_tier_weights[t] : best;
                 k++;
             }
         }
         if (best > 0) {
-            candidate.score += best;
-            candidate.n_blocks++;
-            walk->all[i] = walk->all[n_left];
-            walk->all[n_left++] = candidate;
+            candidate->score += best;
+            candidate->n_blocks++;
+            if (i != n_left) {
+                struct candidate other = walk->all[n_left];
+                walk->all[n_left] = *candidate;
+                *candidate = other;
+            }
+            n_left++;
         }
     }
     walk->n_left = n_left;
