@@ -345,7 +345,7 @@ class ModelTool(unittest.TestCase):
 
     def test_quantize_writes_what_loading_quantized_holds(self):
         self.make()
-        for form in "q8", "q4":
+        for form in "q8", "q4", "stored":
             out = f"{self.tmp.name}/{form}.gguf"
             result = run("quantize", "--weights", form, self.dir, out)
             self.assertEqual((result.returncode, result.stderr), (0, ""))
@@ -360,7 +360,7 @@ class ModelTool(unittest.TestCase):
             self.assertEqual(run("logits", again, stdin=line).stdout, run("logits", out, stdin=line).stdout)
             self.assert_fails(run("quantize", self.dir, out), out + ": is there already")
         self.assert_fails(run("quantize", self.dir, "/no/such/place.gguf"), "/no/such/place.gguf.part: No such file")
-        self.assert_fails(run("quantize", "--weights", "stored", self.dir, out), "--weights stored", code=2)
+        self.assert_fails(run("quantize", "--weights", "q3", self.dir, out), "--weights q3", code=2)
 
     def test_pack_makes_a_file_and_checks_it(self):
         self.make()

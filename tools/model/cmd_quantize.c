@@ -160,6 +160,16 @@ static int write_sampling(struct quantize *q, struct err *err)
     return rc == -ENOENT ? 0 : rc; // few models need it
 }
 
+// As llama.cpp numbers them: ALL_F32, MOSTLY_F16, MOSTLY_BF16, MOSTLY_Q8_0, MOSTLY_Q4_0.
+static uint32_t file_type(const struct quantize *q)
+{
+    switch ((enum weight_form)q->form) {
+    case WEIGHTS_Q8: return 7;
+    case WEIGHTS_Q4: return 2;
+    default: return q->config.dtype == DTYPE_F32 ? 0 : q->config.dtype == DTYPE_F16 ? 1 : 32;
+    }
+}
+
 static int write_keys(struct quantize *q, struct err *err)
 {
     struct gguf_writer unused;
@@ -174,8 +184,7 @@ static int write_keys(struct quantize *q, struct err *err)
         rc = rc < 0 ? rc : write_ends(q, err);
         rc = rc < 0 ? rc : write_sampling(q, err);
     }
-    static const uint32_t file_types[] = { [WEIGHTS_Q8] = 7, [WEIGHTS_Q4] = 2 }; // MOSTLY_Q8_0, MOSTLY_Q4_0
-    gguf_write_u32(&q->w, "general.file_type", file_types[q->form]);
+    gguf_write_u32(&q->w, "general.file_type", file_type(q));
     gguf_write_u32(&q->w, "general.quantization_version", QUANTIZATION_VERSION);
     return rc;
 }
@@ -252,10 +261,10 @@ static int run(const struct command *command, int argc, char **argv)
     static const struct option options[] = { { "weights", required_argument, NULL, 'w' },
                                              { "help", no_argument, NULL, 'h' },
                                              { 0 } };
-    static const char *const forms[] = { "q8", "q4", NULL };
+    static const char *const forms[] = { "stored", "q8", "q4", NULL }; // as enum weight_form
     struct quantize q = { 0 };
     struct err err = { 0 };
-    unsigned form = 0;
+    unsigned form = WEIGHTS_Q8;
     int rc = 0;
     for (int opt; rc == 0 && (opt = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
         switch (opt) {
@@ -272,7 +281,7 @@ static int run(const struct command *command, int argc, char **argv)
     }
     q.in = argv[optind];
     q.out = argv[optind + 1];
-    q.form = WEIGHTS_Q8 + form;
+    q.form = form;
     gguf_writer_init(&q.w);
     rc = load(&q, &err);
     rc = rc < 0 ? rc : write_keys(&q, &err);
@@ -285,7 +294,7 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command command_quantize = {
     .name = "quantize",
     .synopsis = "[--weights FORM] MODEL OUT.gguf",
-    .summary = "writes a model as a GGUF file of 8 or 4 bits",
-    .options = "  --weights FORM  q8 (Q8_0; default) or q4 (Q4_0, embeddings and head Q8_0)\n",
+    .summary = "writes a model as a GGUF file, of 8 or 4 bits or as it is",
+    .options = "  --weights FORM  q8 (Q8_0; default), q4 (Q4_0, embeddings and head Q8_0) or stored\n",
     .run = run,
 };
