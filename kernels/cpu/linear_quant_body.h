@@ -25,57 +25,45 @@ _Static_assert(sizeof(struct quant_row) <= LINEAR_PACKED_BYTES && sizeof(struct 
 
 // ---- packing -------------------------------------------------------------------------------------------------------
 
-// Largest magnitude, as bits: what is not a number is larger than all numbers.
-VEC uint32_t quant_most(const float *x)
+// A group of inputs in 8 bits, and the sums of its halves. Returns dx; not a number where an input is none or infinite.
+VEC float quant_round(const float *x, int8_t *q, int32_t sums[2])
 {
-    uint32_t most = 0;
+    const vf magic = vf_set1(0x1.8p23f);
+    vf half[2] = { vf_load(x), vf_load(x + 16) };
+    if (!(vf_reduce_add(vf_add(vf_sub(half[0], half[0]), vf_sub(half[1], half[1]))) == 0)) {
+        memset(q, 0, QUANT_BLOCK);
+        sums[0] = sums[1] = 0;
+        return NAN;
+    }
+    float most = vf_reduce_max(vf_max(vf_and(half[0], 0x7fffffffu), vf_and(half[1], 0x7fffffffu)));
+    float inverse = most > 0x1p-100f ? 127.0f / most : 0;
+    float shifted[QUANT_BLOCK]; // the nearest integer in the low byte
+    VEC_UNROLL(2)
+    for (size_t i = 0; i < 2; i++) {
+        vf n = vf_add(vf_mul(half[i], vf_set1(inverse)), magic);
+        vf_store(shifted + 16 * i, n);
+        sums[i] = (int32_t)vf_reduce_add(vf_sub(n, magic)); // exact
+    }
     for (size_t i = 0; i < QUANT_BLOCK; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof(bits));
-        bits &= 0x7fffffffu;
-        most = bits > most ? bits : most;
+        int32_t bits;
+        memcpy(&bits, shifted + i, sizeof(bits));
+        q[i] = (int8_t)bits;
     }
-    return most;
-}
-
-// Returns dx; not a number where an input is none or infinite.
-VEC float quant_round(const float *x, int8_t *q)
-{
-    uint32_t bits = quant_most(x);
-    float most;
-    memcpy(&most, &bits, sizeof(most));
-    float inverse = most > 0x1p-100f && most < INFINITY ? 127.0f / most : 0;
-    for (size_t i = 0; i < QUANT_BLOCK; i++) {
-        float shifted = (inverse > 0 ? x[i] : 0) * inverse + 0x1.8p23f; // the nearest integer in its low bits
-        int32_t n;
-        memcpy(&n, &shifted, sizeof(n));
-        q[i] = (int8_t)(n - 0x4b400000);
-    }
-    return inverse > 0 ? most / 127.0f : most < INFINITY ? 0 : NAN;
-}
-
-VEC int32_t quant_sum(const int8_t *q, size_t n)
-{
-    int32_t sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += q[i];
-    }
-    return sum;
+    return inverse > 0 ? most / 127.0f : 0;
 }
 
 VEC void quant_pack_row(struct quant_tile form, const float *x, size_t n_k, struct quant_row *dst)
 {
     for (size_t g = 0; g < n_k / QUANT_BLOCK; g++) {
-        int8_t *q = dst->q + g * QUANT_BLOCK;
-        float scale = quant_round(x + g * QUANT_BLOCK, q);
-        int32_t sums[2] = { quant_sum(q, 16), quant_sum(q + 16, 16) }, sum = sums[0] + sums[1];
+        int32_t sums[2];
+        float scale = quant_round(x + g * QUANT_BLOCK, dst->q + g * QUANT_BLOCK, sums);
         dst->scale[g] = scale;
-        dst->sum[g] = scale * (float)sum;
+        dst->sum[g] = scale * (float)(sums[0] + sums[1]);
         if (form.has_half_scales) {
             dst->start[2 * g] = -form.offset * sums[0];
             dst->start[2 * g + 1] = -form.offset * sums[1];
         } else {
-            dst->start[g] = -form.offset * sum;
+            dst->start[g] = -form.offset * (sums[0] + sums[1]);
         }
     }
 }
