@@ -549,12 +549,18 @@ def test_tls():
         with Bridge(m, options=["--tls-cert", cert, "--tls-key", key]) as b:
             context = ssl.create_default_context(cafile=cert)
             context.check_hostname = False
-            with context.wrap_socket(b.connect()) as s:
-                s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                got = b""
-                while piece := s.recv(4096):
-                    got += piece
-                assert got.endswith(b"ok\n"), got
+            def answer(head):
+                with context.wrap_socket(b.connect()) as s:
+                    s.sendall(head)
+                    got = b""
+                    while piece := s.recv(4096):
+                        got += piece
+                    return got
+
+            assert answer(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").endswith(b"ok\n")
+            for head, status in (b"GET /health HTTP/2.0\r\n\r\n", b"505"), (b"GET /health HTTP/1.1\r\nHost: x\r\nX: y\n\r\n", b"400"):
+                got = answer(head)  # the library's own, and the bridge's
+                assert got.startswith(b"HTTP/1.1 " + status) and "error" in json.loads(got.split(b"\r\n\r\n")[1]), got
 
 
 def test_start_that_cannot_succeed_says_why():
