@@ -87,6 +87,7 @@ const struct command command_pack = {
     .summary = "makes, or checks, the file of packed weights that tokfs --pack-cache takes",
     .options = "  --weights FORM  stored (default), q8 or q4: as tokfs will be told\n"
                "  --threads N     default: one per processor\n"
-               "  --isa NAME      scalar, avx2, avx512, avx512vnni, avx512bf16 (default: the best there is)\n",
+               "  --isa NAME      scalar, avx2, avx2vnni, avx512, avx512vnni, avx512bf16, amx (default: the best there "
+               "is)\n",
     .run = run,
 };
