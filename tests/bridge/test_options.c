@@ -133,6 +133,29 @@ static void test_options_bad_one_is_named(void **state)
     }
 }
 
+static void test_options_tell_the_address_for_others(void **state)
+{
+    static const struct {
+        const char *line, *wanted;
+    } cases[] = {
+        { "--listen 10.0.0.1:80 --node n --redis redis://h m", "10.0.0.1:80" },
+        { "--listen :80 --node n --redis redis://h m", "n:80" },
+        { "--listen [::]:80 --node n --redis redis://h m", "n:80" },
+        { "--listen unix:/s --node n --redis redis://h m", "n" },
+        { "--listen :80 --node n --redis redis://h --address a:1 m", "a:1" },
+        { "--listen :80 m", ":80" },
+    };
+    struct options o;
+    struct err err;
+    char address[OPTION_ADDRESS_MAX];
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(parse(cases[i].line, &o, &err), 0);
+        options_address(&o, address);
+        assert_string_equal(address, cases[i].wanted);
+    }
+}
+
 static void test_routes_are_found_by_their_whole_path(void **state)
 {
     (void)state;
@@ -154,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_options_all_given_are_taken),
         cmocka_unit_test(test_options_of_publishing_are_taken),
         cmocka_unit_test(test_options_bad_one_is_named),
+        cmocka_unit_test(test_options_tell_the_address_for_others),
         cmocka_unit_test(test_routes_are_found_by_their_whole_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

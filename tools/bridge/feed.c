@@ -29,19 +29,13 @@ struct feed {
     const struct mounts *mounts;
     struct own own[MOUNTS_MAX];
     int own_peer;
+    char own_address[OPTION_ADDRESS_MAX]; // of the peer that they are
     struct feed_redis *redis[FOLLOWED_MAX];
     struct feed_zmq *zmq[FOLLOWED_MAX];
     unsigned n_redis, n_zmq;
     void *zmq_context; // NULL: none
     bool is_stopped;
 };
-
-// Of the peer that the mounts are; NULL: there are none.
-static const char *own_name(const struct feed *feed)
-{
-    const struct options *o = feed->options;
-    return o->n_mounts == 0 ? NULL : o->address ? o->address : o->listen;
-}
 
 // ---- the bridge's own mounts ---------------------------------------------------------------------------------------
 
@@ -142,7 +136,7 @@ int feed_follow_mounts(struct feed *feed, const struct mounts *mounts)
     if (mounts_count(mounts) == 0) {
         return 0;
     }
-    feed->own_peer = scorer_add_peer(feed->scorer, str_from(own_name(feed)));
+    feed->own_peer = scorer_add_peer(feed->scorer, str_from(feed->own_address));
     if (feed->own_peer < 0) {
         return feed->own_peer;
     }
@@ -198,7 +192,8 @@ static int follow(struct feed *feed, const char *url, struct err *err)
         return r;
     }
     if (is_redis(url)) {
-        r = feed_redis_new(feed->loop, &redis, feed->scorer, own_name(feed), &feed->redis[feed->n_redis]);
+        r = feed_redis_new(feed->loop, &redis, feed->scorer, feed->options->n_mounts > 0 ? feed->own_address : NULL,
+                           &feed->redis[feed->n_redis]);
         feed->n_redis += feed->redis[feed->n_redis] != NULL;
     } else {
         r = follow_zmq(feed, &zmq, err);
@@ -223,6 +218,7 @@ int feed_new(struct loop *loop, struct exchange_pool *files, const struct option
     feed->options = options;
     feed->scorer = scorer;
     feed->own_peer = -1;
+    options_address(options, feed->own_address);
     feed->timer.done = timer_done;
     for (unsigned i = 0; i < options->n_followed && r == 0; i++) {
         r = follow(feed, options->followed[i], err);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 #define COUNT_MAX       100000
 #define INDEX_BYTES_MIN (4u << 20) // as of tools/kv/index.h
@@ -402,4 +403,19 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
         r = take_mount(ret, argv[optind], err);
     }
     return r < 0 ? r : check(ret, given, err);
+}
+
+void options_address(const struct options *o, char ret[OPTION_ADDRESS_MAX])
+{
+    const char *colon = strrchr(o->listen, ':');
+    bool is_unix = strncmp(o->listen, "unix:", 5) == 0;
+    bool is_anywhere = !is_unix && (colon == o->listen || strncmp(o->listen, "0.0.0.0:", 8) == 0 ||
+                                    strncmp(o->listen, "[::]:", 5) == 0);
+    if (o->address || !o->node) {
+        snprintf(ret, OPTION_ADDRESS_MAX, "%s", o->address ? o->address : o->listen);
+    } else if (is_unix || is_anywhere) {
+        snprintf(ret, OPTION_ADDRESS_MAX, "%s%s", o->node, is_unix ? "" : colon);
+    } else {
+        snprintf(ret, OPTION_ADDRESS_MAX, "%s", o->listen);
+    }
 }

@@ -9,10 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOUNTS_MAX        64
-#define OPTION_MODELS_MAX 16
-#define OPTION_PEERS_MAX  1024
-#define FOLLOWED_MAX      64
+#define MOUNTS_MAX         64
+#define OPTION_MODELS_MAX  16
+#define OPTION_PEERS_MAX   1024
+#define FOLLOWED_MAX       64
+#define OPTION_ADDRESS_MAX 256
 
 struct options {
     const char *listen; // HOST:PORT, [HOST]:PORT, :PORT or unix:PATH
@@ -48,6 +49,9 @@ struct options {
 
 // Borrows from argv. -EINVAL with the option and value named.
 int options_parse(int argc, char **argv, struct options *ret, struct err *err);
+// Under which others reach the bridge: --address; or else HOST:PORT of --listen where that is an address; of one that
+// is everywhere the node's name and the port, of a Unix socket the name. Without a name: --listen as it is.
+void options_address(const struct options *options, char ret[OPTION_ADDRESS_MAX]);
 extern const char options_help[];
 
 #endif

@@ -35,7 +35,7 @@ struct publisher {
     const struct mounts *mounts; // NULL: not started
     struct redis_link *link;     // NULL: not wanted
     void *zmq_context;
-    char address[NAME_MAX_ + 16]; // under which others reach the bridge
+    char address[OPTION_ADDRESS_MAX]; // under which others reach the bridge
     bool is_stopped;
     unsigned n;
     struct node nodes[];
@@ -144,23 +144,6 @@ static void link_down(void *ctx)
 
 // ---- life ----------------------------------------------------------------------------------------------------------
 
-// HOST:PORT of --listen where that is an address; of one that is everywhere, the node's name and the port.
-static void find_address(struct publisher *p)
-{
-    const struct options *o = p->options;
-    const char *colon = strrchr(o->listen, ':');
-    bool is_unix = strncmp(o->listen, "unix:", 5) == 0;
-    bool is_anywhere = !is_unix && (colon == o->listen || strncmp(o->listen, "0.0.0.0:", 8) == 0 ||
-                                    strncmp(o->listen, "[::]:", 5) == 0);
-    if (o->address || is_unix) {
-        snprintf(p->address, sizeof(p->address), "%s", o->address ? o->address : o->node);
-    } else if (is_anywhere) {
-        snprintf(p->address, sizeof(p->address), "%s%s", o->node, colon);
-    } else {
-        snprintf(p->address, sizeof(p->address), "%s", o->listen);
-    }
-}
-
 static int node_new(struct publisher *p, unsigned idx, struct err *err)
 {
     const struct options *o = p->options;
@@ -214,7 +197,7 @@ int publisher_new(struct loop *loop, struct exchange_pool *files, const struct o
     p->files = files;
     p->options = options;
     p->beat.done = beat_done;
-    find_address(p);
+    options_address(options, p->address);
     int r = options->redis ? connect_redis(p, err) : 0;
     if (r == 0 && options->zmq && !(p->zmq_context = zmq_ctx_new())) {
         r = -errno;
