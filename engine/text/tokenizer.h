@@ -32,9 +32,9 @@ int tokenizer_from_json(struct str json, struct tokenizer **ret, struct err *err
 // From the metadata of a GGUF file (tokenizer.ggml.*), which the tokenizer does not need afterwards. Errors likewise,
 // naming the key.
 int tokenizer_from_gguf(const struct gguf *g, struct tokenizer **ret, struct err *err);
-// From a file of either kind, or from the tokenizer.json (or else tokenizer.gguf) inside a directory, with the tokens that a
-// tokenizer_config.json beside it adds or changes (transformers heeds nothing else of it here: not add_bos_token, not
-// add_eos_token). -errno of the file as well.
+// From a file of either kind, or from the tokenizer.json (or else tokenizer.gguf) inside a directory, with the tokens
+// that a tokenizer_config.json beside it adds or changes (transformers heeds nothing else of it here: not
+// add_bos_token, not add_eos_token). -errno of the file as well.
 int tokenizer_open(const char *path, struct tokenizer **ret, struct err *err);
 void tokenizer_free(struct tokenizer *tok);
 
