@@ -112,6 +112,10 @@ struct op_rope_kv {
     const float *inv_freq; // [n_dims / 2]
     size_t n_dims;         // even, at most head_dim; 0: nothing turns, K and V are written
     float attn_scale;      // cos and sin are multiplied by it (1 unless the rope scaling says otherwise)
+    // Weights of the norms that heads of Q and K get before (op_rms_norm of head_dim), or NULL: none. Only for backends
+    // that have has_head_norms.
+    const float *q_norm, *k_norm; // [head_dim]
+    float norm_eps;
     size_t n_heads;
     const struct kv_layout *kv;
     void *pool; // [n_pages][page_bytes]
@@ -194,6 +198,7 @@ struct backend_ops {
     const char *name;                   // "cpu", "cuda"
     bool has_host_memory;               // the host may read and write what `alloc` gave, after `sync`
     bool has_block_kv;                  // K and V may be of a block type
+    bool has_head_norms;                // rope_kv norms heads
     size_t head_dim_step, head_dim_max; // attention and rope take multiples of the first up to the second
 
     void (*close)(struct backend *b);
@@ -219,6 +224,9 @@ struct backend_ops {
     unsigned char *(*matrix_packed)(struct matrix *m);
 
     void (*linear)(struct backend *b, const struct op_linear *op);
+    // y[r][o] = glu(w x of o, w x of n_out / 2 + o), each with its bias: a product and the unit after it at once.
+    // False: not this one, and nothing was done. NULL: none.
+    bool (*linear_glu)(struct backend *b, const struct op_linear *op, enum glu kind);
     void (*linear_group)(struct backend *b, const struct op_linear_group *op); // NULL: nothing is gained by it
     void (*embed)(struct backend *b, const struct op_embed *op);
     void (*rms_norm)(struct backend *b, const struct op_rms_norm *op);

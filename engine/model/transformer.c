@@ -187,7 +187,8 @@ static void attend(struct model *m, const struct step *step, size_t layer)
 {
     const struct model_config *c = &m->config;
     const struct layer_weights *w = &m->weights.layers[layer];
-    if (model_has(c, FEATURE_QK_NORM)) {
+    bool has_norms = model_has(c, FEATURE_QK_NORM), is_norm_with_rope = has_norms && m->backend->ops->has_head_norms;
+    if (has_norms && !is_norm_with_rope) {
         norm_heads(m, w->q_norm, 0, c->n_heads, step->map.n_rows);
         norm_heads(m, w->k_norm, c->n_heads, c->n_kv_heads, step->map.n_rows);
     }
@@ -198,6 +199,9 @@ static void attend(struct model *m, const struct step *step, size_t layer)
                                      .inv_freq = has_own_rope ? m->act.window_inv_freq : m->act.inv_freq,
                                      .n_dims = c->layers[layer] & LAYER_NOPE ? 0 : n_dims,
                                      .attn_scale = has_own_rope ? m->window_rope_attn_scale : m->rope_attn_scale,
+                                     .q_norm = is_norm_with_rope ? w->q_norm : NULL,
+                                     .k_norm = is_norm_with_rope ? w->k_norm : NULL,
+                                     .norm_eps = c->rms_eps,
                                      .n_heads = c->n_heads,
                                      .kv = &m->kv,
                                      .pool = step->kv_pool,
@@ -231,6 +235,27 @@ static void add_projection(struct model *m, const struct weight_matrix *w, const
     norm(m, a->normed, post_norm, a->x, n_rows, true);
 }
 
+// act = glu(gate_up normed), in one operation where the backend has it
+static void gated_unit(struct model *m, const struct layer_weights *w, size_t n_rows)
+{
+    const struct model_config *c = &m->config;
+    const struct activations *a = &m->act;
+    const struct backend_ops *ops = m->backend->ops;
+    const struct op_linear both = { .w = w->gate_up.pieces[0],
+                                    .bias = w->gate_up_bias,
+                                    .x = a->normed,
+                                    .y = a->act,
+                                    .x_stride = c->n_embd,
+                                    .y_stride = c->n_ff,
+                                    .n_rows = n_rows };
+    if (ops->linear_glu && w->gate_up.n_pieces == 1 && ops->linear_glu(m->backend, &both, c->activation)) {
+        return;
+    }
+    model_linear(m, &w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
+    const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff, .kind = c->activation };
+    ops->glu(m->backend, &glu);
+}
+
 static void run_layer(struct model *m, const struct step *step, size_t layer)
 {
     const struct model_config *c = &m->config;
@@ -249,9 +274,7 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
         experts_run(m, layer, n_rows);
         return;
     }
-    model_linear(m, &w->gate_up, w->gate_up_bias, a->normed, c->n_embd, a->gate_up, 2 * (size_t)c->n_ff, n_rows, false);
-    const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_rows, .dim = c->n_ff, .kind = c->activation };
-    m->backend->ops->glu(m->backend, &glu);
+    gated_unit(m, w, n_rows);
     add_projection(m, &w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
 }
 

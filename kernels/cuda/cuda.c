@@ -299,6 +299,20 @@ static void cuda_linear(struct backend *b, const struct op_linear *op)
     }
 }
 
+// Of few rows. With `deterministic` plain weights have one way only, that of many rows.
+static bool cuda_linear_glu(struct backend *b, const struct op_linear *op, enum glu kind)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    const struct gpu_matrix *w = &op->w->gpu;
+    if (op->n_rows == 0 || op->n_rows > GEMV_ROWS_MAX) {
+        return false;
+    }
+    if (blocks_has(w->dtype)) {
+        return gpu_blocks_glu(queue_of(cuda), op, w, kind);
+    }
+    return !cuda->is_deterministic && gpu_gemv_glu(queue_of(cuda), op, w, kind);
+}
+
 static bool is_one_launch(const struct cuda_backend *cuda, const struct op_linear_group *op)
 {
     const struct gpu_matrix *first = &op->parts[0].w->gpu;
@@ -627,6 +641,7 @@ static const char *cuda_describe(const struct backend *b)
 
 static const struct backend_ops cuda_ops = {
     .name = "cuda",
+    .has_head_norms = true,
     .head_dim_step = 2,
     .head_dim_max = ATTENTION_HEAD_DIM_MAX_GPU,
     .close = cuda_close,
@@ -641,6 +656,7 @@ static const struct backend_ops cuda_ops = {
     .matrix_free = cuda_matrix_free,
     .matrix_bytes = cuda_matrix_bytes,
     .linear = cuda_linear,
+    .linear_glu = cuda_linear_glu,
     .linear_group = cuda_linear_group,
     .embed = cuda_embed,
     .rms_norm = cuda_rms_norm,

@@ -1,5 +1,6 @@
 // What works on each element or row by itself: embedding rows, gated units, soft caps, gathering, and the routing of
 // mixtures of experts. All are bound by memory: bytes read and written once, no reuse.
+#include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
 
 #define THREADS 256
@@ -43,35 +44,12 @@ void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matr
 
 // ---- glu, softcap --------------------------------------------------------------------------------------------------
 
-static __device__ float silu(float x)
-{
-    return x / (1.0f + expf(-x));
-}
-
-static __device__ float gelu_tanh(float x)
-{
-    return 0.5f * x * (1.0f + tanhf(0.7978845608028654f * (x + 0.044715f * x * x * x)));
-}
-
-static __device__ float gated(enum glu kind, float gate, float up)
-{
-    switch (kind) {
-    case GLU_SILU: return silu(gate) * up;
-    case GLU_GELU_TANH: return gelu_tanh(gate) * up;
-    case GLU_SILU_CLAMPED: {
-        float g = fminf(gate, 7.0f), u = fminf(fmaxf(up, -7.0f), 7.0f);
-        return g / (1.0f + expf(-1.702f * g)) * (u + 1.0f);
-    }
-    }
-    return 0.0f;
-}
-
 static __global__ void glu(const float *x, float *y, size_t n, size_t dim, enum glu kind)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) {
         const float *row = x + i / dim * 2 * dim;
-        y[i] = gated(kind, row[i % dim], row[dim + i % dim]);
+        y[i] = gpu_gated(kind, row[i % dim], row[dim + i % dim]);
     }
 }
 

@@ -91,6 +91,8 @@ void gpu_attention_rows(gpu_queue queue, const struct op_attention *op, const st
 
 // linear.cu
 void gpu_gemv(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w); // n_rows <= GEMV_ROWS_MAX
+// backend.h, linear_glu; false: not of this shape, nothing was launched.
+bool gpu_gemv_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind);
 void gpu_linear_tiles(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w);
 void gpu_rows_to_16(gpu_queue queue, const struct op_linear *op, size_t n_in, bool is_f16, void *x16); // [n_rows][n_in]
 void gpu_add_bias(gpu_queue queue, const struct op_linear *op, size_t n_out);
@@ -103,6 +105,8 @@ void gpu_add_bias(gpu_queue queue, const struct op_linear *op, size_t n_out);
 bool gpu_blocks_has(enum dtype dtype, size_t n_in);
 size_t gpu_blocks_x16_bytes(size_t n_rows, size_t n_in);
 void gpu_linear_blocks(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, void *x16);
+// As gpu_gemv_glu.
+bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind);
 // op's weights and bias are those of the parts, which are of the shape and type of `like` and of up to rows_max rows
 // (at most GEMV_ROWS_MAX, or with x16 PART_ROWS_MAX).
 void gpu_linear_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,

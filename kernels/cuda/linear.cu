@@ -3,11 +3,13 @@
 // gemv: up to 8 rows. A warp per output reads a row of weights once, 16 bytes per lane and step, for all rows of x,
 // which the caches
 //   hold. Floor: n_out * n_in * bytes / bandwidth. A row's sum does not depend on how many rows there are.
+// gemv_glu: the same of two rows of weights, gate and up, and the unit of both: what is between is not written.
 // tiles: any number of rows, by tensor cores for 16-bit weights: 64 x 64 outputs per CTA, k in steps of 32 in rising
 // order, so that a row's
 //   bits are the same in any batch. What `deterministic` asks for, and what is used where there is no cuBLAS.
 // tiles of f32: the same without tensor cores; f32 weights keep f32 inputs.
 // Where cuBLAS does the product, rows_to_16 rounds its input and add_bias completes it.
+#include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
 
 #define WARPS 4
@@ -95,38 +97,92 @@ template <class T, int ROWS, bool IS_ALIGNED> static __global__ void gemv(const 
     }
 }
 
-template <class T, int ROWS> static void launch_gemv(gpu_queue queue, const T *weights, const struct linear_run *run)
+template <class T, int ROWS> static __global__ void gemv_glu(const T *weights, struct linear_run run, enum glu kind)
 {
-    bool is_aligned = run->n_in * sizeof(T) % 16 == 0 && run->x_stride % 4 == 0 && (uintptr_t)run->x % 16 == 0;
-    dim3 grid((unsigned)((run->n_out + WARPS - 1) / WARPS));
-    gpu_launch(queue, is_aligned ? gemv<T, ROWS, true> : gemv<T, ROWS, false>, grid, WARPS * GPU_WARP, 0, weights,
-               *run);
+    size_t out = (size_t)blockIdx.x * WARPS + threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
+    size_t n_units = run.n_out / 2;
+    const size_t n = vector_of<T>::n;
+    if (out >= n_units) {
+        return;
+    }
+    const T *gate = weights + out * run.n_in, *up = gate + n_units * run.n_in;
+    float of_gate[ROWS] = {}, of_up[ROWS] = {};
+    for (size_t i = lane * n; i < run.n_in; i += GPU_WARP * n) {
+        struct vector_of<T> g = load_vector(gate + i), u = load_vector(up + i);
+        add_vector<T, ROWS>(&run, &g, i, of_gate);
+        add_vector<T, ROWS>(&run, &u, i, of_up);
+    }
+    for (int r = 0; r < ROWS; r++) {
+        float g = gpu_warp_sum(of_gate[r]), u = gpu_warp_sum(of_up[r]);
+        if (lane == 0) {
+            g += run.bias ? run.bias[out] : 0.0f;
+            u += run.bias ? run.bias[n_units + out] : 0.0f;
+            run.y[(size_t)r * run.y_stride + out] = gpu_gated(kind, g, u);
+        }
+    }
 }
 
-template <class T> static void launch_gemv_rows(gpu_queue queue, const T *weights, const struct linear_run *run)
+static bool is_aligned(const struct linear_run *run, size_t element_bytes)
+{
+    return run->n_in * element_bytes % 16 == 0 && run->x_stride % 4 == 0 && (uintptr_t)run->x % 16 == 0;
+}
+
+// `kind`: of gemv_glu, or NULL.
+template <class T, int ROWS>
+static void launch_gemv(gpu_queue queue, const T *weights, const struct linear_run *run, const enum glu *kind)
+{
+    size_t n_outputs = kind ? run->n_out / 2 : run->n_out;
+    dim3 grid((unsigned)((n_outputs + WARPS - 1) / WARPS));
+    if (kind) {
+        gpu_launch(queue, gemv_glu<T, ROWS>, grid, WARPS * GPU_WARP, 0, weights, *run, *kind);
+        return;
+    }
+    gpu_launch(queue, is_aligned(run, sizeof(T)) ? gemv<T, ROWS, true> : gemv<T, ROWS, false>, grid, WARPS * GPU_WARP,
+               0, weights, *run);
+}
+
+template <class T>
+static void launch_gemv_rows(gpu_queue queue, const T *weights, const struct linear_run *run, const enum glu *kind)
 {
     switch (run->n_rows) {
-    case 1: launch_gemv<T, 1>(queue, weights, run); return;
-    case 2: launch_gemv<T, 2>(queue, weights, run); return;
-    case 3: launch_gemv<T, 3>(queue, weights, run); return;
-    case 4: launch_gemv<T, 4>(queue, weights, run); return;
-    case 5: launch_gemv<T, 5>(queue, weights, run); return;
-    case 6: launch_gemv<T, 6>(queue, weights, run); return;
-    case 7: launch_gemv<T, 7>(queue, weights, run); return;
-    case 8: launch_gemv<T, 8>(queue, weights, run); return;
+    case 1: launch_gemv<T, 1>(queue, weights, run, kind); return;
+    case 2: launch_gemv<T, 2>(queue, weights, run, kind); return;
+    case 3: launch_gemv<T, 3>(queue, weights, run, kind); return;
+    case 4: launch_gemv<T, 4>(queue, weights, run, kind); return;
+    case 5: launch_gemv<T, 5>(queue, weights, run, kind); return;
+    case 6: launch_gemv<T, 6>(queue, weights, run, kind); return;
+    case 7: launch_gemv<T, 7>(queue, weights, run, kind); return;
+    case 8: launch_gemv<T, 8>(queue, weights, run, kind); return;
     default: assert(0 && "at most GEMV_ROWS_MAX rows");
+    }
+}
+
+static void launch_gemv_dtype(gpu_queue queue, const struct gpu_matrix *w, const struct linear_run *run,
+                              const enum glu *kind)
+{
+    switch (w->dtype) {
+    case DTYPE_F32: launch_gemv_rows(queue, (const float *)w->data, run, kind); return;
+    case DTYPE_F16: launch_gemv_rows(queue, (const struct gpu_f16 *)w->data, run, kind); return;
+    case DTYPE_BF16: launch_gemv_rows(queue, (const struct gpu_bf16 *)w->data, run, kind); return;
+    default: assert(0 && "a type that rows are stored in");
     }
 }
 
 void gpu_gemv(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w)
 {
     struct linear_run run = run_of(op, w);
-    switch (w->dtype) {
-    case DTYPE_F32: launch_gemv_rows(queue, (const float *)w->data, &run); return;
-    case DTYPE_F16: launch_gemv_rows(queue, (const struct gpu_f16 *)w->data, &run); return;
-    case DTYPE_BF16: launch_gemv_rows(queue, (const struct gpu_bf16 *)w->data, &run); return;
-    default: assert(0 && "a type that rows are stored in");
+    launch_gemv_dtype(queue, w, &run, NULL);
+}
+
+bool gpu_gemv_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind)
+{
+    struct linear_run run = run_of(op, w);
+    assert(!op->accumulate && w->n_out % 2 == 0);
+    if (!is_aligned(&run, dtype_bytes(w->dtype))) {
+        return false;
     }
+    launch_gemv_dtype(queue, w, &run, &kind);
+    return true;
 }
 
 // ---- tiles of 16-bit weights ---------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 //   scales: half of what the schedulers have in that time. x: 4 bytes per row and 16 outputs, from L1. Not measured.
 // Many rows by cuBLAS: `expand` makes rows of bf16, 2.5 bytes of traffic per weight against 2 * n_rows operations.
 #include "kernels/cuda/blocks.h"
+#include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
 
 #define WARPS   8
@@ -26,6 +27,7 @@ struct blocks_run {
     float *y;
     size_t x_stride, y_stride, n_rows, n_out, n_in, n_chunks;
     bool accumulate, is_aligned; // x: in vectors of 16 bytes
+    enum glu kind;               // of what ends in a gated unit
 };
 
 // ---- formats -------------------------------------------------------------------------------------------------------
@@ -460,33 +462,70 @@ template <int TILES> struct warp_sums {
     float of[WARPS][TILES][4][GPU_WARP];
 };
 
-// Adds up what the warps have, in their order, and writes: threads side by side have outputs side by side.
+// What the warps have of an output, added up in their order, and its bias.
 template <int TILES>
+static __device__ __forceinline__ float sum_of(const struct blocks_run *run, const struct warp_sums<TILES> *sums,
+                                               unsigned row, unsigned out, size_t o)
+{
+    unsigned lane = out % 8 * 4 + row % 8 / 2, reg = out / 8 * 2 + row % 2;
+    float sum = 0.0f;
+    for (int warp = 0; warp < WARPS; warp++) {
+        sum += sums->of[warp][row / 8][reg][lane];
+    }
+    return run->bias && o < run->n_out ? sum + run->bias[o] : sum;
+}
+
+// Threads side by side have outputs side by side. IS_GATED: sums[1] are of the outputs n_out / 2 further on.
+template <int TILES, bool IS_GATED>
 static __device__ void finish(const struct blocks_run *run, const struct warp_sums<TILES> *sums, size_t first,
                               size_t end)
 {
+    size_t n_written = IS_GATED ? run->n_out / 2 : run->n_out;
     for (unsigned i = threadIdx.x; i < TILES * 8 * BLOCKS_TILE; i += THREADS) {
         unsigned out = i % BLOCKS_TILE, row = i / BLOCKS_TILE;
-        unsigned lane = out % 8 * 4 + row % 8 / 2, reg = out / 8 * 2 + row % 2;
-        float sum = 0.0f;
-        for (int warp = 0; warp < WARPS; warp++) {
-            sum += sums->of[warp][row / 8][reg][lane];
-        }
         size_t o = (size_t)blockIdx.x * BLOCKS_TILE + out, r = first + row;
-        if (o < run->n_out && r < end) {
+        float sum = sum_of<TILES>(run, &sums[0], row, out, o);
+        if (IS_GATED) {
+            sum = gpu_gated(run->kind, sum, sum_of<TILES>(run, &sums[IS_GATED], row, out, n_written + o));
+        }
+        if (o < n_written && r < end) {
             float *y = run->y + r * run->y_stride + o;
-            sum += run->bias ? run->bias[o] : 0.0f;
             *y = run->accumulate ? *y + sum : sum;
         }
     }
 }
 
-// `parts`: blockIdx.y names one; NULL: it names 8 * TILES rows of the run.
+// A tile of 16 outputs: each warp's share of the inputs, into `sums`.
 template <class F, int TILES, bool IS_ROUNDED>
-static __global__ void __launch_bounds__(THREADS) linear_blocks(struct blocks_run run, const struct gpu_part *parts)
+static __device__ __forceinline__ void run_tile(const struct blocks_run *run, size_t tile, size_t first, size_t end,
+                                                struct warp_sums<TILES> *sums)
 {
-    __shared__ struct warp_sums<TILES> sums;
     const unsigned warp = threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
+    float acc[TILES][4] = {};
+    size_t chunk = run->n_chunks * warp / WARPS, n = run->n_chunks * (warp + 1) / WARPS;
+    typename F::raw raw, next;
+    if (chunk < n) {
+        F::load(run, tile, chunk, lane, &next);
+    }
+    for (; chunk < n; chunk++) {
+        raw = next;
+        if (chunk + 1 < n) { // on its way while this one is multiplied
+            F::load(run, tile, chunk + 1, lane, &next);
+        }
+        add_chunk<F, TILES, IS_ROUNDED>(run, &raw, chunk, first, end, lane, acc);
+    }
+#pragma unroll
+    for (int i = 0; i < 4 * TILES; i++) {
+        sums->of[warp][i / 4][i % 4][lane] = acc[i / 4][i % 4];
+    }
+}
+
+// `parts`: blockIdx.y names one; NULL: it names 8 * TILES rows of the run.
+template <class F, int TILES, bool IS_ROUNDED, bool IS_GATED>
+static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0)
+    linear_blocks(struct blocks_run run, const struct gpu_part *parts)
+{
+    __shared__ struct warp_sums<TILES> sums[1 + IS_GATED];
     size_t first = (size_t)blockIdx.y * 8 * TILES, end = run.n_rows;
     if (parts) {
         const struct gpu_part part = parts[blockIdx.y];
@@ -495,25 +534,12 @@ static __global__ void __launch_bounds__(THREADS) linear_blocks(struct blocks_ru
         first = part.row;
         end = first + part.n_rows;
     }
-    float acc[TILES][4] = {};
-    size_t chunk = run.n_chunks * warp / WARPS, n = run.n_chunks * (warp + 1) / WARPS;
-    typename F::raw raw, next;
-    if (chunk < n) {
-        F::load(&run, blockIdx.x, chunk, lane, &next);
-    }
-    for (; chunk < n; chunk++) {
-        raw = next;
-        if (chunk + 1 < n) { // on its way while this one is multiplied
-            F::load(&run, blockIdx.x, chunk + 1, lane, &next);
-        }
-        add_chunk<F, TILES, IS_ROUNDED>(&run, &raw, chunk, first, end, lane, acc);
-    }
-#pragma unroll
-    for (int i = 0; i < 4 * TILES; i++) {
-        sums.of[warp][i / 4][i % 4][lane] = acc[i / 4][i % 4];
+    run_tile<F, TILES, IS_ROUNDED>(&run, blockIdx.x, first, end, &sums[0]);
+    if (IS_GATED) {
+        run_tile<F, TILES, IS_ROUNDED>(&run, gridDim.x + blockIdx.x, first, end, &sums[IS_GATED]);
     }
     __syncthreads();
-    finish<TILES>(&run, &sums, first, end);
+    finish<TILES, IS_GATED>(&run, sums, first, end);
 }
 
 // ---- launching -----------------------------------------------------------------------------------------------------
@@ -549,11 +575,11 @@ static void launch(gpu_queue queue, struct blocks_run *run, size_t rows_max, con
         run->x16 = x16;
     }
     if (rows == 8) {
-        gpu_launch(queue, linear_blocks<F, 1, false>, grid, THREADS, 0, *run, parts);
+        gpu_launch(queue, linear_blocks<F, 1, false, false>, grid, THREADS, 0, *run, parts);
     } else if (rows == 32) {
-        gpu_launch(queue, linear_blocks<F, 4, true>, grid, THREADS, 0, *run, parts);
+        gpu_launch(queue, linear_blocks<F, 4, true, false>, grid, THREADS, 0, *run, parts);
     } else {
-        gpu_launch(queue, linear_blocks<F, 8, true>, grid, THREADS, 0, *run, parts);
+        gpu_launch(queue, linear_blocks<F, 8, true, false>, grid, THREADS, 0, *run, parts);
     }
 }
 
@@ -588,6 +614,31 @@ void gpu_linear_blocks(gpu_queue queue, const struct op_linear *op, const struct
 {
     struct blocks_run run = run_of(op, w);
     launch_dtype(queue, w->dtype, &run, op->n_rows, NULL, 0, x16);
+}
+
+template <class F> static void launch_glu(gpu_queue queue, const struct blocks_run *run)
+{
+    dim3 grid((unsigned)(run->n_out / 2 / BLOCKS_TILE), (unsigned)((run->n_rows + 7) / 8));
+    gpu_launch(queue, linear_blocks<F, 1, false, true>, grid, THREADS, 0, *run, (const struct gpu_part *)NULL);
+}
+
+bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind)
+{
+    struct blocks_run run = run_of(op, w);
+    run.kind = kind;
+    assert(!op->accumulate && op->n_rows <= GEMV_ROWS_MAX);
+    if (w->n_out % (2 * BLOCKS_TILE) != 0) {
+        return false;
+    }
+    switch (w->dtype) {
+    case DTYPE_Q8_0: launch_glu<fmt_q8_0>(queue, &run); return true;
+    case DTYPE_Q4_0: launch_glu<fmt_q4_0>(queue, &run); return true;
+    case DTYPE_Q4_K: launch_glu<fmt_q4_k>(queue, &run); return true;
+    case DTYPE_Q5_K: launch_glu<fmt_q5_k>(queue, &run); return true;
+    case DTYPE_Q6_K: launch_glu<fmt_q6_k>(queue, &run); return true;
+    case DTYPE_MXFP4: launch_glu<fmt_mxfp4>(queue, &run); return true;
+    default: return false;
+    }
 }
 
 void gpu_linear_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,

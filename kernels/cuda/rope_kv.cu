@@ -1,12 +1,14 @@
-// Rotates Q and K by position and writes K and V into their pages (backend.h, op_rope_kv). One CTA per row: a thread
-// takes pairs of a head, whose cosine and sine serve several heads. Bytes: the row of qkv twice, K and V once.
+// Rotates Q and K by position and writes K and V into their pages (backend.h, op_rope_kv), after the norms of heads
+// where a model has them. One CTA per row: a warp norms a head, a thread turns pairs of heads that share cosine and
+// sine. Bytes: the row of qkv twice, K and V once.
 #include "kernels/cuda/kernels.h"
 
 #define THREADS 256
 
 struct rope_run {
     float *qkv;
-    const float *inv_freq;
+    const float *inv_freq, *q_norm, *k_norm;
+    float norm_eps;
     size_t n_dims, n_heads, n_kv_heads, head_dim, page_tokens, page_bytes, layer;
     float attn_scale;
     unsigned char *pool;
@@ -30,11 +32,31 @@ static __device__ void rotate_head(float *x, size_t j, size_t half, float c, flo
     x[j + half] = second * c + first * s;
 }
 
+// As norm.cu does short rows.
+static __device__ void norm_head(const struct rope_run *run, float *x, const float *weight, unsigned lane)
+{
+    float sum = 0.0f;
+    for (size_t i = lane; i < run->head_dim; i += GPU_WARP) {
+        sum = fmaf(x[i], x[i], sum);
+    }
+    float scale = 1.0f / sqrtf(gpu_warp_sum(sum) / (float)run->head_dim + run->norm_eps);
+    for (size_t i = lane; i < run->head_dim; i += GPU_WARP) {
+        x[i] = x[i] * scale * weight[i];
+    }
+}
+
 template <class T> static __global__ void rope_kv(struct rope_run run)
 {
     size_t row = blockIdx.x, half = run.n_dims / 2, n_turning = run.n_heads + run.n_kv_heads;
     size_t seq = (size_t)run.map.row_seq[row], pos = (size_t)run.map.row_pos[row];
     float *qkv = run.qkv + row * (run.n_heads + 2 * run.n_kv_heads) * run.head_dim;
+    if (run.q_norm) {
+        for (size_t head = threadIdx.x / GPU_WARP; head < n_turning; head += THREADS / GPU_WARP) {
+            norm_head(&run, qkv + head * run.head_dim, head < run.n_heads ? run.q_norm : run.k_norm,
+                      threadIdx.x % GPU_WARP);
+        }
+        __syncthreads();
+    }
     size_t n_columns =
         half < blockDim.x ? half : blockDim.x; // threads side by side over the pairs of a head, the rest over heads
     size_t head_step = n_columns ? blockDim.x / n_columns : 0;
@@ -58,6 +80,9 @@ void gpu_rope_kv(gpu_queue queue, const struct op_rope_kv *op, const struct gpu_
 {
     struct rope_run run = { op->qkv,
                             op->inv_freq,
+                            op->q_norm,
+                            op->k_norm,
+                            op->norm_eps,
                             op->n_dims,
                             op->n_heads,
                             op->kv->n_kv_heads,

@@ -451,6 +451,63 @@ static void test_attention_of_a_long_context_is_merged(void **state)
     scene_free(s);
 }
 
+// Norms of heads of Q and K before they are turned: with the rotation, and by themselves.
+static void test_heads_are_normed_and_turned_in_one(void **state)
+{
+    struct backend *b = ((const struct pair *)*state)->cuda;
+    uint64_t rng = 10;
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+        struct scene *s = scene_new(&rng, heads[i], false);
+        size_t n = s->map.n_rows * s->row_floats, dim = s->h.head_dim, n_q = s->h.n_heads, n_k = s->h.n_kv_heads;
+        float *weights[2] = { random_floats(&rng, dim), random_floats(&rng, dim) }, *results[2];
+        float *q_norm = sent_floats(b, weights[0], dim), *k_norm = sent_floats(b, weights[1], dim);
+        float *inv_freq = sent(b, s->inv_freq, sizeof(s->inv_freq));
+        unsigned char *pools[2] = { malloc(s->pool_bytes), malloc(s->pool_bytes) };
+        for (size_t j = 0; j < 2; j++) {
+            float *qkv = sent_floats(b, s->qkv, n);
+            struct op_rope_kv rope = { .qkv = qkv,
+                                       .inv_freq = inv_freq,
+                                       .n_dims = dim / 2,
+                                       .attn_scale = 1,
+                                       .q_norm = j == 0 ? q_norm : NULL,
+                                       .k_norm = j == 0 ? k_norm : NULL,
+                                       .norm_eps = 1e-5f,
+                                       .n_heads = n_q,
+                                       .kv = &s->kv,
+                                       .pool = sent(b, s->pool, s->pool_bytes),
+                                       .map = &s->map };
+            for (size_t part = 0; part < 2 && j == 1; part++) {
+                float *first = qkv + (part == 0 ? 0 : n_q * dim);
+                const struct op_rms_norm norm = { .x = first,
+                                                  .weight = part == 0 ? q_norm : k_norm,
+                                                  .y = first,
+                                                  .n_rows = s->map.n_rows * (part == 0 ? n_q : n_k),
+                                                  .dim = dim,
+                                                  .group = part == 0 ? n_q : n_k,
+                                                  .stride = s->row_floats,
+                                                  .eps = 1e-5f };
+                b->ops->rms_norm(b, &norm);
+            }
+            b->ops->rope_kv(b, &rope);
+            b->ops->sync(b);
+            results[j] = malloc(n * sizeof(float));
+            fetch(b, results[j], qkv, n * sizeof(float));
+            fetch(b, pools[j], rope.pool, s->pool_bytes);
+        }
+        assert_same_bits(results[0], results[1], n, b);
+        assert_memory_equal(pools[0], pools[1], s->pool_bytes);
+        b->ops->free(b, q_norm);
+        b->ops->free(b, k_norm);
+        b->ops->free(b, inv_freq);
+        for (size_t j = 0; j < 2; j++) {
+            free(weights[j]);
+            free(results[j]);
+            free(pools[j]);
+        }
+        scene_free(s);
+    }
+}
+
 // ---- shared prefixes -----------------------------------------------------------------------------------------------
 
 #define FAMILY_SEQS   9
@@ -611,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_experts_are_the_same_and_their_sums_near),
         cmocka_unit_test(test_attention_of_ragged_batches_is_near_the_reference),
         cmocka_unit_test(test_attention_of_a_long_context_is_merged),
+        cmocka_unit_test(test_heads_are_normed_and_turned_in_one),
         cmocka_unit_test(test_plan_has_every_position_of_a_row_once),
         cmocka_unit_test(test_attention_of_shared_prefixes_is_merged),
         cmocka_unit_test(test_attention_deterministic_rows_do_not_depend_on_the_batch),

@@ -172,6 +172,70 @@ static void test_embeddings_are_what_the_blocks_stand_for(void **state)
     }
 }
 
+// ---- fused units ---------------------------------------------------------------------------------------------------
+
+static const struct product gated[] = {
+    { DTYPE_Q4_K, 64, 512, 1 }, { DTYPE_Q8_0, 96, 96, 8 },  { DTYPE_MXFP4, 32, 160, 3 },
+    { DTYPE_BF16, 22, 72, 1 },  { DTYPE_F16, 40, 64, 8 },   { DTYPE_F32, 6, 40, 5 },
+    { DTYPE_Q6_K, 32, 256, 2 }, { DTYPE_Q5_K, 32, 256, 4 }, { DTYPE_Q4_0, 64, 64, 6 },
+};
+
+// y[n_rows][n_out / 2] by one operation (false: there is none) or by two.
+static bool run_gated(struct backend *b, const struct scene *s, bool is_fused, enum glu kind, float *y)
+{
+    struct matrix *w = matrix_of(b, s);
+    size_t n_both = s->p.n_rows * s->p.n_out;
+    float *x = sent_floats(b, s->x, s->p.n_rows * s->x_stride), *bias = sent_floats(b, s->bias, s->p.n_out);
+    float *dst = sent_floats(b, y, n_both / 2), *both = b->ops->alloc(b, n_both * sizeof(*y));
+    struct op_linear op = { .w = w,
+                            .bias = bias,
+                            .x = x,
+                            .y = is_fused ? dst : both,
+                            .x_stride = s->x_stride,
+                            .y_stride = is_fused ? s->p.n_out / 2 : s->p.n_out,
+                            .n_rows = s->p.n_rows };
+    bool is_done = !is_fused || b->ops->linear_glu(b, &op, kind);
+    if (!is_fused) {
+        const struct op_glu glu = { .x = both, .y = dst, .n_rows = s->p.n_rows, .dim = s->p.n_out / 2, .kind = kind };
+        b->ops->linear(b, &op);
+        b->ops->glu(b, &glu);
+    }
+    fetch(b, y, dst, n_both / 2 * sizeof(*y));
+    b->ops->free(b, x);
+    b->ops->free(b, bias);
+    b->ops->free(b, both);
+    b->ops->matrix_free(b, w);
+    return is_done;
+}
+
+static void test_a_product_that_ends_in_a_unit_is_the_two_in_one(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 5;
+    for (size_t i = 0; i < sizeof(gated) / sizeof(*gated); i++) {
+        for (size_t j = 0; j < 2; j++) {
+            struct backend *b = j == 0 ? pair->cuda : pair->deterministic;
+            struct scene s = scene_new(&rng, gated[i]);
+            s.x_stride = s.p.n_in; // aligned
+            size_t n = s.p.n_rows * s.p.n_out / 2;
+            float *one = calloc(n, sizeof(*one)), *two = calloc(n, sizeof(*two));
+            run_gated(b, &s, false, (enum glu)(i % 3), two);
+            bool is_done = run_gated(b, &s, true, (enum glu)(i % 3), one);
+            assert_int_equal(is_done, j == 0 || !dtype_is_plain(s.p.dtype));
+            if (is_done) {
+                assert_same_bits(one, two, n, b);
+            }
+            free(one);
+            free(two);
+            scene_free(&s);
+        }
+    }
+    struct scene many = scene_new(&rng, (struct product){ DTYPE_Q8_0, 32, 64, 9 });
+    float y[9 * 16] = { 0 };
+    assert_false(run_gated(pair->cuda, &many, true, GLU_SILU, y));
+    scene_free(&many);
+}
+
 // ---- groups --------------------------------------------------------------------------------------------------------
 
 #define N_PARTS 5
@@ -260,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_products_are_those_of_the_blocks),
         cmocka_unit_test(test_rows_do_not_depend_on_the_batch),
         cmocka_unit_test(test_embeddings_are_what_the_blocks_stand_for),
+        cmocka_unit_test(test_a_product_that_ends_in_a_unit_is_the_two_in_one),
         cmocka_unit_test(test_groups_are_the_products_of_their_parts),
     };
     return cmocka_run_group_tests(tests, open_pair, close_pair);
