@@ -54,7 +54,8 @@ template <> __device__ __forceinline__ struct gpu_bf16 gpu_element<struct gpu_bf
 }
 
 // Two elements of 16 bits as a register of a matrix fragment holds them: the first in the lower half.
-template <class T> static __device__ __forceinline__ uint32_t gpu_pair(float first, float second);
+template <class T>
+static __device__ __forceinline__ uint32_t gpu_pair(float first, float second);
 template <> __device__ __forceinline__ uint32_t gpu_pair<struct gpu_bf16>(float first, float second)
 {
     return gpu_bf16_pair(first, second);
