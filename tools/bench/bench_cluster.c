@@ -120,10 +120,35 @@ static int tell(struct node *node, enum kv_message_kind kind, const uint64_t *ha
     return n > 0 ? score_source_apply(node->source, &message, err) : 0;
 }
 
-static int compare_ticks(const void *a, const void *b)
+// The k-th smallest, by parting them (Hoare's selection), since nobody wants the order of the others.
+static uint64_t select_tick(uint64_t *ticks, size_t n, size_t k)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
+    ptrdiff_t low = 0, high = (ptrdiff_t)n - 1, at = (ptrdiff_t)k;
+    while (low < high) {
+        uint64_t pivot = ticks[(low + high) / 2];
+        ptrdiff_t i = low, j = high;
+        while (i <= j) {
+            while (ticks[i] < pivot) {
+                i++;
+            }
+            while (ticks[j] > pivot) {
+                j--;
+            }
+            if (i <= j) {
+                uint64_t other = ticks[i];
+                ticks[i++] = ticks[j];
+                ticks[j--] = other;
+            }
+        }
+        if (at <= j) {
+            high = j;
+        } else if (at >= i) {
+            low = i;
+        } else {
+            break;
+        }
+    }
+    return ticks[at];
 }
 
 // The least recently used of its blocks go, a part of them at once.
@@ -135,8 +160,7 @@ static int evict(struct run *run, struct node *node, struct err *err)
             run->ticks[n++] = node->held.slots[i].ours;
         }
     }
-    qsort(run->ticks, n, sizeof(*run->ticks), compare_ticks);
-    uint64_t before = run->ticks[n / EVICT_PART];
+    uint64_t before = select_tick(run->ticks, n, n / EVICT_PART);
     for (size_t i = 0; i < node->held.cap; i++) {
         if (node->held.slots[i].ours != 0 && node->held.slots[i].ours <= before) {
             run->ticks[n_gone++] = node->held.slots[i].theirs; // as many as were read already, at most
