@@ -25,7 +25,7 @@
 #define LINEAR_PACKED_BYTES (LINEAR_K_BLOCK * 4 + 64)
 
 // Tiles that share what is in the L2 cache.
-#define LINEAR_TILES_TOGETHER 4
+#define LINEAR_TILES_TOGETHER 8
 
 struct matrix {
     enum dtype dtype;

@@ -210,6 +210,9 @@ struct quant_cell {
     size_t fetch_bytes;         // ... per group
 };
 
+enum quant_kind { QUANT_BYTES, QUANT_SMALL, QUANT_MIN, QUANT_HALF_SCALES };
+
+#if VEC_QUANT_VECTORS == 2
 // Quads [begin, begin + n_quads) of group g: integer sums of n_r rows.
 VEC void quant_dots(const struct quant_cell *cell, size_t g, size_t begin, size_t n_quads, bool is_small, size_t n_r,
                     vi (*sums)[2])
@@ -239,8 +242,6 @@ VEC void quant_scale(const float *scales, const struct quant_row *x, size_t g, s
         acc[r][1] = vf_fma(vf_from_vi(isums[r][1]), vf_mul(s1, dx), acc[r][1]);
     }
 }
-
-enum quant_kind { QUANT_BYTES, QUANT_SMALL, QUANT_MIN, QUANT_HALF_SCALES };
 
 VEC void quant_group(enum quant_kind kind, const struct quant_cell *cell, size_t g, size_t n_r, vf (*acc)[2])
 {
@@ -288,6 +289,115 @@ VEC void quant_chain(enum quant_kind kind, const struct quant_cell *cell, size_t
         vf_store(sums[r] + 16, acc[r][1]);
     }
 }
+
+#else
+// Of a set with few registers: one vector of outputs after the other, whose integer sums alone stay in registers.
+
+// A group of rows with a vector of outputs.
+struct quant_step {
+    const uint8_t *q; // [8 quads], LINEAR_TILE * 4 bytes apart
+    const int8_t *x;  // of the first row, rows sizeof(struct quant_row) apart
+    const float *scales, *mins;
+    float *sums; // [n_r], LINEAR_TILE apart
+};
+
+#if VEC_HAS_DOT_INT8
+// Quads [begin, begin + n_quads): integer sums of n_r rows.
+VEC void quant_dots(enum quant_kind kind, const struct quant_step *step, size_t begin, size_t n_quads, size_t n_r,
+                    vi *sums)
+{
+    VEC_UNROLL(8)
+    for (size_t j = begin; j < begin + n_quads; j++) {
+        vi w = vi_load(step->q + j * LINEAR_TILE * 4);
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            vi xr = vi_broadcast(step->x + r * sizeof(struct quant_row) + j * 4);
+            sums[r] = vi_dot(sums[r], w, xr, kind != QUANT_BYTES);
+        }
+    }
+}
+#else
+// The same by products of bytes in pairs of 16 bits, of which some are added before they are widened to 32: values
+// below 32 four times, those below 64 twice. Bytes are taken as signed (so that their offset is no concern) and
+// multiplied by size, which leaves no room for more than one.
+VEC void quant_dots(enum quant_kind kind, const struct quant_step *step, size_t begin, size_t n_quads, size_t n_r,
+                    vi *sums)
+{
+    const size_t n_together = kind == QUANT_BYTES ? 1 : kind == QUANT_HALF_SCALES ? 2 : 4;
+    VEC_UNROLL(8)
+    for (size_t j = begin; j < begin + n_quads; j += n_together) {
+        vi shorts[VEC_QUANT_ROWS];
+        VEC_UNROLL(4)
+        for (size_t i = 0; i < n_together; i++) {
+            vi w = vi_load(step->q + (j + i) * LINEAR_TILE * 4);
+            VEC_UNROLL(8)
+            for (size_t r = 0; r < n_r; r++) {
+                vi xr = vi_broadcast(step->x + r * sizeof(struct quant_row) + (j + i) * 4);
+                vi products = kind == QUANT_BYTES ? vi_pairs_offset(w, xr) : vi_pairs(w, xr);
+                shorts[r] = i == 0 ? products : vi_add_shorts(shorts[r], products);
+            }
+        }
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            sums[r] = vi_add_pairs(sums[r], shorts[r]);
+        }
+    }
+}
+#endif
+
+// What struct quant_row has of group g of the row whose inputs of the group are at x.
+#define QUANT_OF_GROUP(x, member, g, i) ((x) - (g)*QUANT_BLOCK + offsetof(struct quant_row, member) + (i)*4)
+
+// sums[r] += group g.
+VEC void quant_group(enum quant_kind kind, const struct quant_step *step, size_t g, size_t n_r)
+{
+    const size_t n_parts = kind == QUANT_HALF_SCALES ? 2 : 1;
+    const bool has_start = kind != QUANT_MIN && (VEC_HAS_DOT_INT8 || kind != QUANT_BYTES);
+    const int8_t *starts = QUANT_OF_GROUP(step->x, start, g, g * n_parts);
+    const int8_t *scales = QUANT_OF_GROUP(step->x, scale, g, g), *row_sums = QUANT_OF_GROUP(step->x, sum, g, g);
+    VEC_UNROLL(2)
+    for (size_t part = 0; part < n_parts; part++) {
+        vi isums[VEC_QUANT_ROWS];
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            isums[r] = has_start ? vi_broadcast(starts + r * sizeof(struct quant_row) + part * 4) : vi_set1(0);
+        }
+        quant_dots(kind, step, part * 4, 8 / n_parts, n_r, isums);
+        vf s = vf_load(step->scales + part * LINEAR_TILE);
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            vf dx = vf_broadcast(scales + r * sizeof(struct quant_row));
+            vf sum = vf_fma(vf_from_vi(isums[r]), vf_mul(s, dx), vf_load(step->sums + r * LINEAR_TILE));
+            if (kind == QUANT_MIN) {
+                sum = vf_fma(vf_load(step->mins), vf_broadcast(row_sums + r * sizeof(struct quant_row)), sum);
+            }
+            vf_store(step->sums + r * LINEAR_TILE, sum);
+        }
+    }
+}
+
+// sums[r] += the groups, in order.
+VEC void quant_chain(enum quant_kind kind, const struct quant_cell *cell, size_t n_r, float (*sums)[LINEAR_TILE])
+{
+    const struct quant_cell c = *cell;
+    const size_t n_parts = kind == QUANT_HALF_SCALES ? 2 : 1;
+    for (size_t g = 0; g < c.n_groups; g++) {
+        for (size_t at = 0; at < c.fetch_bytes; at += 64) {
+            vec_prefetch(c.fetch + g * c.fetch_bytes + at);
+        }
+        for (size_t v = 0; v < 2; v++) {
+            struct quant_step step = { .q = c.q + g * c.q_step + v * 64,
+                                       .x = c.x->q + g * QUANT_BLOCK,
+                                       .scales = c.scales[g * n_parts] + v * 16,
+                                       .mins = c.mins[g] + v * 16,
+                                       .sums = sums[0] + v * 16 };
+            vec_hide(step.x);
+            vec_hide(step.sums);
+            quant_group(kind, &step, g, n_r);
+        }
+    }
+}
+#endif
 
 #define QUANT_CASE(rows)                                                                                               \
     case rows:                                                                                                         \
@@ -487,14 +597,18 @@ static void quant_cell_rows(const struct linear_job *job, size_t tile, size_t k0
     size_t first, n_rows = linear_block(job, block, &first);
     _Alignas(64) float sums[VEC_QUANT_ROWS][LINEAR_TILE];
     memset(sums, 0, n_rows * sizeof(sums[0]));
+    for (size_t r = 0; r < n_rows; r++) {
+        vec_prefetch(job->y + (first + r) * job->y_stride + tile * LINEAR_TILE);
+        vec_prefetch(job->y + (first + r) * job->y_stride + tile * LINEAR_TILE + 16);
+    }
     cell->x = (const struct quant_row *)job->packed + k0 / LINEAR_K_BLOCK * job->n_rows + first;
     quant_sums_of[job->w->dtype](cell, n_rows, sums);
     quant_add(job, tile, k0, first, n_rows, sums);
 }
 
-// A k block of a tile with all row blocks, which meanwhile ask for what comes `next`.
-static void quant_panel_rows(const struct linear_job *job, size_t tile, size_t k0, const unsigned char *next,
-                             struct quant_panel *panel)
+// A k block of a tile with some row blocks, which meanwhile ask for what comes `next`.
+static void quant_panel_rows(const struct linear_job *job, size_t tile, size_t k0, size_t block_begin, size_t block_end,
+                             const unsigned char *next, struct quant_panel *panel)
 {
     const struct matrix *m = job->w;
     const struct quant_tile form = quant_tile(m->dtype);
@@ -506,31 +620,25 @@ static void quant_panel_rows(const struct linear_job *job, size_t tile, size_t k
                                .mins = panel->mins,
                                .n_groups = n_k / QUANT_BLOCK,
                                .fetch = next,
-                               .fetch_bytes = form.group_bytes / job->n_blocks };
+                               .fetch_bytes = form.group_bytes / (block_end - block_begin) };
     if (m->dtype == DTYPE_Q8_0) {
         cell.q = data + quant_tile_group(form, g);
         cell.q_step = form.group_bytes;
     }
     quant_widen_of[m->dtype](data, g, cell.n_groups, panel);
-    for (size_t block = 0; block < job->n_blocks; block++) {
+    for (size_t block = block_begin; block < block_end; block++) {
         quant_cell_rows(job, tile, k0, block, &cell);
         cell.fetch += cell.n_groups * cell.fetch_bytes;
     }
 }
 
 // The widened panel stays in the L1 cache while the row blocks go past it; tiles_together tiles, one after the other,
-// have the k block of all rows in the L2 cache.
-static void quant_tiles(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together,
-                        struct quant_panel *panel)
+// have the k block of those rows in the L2 cache.
+static void quant_blocks(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together,
+                         size_t block_begin, size_t block_end, struct quant_panel *panel)
 {
     const struct matrix *m = job->w;
     const struct quant_tile form = quant_tile(m->dtype);
-    if (job->n_blocks == 1) {
-        for (size_t tile = tile_begin; tile < tile_end; tile++) {
-            quant_stream_tile(job, tile);
-        }
-        return;
-    }
     for (size_t group = tile_begin; group < tile_end; group += tiles_together) {
         size_t group_end = tile_end - group < tiles_together ? tile_end : group + tiles_together;
         for (size_t k0 = 0; k0 < m->n_in; k0 += LINEAR_K_BLOCK) {
@@ -538,8 +646,25 @@ static void quant_tiles(const struct linear_job *job, size_t tile_begin, size_t 
             for (size_t tile = group; tile < group_end; tile++) {
                 size_t next_tile = tile + 1 < group_end ? tile + 1 : next_k0 > 0 ? group : group_end;
                 size_t at = quant_tile_bytes(form, tile + 1 < group_end ? k0 : next_k0);
-                quant_panel_rows(job, tile, k0, m->data + next_tile * m->tile_bytes + at, panel);
+                quant_panel_rows(job, tile, k0, block_begin, block_end, m->data + next_tile * m->tile_bytes + at,
+                                 panel);
             }
         }
+    }
+}
+
+// Row blocks that go past all of a worker's tiles before the next ones do.
+#define QUANT_ROWS_TOGETHER 128
+
+static void quant_tiles(const struct linear_job *job, size_t tile_begin, size_t tile_end, size_t tiles_together,
+                        struct quant_panel *panel)
+{
+    for (size_t tile = tile_begin; job->n_blocks == 1 && tile < tile_end; tile++) {
+        quant_stream_tile(job, tile);
+    }
+    size_t n_groups = job->n_blocks > 1 ? (job->n_rows - 1) / QUANT_ROWS_TOGETHER + 1 : 0;
+    for (size_t i = 0; i < n_groups; i++) {
+        quant_blocks(job, tile_begin, tile_end, tiles_together, job->n_blocks * i / n_groups,
+                     job->n_blocks * (i + 1) / n_groups, panel);
     }
 }

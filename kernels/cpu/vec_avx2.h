@@ -16,8 +16,16 @@
 #define VEC_LINEAR_REGS    2
 #define VEC_LINEAR_ACC     8
 #define VEC_ATTENTION_ROWS 1
-#define VEC_QUANT_ROWS     2
-#define VEC_HAS_DOT_BF16   0
+// Vectors of outputs that the kernel of blocks multiplies at once.
+#define VEC_QUANT_VECTORS 1
+#ifdef __AVXVNNI__
+#define VEC_QUANT_ROWS   6
+#define VEC_HAS_DOT_INT8 1
+#else
+#define VEC_QUANT_ROWS   3
+#define VEC_HAS_DOT_INT8 0
+#endif
+#define VEC_HAS_DOT_BF16 0
 
 typedef struct {
     __m256 lo, hi;
@@ -272,12 +280,15 @@ VEC vi vi_lookup(const uint8_t table[16], vi a)
     return (vi){ _mm256_shuffle_epi8(both, a.lo), _mm256_shuffle_epi8(both, a.hi) };
 }
 
+#if VEC_HAS_DOT_INT8
+VEC vi vi_dot(vi sum, vi a, vi b, bool is_small)
+{
+    (void)is_small;
+    return (vi){ _mm256_dpbusd_avx_epi32(sum.lo, a.lo, b.lo), _mm256_dpbusd_avx_epi32(sum.hi, a.hi, b.hi) };
+}
+#else
 VEC __m256i vec8_dot(__m256i sum, __m256i a, __m256i b, bool is_small)
 {
-#ifdef __AVXVNNI__
-    (void)is_small;
-    return _mm256_dpbusd_avx_epi32(sum, a, b);
-#else
     if (is_small) {
         return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
     }
@@ -285,13 +296,53 @@ VEC __m256i vec8_dot(__m256i sum, __m256i a, __m256i b, bool is_small)
         _mm256_madd_epi16(_mm256_and_si256(a, _mm256_set1_epi16(0xff)), _mm256_srai_epi16(_mm256_slli_epi16(b, 8), 8));
     __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(a, 8), _mm256_srai_epi16(b, 8));
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
-#endif
 }
 
 VEC vi vi_dot(vi sum, vi a, vi b, bool is_small)
 {
     return (vi){ vec8_dot(sum.lo, a.lo, b.lo, is_small), vec8_dot(sum.hi, a.hi, b.hi, is_small) };
 }
+
+// Per pair of bytes the sum of the products of unsigned ones of a and signed ones of b, in 16 bits, where it fits.
+VEC vi vi_pairs(vi a, vi b)
+{
+    return (vi){ _mm256_maddubs_epi16(a.lo, b.lo), _mm256_maddubs_epi16(a.hi, b.hi) };
+}
+
+VEC __m256i vec8_pairs_offset(__m256i a, __m256i b)
+{
+    __m256i weights = _mm256_xor_si256(a, _mm256_set1_epi8(-128));
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(b, weights));
+}
+
+// The same of a - 128; b not -128.
+VEC vi vi_pairs_offset(vi a, vi b)
+{
+    return (vi){ vec8_pairs_offset(a.lo, b.lo), vec8_pairs_offset(a.hi, b.hi) };
+}
+
+// The value is used here: the compiler would rather add many in a tree, for which there are not enough registers.
+#define vec_hold(a) __asm__("" : "+x"(a))
+
+VEC vi vi_add_shorts(vi a, vi b)
+{
+    vi sum = { _mm256_add_epi16(a.lo, b.lo), _mm256_add_epi16(a.hi, b.hi) };
+    vec_hold(sum.lo);
+    vec_hold(sum.hi);
+    return sum;
+}
+
+// sum + both halves of each lane of a.
+VEC vi vi_add_pairs(vi sum, vi a)
+{
+    const __m256i one = _mm256_set1_epi16(1);
+    sum.lo = _mm256_add_epi32(sum.lo, _mm256_madd_epi16(a.lo, one));
+    sum.hi = _mm256_add_epi32(sum.hi, _mm256_madd_epi16(a.hi, one));
+    vec_hold(sum.lo);
+    vec_hold(sum.hi);
+    return sum;
+}
+#endif
 
 VEC vf vf_from_vi(vi a)
 {
@@ -329,6 +380,10 @@ VEC vf vf_interleave(vf a, vf b, vf *ret_second)
     *ret_second = vec8_interleave(a.hi, b.hi);
     return vec8_interleave(a.lo, b.lo);
 }
+
+// Keeps the compiler from knowing how p was made, which otherwise keeps a register (or a place in memory) for each of
+// many distances that an instruction could name.
+#define vec_hide(p) __asm__("" : "+r"(p))
 
 VEC void vec_prefetch(const void *p)
 {

@@ -15,6 +15,7 @@
 // Registers per vf, and how many of them the linear kernel may use for sums.
 #define VEC_LINEAR_REGS    1
 #define VEC_LINEAR_ACC     26
+#define VEC_QUANT_VECTORS  2
 #define VEC_ATTENTION_ROWS 6
 #ifdef __AVX512VNNI__
 #define VEC_QUANT_ROWS 6

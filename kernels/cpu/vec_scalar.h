@@ -22,6 +22,7 @@
 // Registers per vf, and how many of them the linear kernel may use for sums.
 #define VEC_LINEAR_REGS    16
 #define VEC_LINEAR_ACC     999
+#define VEC_QUANT_VECTORS  2
 #define VEC_ATTENTION_ROWS 1
 #define VEC_QUANT_ROWS     4
 #define VEC_HAS_DOT_BF16   0

@@ -9,27 +9,31 @@ static const struct shape shapes[] = {
 static const size_t row_counts[] = { 0, 1, 2, 3, 4, 5, 13, 14, 15, 17, 29, 40 };
 #define N_ROW_COUNTS (sizeof(row_counts) / sizeof(*row_counts))
 
-static void check_shape(const struct test_backends *all, uint64_t *rng, enum dtype dtype, struct shape shape,
-                        size_t n_rows)
+static void check_problem(const struct test_backends *all, uint64_t *rng, struct problem p)
 {
-    struct problem p = problem_make(rng, dtype, shape, n_rows);
     float *want = NULL;
     for (size_t i = 0; i < all->n; i++) {
         struct backend *b = all->b[i];
         struct matrix *m = matrix_make(b, &p, rng);
-        assert_true(b->ops->matrix_bytes(m) >= dtype_row_bytes(dtype, p.n_out * p.n_in));
-        float *y = problem_run(b, &p, m, 0, n_rows);
+        assert_true(b->ops->matrix_bytes(m) >= dtype_row_bytes(p.dtype, p.n_out * p.n_in));
+        float *y = problem_run(b, &p, m, 0, p.n_rows);
         if (want == NULL) {
             check_against_double(&p, y);
             want = y;
         } else {
-            assert_same_bits(y, want, n_rows * p.y_stride, b);
+            assert_same_bits(y, want, p.n_rows * p.y_stride, b);
             free(y);
         }
         b->ops->matrix_free(b, m);
     }
     free(want);
     problem_free(&p);
+}
+
+static void check_shape(const struct test_backends *all, uint64_t *rng, enum dtype dtype, struct shape shape,
+                        size_t n_rows)
+{
+    check_problem(all, rng, problem_make(rng, dtype, shape, n_rows));
 }
 
 static void test_linear_any_shape_equals_double_and_all_isas_agree(void **state)
@@ -56,6 +60,35 @@ static void test_linear_blocks_of_any_format_equal_double_and_all_isas_agree(voi
             struct shape shape = { sizes[i % 6].n_out, n_blocks * block_len };
             check_shape(*state, &rng, (enum dtype)dtype, shape, row_counts[(2 * i + (size_t)dtype) % N_ROW_COUNTS]);
         }
+    }
+}
+
+// Where blocks have the bits of their values.
+static const struct {
+    enum dtype dtype;
+    size_t begin, end;
+} value_bytes[] = { { DTYPE_Q8_0, 2, 34 },   { DTYPE_Q4_0, 2, 18 },   { DTYPE_Q4_1, 4, 20 },
+                    { DTYPE_Q5_0, 2, 22 },   { DTYPE_Q5_1, 4, 24 },   { DTYPE_MXFP4, 1, 17 },
+                    { DTYPE_Q4_K, 16, 144 }, { DTYPE_Q5_K, 16, 176 }, { DTYPE_Q6_K, 0, 192 } };
+
+// Sums of products that are as large as can be, of either sign: no path may cut them off.
+static void test_linear_blocks_of_extreme_values_equal_double_and_all_isas_agree(void **state)
+{
+    uint64_t rng = 13;
+    const unsigned char fills[] = { 0x00, 0x7f, 0x80, 0xff };
+    for (size_t i = 0; i < 4 * sizeof(value_bytes) / sizeof(*value_bytes); i++) {
+        enum dtype dtype = value_bytes[i / 4].dtype;
+        const struct dtype_format format = dtype_format(dtype);
+        struct problem p = problem_make(&rng, dtype, (struct shape){ 33, 512 }, 7);
+        for (size_t block = 0; block < p.n_out * p.n_in / format.block_len; block++) {
+            unsigned char *at = (unsigned char *)p.w + block * format.block_bytes;
+            memset(at + value_bytes[i / 4].begin, fills[i % 4], value_bytes[i / 4].end - value_bytes[i / 4].begin);
+        }
+        quant_expand(dtype, p.w, p.n_out * p.n_in, p.w_f32);
+        for (size_t k = 0; k < p.n_rows * p.x_stride; k++) {
+            p.x[k] = k / p.x_stride % 2 ? -1.0f : 1.0f;
+        }
+        check_problem(*state, &rng, p);
     }
 }
 
@@ -87,19 +120,23 @@ static void test_linear_more_rows_than_one_pass_equal_single_rows(void **state)
 {
     const struct test_backends *all = *state;
     uint64_t rng = 4;
-    struct problem p = problem_make(&rng, DTYPE_BF16, (struct shape){ 40, 70 }, 600);
-    for (size_t i = 0; i < all->n; i++) {
-        struct matrix *m = matrix_make(all->b[i], &p, &rng);
-        float *want = problem_run(all->b[i], &p, m, 0, p.n_rows);
-        for (size_t row = 0; row < p.n_rows; row += 37) {
-            float *y = problem_run(all->b[i], &p, m, row, 1);
-            assert_same_bits(y + row * p.y_stride, want + row * p.y_stride, p.n_out, all->b[i]);
+    struct problem problems[] = { problem_make(&rng, DTYPE_BF16, (struct shape){ 40, 70 }, 600),
+                                  problem_make(&rng, DTYPE_Q4_0, (struct shape){ 40, 64 }, 600) };
+    for (size_t i = 0; i < 2 * all->n; i++) {
+        const struct problem *p = &problems[i % 2];
+        struct backend *b = all->b[i / 2];
+        struct matrix *m = matrix_make(b, p, &rng);
+        float *want = problem_run(b, p, m, 0, p->n_rows);
+        for (size_t row = 0; row < p->n_rows; row += 37) {
+            float *y = problem_run(b, p, m, row, 1);
+            assert_same_bits(y + row * p->y_stride, want + row * p->y_stride, p->n_out, b);
             free(y);
         }
         free(want);
-        all->b[i]->ops->matrix_free(all->b[i], m);
+        b->ops->matrix_free(b, m);
     }
-    problem_free(&p);
+    problem_free(&problems[0]);
+    problem_free(&problems[1]);
 }
 
 static void test_linear_other_rows_nan_leave_a_row_alone(void **state)
@@ -208,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear_any_shape_equals_double_and_all_isas_agree),
         cmocka_unit_test(test_linear_blocks_of_any_format_equal_double_and_all_isas_agree),
+        cmocka_unit_test(test_linear_blocks_of_extreme_values_equal_double_and_all_isas_agree),
         cmocka_unit_test(test_linear_row_alone_equals_row_in_batch),
         cmocka_unit_test(test_linear_more_rows_than_one_pass_equal_single_rows),
         cmocka_unit_test(test_linear_other_rows_nan_leave_a_row_alone),
