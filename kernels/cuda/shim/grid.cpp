@@ -1,5 +1,6 @@
-// Fibres by ucontext. A pass runs every thread that can run until it waits or ends; then warps whose lanes are all
-// there act, and when nothing else can move, the barrier opens.
+// Fibres. (By ucontext where there is nothing better: it asks the kernel to save a signal mask each time; and under a
+// sanitizer, which knows it.) A pass runs every thread that can run until it waits or ends; then warps whose lanes are
+// all there act, and when nothing else can move, the barrier opens.
 #include "kernels/cuda/shim/grid.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +19,17 @@ struct copy {
     bool is_there;
 };
 
+#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HAS_SWITCH 0
+#elif defined(__has_feature)
+#define HAS_SWITCH (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#else
+#define HAS_SWITCH 1
+#endif
+
 struct fibre {
     ucontext_t context;
+    void *stack; // HAS_SWITCH: where it goes on
     enum state state;
     dim3 thread;
     uint32_t mask; // IN_WARP: with whom, to do what
@@ -31,6 +41,7 @@ struct fibre {
 // The grid that runs. One at a time in a process: see the head of grid.h.
 static struct {
     ucontext_t scheduler;
+    void *stack;
     struct fibre *fibres; // [THREADS_MAX], stacks are kept
     unsigned char *stacks;
     size_t current, n_threads;
@@ -53,11 +64,64 @@ static size_t random_below(size_t n)
     return (size_t)(cta.rng >> 33) % n;
 }
 
+#if HAS_SWITCH
+// Leaves what the ABI lets a callee keep on this stack and takes it from the other one.
+extern "C" void shim_switch(void **save, void *to);
+asm(".text\n"
+    "shim_switch:\n"
+    "push %rbp\n push %rbx\n push %r12\n push %r13\n push %r14\n push %r15\n"
+    "mov %rsp, (%rdi)\n mov %rsi, %rsp\n"
+    "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbx\n pop %rbp\n"
+    "ret\n");
+
+static void run_thread();
+
+// As if run_thread had been called and had left at its first instruction.
+static void begin(struct fibre *f, unsigned char *stack)
+{
+    void **top = reinterpret_cast<void **>(stack + STACK_BYTES);
+    memset(top - 8, 0, 8 * sizeof(*top));
+    top[-2] = reinterpret_cast<void *>(run_thread);
+    f->stack = top - 8;
+}
+
+static void leave(struct fibre *self)
+{
+    shim_switch(&self->stack, cta.stack);
+}
+
+static void resume(struct fibre *f)
+{
+    shim_switch(&cta.stack, f->stack);
+}
+#else
+static void run_thread();
+
+static void begin(struct fibre *f, unsigned char *stack)
+{
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = stack;
+    f->context.uc_stack.ss_size = STACK_BYTES;
+    f->context.uc_link = NULL;
+    makecontext(&f->context, run_thread, 0);
+}
+
+static void leave(struct fibre *self)
+{
+    swapcontext(&self->context, &cta.scheduler);
+}
+
+static void resume(struct fibre *f)
+{
+    swapcontext(&cta.scheduler, &f->context);
+}
+#endif
+
 static void yield(enum state state)
 {
     struct fibre *self = &cta.fibres[cta.current];
     self->state = state;
-    swapcontext(&self->context, &cta.scheduler);
+    leave(self);
 }
 
 static void run_thread()
@@ -87,11 +151,7 @@ static void start_threads(dim3 block)
         f->state = RUNNABLE;
         f->thread = dim3((unsigned)(i % block.x), (unsigned)(i / block.x % block.y), (unsigned)(i / block.x / block.y));
         f->groups.assign(1, {});
-        getcontext(&f->context);
-        f->context.uc_stack.ss_sp = cta.stacks + i * STACK_BYTES;
-        f->context.uc_stack.ss_size = STACK_BYTES;
-        f->context.uc_link = NULL;
-        makecontext(&f->context, run_thread, 0);
+        begin(f, cta.stacks + i * STACK_BYTES);
     }
 }
 
@@ -109,7 +169,7 @@ static bool run_runnable(std::vector<size_t> &order)
     for (size_t i : order) {
         cta.current = i;
         shim_place.thread = cta.fibres[i].thread;
-        swapcontext(&cta.scheduler, &cta.fibres[i].context);
+        resume(&cta.fibres[i]);
     }
     return !order.empty();
 }
