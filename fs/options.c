@@ -38,6 +38,7 @@ const char options_help[] =
     "  --no-speculation    do not guess tokens from what was said before\n"
     "  --served-name NAME  the model's name in requests and answers (default: the directory's name)\n"
     "  --device NAME       auto, cpu or cuda (default auto)\n"
+    "  --deterministic     on a GPU, too, answers do not depend on what runs beside them (the CPU's never do)\n"
     "  --weights FORM      stored (as they are; default), or quantized while they load: q8 or q4\n"
     "  --pack-cache FILE   keep the weights as they are computed with in FILE, or beside the model (auto), from where\n"
     "                      the next start takes them\n"
@@ -59,6 +60,7 @@ enum {
     OPT_MAX_SESSIONS,
     OPT_SERVED_NAME,
     OPT_DEVICE,
+    OPT_DETERMINISTIC,
     OPT_WEIGHTS,
     OPT_PACK_CACHE,
     OPT_KV_DTYPE,
@@ -89,6 +91,7 @@ static const struct option long_options[] = {
     { "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
     { "served-name", required_argument, NULL, OPT_SERVED_NAME },
     { "device", required_argument, NULL, OPT_DEVICE },
+    { "deterministic", no_argument, NULL, OPT_DETERMINISTIC },
     { "weights", required_argument, NULL, OPT_WEIGHTS },
     { "pack-cache", required_argument, NULL, OPT_PACK_CACHE },
     { "kv-dtype", required_argument, NULL, OPT_KV_DTYPE },
@@ -394,6 +397,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_TIMEOUT: r = option_real("timeout", value, false, TIMEOUT_S_MAX, &options->engine.timeout, err); break;
     case OPT_STATE: r = parse_state(options, value, err); break;
     case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
+    case OPT_DETERMINISTIC: options->engine.deterministic = true; break;
     case OPT_NO_SPECULATION: options->engine.no_speculation = true; break;
     case 'o': r = parse_mount_options(options, value, err); break;
     case 'f': options->foreground = true; break;

@@ -18,6 +18,10 @@
 #endif
 #define ANSWER_PROBS_MAX 21
 
+#ifndef ENGINE_TEST_DTYPE // of the model's weights
+#define ENGINE_TEST_DTYPE "f32"
+#endif
+
 static char engine_test_dir[] = "/tmp/tokfs-test-XXXXXX";
 
 static inline void engine_test_remove(void)
@@ -38,7 +42,8 @@ static inline const char *engine_test_model(const char *tool)
         exit(1);
     }
     atexit(engine_test_remove);
-    snprintf(command, sizeof(command), "'%s' random --shape tiny --dtype f32 --seed 5 '%s/tiny' >/dev/null", tool,
+    snprintf(command, sizeof(command),
+             "'%s' random --shape tiny --dtype " ENGINE_TEST_DTYPE " --seed 5 '%s/tiny' >/dev/null", tool,
              engine_test_dir);
     if (system(command) != 0) {
         fprintf(stderr, "%s failed\n", command);

@@ -8,12 +8,13 @@
 #include <stdint.h>
 
 struct bench_options {
-    const char *model;    // Hugging Face directory; NULL: a random model of `shape` is made and removed again
-    const char *text;     // tokenize: a file; render: a template; NULL: a made-up one
-    const char *shape;    // as for tokfs-model random
-    const char *dtype;    // f32, f16, bf16
-    const char *isa;      // NULL: the best there is
-    const char *device;   // NULL: auto
+    const char *model;  // Hugging Face directory; NULL: a random model of `shape` is made and removed again
+    const char *text;   // tokenize: a file; render: a template; NULL: a made-up one
+    const char *shape;  // as for tokfs-model random
+    const char *dtype;  // f32, f16, bf16
+    const char *isa;    // NULL: the best there is
+    const char *device; // NULL: auto
+    bool is_deterministic;
     const char *weights;  // NULL: as stored
     const char *kv_dtype; // NULL: auto
     unsigned n_threads;   // 0: one per processor
