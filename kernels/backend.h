@@ -63,8 +63,9 @@ struct op_linear_group {
 // y[r][:] = row token_ids[r] of the table, times scale
 struct op_embed {
     const struct matrix *table; // [n_vocab][n_embd]
-    const int32_t *token_ids;   // [n_rows] host memory, read before the call returns; each in [0, n_vocab)
-    float *y;                   // [n_rows][n_embd]
+    const int32_t *token_ids;   // [n_rows] host memory, read before the call returns; each in [0, n_vocab), or -1 - i:
+                              // what the last op_sample drew from its row i
+    float *y; // [n_rows][n_embd]
     size_t n_rows;
     float scale; // 1 for most families
 };
@@ -82,7 +83,7 @@ struct op_rms_norm {
 };
 
 // Where a batch's rows stand: which sequence, which position, where their K and V live. Host memory, valid until
-// `sync`.
+// `sync` or `sample`.
 struct kv_layout {
     enum dtype dtype;   // of K and V elements: f32, f16, bf16, or q8_0 where head_dim is whole blocks
     size_t page_tokens; // positions per page (a power of two, 16 at least)
@@ -190,6 +191,59 @@ struct op_combine {
     size_t n_rows, n_used, dim;
 };
 
+// ---- drawing tokens where the logits are. engine/serve/sampler.h says what the numbers mean.
+
+#define SAMPLE_TOP_MAX   20
+#define SAMPLE_IN_WINDOW (UINT32_C(1) << 31) // of sample_edit.seen; below it: how often the token was sampled
+
+// What is changed of one logit before the draw; each id once.
+struct sample_edit {
+    int32_t id;
+    float bias; // added; -infinity: it must not come
+    uint32_t seen;
+    float raw; // the backend's
+};
+
+struct sample_row {
+    uint64_t seed, pos;                                             // of the random number
+    double top_p;                                                   // >= 1: off
+    double repetition_penalty, frequency_penalty, presence_penalty; // of edits with `seen`
+    float scale;                                                    // 1 / temperature; 0: greedy
+    float log_min_p;                                                // -infinity: off
+    uint32_t top_k;                                                 // 0: off
+    bool wants_probs;                                               // the log probability of the drawn token
+    uint32_t n_top;                                                 // ... and of the most probable ones
+    const uint64_t *mask;                                           // [ceil(n_vocab / 64)] that may come; NULL: all
+    const struct sample_edit *edits;                                // [n_edits]
+    uint32_t n_edits;
+};
+
+struct sample_result {
+    int32_t id; // -1: no logit was finite
+    float logprob;
+};
+
+// Best first.
+struct sample_top {
+    uint32_t n;
+    int32_t ids[SAMPLE_TOP_MAX];
+    float logprobs[SAMPLE_TOP_MAX];
+};
+
+// Draws a token from each row. The logits are used up. Rows, masks and edits are host memory, read before the call
+// returns; what was drawn is told by `drawn`, and stays on the device for op_embed.
+struct op_sample {
+    float *logits; // [n_rows][n_vocab]
+    const struct sample_row *rows;
+    size_t n_rows, n_vocab;
+    unsigned turn; // 0 or 1: which of the two places of results
+};
+
+struct sample_results {
+    const struct sample_result *rows; // [n_rows] host memory, until the place is used again
+    const struct sample_top *tops;    // [n_rows], of those with n_top; NULL where none has
+};
+
 // Work of the host on items [begin, end). `worker` < n_workers names the thread that does it, for scratch; 0 is the
 // caller.
 typedef void host_fn(void *ctx, size_t begin, size_t end, size_t worker);
@@ -238,6 +292,11 @@ struct backend_ops {
     void (*route)(struct backend *b, const struct op_route *op);
     void (*combine)(struct backend *b, const struct op_combine *op);
     void (*sync)(struct backend *b);
+
+    // Optional: NULL where the host has to draw.
+    void (*sample)(struct backend *b, const struct op_sample *op);
+    // Waits for the last op_sample of that turn, and for nothing issued after it.
+    struct sample_results (*drawn)(struct backend *b, unsigned turn);
 
     // The host's processors between steps, for what is no operation: spread runs fn over n_items that are independent
     // of each other and returns when all are done.

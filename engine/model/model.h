@@ -47,6 +47,10 @@ struct step {
     void *kv_pool;              // page_pool.mem
     const uint32_t *logit_rows; // batch rows whose logits are wanted
     size_t n_logit_rows;
+    // What is drawn from them where the backend does that (model_can_draw): [n_logit_rows]; NULL: the logits are wanted
+    // themselves.
+    const struct sample_row *draws;
+    unsigned turn; // of the draws: 0 or 1
 };
 
 // Host memory, valid until the next step; NULL when no logits were asked for.
@@ -55,8 +59,12 @@ struct logits {
     const float *maxima; // [n_rows][ceil(n_vocab / MAXIMA_OUTPUTS)], as op_linear; NULL where they are not known
 };
 
-// Runs one forward pass: writes K and V of the new rows. Does not allocate and does not fail.
+// Runs one forward pass: writes K and V of the new rows. Does not allocate and does not fail. With draws it gives no
+// logits and need not have ended on return; what the step points to is the caller's again.
 struct logits model_step(struct model *model, const struct step *step);
+bool model_can_draw(const struct model *model);
+// Waits for what the last step of that turn has drawn.
+struct sample_results model_drawn(struct model *model, unsigned turn);
 // Logits of rows of the last step, as model_step gives them, in their place.
 struct logits model_logits(struct model *model, const uint32_t *rows, size_t n_rows);
 

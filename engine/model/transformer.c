@@ -278,41 +278,57 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
     add_projection(m, &w->down, w->down_bias, w->mlp_post_norm, a->act, c->n_ff, n_rows);
 }
 
-// Maxima are of what the product gives: a soft cap and a copy to the host leave them behind.
-struct logits model_logits(struct model *m, const uint32_t *rows, size_t n_rows)
+// Logits of rows of x, on the device. `maxima`: NULL, or where those of the product go.
+static void run_head(struct model *m, const uint32_t *rows, size_t n_rows, float *maxima)
 {
     assert(n_rows > 0 && n_rows <= m->logit_rows_max);
     const struct backend_ops *ops = m->backend->ops;
     const struct activations *a = &m->act;
-    size_t n = n_rows, n_embd = m->config.n_embd, n_vocab = m->config.n_vocab;
-    const struct op_gather gather = { .x = a->x, .rows = rows, .y = a->last, .n_rows = n, .dim = n_embd };
+    size_t n_embd = m->config.n_embd, n_vocab = m->config.n_vocab;
+    const struct op_gather gather = { .x = a->x, .rows = rows, .y = a->last, .n_rows = n_rows, .dim = n_embd };
     ops->gather(m->backend, &gather);
-    norm(m, a->last, m->weights.final_norm, a->last, n, false);
-    bool is_capped = m->config.logit_softcap > 0, has_maxima = ops->has_host_memory && !is_capped;
+    norm(m, a->last, m->weights.final_norm, a->last, n_rows, false);
     const struct op_linear linear = { .w = m->weights.lm_head.pieces[0],
                                       .x = a->last,
                                       .y = a->logits,
-                                      .maxima = has_maxima ? a->maxima : NULL,
+                                      .maxima = maxima,
                                       .x_stride = n_embd,
                                       .y_stride = n_vocab,
-                                      .n_rows = n };
+                                      .n_rows = n_rows };
     ops->linear(m->backend, &linear);
-    if (is_capped) {
-        const struct op_softcap softcap = { .x = a->logits, .n = n * n_vocab, .cap = m->config.logit_softcap };
+    if (m->config.logit_softcap > 0) {
+        const struct op_softcap softcap = { .x = a->logits, .n = n_rows * n_vocab, .cap = m->config.logit_softcap };
         ops->softcap(m->backend, &softcap);
     }
+}
+
+// Maxima are of what the product gives: a soft cap and a copy to the host leave them behind.
+struct logits model_logits(struct model *m, const uint32_t *rows, size_t n_rows)
+{
+    const struct backend_ops *ops = m->backend->ops;
+    const struct activations *a = &m->act;
+    float *maxima = ops->has_host_memory && m->config.logit_softcap <= 0 ? a->maxima : NULL;
+    run_head(m, rows, n_rows, maxima);
     if (ops->has_host_memory) {
         ops->sync(m->backend);
-        return (struct logits){ a->logits, linear.maxima };
+        return (struct logits){ a->logits, maxima };
     }
-    ops->download(m->backend, m->host_logits, a->logits, n * n_vocab * sizeof(float));
+    ops->download(m->backend, m->host_logits, a->logits, n_rows * m->config.n_vocab * sizeof(float));
     return (struct logits){ .rows = m->host_logits };
 }
 
-struct logits model_step(struct model *m, const struct step *step)
+bool model_can_draw(const struct model *m)
 {
-    assert(step->map.n_rows > 0 && step->map.n_rows <= m->batch_rows_max);
-    assert(step->n_logit_rows <= m->logit_rows_max);
+    return m->backend->ops->sample != NULL;
+}
+
+struct sample_results model_drawn(struct model *m, unsigned turn)
+{
+    return m->backend->ops->drawn(m->backend, turn);
+}
+
+static void run_layers(struct model *m, const struct step *step)
+{
     const struct op_embed embed = { .table = m->weights.embed.pieces[0],
                                     .token_ids = step->token_ids,
                                     .y = m->act.x,
@@ -322,6 +338,29 @@ struct logits model_step(struct model *m, const struct step *step)
     for (size_t layer = 0; layer < m->config.n_layers; layer++) {
         run_layer(m, step, layer);
     }
+}
+
+static void run_and_draw(struct model *m, const struct step *step)
+{
+    run_layers(m, step);
+    run_head(m, step->logit_rows, step->n_logit_rows, NULL);
+    const struct op_sample sample = { .logits = m->act.logits,
+                                      .rows = step->draws,
+                                      .n_rows = step->n_logit_rows,
+                                      .n_vocab = m->config.n_vocab,
+                                      .turn = step->turn };
+    m->backend->ops->sample(m->backend, &sample);
+}
+
+struct logits model_step(struct model *m, const struct step *step)
+{
+    assert(step->map.n_rows > 0 && step->map.n_rows <= m->batch_rows_max);
+    assert(step->n_logit_rows <= m->logit_rows_max);
+    if (step->draws && step->n_logit_rows > 0) {
+        run_and_draw(m, step);
+        return (struct logits){ 0 };
+    }
+    run_layers(m, step);
     if (step->n_logit_rows > 0) {
         return model_logits(m, step->logit_rows, step->n_logit_rows);
     }

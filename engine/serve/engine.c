@@ -70,7 +70,9 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
 // The backend's workers inherit the calling thread's signal mask and slice: none of the program's signals, long slices.
 static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
-    const struct backend_options backend_options = { .n_threads = options->n_threads, .isa = options->isa };
+    const struct backend_options backend_options = { .n_threads = options->n_threads,
+                                                     .isa = options->isa,
+                                                     .deterministic = options->deterministic };
     struct err why = { 0 };
     sigset_t all, before;
     sigfillset(&all);
@@ -168,6 +170,11 @@ static struct logits run_model_head(void *ctx, const uint32_t *rows, size_t n_ro
     return model_logits(ctx, rows, n_rows);
 }
 
+static struct sample_results run_model_drawn(void *ctx, unsigned turn)
+{
+    return model_drawn(ctx, turn);
+}
+
 static uint64_t machine_clock(void *ctx)
 {
     (void)ctx;
@@ -190,6 +197,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
         .backend = e->backend,
         .drive = { .step = run_model,
                    .logits = run_model_head,
+                   .drawn = model_can_draw(e->model) ? run_model_drawn : NULL,
                    .now_ns = machine_clock,
                    .ctx = e->model,
                    .n_vocab = config->n_vocab,

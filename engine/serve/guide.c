@@ -258,3 +258,39 @@ void guide_restrict(const struct guide *guide, const struct token_set *ends, siz
         set_one(guide->has_reasoned ? GUIDE_NO_TOKEN : plan->free_begin, true, logits, n_vocab, row);
     }
 }
+
+static void mask_one(int32_t id, bool may_come, size_t n_vocab, uint64_t *mask)
+{
+    if (id >= 0 && (size_t)id < n_vocab) {
+        uint64_t bit = UINT64_C(1) << (size_t)id % WORD_BITS, *word = &mask[(size_t)id / WORD_BITS];
+        *word = may_come ? *word | bit : *word & ~bit;
+    }
+}
+
+void guide_mask(const struct guide *guide, const struct token_set *ends, size_t n_ends, size_t n_vocab, uint64_t *mask)
+{
+    const struct guide_plan *plan = guide->plan;
+    size_t n_words = (n_vocab + WORD_BITS - 1) / WORD_BITS;
+    bool may_end = false;
+    if (is_ruled(guide)) {
+        struct automaton *a = lock_grammar(guide);
+        size_t n_tokens = plan->grammar->trie->n_vocab, n_known = (n_tokens + WORD_BITS - 1) / WORD_BITS;
+        const uint64_t *bits = token_masks_get(plan->grammar->masks, &guide->cursor);
+        for (size_t i = 0; i < n_words; i++) {
+            mask[i] = i < n_known ? bits[i] : 0;
+        }
+        may_end = automaton_may_end(a, guide->cursor.state);
+        unlock_grammar(guide);
+    } else {
+        memset(mask, 0xff, n_words * sizeof(*mask));
+    }
+    for (size_t set = 0; set < n_ends; set++) {
+        for (size_t i = 0; i < ends[set].n; i++) {
+            mask_one(ends[set].ids[i], may_end, n_vocab, mask);
+        }
+    }
+    if (may_open(guide)) {
+        mask_one(plan->call_begin, true, n_vocab, mask);
+        mask_one(guide->has_reasoned ? GUIDE_NO_TOKEN : plan->free_begin, true, n_vocab, mask);
+    }
+}

@@ -50,6 +50,8 @@ bool guide_restricts(const struct guide *guide);
 // text may end, and only there.
 void guide_restrict(const struct guide *guide, const struct token_set *ends, size_t n_ends, const float *logits,
                     size_t n_vocab, float *row);
+// The same as bits, one for each token that may come: [ceil(n_vocab / 64)].
+void guide_mask(const struct guide *guide, const struct token_set *ends, size_t n_ends, size_t n_vocab, uint64_t *mask);
 // The text is complete, and nothing may follow.
 bool guide_is_over(const struct guide *guide);
 // The only token that may come; -1: there are several, or the text may end.

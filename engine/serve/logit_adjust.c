@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SEEN_IN_WINDOW (UINT32_C(1) << 31) // repetition_penalty applies; below it: how often it was sampled
+// repetition_penalty applies; below it: how often it was sampled
+#define SEEN_IN_WINDOW SAMPLE_IN_WINDOW
 
 int logit_adjust_init(struct logit_adjust *adjust, size_t n_vocab)
 {
@@ -127,4 +128,74 @@ const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sample
         penalize(adjust, input);
     }
     return adjust->row;
+}
+
+// ---- as a list -----------------------------------------------------------------------------------------------------
+
+struct edit_list {
+    struct sample_edit *edits; // [n_max]
+    size_t n, n_max;           // n > n_max: there was no room
+};
+
+// The edit of a token, for which `seen` has its place in the list and one. NULL: no room.
+static struct sample_edit *edit_of(struct logit_adjust *adjust, struct edit_list *list, int32_t id)
+{
+    if (id < 0 || (size_t)id >= adjust->n_vocab || list->n > list->n_max) {
+        return NULL;
+    }
+    if (adjust->seen[id] == 0) {
+        if (list->n == list->n_max) {
+            list->n++;
+            return NULL;
+        }
+        list->edits[list->n++] = (struct sample_edit){ .id = id };
+        adjust->seen[id] = (uint32_t)list->n;
+    }
+    return &list->edits[adjust->seen[id] - 1];
+}
+
+// Marks become edits: from here on `seen` has places.
+static void list_seen(struct logit_adjust *adjust, const struct sampler_input *input, struct edit_list *list)
+{
+    uint32_t first = has_repetition(input->params) ? 0 : input->n_prompt;
+    size_t n_marked = 0;
+    mark_tokens(adjust, input, first);
+    for (uint32_t i = first; i < input->n_tokens; i++) {
+        uint32_t seen = adjust->seen[input->tokens[i]];
+        adjust->seen[input->tokens[i]] = 0;
+        if (seen != 0 && n_marked++ < list->n_max) {
+            list->edits[list->n++] = (struct sample_edit){ .id = input->tokens[i], .seen = seen };
+        }
+    }
+    list->n = n_marked;
+    for (size_t i = 0; i < list->n && list->n <= list->n_max; i++) {
+        adjust->seen[list->edits[i].id] = (uint32_t)i + 1;
+    }
+}
+
+size_t logit_adjust_list(struct logit_adjust *adjust, const struct sampler_input *input, struct sample_edit *ret,
+                         size_t n_max)
+{
+    struct edit_list list = { .edits = ret, .n_max = n_max };
+    if (has_penalties(input->params)) {
+        list_seen(adjust, input, &list);
+    }
+    for (size_t i = 0; i < input->params->n_bias; i++) {
+        struct sample_edit *edit = edit_of(adjust, &list, input->params->bias[i].id);
+        if (edit) {
+            edit->bias = input->params->bias[i].bias;
+        }
+    }
+    for (size_t set = 0; set < BANS_MAX; set++) {
+        for (size_t i = 0; i < input->bans[set].n; i++) {
+            struct sample_edit *edit = edit_of(adjust, &list, input->bans[set].ids[i]);
+            if (edit) {
+                edit->bias = -INFINITY;
+            }
+        }
+    }
+    for (size_t i = 0; i < list.n && i < n_max; i++) {
+        adjust->seen[ret[i].id] = 0;
+    }
+    return list.n <= n_max ? list.n : SIZE_MAX;
 }

@@ -8,6 +8,7 @@
 
 #include "engine/serve/guide.h"
 #include "engine/text/sampling_params.h"
+#include "kernels/backend.h"
 
 #define BANS_MAX 2
 
@@ -36,5 +37,9 @@ void logit_adjust_deinit(struct logit_adjust *adjust);
 bool logit_adjust_is_needed(const struct sampler_input *input);
 // The row to draw from: the logits themselves when nothing changes them, else a copy in `adjust`. Does not allocate.
 const float *logit_adjust_apply(struct logit_adjust *adjust, const struct sampler_input *input);
+// The same changes, but for the grammar's, as a list with each id once. Returns how many they are; SIZE_MAX: more than
+// n_max. Does not allocate.
+size_t logit_adjust_list(struct logit_adjust *adjust, const struct sampler_input *input, struct sample_edit *ret,
+                         size_t n_max);
 
 #endif

@@ -346,13 +346,28 @@ static void take_scores(struct runner *r)
     }
 }
 
+// A step whose tokens the device draws, as far as it can; returns the logits of the other rows.
+static struct logits step_and_draw(struct runner *r, struct step *step)
+{
+    size_t n_host = runner_sample_prepare(r, step);
+    if (step->n_logit_rows == 0) {
+        step->draws = NULL;
+    }
+    r->drive.step(r->drive.ctx, step);
+    if (step->n_logit_rows > 0) {
+        r->drawn = r->drive.drawn(r->drive.ctx, step->turn);
+    }
+    return n_host > 0 ? r->drive.logits(r->drive.ctx, r->host_rows, n_host) : (struct logits){ 0 };
+}
+
 // One forward pass: scores of prompts first, since what is sampled after them may be read with them.
 static struct logits run_step(struct runner *r)
 {
     struct step step = build_step(r);
     histogram_add(&r->stats, TOKFS_HISTOGRAM_STEP_TOKENS, step.map.n_rows);
+    r->drawn = (struct sample_results){ 0 };
     if (r->n_score_rows == 0) {
-        return r->drive.step(r->drive.ctx, &step);
+        return r->drive.drawn && step.n_logit_rows > 0 ? step_and_draw(r, &step) : r->drive.step(r->drive.ctx, &step);
     }
     size_t n_logits = step.n_logit_rows;
     step.n_logit_rows = 0;

@@ -6,6 +6,7 @@
 
 #include "engine/model/model.h"
 #include "engine/serve/admission.h"
+#include "engine/serve/device_draws.h"
 #include "engine/serve/sampler.h"
 #include "engine/serve/scheduler.h"
 #include "engine/serve/sequence.h"
@@ -16,6 +17,8 @@ struct runner_drive {
     struct logits (*step)(void *ctx, const struct step *step); // as model_step
     // As model_logits; for requests that ask for log probabilities of prompts.
     struct logits (*logits)(void *ctx, const uint32_t *rows, size_t n_rows);
+    // As model_drawn: what computes a step draws from it, too. NULL: the runner does.
+    struct sample_results (*drawn)(void *ctx, unsigned turn);
     uint64_t (*now_ns)(void *ctx);
     void *ctx;
     size_t n_vocab, page_bytes;
@@ -69,7 +72,11 @@ struct runner {
     struct batch_seq *batch;    // [n_slots]
     int32_t *token_ids;         // [batch_tokens]
     uint32_t *logit_rows;       // [n_slots + DRAFT_ROWS_MAX]
-    uint32_t *score_rows;       // [batch_tokens] whose logits are wanted for scores of prompts
+    uint32_t *host_rows;        // as logit_rows: of them, those that the device does not draw from
+    uint32_t *drawn_at;         // [n_slots] of each item, its first row of `drawn`; or DRAWN_BY_HOST
+    struct device_draws device_draws;
+    struct sample_results drawn;
+    uint32_t *score_rows; // [batch_tokens] whose logits are wanted for scores of prompts
     size_t n_score_rows;
     struct draw *draws; // [n_draws_max], the first n_draws: who gets a token now
     size_t n_draws, n_draws_max;

@@ -6,6 +6,9 @@
 //                           for any number of workers and any grouping
 //   take     engine thread  in batch order: text, stop strings, ends, events
 //
+// Where the device draws (struct runner_drive, `drawn`) it is told before the step what a draw depends on, and `draw`
+// only takes what it says. Rows that it cannot draw from are the host's, in the same groups.
+//
 // Each group is published, so that readers on other processors are served while the next one is sampled. Guesses after
 // a row are drawn in `take`, one after the other: each depends on the one before.
 #include "engine/serve/runner_sample.h"
@@ -18,8 +21,11 @@
 #define GROUP_ROWS_MIN    8
 #define GROUP_WORKER_ROWS 4
 
+#define DRAWN_BY_HOST UINT32_MAX
+
 struct draw {
     struct sequence *seq;
+    uint32_t drawn_at;    // by the device: its row of what was drawn; or DRAWN_BY_HOST
     struct logits logits; // of 1 + n_draft rows
     uint32_t n_draft;
     struct sampler_input input; // of the first
@@ -35,6 +41,13 @@ int runner_sample_init(struct runner *runner)
     runner->draws = calloc(runner->n_draws_max, sizeof(*runner->draws));
     runner->samplers = calloc(n, sizeof(*runner->samplers));
     int rc = runner->draws && runner->samplers ? 0 : -ENOMEM;
+    if (rc == 0 && runner->drive.drawn) {
+        size_t n_rows = runner->n_slots + DRAFT_ROWS_MAX;
+        runner->host_rows = calloc(n_rows, sizeof(*runner->host_rows));
+        runner->drawn_at = calloc(runner->n_slots, sizeof(*runner->drawn_at));
+        rc = runner->host_rows && runner->drawn_at ? 0 : -ENOMEM;
+        rc = rc == 0 ? device_draws_init(&runner->device_draws, runner->drive.n_vocab, n_rows) : rc;
+    }
     while (rc == 0 && runner->n_samplers < n) {
         rc = sampler_init(&runner->samplers[runner->n_samplers], runner->drive.n_vocab);
         runner->n_samplers += rc == 0;
@@ -49,7 +62,72 @@ void runner_sample_deinit(struct runner *runner)
     }
     free(runner->samplers);
     free(runner->draws);
+    free(runner->host_rows);
+    free(runner->drawn_at);
+    device_draws_deinit(&runner->device_draws);
 }
+
+// ---- by the device -------------------------------------------------------------------------------------------------
+
+// All rows of an item, or none.
+static bool describe(struct runner *r, const struct sequence *seq, uint32_t n_draft)
+{
+    const struct tokfs_completion *c = seq->completion;
+    struct sampler_input input = sequence_sampler_input(seq, (struct logits){ 0 });
+    size_t n_before = r->device_draws.n_rows;
+    for (uint32_t ahead = 0; ahead <= n_draft; ahead++) {
+        if (!device_draws_add(&r->device_draws, &input, ahead, c->has_logprobs, c->n_top_logprobs)) {
+            r->device_draws.n_rows = n_before;
+            return false;
+        }
+    }
+    return true;
+}
+
+size_t runner_sample_prepare(struct runner *r, struct step *step)
+{
+    size_t n_host = 0, n_device = 0, next = 0;
+    device_draws_reset(&r->device_draws);
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        const struct sched_item *item = &r->plan.items[i];
+        const struct sequence *seq = r->active[item->idx];
+        if (!runner_is_completing(item, seq)) {
+            continue;
+        }
+        bool is_device = describe(r, seq, item->n_draft);
+        r->drawn_at[i] = is_device ? (uint32_t)n_device : DRAWN_BY_HOST;
+        for (uint32_t k = 0; k <= item->n_draft; k++) { // logit_rows shrinks in place
+            uint32_t row = r->logit_rows[next++];
+            r->logit_rows[n_device] = is_device ? row : r->logit_rows[n_device];
+            r->host_rows[n_host] = row;
+            n_device += is_device;
+            n_host += !is_device;
+        }
+    }
+    step->n_logit_rows = n_device;
+    step->draws = r->device_draws.rows;
+    return n_host;
+}
+
+static void take_drawn(const struct runner *r, struct draw *d)
+{
+    const struct sample_result *result = &r->drawn.rows[d->drawn_at];
+    struct sequence *seq = d->seq;
+    d->token_id = result->id;
+    d->rc = result->id < 0 ? -EDOM : 0;
+    if (d->rc == 0 && seq->completion->has_logprobs) {
+        const struct sample_top *top = r->drawn.tops ? &r->drawn.tops[d->drawn_at] : NULL;
+        size_t n_top = top && seq->completion->n_top_logprobs > 0 ? top->n : 0;
+        seq->probs[0] = (struct token_prob){ result->id, result->logprob };
+        for (size_t i = 0; i < n_top; i++) {
+            seq->probs[1 + i] = (struct token_prob){ top->ids[i], top->logprobs[i] };
+        }
+        seq->n_probs = 1 + n_top;
+    }
+    d->sampled_ns = runner_clock(r);
+}
+
+// ---- by the host ---------------------------------------------------------------------------------------------------
 
 struct logits runner_skip_rows(const struct runner *runner, struct logits logits, size_t n)
 {
@@ -67,12 +145,13 @@ static size_t collect(struct runner *r, size_t begin, struct logits *logits)
         const struct sched_item *item = &r->plan.items[i];
         struct sequence *seq = r->active[item->idx];
         size_t n_logits = runner_is_completing(item, seq) ? 1 + item->n_draft : 0;
+        uint32_t at = r->drawn.rows && n_logits > 0 ? r->drawn_at[i] : DRAWN_BY_HOST;
         if (sequence_advance(seq, item->n_tokens - item->n_draft)) {
             struct draw *d = &r->draws[r->n_draws++];
-            *d = (struct draw){ .seq = seq, .logits = *logits, .n_draft = item->n_draft };
+            *d = (struct draw){ .seq = seq, .drawn_at = at, .logits = *logits, .n_draft = item->n_draft };
             d->input = sequence_sampler_input(seq, d->logits);
         }
-        *logits = runner_skip_rows(r, *logits, n_logits);
+        *logits = at == DRAWN_BY_HOST ? runner_skip_rows(r, *logits, n_logits) : *logits;
     }
     return i;
 }
@@ -80,6 +159,10 @@ static size_t collect(struct runner *r, size_t begin, struct logits *logits)
 static void draw(const struct runner *r, struct draw *d, struct sampler *sampler)
 {
     struct sequence *seq = d->seq;
+    if (d->drawn_at != DRAWN_BY_HOST) {
+        take_drawn(r, d);
+        return;
+    }
     d->rc = sampler_draw(sampler, &d->input, &d->token_id);
     if (d->rc == 0 && seq->completion->has_logprobs) {
         seq->n_probs = sampler_logprobs(sampler, &d->input, d->token_id, seq->completion->n_top_logprobs, seq->probs);
@@ -100,7 +183,10 @@ static void draw_all(struct runner *r)
 {
     size_t n_slow = 0;
     for (size_t i = 0; i < r->n_draws; i++) {
-        n_slow += r->draws[i].seq->completion->has_logprobs || !sampler_is_quick(&r->draws[i].input);
+        const struct draw *d = &r->draws[i];
+        bool is_quick =
+            d->drawn_at != DRAWN_BY_HOST || (!d->seq->completion->has_logprobs && sampler_is_quick(&d->input));
+        n_slow += !is_quick;
     }
     if (n_slow > 1) {
         r->backend->ops->spread(r->backend, r->n_draws, draw_some, r);
@@ -148,8 +234,12 @@ static void take_draft(struct runner *r, struct draw *d)
             break;
         }
         n_right++;
-        d->logits = runner_skip_rows(r, d->logits, 1);
-        d->input = sequence_sampler_input(seq, d->logits);
+        if (d->drawn_at != DRAWN_BY_HOST) {
+            d->drawn_at++;
+        } else {
+            d->logits = runner_skip_rows(r, d->logits, 1);
+            d->input = sequence_sampler_input(seq, d->logits);
+        }
         draw(r, d, &r->samplers[0]);
         append(r, d);
     }

@@ -6,7 +6,10 @@
 
 int runner_sample_init(struct runner *runner); // 0 or -ENOMEM
 void runner_sample_deinit(struct runner *runner);
-// `logits` are those of the step that was planned; `publish` is called every few tokens.
+// Before the step: tells the device what to draw from the step's rows. Of its logit rows those remain that the device
+// draws from; returns how many the host has to, in runner->host_rows.
+size_t runner_sample_prepare(struct runner *runner, struct step *step);
+// `logits` are those that the host draws from, of the step that was planned; `publish` is called every few tokens.
 void runner_sample(struct runner *runner, struct logits logits, void (*publish)(void *ctx), void *ctx);
 
 // The logits of the rows after the first n.

@@ -9,6 +9,7 @@
 #include "kernels/cpu/pool.h"
 #include "kernels/cuda/blocks.h"
 #include "kernels/cuda/cascade.h"
+#include "kernels/cuda/draws.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/plan.h"
 #include "kernels/cuda/stage.h"
@@ -35,6 +36,7 @@ struct cuda_backend {
     struct pool *pool; // of the host, for work between steps
     bool is_deterministic;
     struct stage stage;
+    struct draws draws;
     const struct batch_map *map_of; // NULL: `map` holds none
     size_t map_generation;          // of the stage, when it was brought
     struct gpu_map map;
@@ -387,7 +389,7 @@ static void cuda_embed(struct backend *b, const struct op_embed *op)
     struct cuda_backend *cuda = cuda_of(b);
     if (op->n_rows > 0) {
         const int32_t *ids = stage_copy(&cuda->stage, op->token_ids, op->n_rows * sizeof(*ids));
-        gpu_embed(queue_of(cuda), op, &op->table->gpu, ids);
+        gpu_embed(queue_of(cuda), op, &op->table->gpu, ids, cuda->draws.results);
     }
 }
 
@@ -602,6 +604,37 @@ static void cuda_attention(struct backend *b, const struct op_attention *op)
     }
 }
 
+// ---- draws ---------------------------------------------------------------------------------------------------------
+
+static void cuda_sample(struct backend *b, const struct op_sample *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    if (op->n_rows == 0) {
+        return;
+    }
+    draws_reserve(&cuda->draws, op->n_rows);
+    size_t rows_bytes = op->n_rows * sizeof(struct gpu_sample_row);
+    size_t bytes = rows_bytes + draws_extra_bytes(op->rows, op->n_rows, op->n_vocab);
+    struct gpu_sample_row *rows = stage_take(&cuda->stage, bytes);
+    draws_fill(op->rows, op->n_rows, op->n_rows, op->n_vocab, rows, (unsigned char *)rows + rows_bytes, rows_bytes);
+    const struct gpu_sample_row *device = stage_send(&cuda->stage, rows, bytes);
+    const struct gpu_sample args = { .logits = op->logits,
+                                     .rows = device,
+                                     .extra = (void *)(uintptr_t)device,
+                                     .results = cuda->draws.results,
+                                     .tops = cuda->draws.tops,
+                                     .n_rows = op->n_rows,
+                                     .n_vocab = op->n_vocab };
+    gpu_sample(queue_of(cuda), &args);
+    draws_send(&cuda->draws, op->rows, op->n_rows, op->turn);
+    cuda->map_of = NULL; // the step ends here
+}
+
+static struct sample_results cuda_drawn(struct backend *b, unsigned turn)
+{
+    return draws_wait(&cuda_of(b)->draws, turn);
+}
+
 // ---- the host's processors -----------------------------------------------------------------------------------------
 
 static size_t cuda_n_workers(const struct backend *b)
@@ -627,6 +660,7 @@ static void cuda_close(struct backend *b)
         if (cuda->partials) {
             gpu_free(cuda->gpu, cuda->partials);
         }
+        draws_deinit(&cuda->draws);
         stage_deinit(&cuda->stage);
         gpu_close(cuda->gpu);
     }
@@ -668,6 +702,8 @@ static const struct backend_ops cuda_ops = {
     .route = cuda_route,
     .combine = cuda_combine,
     .sync = cuda_sync,
+    .sample = cuda_sample,
+    .drawn = cuda_drawn,
     .n_workers = cuda_n_workers,
     .spread = cuda_spread,
 };
@@ -680,6 +716,9 @@ static int cuda_init(struct cuda_backend *cuda, const struct backend_options *op
     }
     if (r == 0) {
         r = stage_init(&cuda->stage, cuda->gpu, STAGE_BYTES, err);
+    }
+    if (r == 0) {
+        r = draws_init(&cuda->draws, cuda->gpu, err);
     }
     if (r < 0) {
         return r;

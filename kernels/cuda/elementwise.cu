@@ -13,30 +13,36 @@ static dim3 ctas_for(size_t n)
 // ---- embed: y[r][:] = table[token_ids[r]][:] * scale ---------------------------------------------------------------
 
 template <class T>
-static __global__ void embed(const T *table, const int32_t *token_ids, float *y, size_t dim, float scale)
+static __global__ void embed(const T *table, const int32_t *token_ids, const struct sample_result *drawn, float *y,
+                             size_t dim, float scale)
 {
-    const T *from = table + (size_t)token_ids[blockIdx.x] * dim;
+    int32_t id = token_ids[blockIdx.x];
+    if (id < 0) {
+        id = drawn[-1 - id].id < 0 ? 0 : drawn[-1 - id].id; // nothing was drawn: the row means nothing
+    }
+    const T *from = table + (size_t)id * dim;
     float *to = y + (size_t)blockIdx.x * dim;
     for (size_t i = threadIdx.x; i < dim; i += blockDim.x) {
         to[i] = gpu_f32(from[i]) * scale;
     }
 }
 
-void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table, const int32_t *token_ids)
+void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table, const int32_t *token_ids,
+               const struct sample_result *drawn)
 {
     dim3 grid((unsigned)op->n_rows);
     switch (table->dtype) {
     case DTYPE_F32:
-        gpu_launch(queue, embed<float>, grid, THREADS, 0, (const float *)table->data, token_ids, op->y, table->n_in,
-                   op->scale);
+        gpu_launch(queue, embed<float>, grid, THREADS, 0, (const float *)table->data, token_ids, drawn, op->y,
+                   table->n_in, op->scale);
         return;
     case DTYPE_F16:
         gpu_launch(queue, embed<struct gpu_f16>, grid, THREADS, 0, (const struct gpu_f16 *)table->data, token_ids,
-                   op->y, table->n_in, op->scale);
+                   drawn, op->y, table->n_in, op->scale);
         return;
     case DTYPE_BF16:
         gpu_launch(queue, embed<struct gpu_bf16>, grid, THREADS, 0, (const struct gpu_bf16 *)table->data, token_ids,
-                   op->y, table->n_in, op->scale);
+                   drawn, op->y, table->n_in, op->scale);
         return;
     default: gpu_embed_blocks(queue, op, table, token_ids);
     }

@@ -70,6 +70,58 @@ static __device__ __forceinline__ uint32_t gpu_bf16x2_fma(uint32_t a, uint32_t b
     return d;
 }
 
+// Each rounded by itself: never contracted.
+static __device__ __forceinline__ float gpu_mul(float a, float b)
+{
+    return __fmul_rn(a, b);
+}
+
+static __device__ __forceinline__ float gpu_add(float a, float b)
+{
+    return __fadd_rn(a, b);
+}
+
+static __device__ __forceinline__ double gpu_mul(double a, double b)
+{
+    return __dmul_rn(a, b);
+}
+
+static __device__ __forceinline__ double gpu_add(double a, double b)
+{
+    return __dadd_rn(a, b);
+}
+
+static __device__ __forceinline__ uint64_t gpu_mul_high(uint64_t a, uint64_t b)
+{
+    return __umul64hi(a, b);
+}
+
+static __device__ __forceinline__ double gpu_double(uint64_t bits)
+{
+    return __longlong_as_double((long long)bits);
+}
+
+static __device__ __forceinline__ uint64_t gpu_double_bits(double x)
+{
+    return (uint64_t)__double_as_longlong(x);
+}
+
+static __device__ __forceinline__ void gpu_atomic_add(uint64_t *sum, uint64_t x)
+{
+    atomicAdd(reinterpret_cast<unsigned long long *>(sum), (unsigned long long)x);
+}
+
+// The number of the lowest and of the highest bit that is set.
+static __device__ __forceinline__ int gpu_first_bit(uint32_t bits)
+{
+    return __ffs((int)bits) - 1;
+}
+
+static __device__ __forceinline__ int gpu_last_bit(uint32_t bits)
+{
+    return 31 - __clz((int)bits);
+}
+
 // 16 bytes from global to shared memory, zeros when not `is_there` (then src is not read). Both aligned to 16.
 static __device__ __forceinline__ void gpu_copy_async_16(void *shared, const void *src, bool is_there)
 {

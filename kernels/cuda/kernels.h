@@ -68,8 +68,31 @@ struct gpu_attention_plan {
 #define ATTENTION_TILE             64 // positions; pieces begin at multiples of it
 #define ATTENTION_HEAD_DIM_MAX_GPU 256
 
-// embed.cu, elementwise.cu
-void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table, const int32_t *token_ids);
+// A row's draw on the device: struct sample_row, with what it points to told by where it lies.
+#define SAMPLE_IS_PADDING  1u // nothing is drawn
+#define SAMPLE_WANTS_PROBS 2u
+#define SAMPLE_HAS_MASK    4u
+
+struct gpu_sample_row {
+    uint64_t seed, pos;
+    double top_p, repetition_penalty, frequency_penalty, presence_penalty;
+    float scale, log_min_p;
+    uint32_t top_k, n_top, n_edits, flags;
+    uint64_t mask_at, edits_at; // bytes from gpu_sample.extra
+};
+
+struct gpu_sample {
+    float *logits;                     // [n_rows][n_vocab]
+    const struct gpu_sample_row *rows; // [n_rows]
+    void *extra;
+    struct sample_result *results; // [n_rows]
+    struct sample_top *tops;       // [n_rows]
+    size_t n_rows, n_vocab;
+};
+
+// elementwise.cu. `drawn`: for ids below 0.
+void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table, const int32_t *token_ids,
+               const struct sample_result *drawn);
 void gpu_glu(gpu_queue queue, const struct op_glu *op);
 void gpu_softcap(gpu_queue queue, const struct op_softcap *op);
 void gpu_gather(gpu_queue queue, const struct op_gather *op, const uint32_t *rows);
@@ -88,6 +111,9 @@ size_t gpu_attention_partial_floats(const struct op_attention *op);
 void gpu_attention_tiles(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map,
                          const struct gpu_attention_plan *plan, float *partials);
 void gpu_attention_rows(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map);
+
+// sampling.cu
+void gpu_sample(gpu_queue queue, const struct gpu_sample *args);
 
 // linear.cu
 void gpu_gemv(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w); // n_rows <= GEMV_ROWS_MAX

@@ -2,7 +2,8 @@
 // per device: all that is issued runs in order. Two implementations: runtime_nvidia.cu (CUDA, cuBLAS) and
 // shim/runtime_host.cpp (the host plays the device).
 //
-// A CUDA error sticks: the first is kept, and later calls do nothing that could hide it. gpu_sync reports it.
+// A CUDA error sticks: the first is kept, and later calls do nothing that could hide it. gpu_sync and gpu_failure
+// report it.
 #ifndef TOKFS_KERNELS_CUDA_RUNTIME_H
 #define TOKFS_KERNELS_CUDA_RUNTIME_H
 
@@ -42,7 +43,17 @@ void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes);
 void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes);
 void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes); // waits
 void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes);
+// To pinned memory, when the queue comes to it: it is there after gpu_wait for a mark that was set later, or gpu_sync.
+void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes);
+
+// Marks in the queue: where the results of op_sample have been copied out, and step inputs in; of two turns each.
+enum { GPU_MARK_DRAWN, GPU_MARK_SENT = 2, GPU_N_MARKS = 4 };
+void gpu_mark(struct gpu *gpu, unsigned mark);
+void gpu_wait(struct gpu *gpu, unsigned mark); // until the queue has passed it; a mark that was never set is passed
+
 int gpu_sync(struct gpu *gpu, struct err *err); // 0, or -EIO with what went wrong first
+// What has gone wrong until now, as far as it is known; does not wait.
+int gpu_failure(struct gpu *gpu, struct err *err);
 
 // y[n_rows][n_out] (+)= x[n_rows][n_in] w[n_out][n_in]^T with f32 sums; x and w of 16-bit elements, dense. False: no
 // library for it here, nothing was issued.

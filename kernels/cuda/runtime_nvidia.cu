@@ -35,7 +35,8 @@ struct gpu {
     struct blas blas;
     unsigned char *upload[2]; // pinned, UPLOAD_BYTES each
     cudaEvent_t uploaded[2];  // when what each holds has gone
-    cudaError_t failure;      // the first
+    cudaEvent_t marks[GPU_N_MARKS];
+    cudaError_t failure; // the first
     const char *failed_call;
 };
 
@@ -151,6 +152,9 @@ static bool open_buffers(struct gpu *gpu)
             check(gpu, cudaHostAlloc((void **)&gpu->upload[i], UPLOAD_BYTES, cudaHostAllocDefault), "cudaHostAlloc") &&
             check(gpu, cudaEventCreateWithFlags(&gpu->uploaded[i], cudaEventDisableTiming), "cudaEventCreate");
     }
+    for (int i = 0; i < GPU_N_MARKS && is_open; i++) {
+        is_open = check(gpu, cudaEventCreateWithFlags(&gpu->marks[i], cudaEventDisableTiming), "cudaEventCreate");
+    }
     return is_open;
 }
 
@@ -180,6 +184,11 @@ void gpu_close(struct gpu *gpu)
         cudaStreamSynchronize(gpu->queue);
     }
     blas_close(&gpu->blas);
+    for (int i = 0; i < GPU_N_MARKS; i++) {
+        if (gpu->marks[i]) {
+            cudaEventDestroy(gpu->marks[i]);
+        }
+    }
     for (int i = 0; i < 2; i++) {
         if (gpu->uploaded[i]) {
             cudaEventDestroy(gpu->uploaded[i]);
@@ -267,10 +276,30 @@ void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
     check(gpu, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, gpu->queue), "copy on the GPU");
 }
 
+void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
+{
+    check(gpu, cudaMemcpyAsync(pinned_dst, src, bytes, cudaMemcpyDeviceToHost, gpu->queue), "copy from the GPU");
+}
+
+void gpu_mark(struct gpu *gpu, unsigned mark)
+{
+    check(gpu, cudaEventRecord(gpu->marks[mark], gpu->queue), "cudaEventRecord");
+}
+
+void gpu_wait(struct gpu *gpu, unsigned mark)
+{
+    check(gpu, cudaEventSynchronize(gpu->marks[mark]), "a kernel");
+}
+
 int gpu_sync(struct gpu *gpu, struct err *err)
 {
-    check(gpu, cudaGetLastError(), "a launch");
     check(gpu, cudaStreamSynchronize(gpu->queue), "a kernel");
+    return gpu_failure(gpu, err);
+}
+
+int gpu_failure(struct gpu *gpu, struct err *err)
+{
+    check(gpu, cudaGetLastError(), "a launch");
     if (gpu->failure != cudaSuccess) {
         return err_set(err, -EIO, "%s: %s: %s", gpu->facts.name, gpu->failed_call, cudaGetErrorString(gpu->failure));
     }

@@ -199,6 +199,69 @@ static inline uint32_t gpu_bf16x2_fma(uint32_t a, uint32_t b, uint32_t c)
     return gpu_bf16_pair(low, high);
 }
 
+// Each rounded by itself: the host is compiled without fused multiply-add.
+static inline float gpu_mul(float a, float b)
+{
+    return a * b;
+}
+
+static inline float gpu_add(float a, float b)
+{
+    return a + b;
+}
+
+static inline double gpu_mul(double a, double b)
+{
+    return a * b;
+}
+
+static inline double gpu_add(double a, double b)
+{
+    return a + b;
+}
+
+static inline uint64_t gpu_mul_high(uint64_t a, uint64_t b)
+{
+    return (uint64_t)((unsigned __int128)a * b >> 64);
+}
+
+static inline double gpu_double(uint64_t bits)
+{
+    double x;
+    memcpy(&x, &bits, sizeof(x));
+    return x;
+}
+
+static inline uint64_t gpu_double_bits(double x)
+{
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+// Threads give way at barriers and shuffles only, so that plain additions are atomic.
+static inline uint32_t atomicAdd(uint32_t *sum, uint32_t x)
+{
+    uint32_t before = *sum;
+    *sum += x;
+    return before;
+}
+
+static inline void gpu_atomic_add(uint64_t *sum, uint64_t x)
+{
+    *sum += x;
+}
+
+static inline int gpu_first_bit(uint32_t bits)
+{
+    return __builtin_ctz(bits);
+}
+
+static inline int gpu_last_bit(uint32_t bits)
+{
+    return 31 - __builtin_clz(bits);
+}
+
 static inline float rsqrtf(float x)
 {
     return 1.0f / sqrtf(x);

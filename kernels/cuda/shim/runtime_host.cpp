@@ -1,21 +1,28 @@
-// The host as the device: memory is memory, and all is done when it is issued.
+// The host as the device: memory is memory, and all is done when it is issued, but for copies out, which reach the
+// host's memory when they are waited for.
 #include "kernels/cpu/convert.h"
 #include "kernels/cuda/runtime.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vector>
+
+struct copy_out {
+    void *to;
+    std::vector<unsigned char> bytes; // as they were when the queue came to them
+};
 
 struct gpu {
     struct gpu_facts facts;
+    std::vector<struct copy_out> copies; // that nobody has waited for, in order
+    size_t marks[GPU_N_MARKS];           // how many of them were before
 };
 
 int gpu_open(struct gpu **ret, struct err *err)
 {
-    struct gpu *gpu = static_cast<struct gpu *>(calloc(1, sizeof(*gpu)));
-    if (!gpu) {
-        return err_set(err, -ENOMEM, "no memory for the model of a GPU");
-    }
+    (void)err;
+    struct gpu *gpu = new struct gpu();
     snprintf(gpu->facts.name, sizeof(gpu->facts.name), "model of a GPU on the host");
     gpu->facts.bytes = gpu->facts.bytes_free = UINT64_MAX;
     gpu->facts.n_processors = 4;
@@ -26,7 +33,7 @@ int gpu_open(struct gpu **ret, struct err *err)
 
 void gpu_close(struct gpu *gpu)
 {
-    free(gpu);
+    delete gpu;
 }
 
 const struct gpu_facts *gpu_facts_of(const struct gpu *gpu)
@@ -84,10 +91,45 @@ void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t byte
 
 void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes)
 {
-    gpu_copy(gpu, host_dst, src, bytes);
+    gpu_sync(gpu, NULL);
+    memcpy(host_dst, src, bytes);
+}
+
+void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
+{
+    const unsigned char *from = static_cast<const unsigned char *>(src);
+    gpu->copies.push_back({ pinned_dst, std::vector<unsigned char>(from, from + bytes) });
+    memset(pinned_dst, 0xff, bytes);
+}
+
+static void deliver(struct gpu *gpu, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        memcpy(gpu->copies[i].to, gpu->copies[i].bytes.data(), gpu->copies[i].bytes.size());
+    }
+    gpu->copies.erase(gpu->copies.begin(), gpu->copies.begin() + (ptrdiff_t)n);
+    for (size_t &mark : gpu->marks) {
+        mark -= mark < n ? mark : n;
+    }
+}
+
+void gpu_mark(struct gpu *gpu, unsigned mark)
+{
+    gpu->marks[mark] = gpu->copies.size();
+}
+
+void gpu_wait(struct gpu *gpu, unsigned mark)
+{
+    deliver(gpu, gpu->marks[mark]);
 }
 
 int gpu_sync(struct gpu *gpu, struct err *err)
+{
+    deliver(gpu, gpu->copies.size());
+    return gpu_failure(gpu, err);
+}
+
+int gpu_failure(struct gpu *gpu, struct err *err)
 {
     (void)gpu;
     (void)err;
