@@ -48,6 +48,7 @@ VALUE(pages, f->engine.n_pages)
 VALUE(pages_free, f->engine.n_pages_free)
 VALUE(pages_cached, f->engine.n_pages_cached)
 VALUE(evicted, f->engine.n_evicted)
+VALUE(device_restarts, f->engine.n_device_restarts)
 VALUE(guessed, f->engine.n_guessed)
 VALUE(guessed_right, f->engine.n_guessed_right)
 VALUE(forced, f->engine.n_forced)
@@ -79,6 +80,7 @@ static const struct metric metrics[] = {
     { "kv_pages", "Pages of K and V memory.", GAUGE, pages, NULL },
     { "kv_pages_free", "Of them, those that no sequence holds.", GAUGE, pages_free, NULL },
     { "kv_pages_cached", "Of the free ones, those with cached prefixes.", GAUGE, pages_cached, NULL },
+    { "device_restarts_total", "Times that the device failed and was taken anew.", COUNTER, device_restarts, NULL },
     { "kv_pages_evicted_total", "Cached pages given up for others.", COUNTER, evicted, NULL },
     { "sessions", "Conversations in sessions/.", GAUGE, sessions, NULL },
     { "open_files", "Files of the mount that are open.", GAUGE, open_files, NULL },

@@ -293,6 +293,13 @@ struct backend_ops {
     void (*combine)(struct backend *b, const struct op_combine *op);
     void (*sync)(struct backend *b);
 
+    // Optional: NULL for what does not fail. 0, or -EIO, with the reason: the device has failed. What was computed since
+    // it was asked last means nothing, nor does what is in its memory, and it stays so: it is to be closed and opened
+    // anew. Does not wait: a failure is known once its operations were waited for.
+    int (*failure)(struct backend *b, struct err *err);
+    // Optional: NULL where `alloc` gives the host's memory. Bytes that it can still give.
+    uint64_t (*memory_free)(struct backend *b);
+
     // Optional: NULL where the host has to draw.
     void (*sample)(struct backend *b, const struct op_sample *op);
     // Waits for the last op_sample of that turn, and for nothing issued after it.

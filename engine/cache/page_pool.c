@@ -18,6 +18,12 @@ static void fill_free_list(struct page_pool *pool)
     pool->n_free = pool->n_pages;
 }
 
+static int no_memory(const struct page_pool *pool, struct err *err)
+{
+    return err_set(err, -ENOMEM, "no memory for KV: %" PRIu32 " pages x %zu bytes = %.1f MiB", pool->n_pages,
+                   pool->page_bytes, (double)pool->n_pages * (double)pool->page_bytes / 0x1p20);
+}
+
 int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_bytes, uint32_t n_pages,
                    struct err *err)
 {
@@ -39,21 +45,33 @@ int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_
         free(p.free_list);
         free(p.n_holders);
         free(p.n_keepers);
-        return err_set(err, -ENOMEM, "no memory for KV: %" PRIu32 " pages x %zu bytes = %.1f MiB", n_pages, page_bytes,
-                       (double)n_pages * (double)page_bytes / 0x1p20);
+        return no_memory(&p, err);
     }
     fill_free_list(&p);
     *pool = p;
     return 0;
 }
 
+void page_pool_drop_memory(struct page_pool *pool)
+{
+    assert(pool->n_free == pool->n_pages);
+    if (pool->mem) {
+        pool->backend->ops->free(pool->backend, pool->mem);
+        pool->mem = NULL;
+    }
+}
+
+int page_pool_renew_memory(struct page_pool *pool, struct backend *backend, struct err *err)
+{
+    assert(!pool->mem && pool->n_free == pool->n_pages);
+    pool->backend = backend;
+    pool->mem = backend->ops->alloc(backend, pool->page_bytes * pool->n_pages);
+    return pool->mem ? 0 : no_memory(pool, err);
+}
+
 void page_pool_deinit(struct page_pool *pool)
 {
-    if (!pool->mem) {
-        return;
-    }
-    assert(pool->n_free == pool->n_pages);
-    pool->backend->ops->free(pool->backend, pool->mem);
+    page_pool_drop_memory(pool);
     free(pool->free_list);
     free(pool->n_holders);
     free(pool->n_keepers);

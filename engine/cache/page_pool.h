@@ -27,6 +27,11 @@ int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_
 // Asserts that every page has come back. No-op on a zeroed pool.
 void page_pool_deinit(struct page_pool *pool);
 
+// What the device holds is lost: gives its memory back. Asserts that every page has come back; none may be taken until
+// the pool has memory again, of a backend of the same kind. -ENOMEM.
+void page_pool_drop_memory(struct page_pool *pool);
+int page_pool_renew_memory(struct page_pool *pool, struct backend *backend, struct err *err);
+
 bool page_pool_take(struct page_pool *pool, uint32_t *ret_page); // with one holder; false: none is free
 void page_pool_hold(struct page_pool *pool, uint32_t page);      // one holder more; asserts that it is in use
 void page_pool_give(struct page_pool *pool, uint32_t page);      // one holder less; asserts that there was one

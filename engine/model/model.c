@@ -13,6 +13,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,20 +73,53 @@ static enum dtype kv_dtype(const char *name, enum dtype of_weights)
     return dtype_is_plain(of_weights) ? of_weights : DTYPE_BF16;
 }
 
-static int check_memory(const struct model *m, uint64_t weight_bytes, uint64_t memory_max, struct err *err)
+static uint64_t memory_available(const struct model *m, uint64_t memory_max)
 {
-    uint64_t available = memory_max;
-    if (available == 0) {
-        available = m->backend->ops->has_host_memory ? host_memory_available() : UINT64_MAX;
+    const struct backend_ops *ops = m->backend->ops;
+    return memory_max             ? memory_max
+           : ops->memory_free     ? ops->memory_free(m->backend)
+           : ops->has_host_memory ? host_memory_available()
+                                  : UINT64_MAX;
+}
+
+static double mib(uint64_t bytes)
+{
+    return (double)bytes / 0x1p20;
+}
+
+// What would fit in its place, in words.
+static void advise(const struct model *m, const struct model_options *o, uint64_t other_bytes, uint64_t available,
+                   char *ret, size_t size)
+{
+    uint64_t n_params = model_config_n_params(&m->config);
+    if (o->kv_bytes > 0 && other_bytes < available) {
+        snprintf(ret, size, "K and V of %.1f MiB would fit", mib(available - other_bytes));
+    } else {
+        snprintf(ret, size, "weights as q8 take about %.1f MiB, as q4 %.1f", mib(n_params / 32 * 34),
+                 mib(n_params / 32 * 18));
     }
+}
+
+// K and V are counted as far as they are asked for: without, they take what is left.
+static int check_memory(const struct model *m, uint64_t weight_bytes, const struct model_options *o, struct err *err)
+{
+    uint64_t available = memory_available(m, o->memory_max), kv_bytes = m->backend->ops->memory_free ? o->kv_bytes : 0;
     uint64_t act_bytes = activations_bytes(&m->config, m->batch_rows_max, m->logit_rows_max);
-    if (weight_bytes <= available && act_bytes <= available - weight_bytes) {
+    if (weight_bytes <= available && act_bytes <= available - weight_bytes &&
+        kv_bytes <= available - weight_bytes - act_bytes) {
         return 0;
     }
+    char kv[64] = "", advice[80] = "";
+    if (m->backend->ops->memory_free) {
+        snprintf(kv, sizeof(kv), " + K and V %.1f MiB", mib(kv_bytes));
+        snprintf(advice, sizeof(advice), "; ");
+        advise(m, o, weight_bytes + act_bytes, available, advice + 2, sizeof(advice) - 2);
+    }
     return err_set(err, -ENOMEM,
-                   "the model does not fit: weights %.1f MiB + activations %.1f MiB (%zu rows) > %.1f MiB of memory %s",
-                   (double)weight_bytes / 0x1p20, (double)act_bytes / 0x1p20, m->batch_rows_max,
-                   (double)available / 0x1p20, memory_max ? "allowed" : "available");
+                   "the model does not fit: weights %.1f MiB + activations %.1f MiB (%zu rows)%s > %.1f MiB of memory "
+                   "%s%s",
+                   mib(weight_bytes), mib(act_bytes), m->batch_rows_max, kv, mib(available),
+                   o->memory_max ? "allowed" : "available", advice);
 }
 
 static int check_kv_dtype(const struct model *m, enum dtype dtype, struct err *err)
@@ -123,7 +157,7 @@ static int load(struct model *m, const struct model_options *o, struct checkpoin
     uint64_t weight_bytes;
     int rc = check_backend(m, err);
     if (rc < 0 || (rc = weights_bind(cp, &m->config, o->weights, &dtype, &weight_bytes, err)) < 0 ||
-        (rc = check_memory(m, weight_bytes, o->memory_max, err)) < 0) {
+        (rc = check_memory(m, weight_bytes, o, err)) < 0) {
         return rc;
     }
     if ((rc = check_kv_dtype(m, kv_dtype(o->kv_dtype, dtype), err)) < 0) {

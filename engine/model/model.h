@@ -21,7 +21,8 @@ struct model_options {
     size_t logit_rows_max; // most rows of one step whose logits are wanted
     size_t page_tokens;    // positions per KV page, a power of two, 16 at least
     uint32_t n_ctx;        // most positions that a sequence will have; 0: what the model allows. See rope_frequencies
-    uint64_t memory_max;   // bytes for weights and activations; 0: what the machine has available (host backends)
+    uint64_t memory_max;   // bytes for weights and activations; 0: what the machine, or the device, has available
+    uint64_t kv_bytes; // that will be asked for beside them, where the backend has memory of its own; 0: what is left
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load; or NULL
     void *progress_ctx;
 };
@@ -65,6 +66,8 @@ struct logits model_step(struct model *model, const struct step *step);
 bool model_can_draw(const struct model *model);
 // Waits for what the last step of that turn has drawn.
 struct sample_results model_drawn(struct model *model, unsigned turn);
+// 0, or -EIO: the backend's device has failed, and what was computed means nothing (backend.h, `failure`).
+int model_failure(struct model *model, struct err *err);
 // Logits of rows of the last step, as model_step gives them, in their place.
 struct logits model_logits(struct model *model, const uint32_t *rows, size_t n_rows);
 

@@ -327,6 +327,11 @@ struct sample_results model_drawn(struct model *m, unsigned turn)
     return m->backend->ops->drawn(m->backend, turn);
 }
 
+int model_failure(struct model *m, struct err *err)
+{
+    return m->backend->ops->failure ? m->backend->ops->failure(m->backend, err) : 0;
+}
+
 static void run_layers(struct model *m, const struct step *step)
 {
     const struct op_embed embed = { .table = m->weights.embed.pieces[0],

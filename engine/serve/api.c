@@ -6,7 +6,6 @@
 #include "engine/serve/engine.h"
 
 #include "engine/base/loop.h"
-#include "engine/model/weights_packed.h"
 #include "engine/serve/error.h"
 #include <assert.h>
 #include <errno.h>
@@ -27,32 +26,7 @@ _Static_assert(ANSWER_CALL_ID_MAX <= EVENT_TEXT_MAX && ANSWER_CALLS_MAX <= UINT8
 
 void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engine_info *ret)
 {
-    const struct model_config *config = model_get_config(engine->model);
-    const struct page_pool *pool = &engine->runner.pool;
-    *ret = (struct tokfs_engine_info){
-        .model = engine->served_name,
-        .architecture = config->architecture,
-        .backend = engine->backend->ops->describe(engine->backend),
-        .device_note = engine->device_note,
-        .pack_note = model_packed_note(engine->model)->msg,
-        .pack_failed = model_packed_note(engine->model)->is_bad,
-        .dtype = dtype_name(config->dtype),
-        .fingerprint = engine->fingerprint,
-        .n_ctx = engine->sizes.n_ctx,
-        .n_ctx_model = model_get_config(engine->model)->n_ctx_max,
-        .n_vocab = config->n_vocab,
-        .n_params = model_config_n_params(config),
-        .weight_bytes = model_weight_bytes(engine->model),
-        .weights_hash = model_weights_hash(engine->model),
-        .tokenizer_hash = engine->tokenizer_hash,
-        .kv_bytes = (uint64_t)pool->page_bytes * engine->sizes.n_pages,
-        .max_sequences = engine->sizes.n_slots,
-        .max_queued = engine->sizes.max_queued,
-        .n_pages = engine->sizes.n_pages,
-        .page_tokens = engine->sizes.page_tokens,
-        .created = engine->created,
-        .has_chat_template = engine->format.tmpl != NULL,
-    };
+    *ret = engine->info;
 }
 
 const struct tokfs_model_file *tokfs_engine_model_files(const struct tokfs_engine *engine, size_t *ret_n)

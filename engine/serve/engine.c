@@ -8,6 +8,7 @@
 #include "engine/base/option.h"
 #include "engine/model/host_memory.h"
 #include "engine/model/model_text.h"
+#include "engine/model/weights_packed.h"
 #include "engine/serve/error.h"
 #include "engine/serve/slice.h"
 #include <assert.h>
@@ -48,7 +49,9 @@ static int check_config(const struct tokfs_engine_options *options, uint32_t *re
     struct model_config config;
     int rc = model_config_read(options->model, &config, err);
     *ret_n_vocab = rc < 0 ? 0 : config.n_vocab;
-    return rc < 0 ? rc : sizes_check_options(options, config.n_ctx_max, host_memory_available(), err);
+    bool is_gpu = options->device && strcmp(options->device, "cuda") == 0; // whose memory is not known yet
+    return rc < 0 ? rc
+                  : sizes_check_options(options, config.n_ctx_max, is_gpu ? UINT64_MAX : host_memory_available(), err);
 }
 
 // A tokenizer may have fewer ids than the model (embeddings are padded), but not more: it is another model's.
@@ -68,7 +71,8 @@ static int open_text(struct tokfs_engine *e, const struct tokfs_engine_options *
 }
 
 // The backend's workers inherit the calling thread's signal mask and slice: none of the program's signals, long slices.
-static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_options *options, char note[256],
+                        struct err *err)
 {
     const struct backend_options backend_options = { .n_threads = options->n_threads,
                                                      .isa = options->isa,
@@ -83,15 +87,16 @@ static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_option
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc < 0) {
         *err = why;
-    } else {
-        snprintf(e->device_note, sizeof(e->device_note), "%s", why.msg);
+    } else if (note) {
+        snprintf(note, sizeof(e->device_note), "%s", why.msg);
     }
     return rc;
 }
 
-static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+int engine_open_model(struct tokfs_engine *e, const struct tokfs_engine_options *options, char note[256],
+                      struct err *err)
 {
-    int rc = open_backend(e, options, err);
+    int rc = open_backend(e, options, note, err);
     if (rc < 0) {
         return rc;
     }
@@ -111,11 +116,40 @@ static int open_model(struct tokfs_engine *e, const struct tokfs_engine_options 
         .batch_rows_max = e->sizes.batch_tokens,
         .logit_rows_max = e->sizes.n_slots + DRAFT_ROWS_MAX,
         .n_ctx = (uint32_t)options->n_ctx,
+        .kv_bytes = options->kv_bytes,
         .page_tokens = e->sizes.page_tokens,
         .progress = options->progress,
         .progress_ctx = options->progress_ctx,
     };
     return model_open(&model_options, &e->model, err);
+}
+
+// Of the kind that was taken: a GPU that is gone is not to become a CPU.
+static int keep_options(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    const char *const from[] = { options->model,   e->backend->ops->name, options->isa,
+                                 options->weights, options->pack_cache,   options->kv_dtype };
+    e->reopening = *options;
+    e->reopening.progress = NULL;
+    const char **to[] = { &e->reopening.model,   &e->reopening.device,     &e->reopening.isa,
+                          &e->reopening.weights, &e->reopening.pack_cache, &e->reopening.kv_dtype };
+    bool is_kept = true;
+    for (size_t i = 0; i < sizeof(to) / sizeof(*to); i++) {
+        *to[i] = from[i] ? str_dup(str_from(from[i])) : NULL;
+        is_kept &= !from[i] || *to[i];
+    }
+    e->reopening.served_name = NULL;
+    return is_kept ? 0 : err_set(err, -ENOMEM, "out of memory for the options");
+}
+
+static void free_options(struct tokfs_engine_options *options)
+{
+    free((char *)options->model);
+    free((char *)options->device);
+    free((char *)options->isa);
+    free((char *)options->weights);
+    free((char *)options->pack_cache);
+    free((char *)options->kv_dtype);
 }
 
 static void add_end_id(struct tokfs_engine *e, int32_t id)
@@ -175,6 +209,11 @@ static struct sample_results run_model_drawn(void *ctx, unsigned turn)
     return model_drawn(ctx, turn);
 }
 
+static int run_model_failure(void *ctx, struct err *err)
+{
+    return model_failure(ctx, err);
+}
+
 static uint64_t machine_clock(void *ctx)
 {
     (void)ctx;
@@ -184,8 +223,11 @@ static uint64_t machine_clock(void *ctx)
 static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     const struct model_config *config = model_get_config(e->model);
+    const struct backend_ops *ops = e->backend->ops;
+    e->sizes.is_device_memory = ops->memory_free != NULL;
+    uint64_t memory_free = ops->memory_free ? ops->memory_free(e->backend) : host_memory_available();
     int rc = sizes_fit_pages(&e->sizes, options, config->n_ctx_max, model_get_kv_layout(e->model)->page_bytes,
-                             host_memory_available(), err);
+                             memory_free, err);
     if (rc < 0) {
         return rc;
     }
@@ -197,6 +239,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
         .backend = e->backend,
         .drive = { .step = run_model,
                    .logits = run_model_head,
+                   .failure = run_model_failure,
                    .drawn = model_can_draw(e->model) ? run_model_drawn : NULL,
                    .now_ns = machine_clock,
                    .ctx = e->model,
@@ -251,6 +294,41 @@ static int check_room(struct tokfs_engine *e, const struct tokfs_engine_options 
     return rc;
 }
 
+// What is told of it does not change, whatever happens to the device.
+static void fill_info(struct tokfs_engine *e)
+{
+    const struct model_config *config = model_get_config(e->model);
+    const struct page_pool *pool = &e->runner.pool;
+    const struct packed_note *packed = model_packed_note(e->model);
+    snprintf(e->backend_description, sizeof(e->backend_description), "%s", e->backend->ops->describe(e->backend));
+    snprintf(e->architecture, sizeof(e->architecture), "%s", config->architecture);
+    snprintf(e->pack_note, sizeof(e->pack_note), "%s", packed->msg);
+    e->info = (struct tokfs_engine_info){
+        .model = e->served_name,
+        .architecture = e->architecture,
+        .backend = e->backend_description,
+        .device_note = e->device_note,
+        .pack_note = e->pack_note,
+        .pack_failed = packed->is_bad,
+        .dtype = dtype_name(config->dtype),
+        .fingerprint = e->fingerprint,
+        .n_ctx = e->sizes.n_ctx,
+        .n_ctx_model = config->n_ctx_max,
+        .n_vocab = config->n_vocab,
+        .n_params = model_config_n_params(config),
+        .weight_bytes = model_weight_bytes(e->model),
+        .weights_hash = model_weights_hash(e->model),
+        .tokenizer_hash = e->tokenizer_hash,
+        .kv_bytes = (uint64_t)pool->page_bytes * e->sizes.n_pages,
+        .max_sequences = e->sizes.n_slots,
+        .max_queued = e->sizes.max_queued,
+        .n_pages = e->sizes.n_pages,
+        .page_tokens = e->sizes.page_tokens,
+        .created = e->created,
+        .has_chat_template = e->format.tmpl != NULL,
+    };
+}
+
 static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
 {
     e->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -262,7 +340,8 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
     uint32_t n_vocab = 0;
     rc = rc == 0 ? check_config(options, &n_vocab, err) : rc;
     rc = rc == 0 ? open_text(e, options, n_vocab, err) : rc;
-    rc = rc == 0 ? open_model(e, options, err) : rc;
+    rc = rc == 0 ? engine_open_model(e, options, e->device_note, err) : rc;
+    rc = rc == 0 ? keep_options(e, options, err) : rc;
     if (rc < 0) {
         return rc;
     }
@@ -275,6 +354,7 @@ static int open_parts(struct tokfs_engine *e, const struct tokfs_engine_options 
     e->intake = (struct intake){ e->tok,           &e->format,     e->served_name,
                                  &e->grammars,     e->sizes.n_ctx, model_get_config(e->model)->n_vocab,
                                  options->timeout, &e->score_bytes };
+    fill_info(e);
     e->stats.n_pages = e->stats.n_pages_free = e->sizes.n_pages;
     rc = e->format.tmpl ? check_room(e, options, err) : 0;
     return rc < 0 ? rc : engine_start_threads(e, err);
@@ -367,6 +447,7 @@ void tokfs_engine_close(struct tokfs_engine *engine)
     if (engine->event_fd >= 0) {
         close(engine->event_fd);
     }
+    free_options(&engine->reopening);
     free(engine->served_name);
     free(engine);
 }

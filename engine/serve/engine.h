@@ -23,8 +23,8 @@ struct tokfs_engine {
     char *served_name;
     char fingerprint[16];
     struct sizes sizes;
-    struct backend *backend;
-    char device_note[256]; // struct tokfs_engine_info
+    struct backend *backend; // see below
+    char device_note[256];   // struct tokfs_engine_info
     uint64_t tokenizer_hash;
     struct model *model;
     struct tokenizer *tok;
@@ -34,7 +34,9 @@ struct tokfs_engine {
     struct intake intake;
     int32_t end_ids[END_IDS_MAX];
     size_t n_end_ids;
-    int event_fd;             // readable while events or verdicts may be there
+    struct tokfs_engine_info info;
+    char backend_description[192], architecture[64], pack_note[256]; // what `info` tells
+    int event_fd;                                                    // readable while events or verdicts may be there
     atomic_bool is_signalled; // event_fd is readable, or about to be, or tokfs_poll has yet to look: see engine_signal
     int64_t created;
 
@@ -50,7 +52,11 @@ struct tokfs_engine {
     atomic_bool wants_room;            // the engine thread sleeps until the ring has room
     atomic_bool is_closing;
 
-    struct runner runner; // engine thread
+    // Engine thread; the model and the backend are its own, too, once it runs: it may have to open them again.
+    struct runner runner;
+    struct tokfs_engine_options reopening; // what is needed for that, strings its own
+    struct err reopen_error;
+    uint64_t retry_ns;
 
     pthread_mutex_t stats_lock; // of the three below
     struct tokfs_engine_stats stats;
@@ -75,6 +81,9 @@ struct tokfs_engine {
     atomic_size_t score_bytes; // see scores.h
 };
 
+// The backend and the model, as the options say. `note`: why device "auto" took the CPU; or NULL.
+int engine_open_model(struct tokfs_engine *engine, const struct tokfs_engine_options *options, char note[256],
+                      struct err *err);
 void engine_signal(struct tokfs_engine *engine); // makes event_fd readable; any thread
 int engine_start_threads(struct tokfs_engine *engine, struct err *err);
 void engine_stop_text_threads(struct tokfs_engine *engine);

@@ -172,8 +172,7 @@ static void count_end(struct runner *r, struct tokfs_completion *completion)
     }
 }
 
-// `reason` NULL: it failed. False: there is no room to say so.
-static bool end_waiting(struct runner *r, struct choice *choice, const char *reason)
+bool runner_end_waiting(struct runner *r, struct choice *choice, const char *reason)
 {
     struct event_slot *slot = event_ring_add(r->ring);
     if (!slot) {
@@ -202,7 +201,7 @@ bool runner_cancel_flagged(struct runner *runner)
     }
     for (struct choice *choice = runner->waiting_first, *next; choice; choice = next) {
         next = choice->next;
-        if (atomic_load(&choice->completion->cancel) && !end_waiting(runner, choice, "cancel")) {
+        if (atomic_load(&choice->completion->cancel) && !runner_end_waiting(runner, choice, "cancel")) {
             return false;
         }
     }
@@ -230,7 +229,7 @@ static void expire_waiting(struct runner *r, struct choice *choice, uint64_t now
     if (is_over && c->failure.code == 0) {
         deadline_error(&c->failure, c->submitted_ns, c->deadline_ns, "in the queue");
     }
-    if (!is_over || !end_waiting(r, choice, NULL)) { // when the ring is full, later
+    if (!is_over || !runner_end_waiting(r, choice, NULL)) { // when the ring is full, later
         lower(&r->next_deadline_ns, c->deadline_ns);
     }
 }
@@ -253,8 +252,7 @@ static void expire(struct runner *r, uint64_t now_ns)
 
 // ---- output -------------------------------------------------------------------------------------------------------
 
-// Gives what sequences owe to the ring; those that have ended leave, the others keep their order.
-static void flush_active(struct runner *r)
+void runner_flush(struct runner *r)
 {
     uint32_t n_kept = 0;
     bool has_room = true;
@@ -323,6 +321,17 @@ static struct step build_step(struct runner *r)
     };
 }
 
+// Those of the step are under suspicion: see runner_recover.c.
+static bool has_failed(struct runner *r)
+{
+    if (r->drive.failure && r->failure.code == 0 && r->drive.failure(r->drive.ctx, &r->failure) < 0) {
+        for (size_t i = 0; i < r->plan.n_items; i++) {
+            r->active[r->plan.items[i].idx]->n_faults++;
+        }
+    }
+    return r->failure.code != 0;
+}
+
 // Takes the logits of the wanted rows, as many at a time as there is memory for, from the items in their order.
 static void take_scores(struct runner *r)
 {
@@ -333,6 +342,9 @@ static void take_scores(struct runner *r)
             size_t n = r->n_score_rows - n_taken < n_at_once ? r->n_score_rows - n_taken : n_at_once;
             logits = r->drive.logits(r->drive.ctx, &r->score_rows[n_taken], n);
             n_had += n;
+            if (has_failed(r)) {
+                return;
+            }
         }
         while (r->score_rows[n_taken] >= r->batch[item].row + r->batch[item].n_rows) {
             item++;
@@ -388,7 +400,7 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
 {
     uint64_t begin_ns = runner_clock(runner);
     expire(runner, begin_ns);
-    flush_active(runner);
+    runner_flush(runner);
     runner_plan(runner, begin_ns);
     if (runner->plan.n_items == 0 && runner->plan.n_preempted == 0) {
         return false;
@@ -404,8 +416,11 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
     struct logits logits = run_step(runner);
     uint64_t model_end_ns = runner_clock(runner);
     charge_tenants(runner, model_end_ns);
+    if (has_failed(runner)) {
+        return true;
+    }
     runner_sample(runner, logits, publish, ctx);
-    flush_active(runner);
+    runner_flush(runner);
     runner->stats.n_steps++;
     runner->stats.model_ns += model_end_ns - model_begin_ns;
     runner->stats.step_ns += runner_clock(runner) - begin_ns;

@@ -19,6 +19,7 @@ struct runner_drive {
     struct logits (*logits)(void *ctx, const uint32_t *rows, size_t n_rows);
     // As model_drawn: what computes a step draws from it, too. NULL: the runner does.
     struct sample_results (*drawn)(void *ctx, unsigned turn);
+    int (*failure)(void *ctx, struct err *err); // as model_failure; NULL: it cannot fail
     uint64_t (*now_ns)(void *ctx);
     void *ctx;
     size_t n_vocab, page_bytes;
@@ -80,6 +81,10 @@ struct runner {
     size_t n_score_rows;
     struct draw *draws; // [n_draws_max], the first n_draws: who gets a token now
     size_t n_draws, n_draws_max;
+
+    // code != 0: the device failed in the last step, of which nothing was used. Nothing can be run until
+    // runner_recover.h has been gone through.
+    struct err failure;
 
     // Since open; the gauges are kept by whoever publishes them.
     struct tokfs_engine_stats stats;

@@ -9,5 +9,9 @@ void runner_plan(struct runner *runner, uint64_t now_ns); // fills runner->plan
 void runner_apply_plan(struct runner *runner, uint64_t now_ns);
 // A waiting choice begins in an idle slot; in runner.c.
 void runner_admit(struct runner *runner, struct choice *choice, uint64_t now_ns);
+// Gives what sequences owe to the ring; those that have ended leave, the others keep their order; also in runner.c.
+void runner_flush(struct runner *runner);
+// A waiting choice ends; also in runner.c. `reason` NULL: it failed. False: there is no room to say so.
+bool runner_end_waiting(struct runner *runner, struct choice *choice, const char *reason);
 
 #endif

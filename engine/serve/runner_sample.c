@@ -277,7 +277,7 @@ static void take(struct runner *r, size_t begin, size_t end)
         }
         if (seq->state != SEQUENCE_ENDING) {
             sequence_cache_blocks(seq);
-            sequence_flush(seq, r->ring); // the end of a sequence is flush_active's
+            sequence_flush(seq, r->ring); // the end of a sequence is runner_flush's
         }
     }
 }

@@ -102,7 +102,7 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
         memset(seq->logprobs, 0, choice->n_tokens_max * sizeof(*seq->logprobs));
     }
     draft_init(&seq->draft_state);
-    seq->n_draft = 0;
+    seq->n_draft = seq->n_faults = 0;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
     restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);

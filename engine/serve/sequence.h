@@ -43,6 +43,7 @@ struct sequence {
     struct draft_state draft_state;
     int32_t draft[DRAFT_MAX]; // guessed for the step that is planned
     uint32_t n_draft;
+    uint32_t n_faults;     // steps with it in which the device failed
     uint32_t n_inserted;   // tokens that are in the prefix cache on its behalf
     uint32_t cache_cursor; // where they end there; 0: at the root
 
@@ -74,6 +75,8 @@ void sequence_take_pages(struct sequence *seq, uint32_t n_pages);
 void sequence_cache_blocks(struct sequence *seq);
 // The end, or preemption: all that was computed goes to the cache, all pages are given back.
 void sequence_give_pages(struct sequence *seq);
+// What was computed is lost: as before its first step, but for the tokens that it has.
+void sequence_drop_pages(struct sequence *seq);
 uint32_t sequence_n_own_pages(const struct sequence *seq); // that no other sequence holds
 // After a step: n_rows of its tokens were computed. True: the next token is to be sampled now.
 bool sequence_advance(struct sequence *seq, uint32_t n_rows);

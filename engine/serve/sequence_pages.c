@@ -66,6 +66,23 @@ void sequence_cache_blocks(struct sequence *seq)
     insert(seq, seq->n_computed - seq->n_computed % seq->env->page_tokens);
 }
 
+static void release(struct sequence *seq)
+{
+    while (seq->n_pages > 0) {
+        page_pool_give(seq->env->radix->pool, seq->pages[--seq->n_pages]);
+    }
+    seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
+    if (seq->state == SEQUENCE_DECODE) {
+        seq->state = SEQUENCE_PREFILL;
+    }
+}
+
+void sequence_drop_pages(struct sequence *seq)
+{
+    assert(seq->copied_page == NO_PAGE);
+    release(seq);
+}
+
 void sequence_give_pages(struct sequence *seq)
 {
     assert(seq->copied_page == NO_PAGE);
@@ -76,13 +93,7 @@ void sequence_give_pages(struct sequence *seq)
                                 seq->n_tokens, seq->logprobs);
         }
     }
-    while (seq->n_pages > 0) {
-        page_pool_give(seq->env->radix->pool, seq->pages[--seq->n_pages]);
-    }
-    seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
-    if (seq->state == SEQUENCE_DECODE) {
-        seq->state = SEQUENCE_PREFILL;
-    }
+    release(seq);
 }
 
 uint32_t sequence_n_own_pages(const struct sequence *seq)

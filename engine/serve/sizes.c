@@ -69,13 +69,17 @@ int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *opti
     }
     uint64_t n_ctx = or_default(options->n_ctx, n_ctx_model);
     uint64_t n_useful = least(pages_for(n_ctx) * sizes->n_slots, UINT32_MAX);
-    uint64_t kv_bytes = options->kv_bytes > 0 ? options->kv_bytes : memory_free / 4;
+    uint64_t kv_bytes = options->kv_bytes > 0     ? options->kv_bytes
+                        : sizes->is_device_memory ? memory_free / 10 * 9
+                                                  : memory_free / 4;
     uint64_t n_pages = least(kv_bytes / page_bytes, n_useful);
     uint64_t n_needed = options->n_ctx > 0 ? pages_for(n_ctx) : pages_for(N_CTX_MIN);
     if (n_pages < n_needed) {
         return err_set_param(err, -ENOMEM, "kv_bytes",
                              "%s%llu bytes for K and V hold %llu tokens; a context of %llu tokens takes %llu bytes",
-                             options->kv_bytes > 0 ? "" : "a quarter of the free memory, ",
+                             options->kv_bytes > 0     ? ""
+                             : sizes->is_device_memory ? "nine tenths of the device's free memory, "
+                                                       : "a quarter of the free memory, ",
                              (unsigned long long)kv_bytes, (unsigned long long)(n_pages * PAGE_TOKENS),
                              (unsigned long long)(options->n_ctx > 0 ? n_ctx : N_CTX_MIN),
                              (unsigned long long)(n_needed * page_bytes));

@@ -3,6 +3,7 @@
 #define TOKFS_SERVE_SIZES_H
 
 #include "engine/base/err.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <tokfs/engine.h>
@@ -10,6 +11,7 @@
 struct sizes {
     uint32_t n_ctx, n_pages, page_tokens, n_slots, max_queued;
     size_t batch_tokens;
+    bool is_device_memory; // where K and V go: nothing else wants it, so that they may have nine tenths of what is free
 };
 
 // The options with their defaults. -EINVAL names the option.

@@ -5,6 +5,7 @@
 // sees STARTED in the ring finds ACCEPTED first. No lock is held while another is taken.
 #include "engine/serve/engine.h"
 
+#include "engine/serve/recover.h"
 #include "engine/serve/slice.h"
 
 #include <errno.h>
@@ -155,7 +156,7 @@ static void *engine_main(void *ctx)
         take_arrivals(engine);
         take_cancels(engine);
         uint64_t before_ns = engine->runner.stats.step_ns;
-        bool has_run = runner_step(&engine->runner, publish, engine);
+        bool has_run = engine_is_down(engine) ? engine_recover(engine) : runner_step(&engine->runner, publish, engine);
         publish_stats(engine);
         publish_kv(engine);
         publish(engine);

@@ -133,6 +133,7 @@ struct tokfs_engine_stats {
     uint64_t model_ns;                   // of step_ns, inside the forward passes
     uint64_t n_guessed, n_guessed_right; // tokens of speculation
     uint64_t n_forced;                   // tokens that a grammar left no choice for, and that were not sampled
+    uint64_t n_device_restarts;          // after it had failed: weights loaded, and what ran computed, anew
     uint64_t n_evicted;                  // pages of the prefix cache given up for others
     uint64_t n_ends[TOKFS_N_ENDS];       // choices
     struct tokfs_histogram histograms[TOKFS_N_HISTOGRAMS];

@@ -630,6 +630,16 @@ static void cuda_sample(struct backend *b, const struct op_sample *op)
     cuda->map_of = NULL; // the step ends here
 }
 
+static int cuda_failure(struct backend *b, struct err *err)
+{
+    return gpu_failure(cuda_of(b)->gpu, err);
+}
+
+static uint64_t cuda_memory_free(struct backend *b)
+{
+    return gpu_bytes_free(cuda_of(b)->gpu);
+}
+
 static struct sample_results cuda_drawn(struct backend *b, unsigned turn)
 {
     return draws_wait(&cuda_of(b)->draws, turn);
@@ -702,6 +712,8 @@ static const struct backend_ops cuda_ops = {
     .route = cuda_route,
     .combine = cuda_combine,
     .sync = cuda_sync,
+    .failure = cuda_failure,
+    .memory_free = cuda_memory_free,
     .sample = cuda_sample,
     .drawn = cuda_drawn,
     .n_workers = cuda_n_workers,

@@ -28,8 +28,10 @@ struct gpu_facts {
 
 // 0; -EOPNOTSUPP: no driver, no device, or one older than sm_80; -EIO: the device fails; -ENOMEM.
 int gpu_open(struct gpu **ret, struct err *err);
+// After a failure the device's context is given up, so that gpu_open gets a fresh one.
 void gpu_close(struct gpu *gpu);
 const struct gpu_facts *gpu_facts_of(const struct gpu *gpu);
+uint64_t gpu_bytes_free(struct gpu *gpu);
 gpu_queue gpu_queue_of(struct gpu *gpu);
 
 void *gpu_alloc(struct gpu *gpu, size_t bytes);      // zeroed, aligned to 256; NULL: no memory

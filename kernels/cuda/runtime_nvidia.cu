@@ -200,7 +200,18 @@ void gpu_close(struct gpu *gpu)
     if (gpu->queue) {
         cudaStreamDestroy(gpu->queue);
     }
+    if (gpu->failure != cudaSuccess) {
+        cudaDeviceReset(); // or every later call of this process would report the same error
+        cudaGetLastError();
+    }
     free(gpu);
+}
+
+uint64_t gpu_bytes_free(struct gpu *gpu)
+{
+    size_t bytes_free = 0, bytes = 0;
+    check(gpu, cudaMemGetInfo(&bytes_free, &bytes), "cudaMemGetInfo");
+    return bytes_free;
 }
 
 const struct gpu_facts *gpu_facts_of(const struct gpu *gpu)

@@ -2,6 +2,7 @@
 #define ANSWER_TOKENS_MAX 64
 #define ANSWER_TEXT_MAX   4096
 #define ENGINE_TEST_DTYPE "bf16"
+#include "kernels/cuda/shim/faults.h"
 #include "tests/serve/engine_test.h"
 
 #include <errno.h>
@@ -57,16 +58,27 @@ static void submit(struct tokfs_engine *engine, uint32_t i, struct answer *answe
         tokfs_submit_tokens(engine, r.prompt, r.n_prompt, &r.sampling, answer, &answer->completion, &error), 0);
 }
 
-static struct answer *run_together(struct tokfs_engine_options options)
+static struct tokfs_engine *open_device(struct tokfs_engine_options options)
 {
     options.model = model_dir;
     options.n_threads = 1;
-    struct tokfs_engine *engine = engine_test_open(options);
+    return engine_test_open(options);
+}
+
+static struct answer *answer_all(struct tokfs_engine *engine)
+{
     struct answer *answers = answers_new(N_MANY);
     for (uint32_t i = 0; i < N_MANY; i++) {
         submit(engine, i, &answers[i]);
     }
     engine_test_finish(engine, answers, N_MANY);
+    return answers;
+}
+
+static struct answer *run_together(struct tokfs_engine_options options)
+{
+    struct tokfs_engine *engine = open_device(options);
+    struct answer *answers = answer_all(engine);
     tokfs_engine_close(engine);
     return answers;
 }
@@ -115,10 +127,119 @@ static void test_device_deterministic_answers_do_not_depend_on_the_batch(void **
     free_answers(alone);
 }
 
+// ---- faults --------------------------------------------------------------------------------------------------------
+
+static void expect_restarts(struct tokfs_engine *engine, uint64_t n)
+{
+    struct tokfs_engine_stats stats;
+    tokfs_engine_get_stats(engine, &stats);
+    assert_int_equal(stats.n_device_restarts, n);
+    assert_int_equal(stats.n_pages_free, stats.n_pages);
+}
+
+// One at any time: nobody notices.
+static void test_device_fault_changes_no_answer(void **state)
+{
+    (void)state;
+    struct answer *whole = run_together(deterministic());
+    for (uint64_t n = 5; n < 400; n *= 3) {
+        struct tokfs_engine *engine = open_device(deterministic());
+        shim_fail_after(n, 1);
+        struct answer *answers = answer_all(engine);
+        expect_same(answers, whole);
+        expect_restarts(engine, 1);
+        tokfs_engine_close(engine);
+        free_answers(answers);
+    }
+    free_answers(whole);
+}
+
+// Again and again: those that ran end with EIO, and the engine goes on with the next.
+static void test_device_second_fault_is_eio_and_the_next_request_is_answered(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine = open_device(deterministic());
+    struct answer *answers = answers_new(3);
+    shim_fail_after(20, 2);
+    submit(engine, 0, &answers[0]);
+    submit(engine, 1, &answers[1]);
+    engine_test_finish(engine, answers, 2);
+    assert_true(answers[0].is_failed && answers[1].is_failed);
+    assert_int_equal(answers[0].error.code, -EIO);
+    assert_non_null(strstr(answers[0].error.msg, "made to fail"));
+    submit(engine, 2, &answers[2]);
+    engine_test_finish(engine, &answers[2], 1);
+    assert_true(answers[2].is_finished);
+    expect_restarts(engine, 2);
+    tokfs_engine_close(engine);
+    for (int i = 0; i < 3; i++) {
+        free(answers[i].probs);
+    }
+    free(answers);
+}
+
+// The device is gone: EIO for who asks, until it is back.
+static void test_device_that_is_gone_is_eio_until_it_is_back(void **state)
+{
+    (void)state;
+    struct tokfs_engine *engine = open_device(deterministic());
+    struct answer *answers = answers_new(2);
+    shim_fail_after(3, 1);
+    shim_refuse_open(1);
+    submit(engine, 0, &answers[0]);
+    engine_test_finish(engine, answers, 1);
+    assert_int_equal(answers[0].error.code, -EIO);
+    assert_non_null(strstr(answers[0].error.msg, "taken away"));
+    while (!answers[1].is_finished) { // for a second it is not tried again
+        free(answers[1].probs);
+        answers[1] = (struct answer){ 0 };
+        submit(engine, 1, &answers[1]);
+        engine_test_finish(engine, &answers[1], 1);
+    }
+    expect_restarts(engine, 1);
+    tokfs_engine_close(engine);
+    for (int i = 0; i < 2; i++) {
+        free(answers[i].probs);
+    }
+    free(answers);
+}
+
+// ---- memory --------------------------------------------------------------------------------------------------------
+
+static void expect_no_memory(uint64_t bytes, uint64_t kv_bytes, const char *word)
+{
+    struct tokfs_engine_options options = {
+        .model = model_dir, .device = "cuda", .n_threads = 1, .kv_bytes = kv_bytes
+    };
+    struct tokfs_engine *engine;
+    struct tokfs_error error;
+    shim_set_memory(bytes);
+    assert_int_equal(tokfs_engine_open(&options, &engine, &error), -ENOMEM);
+    print_message("%s\n", error.msg);
+    assert_non_null(strstr(error.msg, word));
+    shim_set_memory(UINT64_MAX);
+}
+
+static void test_device_memory_that_is_too_small_is_told_with_its_arithmetic(void **state)
+{
+    (void)state;
+    expect_no_memory(1000, 0, "staging");
+    expect_no_memory((UINT64_C(36) << 20) + 200000, 0, "weights as q8");
+    expect_no_memory(UINT64_C(64) << 20, UINT64_C(1) << 30, "would fit");
+    shim_set_memory(UINT64_C(256) << 20); // K and V take what is left
+    struct tokfs_engine *engine = open_device((struct tokfs_engine_options){ .device = "cuda" });
+    tokfs_engine_close(engine);
+    shim_set_memory(UINT64_MAX);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_deterministic_answers_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_device_fault_changes_no_answer),
+        cmocka_unit_test(test_device_second_fault_is_eio_and_the_next_request_is_answered),
+        cmocka_unit_test(test_device_that_is_gone_is_eio_until_it_is_back),
+        cmocka_unit_test(test_device_memory_that_is_too_small_is_told_with_its_arithmetic),
     };
     assert(argc > 1);
     model_dir = engine_test_model(argv[1]);

@@ -50,6 +50,7 @@ static struct {
 } cta;
 
 struct shim_place shim_place;
+struct shim_state shim_state;
 
 [[noreturn]] static void fail(const char *what)
 {
@@ -252,6 +253,12 @@ static void run_cta(dim3 block)
 
 void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread)
 {
+    if (++shim_state.n_launches == shim_state.fails_at) {
+        shim_state.has_failed = true;
+    }
+    if (shim_state.has_failed) {
+        return;
+    }
     cta.thread = &thread;
     shim_place.grid_dim = grid;
     shim_place.block_dim = block;

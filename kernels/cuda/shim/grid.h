@@ -62,6 +62,14 @@ extern struct shim_place shim_place;
 #define gridDim                        (shim_place.grid_dim)
 #define GPU_SHARED_DYNAMIC(type, name) type *name = reinterpret_cast<type *>(shim_place.shared)
 
+// Set by the test (faults.h) and by grid.cpp.
+struct shim_state {
+    uint64_t n_launches, fails_at, fails_after; // fails_at 0: never
+    unsigned n_faults_left;
+    bool has_failed;
+};
+extern struct shim_state shim_state;
+
 void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread);
 
 template <class... Params, class... Args>

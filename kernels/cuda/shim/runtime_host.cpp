@@ -1,8 +1,11 @@
 // The host as the device: memory is memory, and all is done when it is issued, but for copies out, which reach the
 // host's memory when they are waited for.
 #include "kernels/cpu/convert.h"
+#include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/shim/faults.h"
 #include <errno.h>
+#include <map>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +20,45 @@ struct gpu {
     struct gpu_facts facts;
     std::vector<struct copy_out> copies; // that nobody has waited for, in order
     size_t marks[GPU_N_MARKS];           // how many of them were before
+    std::map<void *, size_t> allocations;
+    uint64_t bytes_free;
 };
+
+static uint64_t device_bytes = UINT64_MAX;
+static unsigned n_refusals;
+
+void shim_fail_after(uint64_t n_launches, unsigned n_times)
+{
+    shim_state.fails_after = n_launches;
+    shim_state.n_faults_left = n_times;
+    shim_state.fails_at = shim_state.n_launches + n_launches + 1;
+}
+
+void shim_refuse_open(unsigned n_times)
+{
+    n_refusals = n_times;
+}
+
+void shim_set_memory(uint64_t bytes)
+{
+    device_bytes = bytes;
+}
+
+uint64_t shim_n_launches(void)
+{
+    return shim_state.n_launches;
+}
 
 int gpu_open(struct gpu **ret, struct err *err)
 {
-    (void)err;
+    if (n_refusals > 0) {
+        n_refusals--;
+        return err_set_param(err, -EOPNOTSUPP, "device", "cuda: no GPU that can be used: it was taken away");
+    }
     struct gpu *gpu = new struct gpu();
+    gpu->bytes_free = device_bytes;
     snprintf(gpu->facts.name, sizeof(gpu->facts.name), "model of a GPU on the host");
-    gpu->facts.bytes = gpu->facts.bytes_free = UINT64_MAX;
+    gpu->facts.bytes = gpu->facts.bytes_free = device_bytes;
     gpu->facts.n_processors = 4;
     gpu->facts.shared_bytes = 227 << 10;
     *ret = gpu;
@@ -33,6 +67,11 @@ int gpu_open(struct gpu **ret, struct err *err)
 
 void gpu_close(struct gpu *gpu)
 {
+    if (shim_state.has_failed) {
+        shim_state.has_failed = false;
+        bool fails_again = --shim_state.n_faults_left > 0;
+        shim_state.fails_at = fails_again ? shim_state.n_launches + shim_state.fails_after + 1 : 0;
+    }
     delete gpu;
 }
 
@@ -47,36 +86,47 @@ gpu_queue gpu_queue_of(struct gpu *gpu)
     return NULL;
 }
 
+uint64_t gpu_bytes_free(struct gpu *gpu)
+{
+    return gpu->bytes_free;
+}
+
 void *gpu_alloc(struct gpu *gpu, size_t bytes)
 {
-    (void)gpu;
     void *mem = NULL;
-    if (posix_memalign(&mem, 256, bytes) != 0) {
+    if (bytes > gpu->bytes_free || posix_memalign(&mem, 256, bytes) != 0) {
         return NULL;
     }
+    gpu->allocations[mem] = bytes;
+    gpu->bytes_free -= gpu->bytes_free < UINT64_MAX ? bytes : 0;
     return memset(mem, 0, bytes);
 }
 
 void gpu_free(struct gpu *gpu, void *mem)
 {
-    (void)gpu;
+    gpu->bytes_free += gpu->bytes_free < UINT64_MAX ? gpu->allocations.at(mem) : 0;
+    gpu->allocations.erase(mem);
     free(mem);
 }
 
 void *gpu_host_alloc(struct gpu *gpu, size_t bytes)
 {
-    return gpu_alloc(gpu, bytes);
+    (void)gpu;
+    return calloc(1, bytes);
 }
 
 void gpu_host_free(struct gpu *gpu, void *mem)
 {
-    gpu_free(gpu, mem);
+    (void)gpu;
+    free(mem);
 }
 
 void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 {
     (void)gpu;
-    memcpy(dst, src, bytes);
+    if (!shim_state.has_failed) {
+        memcpy(dst, src, bytes);
+    }
 }
 
 void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes)
@@ -92,7 +142,7 @@ void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t byte
 void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes)
 {
     gpu_sync(gpu, NULL);
-    memcpy(host_dst, src, bytes);
+    gpu_copy(gpu, host_dst, src, bytes);
 }
 
 void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
@@ -104,7 +154,7 @@ void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t byt
 
 static void deliver(struct gpu *gpu, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !shim_state.has_failed; i++) {
         memcpy(gpu->copies[i].to, gpu->copies[i].bytes.data(), gpu->copies[i].bytes.size());
     }
     gpu->copies.erase(gpu->copies.begin(), gpu->copies.begin() + (ptrdiff_t)n);
@@ -131,9 +181,7 @@ int gpu_sync(struct gpu *gpu, struct err *err)
 
 int gpu_failure(struct gpu *gpu, struct err *err)
 {
-    (void)gpu;
-    (void)err;
-    return 0;
+    return shim_state.has_failed ? err_set(err, -EIO, "%s: a kernel: made to fail", gpu->facts.name) : 0;
 }
 
 bool gpu_has_gemm(const struct gpu *gpu)

@@ -1,0 +1,24 @@
+// What a test can make the model of a GPU do.
+#ifndef TOKFS_KERNELS_CUDA_SHIM_FAULTS_H
+#define TOKFS_KERNELS_CUDA_SHIM_FAULTS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// The launch after so many more fails, and all after it, until the device is closed; and so on the next device, n_times
+// in all.
+void shim_fail_after(uint64_t n_launches, unsigned n_times);
+// How often a device cannot be opened from now on.
+void shim_refuse_open(unsigned n_times);
+// The device's memory, for those opened from now on; UINT64_MAX: any.
+void shim_set_memory(uint64_t bytes);
+uint64_t shim_n_launches(void); // since the program began, those from graphs included
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
