@@ -64,8 +64,8 @@ struct op_linear_group {
 struct op_embed {
     const struct matrix *table; // [n_vocab][n_embd]
     const int32_t *token_ids;   // [n_rows] host memory, read before the call returns; each in [0, n_vocab), or -1 - i:
-                              // what the last op_sample drew from its row i
-    float *y; // [n_rows][n_embd]
+                                // what the last op_sample drew from its row i
+    float *y;                   // [n_rows][n_embd]
     size_t n_rows;
     float scale; // 1 for most families
 };
@@ -293,9 +293,9 @@ struct backend_ops {
     void (*combine)(struct backend *b, const struct op_combine *op);
     void (*sync)(struct backend *b);
 
-    // Optional: NULL for what does not fail. 0, or -EIO, with the reason: the device has failed. What was computed since
-    // it was asked last means nothing, nor does what is in its memory, and it stays so: it is to be closed and opened
-    // anew. Does not wait: a failure is known once its operations were waited for.
+    // Optional: NULL for what does not fail. 0, or -EIO, with the reason: the device has failed. What was computed
+    // since it was asked last means nothing, nor does what is in its memory, and it stays so: it is to be closed and
+    // opened anew. Does not wait: a failure is known once its operations were waited for.
     int (*failure)(struct backend *b, struct err *err);
     // Optional: NULL where `alloc` gives the host's memory. Bytes that it can still give.
     uint64_t (*memory_free)(struct backend *b);

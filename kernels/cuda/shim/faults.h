@@ -15,7 +15,8 @@ void shim_fail_after(uint64_t n_launches, unsigned n_times);
 void shim_refuse_open(unsigned n_times);
 // The device's memory, for those opened from now on; UINT64_MAX: any.
 void shim_set_memory(uint64_t bytes);
-uint64_t shim_n_launches(void); // since the program began, those from graphs included
+uint64_t shim_n_launches(void); // since the program began
+uint64_t shim_n_syncs(void);    // how often all of the queue was waited for
 
 #ifdef __cplusplus
 }

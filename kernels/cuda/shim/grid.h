@@ -64,7 +64,7 @@ extern struct shim_place shim_place;
 
 // Set by the test (faults.h) and by grid.cpp.
 struct shim_state {
-    uint64_t n_launches, fails_at, fails_after; // fails_at 0: never
+    uint64_t n_syncs, n_launches, fails_at, fails_after; // fails_at 0: never
     unsigned n_faults_left;
     bool has_failed;
 };

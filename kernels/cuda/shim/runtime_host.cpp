@@ -44,6 +44,11 @@ void shim_set_memory(uint64_t bytes)
     device_bytes = bytes;
 }
 
+uint64_t shim_n_syncs(void)
+{
+    return shim_state.n_syncs;
+}
+
 uint64_t shim_n_launches(void)
 {
     return shim_state.n_launches;
@@ -175,6 +180,7 @@ void gpu_wait(struct gpu *gpu, unsigned mark)
 
 int gpu_sync(struct gpu *gpu, struct err *err)
 {
+    shim_state.n_syncs++;
     deliver(gpu, gpu->copies.size());
     return gpu_failure(gpu, err);
 }
