@@ -2,6 +2,7 @@
 // mixtures of experts. All are bound by memory: bytes read and written once, no reuse.
 #include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
+#include "kernels/cuda/token.h"
 
 #define THREADS 256
 
@@ -16,11 +17,7 @@ template <class T>
 static __global__ void embed(const T *table, const int32_t *token_ids, const struct sample_result *drawn, float *y,
                              size_t dim, float scale)
 {
-    int32_t id = token_ids[blockIdx.x];
-    if (id < 0) {
-        id = drawn[-1 - id].id < 0 ? 0 : drawn[-1 - id].id; // nothing was drawn: the row means nothing
-    }
-    const T *from = table + (size_t)id * dim;
+    const T *from = table + (size_t)gpu_token_of(token_ids[blockIdx.x], drawn) * dim;
     float *to = y + (size_t)blockIdx.x * dim;
     for (size_t i = threadIdx.x; i < dim; i += blockDim.x) {
         to[i] = gpu_f32(from[i]) * scale;
@@ -44,7 +41,7 @@ void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matr
         gpu_launch(queue, embed<struct gpu_bf16>, grid, THREADS, 0, (const struct gpu_bf16 *)table->data, token_ids,
                    drawn, op->y, table->n_in, op->scale);
         return;
-    default: gpu_embed_blocks(queue, op, table, token_ids);
+    default: gpu_embed_blocks(queue, op, table, token_ids, drawn);
     }
 }
 

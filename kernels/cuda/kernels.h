@@ -137,12 +137,12 @@ bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gp
 // (at most GEMV_ROWS_MAX, or with x16 PART_ROWS_MAX).
 void gpu_linear_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,
                       const struct gpu_part *parts, size_t n_parts, size_t rows_max, void *x16);
-// `rows`: n_rows rows of w's type as in the file, on the device, to become rows `row` ... of w.
+// blocks_rows.cu. `rows`: n_rows rows of w's type as in the file, on the device, to become rows `row` ... of w.
 void gpu_blocks_pack(gpu_queue queue, const struct gpu_matrix *w, size_t row, size_t n_rows, const void *rows);
 // Rows of w, from and to multiples of BLOCKS_TILE (or to the end), as [n_rows][n_in] bf16.
 void gpu_blocks_expand(gpu_queue queue, const struct gpu_matrix *w, size_t row, size_t n_rows, void *rows_bf16);
 void gpu_embed_blocks(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table,
-                      const int32_t *token_ids);
+                      const int32_t *token_ids, const struct sample_result *drawn);
 
 #define PART_ROWS_MAX 64
 

@@ -144,20 +144,32 @@ static void test_rows_do_not_depend_on_the_batch(void **state)
     }
 }
 
+// Which an embedding may then call -1.
+static void draw_token(struct backend *b, int32_t id)
+{
+    float logits[64] = { 0 };
+    logits[id] = 1;
+    const struct sample_row row = { .top_p = 1 };
+    const struct op_sample op = { .logits = sent(b, logits, sizeof(logits)), .rows = &row, .n_rows = 1, .n_vocab = 64 };
+    b->ops->sample(b, &op);
+    assert_int_equal(b->ops->drawn(b, 0).rows[0].id, id);
+}
+
 static void test_embeddings_are_what_the_blocks_stand_for(void **state)
 {
     const struct pair *pair = *state;
     const enum dtype dtypes[] = { DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_MXFP4 };
     uint64_t rng = 3;
-    enum { N = 512, ROWS = 37, IDS = 4 };
+    enum { N = 512, ROWS = 37, IDS = 5 };
+    draw_token(pair->cuda, 17);
     for (size_t d = 0; d < sizeof(dtypes) / sizeof(*dtypes); d++) {
         struct scene s = scene_new(&rng, (struct product){ dtypes[d], ROWS, N, 1 });
         struct backend *b = pair->cuda;
-        const int32_t ids[IDS] = { 36, 0, 9, 9 };
+        const int32_t ids[IDS] = { 36, 0, 9, 9, 17 }, named[IDS] = { 36, 0, 9, 9, -1 };
         float y[IDS * N] = { 0 };
         struct matrix *table = matrix_of(b, &s);
         const struct op_embed op = {
-            .table = table, .token_ids = ids, .y = sent(b, y, sizeof(y)), .n_rows = IDS, .scale = 3
+            .table = table, .token_ids = named, .y = sent(b, y, sizeof(y)), .n_rows = IDS, .scale = 3
         };
         b->ops->embed(b, &op);
         fetch(b, y, op.y, sizeof(y));
