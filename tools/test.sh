@@ -51,8 +51,8 @@ for kind in "$@"; do
     esac
     # gcc's thread sanitizer cannot start under the widest address randomisation of newer kernels: run without it.
     run= only= programs=
-    n_jobs=$(nproc)
-    [ "$kind" != fuzz ] || n_jobs=$((2 * n_jobs)) # a minute each of the clock, so that all of CI stays below twenty
+    n_jobs=$(($(nproc) + 2)) # many tests wait more than they compute
+    [ "$kind" != fuzz ] || n_jobs=$((2 * $(nproc))) # a minute each of the clock, so that all of CI stays below twenty
     [ "$kind" != fuzz ] || only="--suite libfuzzer" programs=fuzz-programs
     [ "$kind" != tsan ] || run="setarch $(uname -m) -R"
     # Variants of a test (tests/system/meson.build) show a sanitizer nothing new, tests of one thread nothing to the thread sanitizer:
