@@ -153,6 +153,7 @@ static void draw_token(struct backend *b, int32_t id)
     const struct op_sample op = { .logits = sent(b, logits, sizeof(logits)), .rows = &row, .n_rows = 1, .n_vocab = 64 };
     b->ops->sample(b, &op);
     assert_int_equal(b->ops->drawn(b, 0).rows[0].id, id);
+    b->ops->free(b, op.logits);
 }
 
 static void test_embeddings_are_what_the_blocks_stand_for(void **state)
