@@ -17,6 +17,7 @@ from mount import LONG_TOKENS, Mount, run_tests, until
 
 BRIDGE = os.environ.get("TOKFS_BRIDGE", "")
 IS_NULL = os.environ.get("TOKFS_MODEL") == "null"
+POSTS = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/tokenize", "/detokenize", "/apply-template", "/generate", "/retrieve_from_text"]
 CHAT = {"messages": [{"role": "user", "content": "What is 12 + 30?"}], "temperature": 0}
 SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"} if IS_NULL else {}
 LONG = {"messages": [{"role": "user", "content": "count 5000"}], "temperature": 0, "max_tokens": LONG_TOKENS, "ignore_eos": True}
@@ -169,7 +170,14 @@ def test_tree_of_the_cache_has_its_shape_and_no_words():
 def test_what_is_no_request_to_a_file_is_refused():  # those that are: same_errors.py
     with Mount() as m, Bridge(m) as b:
         assert b.ask("POST", "/v1/chat/completions", b'{"model":"other","messages":[{"role":"user","content":"x"}]}')[0] == 404
-        assert b.ask("POST", "/v1/chat/completions", b"")[0] == 400
+        for path in POSTS:
+            for body in b"", b" ", b" \r\n\t" * 30000:
+                status, _, answer = b.ask("POST", path, body)
+                assert status == 400 and json.loads(answer)["error"]["code"] == "empty_body", (path, body[:10], status, answer)
+        for path in "/health%00", "/health%00x", "/%00", "/v1/models/x%00y", "/health?x=%00", "http://somewhere/health%00":
+            status, _, answer = b.ask("GET", path)
+            assert status == 400 and json.loads(answer)["error"]["code"] == "bad_request", (path, status, answer)
+        assert b.ask("GET", "/health%2500")[0] == 404
         assert b.ask("GET", "/nothing")[0] == 404
         assert b.ask("GET", "/v1/models/nobody")[0] == 404
         assert b.ask("DELETE", "/v1/models")[0] == 405

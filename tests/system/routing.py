@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 
-from bridge import Bridge, free_port
+from bridge import POSTS, Bridge, free_port
 from following import MODEL, Redis, chat, figure, holds, node
 from mount import Mount, run_tests, skip, until
 
@@ -148,6 +148,9 @@ def test_router_answers_as_the_peers_do():
         assert json.loads(answer)["error"]["param"] == "model", answer
         assert json.loads(r.ask("GET", "/v1/models/demo")[2])["id"] == "demo"
         assert r.ask("GET", "/v1/models/other")[0] == 404
+        for path in POSTS:
+            status, _, answer = r.ask("POST", path, " \n")
+            assert status == 400 and json.loads(answer)["error"]["code"] == "empty_body", (path, status, answer)
         status, _, answer = r.ask("POST", "/v1/completions", {"prompt": "a", "max_tokens": 1})
         assert status == 200 and json.loads(answer)["object"] == "text_completion"
 

@@ -359,6 +359,9 @@ static enum MHD_Result begin(struct request *request, const char *url, const cha
         return respond_error(request, 400, "bad_request",
                              "a line of the head does not end with CR LF, is folded, or has a NUL or a space too many");
     }
+    if (strstr(request->uri, "%00")) { // decoded, what follows would be lost
+        return respond_error(request, 400, "bad_request", "the URL has a NUL (%%00)");
+    }
     enum MHD_Result r = check_lengths(request, &is_answered);
     if (is_answered) {
         return r;
@@ -417,7 +420,7 @@ static enum MHD_Result body_complete(struct request *request)
         return respond_error(request, 413, "request_too_large", "the body is longer than %zu bytes",
                              request->body.len_max);
     }
-    if (route_has_body(request->route) && request->body.len == 0) {
+    if (route_has_body(request->route) && str_trim(strbuf_str(&request->body)).len == 0) {
         return respond_error(request, 400, "empty_body", "the request has no body; a JSON object is expected");
     }
     return relay_start(request);
