@@ -15,7 +15,8 @@ static void test_options_all_given_are_taken(void **state)
     assert_int_equal(
         parse("--listen :80 --api-keys k --tls-cert c --tls-key d --cors * --access-log - --user u a --max-body 1K "
               "--max-connections 7 --max-per-address 3 --no-page --score --model x --model y=/d --index-bytes 4M "
-              "--route random --peer http://h:1 --share-index redis://h/3 --use-index unix:///s --share-schema llm-d "
+              "--route random --no-page --peer http://h:1 --share-index redis://h/3 --use-index unix:///s "
+              "--share-schema llm-d "
               "--index-timeout 7 b",
               &o, &err),
         0);
@@ -77,6 +78,10 @@ static void test_options_bad_one_is_named(void **state)
         { "--listen :80 --max-body 0 m", "--max-body 0: a size" },
         { "--listen :80 --max-connections 100001 m", "1 to 100000" },
         { "--listen= m", "--listen: the value is empty" },
+        { "--listen :80 --listen :81 m", "--listen is given twice" },
+        { "--listen :80 --max-body 1K --max-body 1K m", "--max-body is given twice" },
+        { "--listen :80 --route random --route random --peer http://h:1", "--route is given twice" },
+        { "--listen :80 --cors a\033b m", "--cors: the value has a control" },
         { "--listen :80 --cors= m", "--cors: the value is empty" },
         { "--listen :80 --max-connections many m", "--max-connections many" },
         { "--listen :80 --nope m", "--nope" },

@@ -579,6 +579,8 @@ def test_start_that_cannot_succeed_says_why():
         (["--listen", "127.0.0.1:0", "--user", "nobody-of-this-name", "/tmp"], 1, "nobody-of-this-name"),
         (["--listen", "127.0.0.1:0", "--tls-cert", "/dev/null", "--tls-key", "/dev/null", "/tmp"], 1, "--tls-cert"),
         (["/tmp"], 2, "--listen"),
+        (["--listen", "127.0.0.1:0", "--listen", "127.0.0.1:1", "/tmp"], 2, "--listen is given twice"),
+        (["--listen", "127.0.0.1:0", "--cors", "x\r\nSet-Cookie: y", "/tmp"], 2, "--cors"),
         (["--listen", "127.0.0.1:0", "/tmp", "/tmp/"], 2, "/tmp/ is named twice"),
     ]
     for arguments, status, wanted in cases:

@@ -143,6 +143,7 @@ static const struct option long_options[] = {
 #define BIT(opt)   (1ull << (OPT_##opt - OPT_LISTEN))
 #define SCORING    (BIT(SCORE) | BIT(FOLLOW) | BIT(ROUTE) | BIT(SHARE_INDEX) | BIT(USE_INDEX))
 #define PUBLISHING (BIT(REDIS) | BIT(ZMQ))
+#define LISTS      (BIT(MODEL) | BIT(FOLLOW) | BIT(PEER)) // may be given several times
 
 // What has no meaning without one of others.
 static const struct {
@@ -172,6 +173,17 @@ static int take_text(const char **ret, int opt, const char *value, struct err *e
 {
     *ret = value;
     return value[0] ? 0 : err_set(err, -EINVAL, "--%s: the value is empty", long_options[opt - OPT_LISTEN].name);
+}
+
+// It is a header's value.
+static int take_cors(struct options *options, const char *value, struct err *err)
+{
+    for (const char *c = value; *c; c++) {
+        if (iscntrl((unsigned char)*c)) {
+            return err_set(err, -EINVAL, "--cors: the value has a control character");
+        }
+    }
+    return take_text(&options->cors, OPT_CORS, value, err);
 }
 
 static int take_count(unsigned *ret, int opt, const char *value, int64_t max, struct err *err)
@@ -279,7 +291,7 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case OPT_API_KEYS: return take_text(&options->api_keys, opt, value, err);
     case OPT_TLS_CERT: return take_text(&options->tls_cert, opt, value, err);
     case OPT_TLS_KEY: return take_text(&options->tls_key, opt, value, err);
-    case OPT_CORS: return take_text(&options->cors, opt, value, err);
+    case OPT_CORS: return take_cors(options, value, err);
     case OPT_ACCESS_LOG: return take_text(&options->access_log, opt, value, err);
     case OPT_USER: return take_text(&options->user, opt, value, err);
     case OPT_MAX_BODY: return option_bytes("max-body", value, &options->body_bytes_max, err);
@@ -312,6 +324,15 @@ static int take_option(struct options *options, int opt, const char *value, stru
     case 'V': options->show_version = true; return 0;
     default: return -EINVAL;
     }
+}
+
+// A value that a later one replaces would be lost without a word.
+static int check_once(int opt, uint64_t *given, struct err *err)
+{
+    uint64_t bit = opt >= OPT_LISTEN ? 1ull << (opt - OPT_LISTEN) : 0;
+    bool is_again = *given & bit & ~LISTS && long_options[opt - OPT_LISTEN].has_arg != no_argument;
+    *given |= bit;
+    return is_again ? err_set(err, -EINVAL, "--%s is given twice", long_options[opt - OPT_LISTEN].name) : 0;
 }
 
 // "--a, --b or --c"
@@ -396,8 +417,8 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
     int opt, r = 0;
     while (r == 0 && (opt = getopt_long(argc, argv, ":hV", long_options, NULL)) != -1) {
         r = option_refused("tokfs-bridge", opt, argv, err);
+        r = r < 0 ? r : check_once(opt, &given, err);
         r = r < 0 ? r : take_option(ret, opt, optarg, err);
-        given |= opt >= OPT_LISTEN ? 1ull << (opt - OPT_LISTEN) : 0;
     }
     for (; r == 0 && optind < argc; optind++) {
         r = take_mount(ret, argv[optind], err);
