@@ -336,6 +336,22 @@ def test_router_without_peers_says_so():
         assert status == 404 and "demo" in answer, (status, answer)
 
 
+def test_routers_without_mounts_do_not_vouch_for_each_other():
+    ports = [free_port() for _ in range(2)]
+    peers = [word for port in ports for word in ("--peer", f"http://127.0.0.1:{port}")]  # itself among them
+    said = "".join(f"peer 127.0.0.1:{port}: has no model\n" for port in ports)
+    with bridge_at(ports[0], options=["--route", "prefix", *peers]) as a:
+        with bridge_at(ports[1], options=["--route", "prefix", *peers]) as b:
+            for r in a, b:
+                until(lambda: r.ask("GET", "/health")[2] == said, "both answer, and have nothing")
+                assert r.ask("GET", "/health")[0] == 503
+                status, _, answer = asked(r, "France")
+                assert status == 404 and json.loads(answer)["error"]["message"] == "no peer has any model", (status, answer)
+        with Mount() as m, bridge_at(ports[1], m, options=[]):
+            until(lambda: a.ask("GET", "/health")[0] == 200, "one of them has a mount")
+            assert a.ask("GET", "/health")[2] == f"ok\npeer 127.0.0.1:{ports[0]}: has no model\n"
+
+
 def test_router_refuses_at_once():
     with router("round-robin", "--peer", "http://127.0.0.1:9") as r:
         for _ in range(1000):  # each would wait for the next tick, a second: beyond what the suite is given

@@ -205,6 +205,15 @@ void peers_write_models(const struct peers *peers, int but, struct strbuf *ret)
     json_write_object_end(&w);
 }
 
+// A router without mounts, which takes no request that was sent on, has none.
+static bool has_model(const struct peers *peers, unsigned idx)
+{
+    const struct score_source *s = NULL;
+    while ((s = scorer_next_source(peers->scorer, s)) && score_source_peer(s) != idx) {
+    }
+    return s != NULL;
+}
+
 unsigned peers_write_health(struct peers *peers, int but, struct strbuf *ret)
 {
     uint64_t now = clock_monotonic_ns();
@@ -215,10 +224,10 @@ unsigned peers_write_health(struct peers *peers, int but, struct strbuf *ret)
         if (!peer) {
             continue;
         }
-        bool is_well = peer->down_until_ns <= now && !is_silent(peers, i);
+        bool answers = peer->down_until_ns <= now && !is_silent(peers, i), is_well = answers && has_model(peers, i);
         n_well += is_well;
         if (!is_well) {
-            strbuf_printf(ret, "peer %s: does not answer\n", name);
+            strbuf_printf(ret, "peer %s: %s\n", name, answers ? "has no model" : "does not answer");
         }
     }
     return n_well;

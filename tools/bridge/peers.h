@@ -31,7 +31,8 @@ void peers_failed(struct peers *peers, unsigned idx); // it is not asked for a w
 // The models of all but peer `but` (-1: none), and but for named peers that do not answer, in the form of /v1/models;
 // one that several have is there several times.
 void peers_write_models(const struct peers *peers, int but, struct strbuf *ret);
-// How many peers, but for `but`, may be asked now; the names of the others are appended, each in a line of its own.
+// How many peers, but for `but`, have a model and may be asked now; the names of the others are appended, each in a
+// line of its own.
 unsigned peers_write_health(struct peers *peers, int but, struct strbuf *ret);
 void peers_write_metrics(const struct peers *peers, struct strbuf *out);
 

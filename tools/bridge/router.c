@@ -359,6 +359,8 @@ static void respond_none(struct routed *routed, bool is_known)
     if (is_known) {
         respond_error(request, 503, "peer_unavailable", "none of the peers that have the model '%s' answers",
                       routed->model);
+    } else if (!routed->model[0]) {
+        respond_error(request, 404, "model_not_found", "no peer has any model");
     } else {
         respond_error_of(request, 404, "model_not_found", "model", "no peer has the model '%s'", routed->model);
     }
