@@ -362,6 +362,24 @@ def test_mount_that_goes_is_told_and_taken_up_again():
         assert said(b.ask("POST", "/v1/chat/completions", CHAT)[2])
 
 
+def test_health_does_not_wait_for_a_mount_that_hangs():
+    with Mount() as m, Bridge(m) as b:
+        assert b.ask("GET", "/health")[0] == 200
+        m.daemon.send_signal(signal.SIGSTOP)
+        try:
+            for known in False, True:
+                status, _, answer = b.ask("GET", "/health")
+                assert (status, answer) == (503, f"{m.path}: does not answer\n"), (status, answer)
+                if not known:
+                    until(lambda: f"mount {m.path} does not answer" in b.messages(), "it is noticed")
+            status, _, answer = b.ask("GET", "/v1/models")
+            assert status == 503 and json.loads(answer)["error"]["code"] == "mount_unavailable", (status, answer)
+        finally:
+            m.daemon.send_signal(signal.SIGCONT)
+        until(lambda: b.ask("GET", "/health")[0::2] == (200, "ok\n"), "it answers again")
+        assert f"mount {m.path} answers" in b.messages()
+
+
 def test_mount_can_be_unmounted_while_nothing_is_asked():
     with Mount() as m, Bridge(m) as b:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -407,6 +425,29 @@ def test_several_mounts_are_told_apart_by_model():
         assert b.ask("POST", "/v1/chat/completions", {**CHAT, "model": "first"})[0] == 200
         status, _, answer = b.ask("GET", "/health")  # something can be served, and what cannot is named
         assert status == 200 and answer == f"ok\n{m2.path}: does not answer\n", answer
+
+
+def test_mount_that_goes_leaves_its_requests_to_the_next_with_its_model():
+    with Mount("--served-name", "one") as m1, Mount("--served-name", "other") as m2, Mount("--served-name", "one") as m3, \
+            Bridge(m1, m2, m3) as b:
+        chat = {**CHAT, "model": "one"}
+        direct = said(b.ask("POST", "/v1/chat/completions", chat)[2])
+        unmount = ["fusermount3", "-u", m1.path]
+        for go in lambda: until(lambda: subprocess.run(unmount, capture_output=True).returncode == 0, "it is not busy"), \
+                lambda: m1.stop(signal.SIGKILL):
+            n_before = b.messages().count(f"mount {m1.path} does not answer\n")
+            go()
+            for stream in False, True:
+                status, _, answer = b.ask("POST", "/v1/chat/completions", {**chat, "stream": stream})
+                assert status == 200 and (stream or said(answer) == direct), (status, answer)
+            until(lambda: b.messages().count(f"mount {m1.path} does not answer\n") == n_before + 1, "its loss is told")
+            m1.daemon.wait(30)
+            m1.start()
+            until(lambda: b.messages().count(f"mount {m1.path} answers\n") == n_before + 1, "its return is told")
+        for m in m1, m3:
+            m.stop()
+        status, _, answer = b.ask("POST", "/v1/chat/completions", chat)
+        assert status == 503 and json.loads(answer)["error"]["code"] == "mount_unavailable", (status, answer)
 
 
 def test_keys_let_in_and_are_read_again():

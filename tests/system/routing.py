@@ -285,6 +285,21 @@ def test_own_mount_that_fails_is_replaced():
         assert status in (502, 503) and json.loads(answer)["error"]["code"] in ("mount_unavailable", "peer_unavailable"), answer
 
 
+def test_router_does_not_wait_for_its_own_mount_that_hangs():
+    with nodes(1) as (a,), Mount() as m, Bridge(m, options=["--route", "round-robin", *named([a])]) as r:
+        until(lambda: [asked(r, "France")[0] for _ in range(2)] == [200, 200] and answered(a) > 0, "both answer", seconds=20)
+        m.daemon.send_signal(signal.SIGSTOP)
+        try:
+            status, _, answer = r.ask("GET", "/health")
+            assert (status, answer) == (200, f"ok\n{m.path}: does not answer\n"), (status, answer)
+            until(lambda: f"mount {m.path} does not answer" in r.messages(), "it is noticed")
+            for _ in range(4):
+                assert asked(r, "France")[0] == 200
+        finally:
+            m.daemon.send_signal(signal.SIGCONT)
+        until(lambda: r.ask("GET", "/health")[0::2] == (200, "ok\n"), "it answers again")
+
+
 def test_router_tells_what_a_peer_without_room_says():
     with Mount() as m, Bridge(m) as a, router("round-robin", *named([a])) as r:
         ready(r)

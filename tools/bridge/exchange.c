@@ -5,11 +5,13 @@
 //
 // 1. `fd` is open from the end of OPENING, or of the first ASKING, to the beginning of CLOSING.
 // 2. A cancelled exchange calls nobody; it goes to CLOSING from wherever it is.
+// 3. One whose time is up has told so, and is cancelled.
 #include "tools/bridge/exchange.h"
 #include "tools/bridge/waiters.h"
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -37,6 +39,7 @@ struct exchange_pool {
 
 struct exchange {
     struct loop_op op;
+    struct loop_op timeout;
     struct wait_op wait;
     struct exchange_pool *pool;
     struct exchange_sink sink;
@@ -50,12 +53,18 @@ struct exchange {
     bool was_idle;   // the file comes from the pool, and its mount has not been heard of since
     bool has_read;   // something of the answer
     bool is_in_data; // the sink is being called
+    bool is_over;    // but for `timeout`, which is being cancelled
     unsigned personality;
     char path[];
 };
 
 static void exchange_free(struct exchange *ex)
 {
+    if (ex->timeout.is_pending) {
+        ex->is_over = true;
+        loop_cancel(ex->pool->loop, &ex->timeout);
+        return;
+    }
     free(ex->body);
     wait_op_deinit(&ex->wait);
     free(ex);
@@ -314,6 +323,20 @@ static void op_done(struct loop_op *op, int res)
     }
 }
 
+static void timed_out(struct loop_op *op, int res)
+{
+    struct exchange *ex = (struct exchange *)((char *)op - offsetof(struct exchange, timeout));
+    if (ex->is_over) {
+        exchange_free(ex);
+    } else if (res == 0 && !ex->is_cancelled) {
+        struct exchange_sink sink = ex->sink;
+        struct exchange_ends ends = ex->ends;
+        ends.read = -ETIMEDOUT;
+        exchange_cancel(ex);
+        sink.ended(sink.ctx, &ends);
+    }
+}
+
 struct exchange *exchange_start(struct exchange_pool *pool, const char *path, char *body, size_t body_len,
                                 unsigned personality, const struct exchange_sink *sink)
 {
@@ -327,6 +350,7 @@ struct exchange *exchange_start(struct exchange_pool *pool, const char *path, ch
     memcpy(ex->path, path, n);
     ex->pool = pool;
     ex->op.done = op_done;
+    ex->timeout.done = timed_out;
     wait_op_init(&ex->wait, wait_ready);
     ex->sink = *sink;
     ex->body = body;
@@ -335,6 +359,9 @@ struct exchange *exchange_start(struct exchange_pool *pool, const char *path, ch
     ex->personality = personality;
     ex->fd = body ? pool_take(pool, path, personality) : -1;
     ex->was_idle = ex->fd >= 0;
+    if (sink->timeout_ns > 0) {
+        loop_timer(pool->loop, &ex->timeout, sink->timeout_ns);
+    }
     begin(ex);
     return ex;
 }

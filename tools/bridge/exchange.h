@@ -36,7 +36,8 @@ struct exchange_sink {
     // It has ended, and is freed by itself: the last call.
     void (*ended)(void *ctx, const struct exchange_ends *ends);
     void *ctx;
-    uint64_t pace_ns; // 0, or how far apart reads are at least: who need not be the first to know has less work
+    uint64_t timeout_ns; // 0, or after it, it ends (read: -ETIMEDOUT), though the mount may keep its thread for longer
+    uint64_t pace_ns;    // 0, or how far apart reads are at least: who need not be the first to know has less work
 };
 
 // `path` is copied; `body` is malloc'ed memory, freed by the exchange (by a failed start as well), NULL: the file is

@@ -1,4 +1,5 @@
 #include "tools/bridge/mounts.h"
+#include "engine/base/log.h"
 #include "tools/bridge/exchange.h"
 #include "tools/bridge/merge.h"
 #include <errno.h>
@@ -18,6 +19,7 @@ struct one {
     struct strbuf answer;
     struct strbuf models; // their ids, each between line ends
     bool is_up;
+    bool is_silent; // since the last round
 };
 
 struct mounts {
@@ -26,7 +28,7 @@ struct mounts {
     struct exchange_pool *files;
     void (*ready)(void *ctx);
     void *ctx;
-    unsigned n, n_asked; // n_asked: that have not answered yet in this round
+    unsigned n;
     bool is_stopped;
     struct one each[];
 };
@@ -44,15 +46,31 @@ static void told(void *ctx, struct str bytes)
     exchange_go_on(one->exchange);
 }
 
-static void round_over(struct mounts *mounts)
+static void tell_ready(struct mounts *mounts)
 {
-    if (mounts->ready) {
-        mounts->ready(mounts->ctx);
-        mounts->ready = NULL;
+    void (*ready)(void *) = mounts->ready;
+    mounts->ready = NULL;
+    if (ready) {
+        ready(mounts->ctx);
     }
-    if (!mounts->is_stopped) {
-        loop_timer(mounts->loop, &mounts->timer, ASK_EVERY_NS);
+}
+
+static bool owes_any(const struct mounts *mounts)
+{
+    bool owes = false;
+    for (unsigned i = 0; i < mounts->n; i++) {
+        owes |= mounts->each[i].exchange != NULL;
     }
+    return owes;
+}
+
+// What is so from the beginning, whom `ready` tells says.
+static void set_up(struct one *one, bool is_up)
+{
+    if (one->is_up != is_up && !one->mounts->ready) {
+        log_info("mount %s %s", one->path, is_up ? "answers" : "does not answer");
+    }
+    one->is_up = is_up;
 }
 
 static void answered(void *ctx, const struct exchange_ends *ends)
@@ -61,8 +79,9 @@ static void answered(void *ctx, const struct exchange_ends *ends)
     struct strbuf models;
     strbuf_init(&models, 0);
     one->exchange = NULL;
-    one->is_up = ends->open == 0 && ends->read == 0 && !one->answer.error &&
-                 models_each(strbuf_str(&one->answer), remember, &models) == 0;
+    one->is_silent = false;
+    set_up(one, ends->open == 0 && ends->read == 0 && !one->answer.error &&
+                    models_each(strbuf_str(&one->answer), remember, &models) == 0);
     if (one->is_up) {
         strbuf_deinit(&one->models);
         one->models = models;
@@ -70,33 +89,44 @@ static void answered(void *ctx, const struct exchange_ends *ends)
         strbuf_deinit(&models);
         exchange_pool_flush(one->mounts->files, one->path);
     }
-    if (--one->mounts->n_asked == 0) {
-        round_over(one->mounts);
+    if (!owes_any(one->mounts)) {
+        tell_ready(one->mounts);
     }
 }
 
-static void ask_all(struct mounts *mounts)
+static void ask(struct one *one)
 {
-    mounts->n_asked = mounts->n;
-    if (mounts->n == 0) {
-        round_over(mounts);
+    struct exchange_sink sink = { .data = told, .ended = answered, .ctx = one };
+    strbuf_reset(&one->answer);
+    one->exchange = exchange_start(one->mounts->files, one->file, NULL, 0, 0, &sink);
+    if (!one->exchange) {
+        set_up(one, false);
     }
+}
+
+static void begin_round(struct mounts *mounts)
+{
     for (unsigned i = 0; i < mounts->n; i++) {
         struct one *one = &mounts->each[i];
-        struct exchange_sink sink = { .data = told, .ended = answered, .ctx = one };
-        strbuf_reset(&one->answer);
-        one->exchange = exchange_start(mounts->files, one->file, NULL, 0, 0, &sink);
-        if (!one->exchange) {
-            answered(one, &(struct exchange_ends){ .open = -ENOMEM });
+        one->is_silent = one->exchange != NULL;
+        if (one->is_silent) {
+            set_up(one, false);
+        } else {
+            ask(one);
         }
     }
+    loop_timer(mounts->loop, &mounts->timer, mounts->n > 0 ? ASK_EVERY_NS : 0);
 }
 
 static void timer_done(struct loop_op *op, int res)
 {
     struct mounts *mounts = (struct mounts *)op;
-    if (res == 0 && !mounts->is_stopped) {
-        ask_all(mounts);
+    if (res < 0 || mounts->is_stopped) {
+        return;
+    }
+    tell_ready(mounts);
+    if (!mounts->is_stopped && mounts->n > 0) {
+        begin_round(mounts);
     }
 }
 
@@ -122,11 +152,7 @@ int mounts_new(struct loop *loop, struct exchange_pool *files, const char *const
         strbuf_init(&one->models, 0);
     }
     *ret = mounts;
-    if (n > 0) {
-        ask_all(mounts);
-    } else {
-        loop_timer(loop, &mounts->timer, 0); // `ready` is not called from here
-    }
+    begin_round(mounts); // `ready` is not called from here
     return 0;
 }
 
@@ -173,6 +199,11 @@ bool mounts_is_up(const struct mounts *mounts, unsigned idx)
     return mounts->each[idx].is_up;
 }
 
+bool mounts_is_silent(const struct mounts *mounts, unsigned idx)
+{
+    return mounts->each[idx].is_silent;
+}
+
 // Of mounts that are up.
 void mounts_each_model(const struct mounts *mounts, void (*fn)(void *ctx, const char *path, const char *model),
                        void *ctx)
@@ -217,4 +248,14 @@ int mounts_find(const struct mounts *mounts, const char *model)
         }
     }
     return some;
+}
+
+int mounts_find_next(const struct mounts *mounts, unsigned idx, const char *model)
+{
+    for (unsigned i = idx + 1; i < mounts->n; i++) {
+        if (mounts->each[i].is_up && (!model || has_model(&mounts->each[i], model))) {
+            return (int)i;
+        }
+    }
+    return -1;
 }

@@ -24,6 +24,7 @@
 #define ANSWER_BYTES_MAX  (256u << 20)
 #define AT_ONCE_BYTES_MAX 4096 // with what is not sent yet, less than the smallest buffer that sockets have
 #define UNSENT_BYTES_MAX  2048
+#define ALL_TIMEOUT_NS    1500000000u // for what all mounts are asked for
 
 static struct str part_text(const struct part *part)
 {
@@ -191,7 +192,7 @@ static enum MHD_Result finish_models(struct request *request)
     if (n == 0 && request->n_parts > 0 && !has_peers) {
         struct part *part = &request->parts[0];
         return respond_gone(request, mounts_path(request->bridge->mounts, part->mount_idx),
-                            part->ends.open < 0 ? part->ends.open : -ENOTCONN);
+                            code_of(part) < 0 ? code_of(part) : -ENOTCONN);
     }
     strbuf_init(&peers, 0);
     if (has_peers) {
@@ -248,20 +249,26 @@ static enum MHD_Result finish_health(struct request *request)
     return respond_bytes(request, can_serve ? 200 : 503, "text/plain; charset=utf-8", &out);
 }
 
-static void finish(struct request *request)
+static enum MHD_Result respond_parts(struct request *request)
 {
     switch (request->route->kind) {
     case ROUTE_TRANSACTION:
-    case ROUTE_FILE: finish_file(request); break;
-    case ROUTE_TREE: finish_tree(request); break;
+    case ROUTE_FILE: return finish_file(request);
+    case ROUTE_TREE: return finish_tree(request);
     case ROUTE_MODELS:
-    case ROUTE_MODEL: finish_models(request); break;
-    case ROUTE_METRICS: finish_metrics(request); break;
-    case ROUTE_HEALTH: finish_health(request); break;
+    case ROUTE_MODEL: return finish_models(request);
+    case ROUTE_METRICS: return finish_metrics(request);
+    case ROUTE_HEALTH: return finish_health(request);
     case ROUTE_PAGE:
     case ROUTE_INDEX:
     case ROUTE_SCORE: break;
     }
+    return MHD_NO;
+}
+
+static void finish(struct request *request)
+{
+    respond_parts(request);
     request_resume(request);
 }
 
@@ -358,6 +365,34 @@ static void arrived(void *ctx, struct str bytes)
     }
 }
 
+static int find_mount(const struct request *request, int after)
+{
+    const struct mounts *mounts = request->bridge->mounts;
+    char name[MODEL_NAME_MAX];
+    bool has_model = mounts_count(mounts) > 1 && body_find_model(strbuf_str(&request->body), name, sizeof(name));
+    const char *model = has_model ? name : NULL;
+    return after < 0 ? mounts_find(mounts, model) : mounts_find_next(mounts, (unsigned)after, model);
+}
+
+static bool ask_own(struct request *request, unsigned mount_idx);
+
+// By the next mount with the model, since this one has gone and has taken nothing.
+static bool is_asked_of_next(struct request *request, const struct part *part)
+{
+    const struct exchange_ends *ends = &part->ends;
+    bool is_gone = ends->open < 0 ? is_mount_gone(ends->open) : is_cut_off(ends->write);
+    bool may_ask = is_gone && request->route->kind == ROUTE_TRANSACTION && request->body.len > 0;
+    int next = may_ask && !request->is_aborted ? find_mount(request, (int)part->mount_idx) : -1;
+    if (next < 0) {
+        return false;
+    }
+    relay_forget_parts(request);
+    if (!ask_own(request, (unsigned)next)) {
+        request_resume(request);
+    }
+    return true;
+}
+
 // By the router, since the own mount failed.
 static bool is_sent_elsewhere(struct request *request, const struct part *part)
 {
@@ -374,7 +409,7 @@ static void ended(void *ctx, const struct exchange_ends *ends)
     request->n_running--;
     if (request->is_streaming) {
         request_resume(request);
-    } else if (request->n_running == 0 && !is_sent_elsewhere(request, part)) {
+    } else if (request->n_running == 0 && !is_asked_of_next(request, part) && !is_sent_elsewhere(request, part)) {
         finish(request);
     }
 }
@@ -384,7 +419,11 @@ static void ended(void *ctx, const struct exchange_ends *ends)
 static bool ask(struct request *request, struct part *part, unsigned mount_idx, char *body, size_t body_len)
 {
     char path[PATH_MAX];
-    struct exchange_sink sink = { .data = arrived, .ended = ended, .ctx = part };
+    bool is_of_all = request->route->kind != ROUTE_TRANSACTION && request->route->kind != ROUTE_FILE &&
+                     request->route->kind != ROUTE_TREE;
+    struct exchange_sink sink = {
+        .data = arrived, .ended = ended, .ctx = part, .timeout_ns = is_of_all ? ALL_TIMEOUT_NS : 0
+    };
     part->request = request;
     part->mount_idx = mount_idx;
     strbuf_init(&part->bytes, ANSWER_BYTES_MAX);
@@ -402,30 +441,40 @@ static enum MHD_Result start_parts(struct request *request, unsigned n)
     return request->parts ? MHD_YES : respond_error(request, 503, "out_of_memory", "out of memory");
 }
 
+// What others may have to be asked for as well is kept.
+static char *take_body(struct request *request, unsigned mount_idx)
+{
+    if (request->routed || find_mount(request, (int)mount_idx) >= 0) {
+        return str_dup(strbuf_str(&request->body));
+    }
+    request->bridge->counts.body_bytes -= request->body.len; // it is the exchange's from here on
+    return strbuf_steal(&request->body);
+}
+
+// False: it was answered already.
+static bool ask_own(struct request *request, unsigned mount_idx)
+{
+    size_t len = request->body.len;
+    if (start_parts(request, 1) != MHD_YES || !request->parts) {
+        return false;
+    }
+    char *text = len > 0 ? take_body(request, mount_idx) : NULL;
+    if ((len > 0 && !text) || !ask(request, &request->parts[0], mount_idx, text, len)) {
+        respond_error(request, 503, "out_of_memory", "out of memory");
+        return false;
+    }
+    return true;
+}
+
 enum MHD_Result relay_ask_own(struct request *request)
 {
-    struct bridge *bridge = request->bridge;
-    char model[MODEL_NAME_MAX];
-    struct str body = strbuf_str(&request->body);
-    bool has_model = mounts_count(bridge->mounts) > 1 && body_find_model(body, model, sizeof(model));
-    int mount_idx = mounts_find(bridge->mounts, has_model ? model : NULL);
+    int mount_idx = find_mount(request, -1);
     if (mount_idx < 0) {
         return respond_error(request, 503, "mount_unavailable", "none of the mounts answers");
     }
-    if (start_parts(request, 1) != MHD_YES || !request->parts) {
-        return MHD_YES;
+    if (ask_own(request, (unsigned)mount_idx)) {
+        request_suspend(request);
     }
-    char *text = NULL;
-    if (request->routed) { // who keeps it for another peer
-        text = str_dup(body);
-    } else if (body.len > 0) {
-        bridge->counts.body_bytes -= body.len; // it is the exchange's from here on
-        text = strbuf_steal(&request->body);
-    }
-    if ((body.len > 0 && !text) || !ask(request, &request->parts[0], (unsigned)mount_idx, text, body.len)) {
-        return respond_error(request, 503, "out_of_memory", "out of memory");
-    }
-    request_suspend(request);
     return MHD_YES;
 }
 
@@ -436,12 +485,16 @@ static enum MHD_Result ask_all(struct request *request)
         return MHD_YES;
     }
     for (unsigned i = 0; i < n; i++) {
-        if (!ask(request, &request->parts[i], i, NULL, 0)) {
-            request->parts[i].ends.open = -ENOMEM;
+        struct part *part = &request->parts[i];
+        part->mount_idx = i;
+        if (mounts_is_silent(request->bridge->mounts, i)) { // each that is asked keeps a thread until it answers
+            part->ends.open = -ETIMEDOUT;
+        } else if (!ask(request, part, i, NULL, 0)) {
+            part->ends.open = -ENOMEM;
         }
     }
     if (request->n_running == 0) {
-        return respond_error(request, 503, "out_of_memory", "out of memory");
+        return respond_parts(request);
     }
     request_suspend(request);
     return MHD_YES;
