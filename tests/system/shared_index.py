@@ -207,7 +207,7 @@ def check_sharing(schema):
             sharer(m2, "n2", r, schema) as b2, reader(r, schema) as stateless:
         client = r.client()
         ask(b1, "France")
-        scored(stateless, "France", n1=True)
+        scored(stateless, "France", n1=True, n2=False)  # the other one is there, too
         ask(b2, "France")
         ask(b2, "Spain")
         scored(stateless, "France", n1=True, n2=True)
@@ -304,6 +304,59 @@ def test_a_router_without_an_index_routes_by_the_shared_one():
             for _ in range(4):  # by load alone
                 status, _, answer = router.ask("POST", "/v1/chat/completions", chat("Norway"))
                 assert status == 200, answer
+
+
+def check_fresh(schema):
+    """Nodes that hold nothing yet: a router can send them requests from the first one on."""
+    with Redis() as told, Redis() as r, Mount() as m1, Mount() as m2, Bridge(m1) as b1, Bridge(m2) as b2:
+        prefix = "tokfs:index:" if schema == "tokfs" else "engine:tokfs:"
+        names = [f"127.0.0.1:{b.port}" for b in (b1, b2)]
+        share = ["--share-index", r.url, "--share-schema", schema]
+        for b, name, options in ((b1, names[0], ["--node", "c", "--redis", told.url]), (b2, names[1], share)):
+            b.stop()
+            b.command[1:] = ["--listen", name, "--address", name, *options, b.command[-1]]
+            b.__enter__()
+        with Bridge(options=["--follow", told.url, *share]) as follower, reader(r, schema, "--route", "prefix") as router:
+            client = r.client()
+
+            def registered():
+                nodes = {name.decode() for name in client.zrange(f"{prefix}nodes", 0, -1)}
+                return sorted(name for name in nodes if client.hget(f"{prefix}node:{name}", "is_whole") == b"1")
+            until(lambda: registered() == sorted(f"{name}@demo" for name in names), "both nodes are there", 30)
+            assert figure(follower, "share_stored_total") == figure(b2, "share_stored_total") == 0
+            scored(router, "France", **dict.fromkeys(names, False))
+            assert router.ask("GET", "/health")[0] == 200
+            ask(router, "France")
+            until(lambda: sum(score > 0 for score in scores(router, "France")[0].values()) == 1, "one has answered, and its blocks are seen", 30)
+            holds(client, schema, *((name, m) for name, m in zip(names, (m1, m2)) if schema == "tokfs" or held(m)))
+            m2.stop()
+            until(lambda: registered() == [f"{names[0]}@demo"], "a mount that has gone is no node", 30)
+            m2.start()
+            until(lambda: registered() == sorted(f"{name}@demo" for name in names), "it is one again", 30)
+
+
+def test_nodes_without_blocks_are_there():
+    check_fresh("tokfs")
+
+
+def test_nodes_without_blocks_are_there_in_llm_d_form():
+    check_fresh("llm-d")
+
+
+def test_a_redis_that_hangs_is_waited_for_once():
+    with Redis() as r, Mount() as m, sharer(m, "n1", r, "tokfs") as b, reader(r, "tokfs") as stateless:
+        ask(b, "France")
+        scored(stateless, "France", n1=True)
+        r.process.send_signal(signal.SIGSTOP)
+        until(lambda: scores(stateless, "France")[1] == "unavailable", "the router says that it does without")
+        assert figure(stateless, "use_up") == 0
+        n_asked, n_failed = figure(stateless, "use_blocks_total"), figure(stateless, "use_failed_total")
+        for _ in range(3):
+            assert scores(stateless, "France")[1] == "unavailable"
+        assert (figure(stateless, "use_blocks_total"), figure(stateless, "use_failed_total")) == (n_asked, n_failed + 3)
+        r.process.send_signal(signal.SIGCONT)
+        scored(stateless, "France", n1=True)
+        until(lambda: scores(stateless, "France")[1] is None and figure(stateless, "use_up") == 1, "it is asked again")
 
 
 def test_many_nodes_are_followed():

@@ -17,6 +17,7 @@ struct own { // a mount
     struct feed *feed;
     struct kv_source *events;
     struct score_source *source; // NULL: its model is not known yet
+    bool is_present;             // as its source was told
     bool is_broken;              // something of the snapshot that is being read made no sense
 };
 
@@ -116,6 +117,21 @@ static bool begin_own(struct feed *feed, unsigned idx)
     return kv_source_new(feed->loop, feed->files, search.path, &sink, 1, &own->events) == 0;
 }
 
+// A mount that has gone may come back with another cache.
+static void look_at(struct own *own)
+{
+    bool is_open = kv_source_counts(own->events)->is_open;
+    if (is_open && !own->is_present) {
+        score_source_arrive(own->source);
+    } else if (!is_open && own->is_present) {
+        score_source_leave(own->source);
+    }
+    own->is_present = is_open;
+    if (!is_open) {
+        score_source_clear(own->source);
+    }
+}
+
 static void timer_done(struct loop_op *op, int res)
 {
     struct feed *feed = (struct feed *)op;
@@ -123,8 +139,8 @@ static void timer_done(struct loop_op *op, int res)
         return;
     }
     for (unsigned i = 0; i < mounts_count(feed->mounts); i++) {
-        if (begin_own(feed, i) && !kv_source_counts(feed->own[i].events)->is_open) {
-            score_source_clear(feed->own[i].source); // the mount has gone; it may come back with another cache
+        if (begin_own(feed, i)) {
+            look_at(&feed->own[i]);
         }
     }
     loop_timer(feed->loop, &feed->timer, LOOK_NS);

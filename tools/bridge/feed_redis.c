@@ -111,6 +111,7 @@ static void drop_source(struct node *node)
 {
     if (node->source) {
         unsigned peer = score_source_peer(node->source);
+        score_source_leave(node->source);
         score_source_clear(node->source); // which stays, where an option names the peer
         scorer_remove_source(node->feed->scorer, node->source);
         scorer_release_peer(node->feed->scorer, peer);
@@ -402,6 +403,7 @@ static void meet(struct node *node, const char *address, const char *model)
         log_warn("node %s: no room for it", node->name);
         return;
     }
+    score_source_arrive(node->source);
     node->epoch = node->seq = 0;
     node->state = FOLLOWING;
     strcpy(node->last, "0");

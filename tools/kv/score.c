@@ -30,7 +30,7 @@ struct peer {
 struct score_source {
     struct scorer *scorer;
     struct score_source *next;
-    unsigned n_users;
+    unsigned n_users, n_arrived;
     unsigned peer, model;
     uint32_t node; // NODE_UNKNOWN until the first block
     uint32_t block_size;
@@ -297,6 +297,34 @@ void score_source_clear(struct score_source *source)
     if (scorer->listener.cleared) {
         scorer->listener.cleared(scorer->listener.ctx, source);
     }
+}
+
+static void tell_present(struct score_source *source)
+{
+    const struct scorer_listener *listener = &source->scorer->listener;
+    if (listener->present) {
+        listener->present(listener->ctx, source);
+    }
+}
+
+void score_source_arrive(struct score_source *source)
+{
+    if (source->n_arrived++ == 0) {
+        tell_present(source);
+    }
+}
+
+void score_source_leave(struct score_source *source)
+{
+    assert(source->n_arrived > 0);
+    if (--source->n_arrived == 0) {
+        tell_present(source);
+    }
+}
+
+bool score_source_is_present(const struct score_source *source)
+{
+    return source->n_arrived > 0;
 }
 
 void scorer_remove_source(struct scorer *scorer, struct score_source *source)

@@ -64,6 +64,10 @@ void scorer_remove_source(struct scorer *scorer, struct score_source *source);
 // -EINVAL: it makes no sense for this source, which is cleared; -ENOMEM likewise.
 int score_source_apply(struct score_source *source, const struct kv_message *message, struct err *err);
 void score_source_clear(struct score_source *source); // it holds nothing
+// Its peer is there, whatever it holds: told as often as it is taken back. It need not be before it is removed.
+void score_source_arrive(struct score_source *source);
+void score_source_leave(struct score_source *source);
+bool score_source_is_present(const struct score_source *source);
 struct score_source_stats {
     uint64_t n_blocks;
     uint64_t n_orphans;  // blocks whose parent was not known, so that nobody can ask for them
@@ -92,6 +96,7 @@ struct scorer_listener {
     void (*applied)(void *ctx, struct score_source *source); // after the last change of a message
     void (*cleared)(void *ctx, struct score_source *source); // it holds nothing
     void (*removed)(void *ctx, struct score_source *source); // it is about to be freed
+    void (*present)(void *ctx, struct score_source *source); // score_source_is_present has changed
     void *ctx;
 };
 void scorer_listen(struct scorer *scorer, const struct scorer_listener *listener); // one

@@ -684,6 +684,7 @@ static void deadline_done(struct loop_op *op, int res)
     struct share_reader *reader = (struct share_reader *)((char *)op - offsetof(struct share_reader, deadline));
     uint64_t now = clock_monotonic_ns();
     while (res == 0 && reader->first && reader->first->deadline_ns <= now) {
+        reader->counts.is_up = false; // until a look is answered: others need not wait as long
         finish(reader, reader->first, -ETIMEDOUT);
     }
     arm_deadline(reader);

@@ -39,6 +39,7 @@ struct shared { // a source
     unsigned life;                       // what was asked in an earlier one is not listened to
     unsigned n_answers;                  // that will come: it stays until then
     unsigned slot, tiers;                // tiers: that have a group
+    uint32_t block_size;                 // as told last
     unsigned groups[KV_N_TIERS];         // tokfs
     struct index_names keys[KV_N_TIERS]; // ours -> what the schema calls it, of what it holds in each tier
     struct index_names engines;          // ours -> theirs, where they differ
@@ -381,6 +382,7 @@ static void beat(struct shared *shared)
     char time[NUMBER_MAX], size[NUMBER_MAX], slot[NUMBER_MAX], running[NUMBER_MAX], waiting[NUMBER_MAX],
         scope[NUMBER_MAX];
     score_source_get_stats(shared->source, &stats);
+    shared->block_size = stats.block_size;
     const struct str args[] = {
         key_of(shared, "writer:", shared->name, &keys[0]),
         key_of(shared, "node:", shared->name, &keys[1]),
@@ -417,11 +419,16 @@ static bool has_blocks(const struct shared *shared)
     return shared->keys[0].n + shared->keys[1].n + shared->keys[2].n > 0;
 }
 
+static bool is_wanted(const struct shared *shared)
+{
+    return has_blocks(shared) || score_source_is_present(shared->source);
+}
+
 static void tend(struct shared *shared)
 {
     const struct share_writer *writer = shared->writer;
     size_t waiting = redis_link_waiting_bytes(writer->link);
-    if ((shared->state == IDLE && has_blocks(shared)) ||
+    if ((shared->state == IDLE && is_wanted(shared)) ||
         (shared->state == BEHIND && waiting <= writer->options.waiting_max / 8)) {
         claim(shared);
     } else if (shared->state >= SWEEPING) {
@@ -582,7 +589,7 @@ static void changed(void *ctx, struct score_source *source, const struct score_c
     if (change->tiers == 0) {
         index_names_take(&shared->engines, change->ours);
     }
-    if (!is_llmd(shared) && shared->state >= FILLING && (change->tiers & ~shared->tiers) != 0) {
+    if (!is_llmd(shared) && shared->state != IDLE && (change->tiers & ~shared->tiers) != 0) {
         claim(shared); // a tier that has no group yet
     }
 }
@@ -591,11 +598,16 @@ static void applied(void *ctx, struct score_source *source)
 {
     struct share_writer *writer = ctx;
     struct shared *shared = score_source_data(source);
+    struct score_source_stats stats;
     if (!shared || !redis_link_is_up(writer->link)) {
         return;
     }
-    if (shared->state == IDLE && shared->life == 0 && has_blocks(shared)) {
+    if (shared->state == IDLE && shared->life == 0 && is_wanted(shared)) {
         claim(shared); // for the first time; later ones are the tick's
+    }
+    score_source_get_stats(source, &stats);
+    if (shared->state >= FILLING && stats.block_size != shared->block_size) {
+        beat(shared); // it was not known while there were no blocks
     }
     flush(shared);
 }
@@ -623,18 +635,39 @@ static void cleared(void *ctx, struct score_source *source)
     }
 }
 
+static void release(struct shared *shared)
+{
+    struct key keys[2];
+    const struct str args[] = { key_of(shared, "writer:", shared->name, &keys[0]),
+                                key_of(shared, "node:", shared->name, &keys[1]), str_from(shared->writer->id) };
+    shared->life++;
+    become(shared, IDLE);
+    ask(shared, share_release, args, 2, 3, changed_there);
+}
+
+// A node that holds nothing is one that routers can send requests to all the same.
+static void present(void *ctx, struct score_source *source)
+{
+    struct share_writer *writer = ctx;
+    struct shared *shared = score_source_is_present(source) ? shared_of(writer, source) : score_source_data(source);
+    if (!shared || !redis_link_is_up(writer->link)) {
+        return;
+    }
+    if (!score_source_is_present(source)) {
+        release(shared); // with blocks, of which somebody else tells, the next tick claims it
+    } else if (shared->state == IDLE) {
+        claim(shared);
+    }
+}
+
 static void removed(void *ctx, struct score_source *source)
 {
     struct shared *shared = score_source_data(source);
-    struct key keys[2];
     (void)ctx;
     if (!shared) {
         return;
     }
-    const struct str args[] = { key_of(shared, "writer:", shared->name, &keys[0]),
-                                key_of(shared, "node:", shared->name, &keys[1]), str_from(shared->writer->id) };
-    ask(shared, share_release, args, 2, 3, changed_there);
-    become(shared, IDLE);
+    release(shared);
     forget_blocks(shared);
     score_source_set_data(source, NULL);
     shared->source = NULL;
@@ -685,7 +718,7 @@ int share_writer_new(struct loop *loop, const struct share_writer_options *optio
         return -EIO;
     }
     snprintf(writer->id, sizeof(writer->id), "%016" PRIx64 "%016" PRIx64, id[0], id[1]);
-    scorer_listen(scorer, &(struct scorer_listener){ changed, applied, cleared, removed, writer });
+    scorer_listen(scorer, &(struct scorer_listener){ changed, applied, cleared, removed, present, writer });
     loop_timer(loop, &writer->tick, TICK_NS);
     return redis_link_new(loop, &options->url, &owner, &writer->link);
 }

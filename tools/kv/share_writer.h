@@ -1,14 +1,15 @@
 // Keeps an index in Redis true to this one, for routers that keep none: whatever the scorer's sources tell is told
 // there too. share_schema.h has the two forms in which it lies there.
 //
-//   IDLE --has blocks--> CLAIMING --> SWEEPING --> FILLING --all is there--> LIVE
+//   IDLE --is there----> CLAIMING --> SWEEPING --> FILLING --all is there--> LIVE
 //    ^ ^                  ^  |         (llm-d)                              |  |
 //    | `- another bridge -+--'                                              |  |
 //    |    writes it       `---- cleared, or too much waited (BEHIND) -------'  |
 //    `------------------------- the connection broke, the lease lapsed --------'
 //
-// Each source is a node. What it should hold is kept here (24 bytes a block), so that nobody need be asked for it
-// again. Nothing waits for Redis: beyond waiting_max bytes changes are dropped, and all is told anew. Loop thread only.
+// Each source is a node, from when it has arrived or told a block. What it should hold is kept here (24 bytes a block),
+// so that nobody need be asked for it again. Nothing waits for Redis: beyond waiting_max bytes changes are dropped, and
+// all is told anew. Loop thread only.
 #ifndef TOKFS_KV_SHARE_WRITER_H
 #define TOKFS_KV_SHARE_WRITER_H
 
