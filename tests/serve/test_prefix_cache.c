@@ -64,10 +64,12 @@ static void test_prefix_cache_in_flight_duplicates_compute_once(void **state)
         submit(engine, &a[i]);
     }
     engine_test_finish(engine, a, 8);
-    for (int i = 1; i < 8; i++) {
+    int n_computed = 0; // any of them: two text threads may have changed their order
+    for (int i = 0; i < 8; i++) {
         answers_equal(&a[i], &a[0]);
-        assert_true(a[i].usage.cached_tokens >= N_PROMPT - 16);
+        n_computed += a[i].usage.cached_tokens < N_PROMPT - 16;
     }
+    assert_true(n_computed <= 1);
     tokfs_engine_close(engine);
     free(a);
 }
