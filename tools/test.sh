@@ -35,7 +35,22 @@ export ASAN_OPTIONS=abort_on_error=0:exitcode=99:detect_leaks=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:exitcode=99
 export TSAN_OPTIONS=halt_on_error=1:exitcode=99:second_deadlock_stack=1
 
+# Tests of the system meet the machine's other work: those that failed run once more, alone. One that passes then counts, and is listed at the end.
+# What a sanitizer reported, or a test within one process, is final.
+again() { # KIND: 0 if all that failed may be tried again, and passed
+    local kind=$1 name
+    python3 tests/system/failed.py "build-$kind/meson-logs/testlog.json" >"build-$kind/failed" || return 1
+    while IFS= read -r name <&3; do
+        echo "== $kind: once more, alone: $name"
+        # shellcheck disable=SC2086 # a list of words
+        $run meson test $only -C "build-$kind" --no-rebuild --print-errorlogs --logbase again "$name" || return 1
+        flaky="$flaky$kind: $name
+"
+    done 3<"build-$kind/failed"
+}
+
 failed=0
+flaky=
 logs=
 for kind in "$@"; do
     echo "== $kind"
@@ -64,10 +79,11 @@ for kind in "$@"; do
     # shellcheck disable=SC2086 # lists of words
     ninja -C "build-$kind" --quiet $programs
     # shellcheck disable=SC2086
-    $run meson test $only -C "build-$kind" --no-rebuild --print-errorlogs --num-processes "$n_jobs" || failed=1
+    $run meson test $only -C "build-$kind" --no-rebuild --print-errorlogs --num-processes "$n_jobs" || again "$kind" || failed=1
     logs="$logs build-$kind/meson-logs/testlog.json"
 done
 
+[ -z "$flaky" ] || printf 'Failed beside others and passed alone (a defect of the test or of tokfs, to be looked into):\n%s' "$flaky"
 # shellcheck disable=SC2086 # a list of words
 python3 - $logs <<'END'
 import json, sys
@@ -81,6 +97,6 @@ for path in sys.argv[1:]:
             count[result] += 1
         else:
             failed += 1
-print(f"{count['OK']} passed, {failed} failed, {count['SKIP']} skipped")
+print(f"{count['OK']} passed, {failed} failed at first, {count['SKIP']} skipped")
 END
 exit $failed
