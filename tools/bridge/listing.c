@@ -22,7 +22,6 @@ void listing_free(struct listing *listing)
 
 static void add_line(void *ctx, uint64_t hash, uint32_t node, unsigned tiers)
 {
-    static const char *const names[KV_N_TIERS] = { "gpu", "cpu", "disk" };
     struct listing *listing = ctx;
     const struct score_source *source = scorer_source_of(listing->scorer, node);
     struct score_source_stats stats;
@@ -41,7 +40,7 @@ static void add_line(void *ctx, uint64_t hash, uint32_t node, unsigned tiers)
     bool is_first = true;
     for (unsigned t = 0; t < KV_N_TIERS; t++) {
         if (tiers >> t & 1) {
-            strbuf_printf(&listing->lines, "%s\"%s\"", is_first ? "" : ",", names[t]);
+            strbuf_printf(&listing->lines, "%s\"%s\"", is_first ? "" : ",", kv_tier_names[t]);
             is_first = false;
         }
     }

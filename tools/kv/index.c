@@ -20,6 +20,7 @@
 #define TIERS_OF(w)    ((COUNT_OF(w, 0) ? 1u : 0u) | (COUNT_OF(w, 1) ? 2u : 0u) | (COUNT_OF(w, 2) ? 4u : 0u))
 
 const double kv_tier_weights[KV_N_TIERS] = { 1.0, 0.8, 0.25 };
+const char *const kv_tier_names[KV_N_TIERS] = { "gpu", "cpu", "disk" };
 
 struct node {
     uint16_t holder;

@@ -24,6 +24,7 @@ enum kv_tier { KV_TIER_GPU, KV_TIER_CPU, KV_TIER_DISK, KV_N_TIERS };
 
 // What a block in each tier is worth beside one that has to be computed: 1.0, 0.8, 0.25.
 extern const double kv_tier_weights[KV_N_TIERS];
+extern const char *const kv_tier_names[KV_N_TIERS]; // "gpu", "cpu", "disk"
 
 enum kv_count {
     KV_COUNT_ONCE,  // a block that is stored twice goes with its first removal: tokfs

@@ -119,6 +119,7 @@ struct score_sizes {
     uint64_t root;
 };
 void scorer_sizes(const struct scorer *scorer, struct str model, struct score_sizes *ret);
+bool score_sizes_has(const struct score_sizes *sizes, uint32_t size);
 void score_sizes_add(struct score_sizes *sizes, uint32_t size);        // there is room for one that peers have not told
 void score_sizes_add_scope(struct score_sizes *sizes, uint64_t scope); // left out where there are too many
 
@@ -139,12 +140,19 @@ struct score_row {
     double score;           // cached blocks of SCORE_BLOCK_TOKENS, weighted by their tier, minus the load's cost
     double n_cached_tokens; // not weighted
 };
-struct score_found { // what another index says; where this one says more, that counts
-    unsigned peer;
+// Of the ways in which a prompt may be known to a peer (sizes of blocks, scopes) the best counts; of several prompts
+// the sum. All zeroes at first; prompts come in their order.
+struct score_tally {
     double score, n_cached_tokens;
-    // Of the prompt in hand, while it is being looked up:
+    // Of the prompt in hand:
     size_t prompt;
     double best_score, best_tokens;
+};
+void score_tally_add(struct score_tally *tally, size_t prompt, double score, double n_tokens);
+
+struct score_found { // what another index says; where this one says more, that counts
+    unsigned peer;
+    struct score_tally tally;
 };
 struct score_options {
     const double *weights;           // of the tiers; NULL: kv_tier_weights

@@ -1,7 +1,7 @@
 #include "tools/kv/share_list.h"
 #include "engine/base/json.h"
+#include "tools/kv/redis_reply.h"
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,11 +18,6 @@ struct lister {
     struct strbuf line;
     struct err *err;
 };
-
-static struct str text_of(const redisReply *reply)
-{
-    return reply && reply->type == REDIS_REPLY_STRING ? (struct str){ reply->str, reply->len } : STR("");
-}
 
 // NULL: it failed, as the error says.
 static redisReply *checked(struct lister *l, void *answer)
@@ -61,9 +56,9 @@ static int write_member(struct lister *l, struct str member, const redisReply *n
 {
     struct str group, hash = str_cut(member, ':', &group), size, tier;
     for (size_t i = 0; i + 1 < l->groups->elements; i += 2) {
-        if (str_eq(text_of(l->groups->element[i + 1]), group)) {
-            struct str model = str_cut(str_cut(text_of(l->groups->element[i]), ' ', &size), ' ', &tier);
-            return write_line(l, strtoull(hash.ptr, NULL, 16), text_of(node->element[1]), model, size, tier);
+        if (str_eq(redis_reply_str(l->groups->element[i + 1]), group)) {
+            struct str model = str_cut(str_cut(redis_reply_str(l->groups->element[i]), ' ', &size), ' ', &tier);
+            return write_line(l, strtoull(hash.ptr, NULL, 16), redis_reply_str(node->element[1]), model, size, tier);
         }
     }
     return 0; // of a group that is newer than the list of groups
@@ -73,15 +68,15 @@ static int write_member(struct lister *l, struct str member, const redisReply *n
 static int write_llmd_member(struct lister *l, struct str member, const redisReply *node)
 {
     struct str tier, engine, request = str_cut(str_cut(member, ':', &tier), ':', &engine);
-    return write_line(l, strtoull(request.ptr, NULL, 10), text_of(node->element[1]), text_of(node->element[2]),
-                      text_of(node->element[3]), tier);
+    return write_line(l, strtoull(request.ptr, NULL, 10), redis_reply_str(node->element[1]),
+                      redis_reply_str(node->element[2]), redis_reply_str(node->element[3]), tier);
 }
 
 // ---- nodes ---------------------------------------------------------------------------------------------------------
 
 static int list_node(struct lister *l, const redisReply *node)
 {
-    struct str of = text_of(node->element[l->kind == SHARE_LLMD ? 0 : 4]);
+    struct str of = redis_reply_str(node->element[l->kind == SHARE_LLMD ? 0 : 4]);
     char cursor[32] = "0";
     int r = 0;
     do {
@@ -91,9 +86,9 @@ static int list_node(struct lister *l, const redisReply *node)
             freeReplyObject(reply);
             return l->err->code < 0 ? l->err->code : err_set(l->err, -EIO, "Redis: no answer to SSCAN");
         }
-        snprintf(cursor, sizeof(cursor), "%.*s", STR_ARG(text_of(reply->element[0])));
+        snprintf(cursor, sizeof(cursor), "%.*s", STR_ARG(redis_reply_str(reply->element[0])));
         for (size_t i = 0; i < reply->element[1]->elements && r == 0; i++) {
-            struct str member = text_of(reply->element[1]->element[i]);
+            struct str member = redis_reply_str(reply->element[1]->element[i]);
             r = l->kind == SHARE_LLMD ? write_llmd_member(l, member, node) : write_member(l, member, node);
         }
         freeReplyObject(reply);
