@@ -3,18 +3,11 @@
 #ifndef TOKFS_TESTS_FS_JOURNAL_WORLD_H
 #define TOKFS_TESTS_FS_JOURNAL_WORLD_H
 
-#include "engine/base/log.h"
 #include "fs/journal.h"
 #include "fs/mount.h"
 #include "fs/session.h"
 #include "fs/session_table.h"
-#include "fs/view.h"
 #include "tests/unit.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/stat.h>
 
 struct world {
     struct loop *loop;
@@ -31,258 +24,40 @@ struct world {
 
 // ---- life ----------------------------------------------------------------------------------------------------------
 
-static inline void world_init(struct world *w, const char *token_us)
-{
-    struct tokfs_engine_options options = { .model = "null" };
-    struct tokfs_error error;
-    struct err err = { 0 };
-    *w = (struct world){ 0 };
-    // In memory where that is: some tests open a journal, and so sync it, for each of its bytes.
-    snprintf(w->dir, sizeof(w->dir), "%s/tokfs-journal-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    log_setup("test", LOG_LEVEL_ERROR, LOG_TARGET_STDERR);
-    assert_non_null(mkdtemp(w->dir));
-    snprintf(w->state, sizeof(w->state), "%s/state", w->dir);
-    snprintf(w->path, sizeof(w->path), "%s/journal", w->state);
-    setenv("TOKFS_FAKE_TOKEN_US", token_us, 1);
-    assert_int_equal(loop_new_watching(64, &w->loop, &err), 0);
-    assert_int_equal(tokfs_engine_open(&options, &w->engine, &error), 0);
-}
-
-static inline void world_deinit(struct world *w)
-{
-    char command[128];
-    tokfs_engine_close(w->engine);
-    loop_free(w->loop);
-    snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
-    assert_int_equal(system(command), 0);
-}
-
-static inline int world_try_open(struct world *w, const struct journal_options *options, struct err *err)
-{
-    assert_int_equal(fuse_opt_add_arg(&w->args, "test"), 0);
-    const struct mount_options mount_options = { .args = &w->args, .limits = mount_limits_default, .signal_fd = -1 };
-    assert_int_equal(mount_new(&mount_options, w->loop, w->engine, &w->mount, err), 0);
-    int r = state_dir_open(w->state, &w->state_dir, err);
-    return r < 0 ? r : journal_open(&w->state_dir, options, w->mount, &w->mount->journal, err);
-}
-
-static inline void world_close(struct world *w)
-{
-    journal_close(w->mount->journal);
-    w->mount->journal = NULL;
-    mount_free(w->mount);
-    w->mount = NULL;
-    state_dir_close(&w->state_dir);
-    fuse_opt_free_args(&w->args);
-    w->args = (struct fuse_args)FUSE_ARGS_INIT(0, NULL);
-}
-
-static inline void world_open(struct world *w, const struct journal_options *options)
-{
-    struct err err = { 0 };
-    if (world_try_open(w, options, &err) < 0) {
-        fail_msg("%s", err.msg);
-    }
-}
+// token_us: how long the engine takes for a token.
+void world_init(struct world *w, const char *token_us);
+void world_deinit(struct world *w);
+int world_try_open(struct world *w, const struct journal_options *options, struct err *err);
+void world_open(struct world *w, const struct journal_options *options);
+void world_kill(struct world *w); // as kill -9: what is not written is gone
+void world_stop(struct world *w);
 
 // ---- time ----------------------------------------------------------------------------------------------------------
 
-static inline void world_turn_end(void *ctx)
-{
-    struct world *w = ctx;
-    mount_flush(w->mount);
-    journal_flush(w->mount->journal);
-}
-
-static inline void world_on_tick(struct loop_op *op, int res)
-{
-    struct world *w = list_entry(op, struct world, tick);
-    assert_int_equal(res, 0);
-    w->was_done = w->is_done(w); // a moment later it may no longer be so
-    if (w->was_done || clock_monotonic_ns() > w->deadline_ns) {
-        loop_stop(w->loop);
-    } else {
-        loop_timer(w->loop, op, 100000);
-    }
-}
-
 // Runs the loop until the condition holds (a minute at most).
-static inline void world_run(struct world *w, bool (*is_done)(struct world *w))
-{
-    w->is_done = is_done;
-    w->deadline_ns = clock_monotonic_ns() + 60000000000u;
-    w->tick.done = world_on_tick;
-    loop_set_turn_end(w->loop, world_turn_end, w);
-    mount_watch_engine(w->mount, true);
-    loop_timer(w->loop, &w->tick, 0);
-    assert_int_equal(loop_run(w->loop), 0);
-    loop_set_turn_end(w->loop, NULL, NULL);
-    if (!w->was_done) {
-        fail_msg("%u turns running, journal in stage %d, compaction in %d", w->mount->counts.n_running,
-                 w->mount->journal->stage, w->mount->journal->compaction.stage);
-    }
-}
-
-static inline bool world_is_quiet(struct world *w)
-{
-    struct journal *j = w->mount->journal;
-    return w->mount->counts.n_running == 0 && journal_is_idle(j) && (!j || j->compaction.stage == COMPACTION_NONE);
-}
-
-static inline void world_on_flush_turn(void *ctx)
-{
-    struct world *w = ctx;
-    journal_flush(w->mount->journal);
-}
-
-// Writes what there is, without a word of the engine.
-static inline void world_flush(struct world *w)
-{
-    mount_watch_engine(w->mount, false);
-    loop_set_turn_end(w->loop, world_on_flush_turn, w);
-    journal_flush(w->mount->journal);
-    loop_cancel(w->loop, &w->mount->journal->timer_op);
-    loop_run_until_idle(w->loop);
-    loop_set_turn_end(w->loop, NULL, NULL);
-}
-
-// As kill -9: what is not written is gone.
-static inline void world_kill(struct world *w)
-{
-    w->mount->phase = MOUNT_STOPPED;
-    mount_watch_engine(w->mount, false);
-    struct journal *j = w->mount->journal;
-    if (j) {
-        j->error = -EIO; // it writes nothing more
-        j->options.continues = true;
-    }
-    world_close(w);
-}
-
-static inline void world_stop(struct world *w)
-{
-    w->mount->phase = MOUNT_STOPPED;
-    mount_watch_engine(w->mount, false);
-    world_close(w);
-}
+void world_run(struct world *w, bool (*is_done)(struct world *w));
+bool world_is_quiet(struct world *w);   // no turn runs, and all is written
+bool world_has_tokens(struct world *w); // bob's turn has some
+void world_settle(struct world *w);     // runs until it is quiet
+void world_flush(struct world *w);      // writes what there is, without a word of the engine
 
 // ---- what clients do -----------------------------------------------------------------------------------------------
 
-static inline struct session *world_make(struct world *w, const char *name)
-{
-    struct session *session;
-    struct str given = name ? str_from(name) : (struct str){ 0 };
-    assert_int_equal(session_table_create(w->mount->sessions, given, 1000, 100, getpid(), &session), 0);
-    return session;
-}
-
-static inline struct session *world_find(struct world *w, const char *name)
-{
-    return session_table_find(w->mount->sessions, str_from(name));
-}
-
-static inline struct file *world_open_file(struct session *session, const char *name, int flags)
-{
-    struct node *node = session_find_file(session, str_from(name));
-    const struct fuse_ctx writer = { .uid = session->uid, .gid = session->gid, .pid = getpid() };
-    struct file *file;
-    assert_int_equal(file_new(session->mount, node, flags, &writer, &file), 0);
-    assert_int_equal(node->type->open(file), 0);
-    file->is_opened = true;
-    return file;
-}
-
-static inline int world_write_file(struct file *file, const char *text)
-{
-    int r = file->type->write(file, str_from(text));
-    journal_draft_changed(file, str_from(text), r);
-    return r;
-}
-
-// echo TEXT > session/NAME
-static inline void world_echo(struct session *session, const char *name, const char *text)
-{
-    struct file *file = world_open_file(session, name, O_WRONLY | O_TRUNC);
-    int r = world_write_file(file, text);
-    assert_true(r == 0 || r == FILE_WAIT);
-    file_free(file);
-}
+struct session *world_make(struct world *w, const char *name); // NULL: one that is given a name
+struct session *world_find(struct world *w, const char *name);
+struct file *world_open_file(struct session *session, const char *name, int flags);
+int world_write_file(struct file *file, const char *text);
+void world_echo(struct session *session, const char *name, const char *text); // echo TEXT > session/NAME
+void world_live(struct world *w);                                             // a bit of everything that is recorded
 
 // ---- what there is -------------------------------------------------------------------------------------------------
 
-static inline void world_tell_session(struct strbuf *out, struct session *session)
-{
-    const struct conversation *c = &session->conversation;
-    const struct turn *turn = session->candidate ? session->candidate : session->last;
-    strbuf_printf(out, "%s %llu uid %u gid %u turns %llu priority %lld\n", session->name,
-                  (unsigned long long)session->serial, session->uid, session->gid, (unsigned long long)session->n_turns,
-                  session->has_priority ? (long long)session->priority : 0);
-    strbuf_printf(out, " system %.*s params %.*s tools %.*s\n messages %.*s\n", STR_ARG(strbuf_str(&c->system)),
-                  STR_ARG(strbuf_str(&c->params)), STR_ARG(strbuf_str(&c->tools)), STR_ARG(strbuf_str(&c->messages)));
-    strbuf_printf(out, " %s %s %s %d %s%s", turn_state_name(turn), turn->id, turn->finish_reason, turn->error.code,
-                  turn->error.msg, session->candidate ? " candidate\n" : "\n");
-    if (turn->state == TURN_DONE) {
-        turn_write_response((struct turn *)turn, out);
-        struct view view;
-        struct str bytes;
-        uint64_t offset = 0;
-        view_init(&view, session->last, VIEW_CHUNKS);
-        for (int n; (n = view_read(&view, 65536, offset, &bytes)) > 0; offset += (uint64_t)n) {
-            strbuf_append(out, bytes);
-        }
-        view_deinit(&view);
-    }
-}
+char *world_tell(struct world *w);                // all of it as a text; the caller frees
+void world_compare(const char *a, const char *b); // they are equal
+// All is there after a kill and another start; then it is stopped.
+void world_expect_same_after_kill(struct world *w, const struct journal_options *options);
 
-// All of it as a text. The caller frees.
-static inline char *world_tell(struct world *w)
-{
-    struct strbuf out;
-    strbuf_init(&out, 0);
-    strbuf_printf(&out, "%zu sessions\n", session_table_count(w->mount->sessions));
-    for (uint64_t serial = 1; serial <= w->mount->n_sessions_made; serial++) {
-        list_for_each(link, next, &w->mount->all_sessions)
-        {
-            struct session *session = list_entry(link, struct session, all_link);
-            if (session->serial == serial && !session->is_removed) {
-                world_tell_session(&out, session);
-            }
-        }
-    }
-    assert_int_equal(out.error, 0);
-    return strbuf_steal(&out);
-}
-
-// cmocka shows the beginnings of long texts only.
-static inline void world_compare(const char *a, const char *b)
-{
-    size_t n = 0, line = 0;
-    for (; a[n] && a[n] == b[n]; n++) {
-        line = a[n] == '\n' ? n + 1 : line;
-    }
-    if (a[n] != b[n]) {
-        fail_msg("they differ after %zu bytes: \"%.900s\"\n\"%.900s\"", n, a + line, b + line);
-    }
-}
-
-static inline char *world_read_file(const char *path, size_t *ret_len)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY);
-    assert_true(fd >= 0 && fstat(fd, &st) == 0);
-    char *bytes = malloc((size_t)st.st_size + 1);
-    assert_int_equal(read(fd, bytes, (size_t)st.st_size), st.st_size);
-    close(fd);
-    *ret_len = (size_t)st.st_size;
-    return bytes;
-}
-
-static inline void world_write_journal(struct world *w, const char *bytes, size_t len)
-{
-    int fd = open(w->path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, bytes, len), len);
-    close(fd);
-}
+char *world_read_file(const char *path, size_t *ret_len); // the caller frees
+void world_write_journal(struct world *w, const char *bytes, size_t len);
 
 #endif
