@@ -128,8 +128,9 @@ static int read_line(struct comparison *c, struct arena *arena, struct str line,
     return rc;
 }
 
-static int compare_line(struct comparison *c, struct arena *arena, struct str line, struct err *err)
+static int compare_line(void *ctx, struct arena *arena, struct str line, struct err *err)
 {
+    struct comparison *c = ctx;
     int rc = read_line(c, arena, line, err);
     if (rc < 0) {
         return rc;
@@ -181,31 +182,14 @@ static void report(struct comparison *c)
 
 static int run_lines(struct comparison *c)
 {
-    char *line = NULL;
-    size_t cap = 0, number = 0;
-    int status = 0;
-    struct arena arena;
-    arena_init(&arena, 0);
-    for (ssize_t len; status == 0 && (len = getline(&line, &cap, stdin)) >= 0;) {
-        struct str text = str_trim((struct str){ line, (size_t)len });
-        struct err err = { 0 };
-        number++;
-        if (text.len > 0 && compare_line(c, &arena, text, &err) < 0) {
-            status = command_fail(c->command, "line %zu: %s", number, err.msg);
-        }
-        arena_reset(&arena);
-    }
-    if (status == 0 && ferror(stdin)) {
-        status = command_fail(c->command, "standard input: %s", strerror(errno));
-    }
+    size_t n_lines;
+    int status = command_each_line(c->command, compare_line, c, &n_lines);
     if (status == 0 && c->n == 0) {
-        status = command_fail(c->command, "standard input: nothing to compare in %zu lines", number);
+        status = command_fail(c->command, "standard input: nothing to compare in %zu lines", n_lines);
     }
     if (status == 0) {
         report(c);
     }
-    free(line);
-    arena_deinit(&arena);
     return status;
 }
 

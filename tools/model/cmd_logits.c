@@ -5,12 +5,8 @@
 #include "engine/base/json.h"
 #include "tools/model/command.h"
 #include "tools/model/prompt_runner.h"
-#include <errno.h>
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static void print_row(const float *logits, uint32_t n, bool is_first)
 {
@@ -39,8 +35,9 @@ static void run_prompt(struct prompt_runner *r, size_t n_tokens)
     fflush(stdout); // a program may converse with us line by line
 }
 
-static int run_line(struct prompt_runner *r, struct arena *arena, struct str line, struct err *err)
+static int run_line(void *ctx, struct arena *arena, struct str line, struct err *err)
 {
+    struct prompt_runner *r = ctx;
     const struct json *list;
     int rc = json_parse(arena, line, &list, err);
     if (rc == 0) {
@@ -50,31 +47,6 @@ static int run_line(struct prompt_runner *r, struct arena *arena, struct str lin
         run_prompt(r, list->n_children);
     }
     return rc;
-}
-
-static int run_lines(const struct command *command, struct prompt_runner *r)
-{
-    char *line = NULL;
-    size_t cap = 0, number = 0;
-    int status = 0;
-    struct arena arena;
-    arena_init(&arena, 0);
-    for (ssize_t len; status == 0 && (len = getline(&line, &cap, stdin)) >= 0;) {
-        struct str text = str_trim((struct str){ line, (size_t)len });
-        struct err err = { 0 };
-        number++;
-        if (text.len > 0 && run_line(r, &arena, text, &err) < 0) {
-            fflush(stdout);
-            status = command_fail(command, "line %zu: %s", number, err.msg);
-        }
-        arena_reset(&arena);
-    }
-    if (status == 0 && ferror(stdin)) {
-        status = command_fail(command, "standard input: %s", strerror(errno));
-    }
-    free(line);
-    arena_deinit(&arena);
-    return status;
 }
 
 // ---- command -------------------------------------------------------------------------------------------------------
@@ -118,7 +90,8 @@ static int run(const struct command *command, int argc, char **argv)
     }
     r.path = argv[optind];
     r.backend_options.n_threads = (unsigned)n_threads;
-    int status = prompt_runner_open(&r, &err) < 0 ? command_fail(command, "%s", err.msg) : run_lines(command, &r);
+    int status = prompt_runner_open(&r, &err) < 0 ? command_fail(command, "%s", err.msg)
+                                                  : command_each_line(command, run_line, &r, NULL);
     prompt_runner_close(&r);
     return status ? status : command_finish(command);
 }

@@ -10,7 +10,6 @@
 #include "tools/model/command.h"
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -22,6 +21,7 @@ struct render {
     struct err compile_err;
     time_t now;
     bool has_now;
+    struct strbuf rendered, answer; // of the line in hand
 };
 
 // "chat_template" of a tokenizer_config.json: text, or a list of named ones of which "default" is taken.
@@ -97,55 +97,43 @@ static int load_template(struct render *render, struct arena *arena, const char 
     return rc;
 }
 
-static void answer(const struct render *render, struct str line, struct arena *arena, struct strbuf *rendered,
-                   struct strbuf *out)
+static int answer_line(void *ctx, struct arena *arena, struct str line, struct err *unused)
 {
+    struct render *render = ctx;
     const struct json *context;
     struct err err = render->compile_err;
     struct json_writer w;
-    strbuf_reset(rendered);
-    strbuf_reset(out);
-    arena_reset(arena);
+    (void)unused;
+    strbuf_reset(&render->rendered);
+    strbuf_reset(&render->answer);
     int rc = render->tmpl ? json_parse(arena, line, &context, &err) : err.code;
     if (rc < 0 && render->tmpl) {
         err_prefix(&err, "the context");
     } else if (rc == 0) {
         time_t now = render->has_now ? render->now : time(NULL);
-        rc = chat_template_render_context(render->tmpl, context, now, rendered, &err);
+        rc = chat_template_render_context(render->tmpl, context, now, &render->rendered, &err);
     }
-    json_writer_init(&w, out);
+    json_writer_init(&w, &render->answer);
     json_write_object_begin(&w);
     json_write_key(&w, "ok");
     json_write_bool(&w, rc == 0);
     json_write_key(&w, rc == 0 ? "output" : "error");
-    json_write_str(&w, rc == 0 ? strbuf_str(rendered) : str_from(err.msg));
+    json_write_str(&w, rc == 0 ? strbuf_str(&render->rendered) : str_from(err.msg));
     json_write_object_end(&w);
-    strbuf_append_byte(out, '\n');
+    strbuf_append_byte(&render->answer, '\n');
+    fwrite(render->answer.ptr, 1, render->answer.len, stdout);
+    fflush(stdout);
+    return 0;
 }
 
-static void answer_lines(const struct render *render)
+static int answer_lines(const struct command *command, struct render *render)
 {
-    struct strbuf rendered, out;
-    struct arena arena;
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t len;
-    strbuf_init(&rendered, 0);
-    strbuf_init(&out, 0);
-    arena_init(&arena, 0);
-    while ((len = getline(&line, &cap, stdin)) >= 0) {
-        struct str text = str_trim((struct str){ line, (size_t)len });
-        if (text.len == 0) {
-            continue;
-        }
-        answer(render, text, &arena, &rendered, &out);
-        fwrite(out.ptr, 1, out.len, stdout);
-        fflush(stdout);
-    }
-    free(line);
-    arena_deinit(&arena);
-    strbuf_deinit(&rendered);
-    strbuf_deinit(&out);
+    strbuf_init(&render->rendered, 0);
+    strbuf_init(&render->answer, 0);
+    int status = command_each_line(command, answer_line, render, NULL);
+    strbuf_deinit(&render->rendered);
+    strbuf_deinit(&render->answer);
+    return status;
 }
 
 // Seconds since 1970, or "2025-07-10 12:34:56" in local time.
@@ -198,7 +186,8 @@ static int run(const struct command *command, int argc, char **argv)
         status = command_fail(command, "%s: %s", argv[optind], render.compile_err.msg);
     }
     if (render.tmpl || render.compile_err.code) {
-        answer_lines(&render);
+        int answered = answer_lines(command, &render);
+        status = status ? status : answered;
     }
     chat_template_free(render.tmpl);
     return status != 0 ? status : command_finish(command);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct convert {
@@ -19,6 +18,7 @@ struct convert {
     int (*line)(struct convert *c, const struct json *value, struct json_writer *out, struct err *err);
     struct token_ids ids;
     struct strbuf text;
+    struct strbuf answer; // a line of output
 };
 
 static int tokenize_line(struct convert *c, const struct json *value, struct json_writer *out, struct err *err)
@@ -68,51 +68,25 @@ static int detokenize_line(struct convert *c, const struct json *value, struct j
     return 0;
 }
 
-static int convert_line(struct convert *c, struct arena *arena, struct str line, struct strbuf *answer, struct err *err)
+static int convert_line(void *ctx, struct arena *arena, struct str line, struct err *err)
 {
+    struct convert *c = ctx;
     const struct json *value;
     struct json_writer writer;
-    strbuf_reset(answer);
-    json_writer_init(&writer, answer);
+    strbuf_reset(&c->answer);
+    json_writer_init(&writer, &c->answer);
     int rc = json_parse(arena, line, &value, err);
     rc = rc < 0 ? rc : c->line(c, value, &writer, err);
     if (rc < 0) {
         return rc;
     }
-    strbuf_append_byte(answer, '\n');
-    if (answer->error) {
-        return err_set(err, answer->error, "%s", strerror(-answer->error));
+    strbuf_append_byte(&c->answer, '\n');
+    if (c->answer.error) {
+        return err_set(err, c->answer.error, "%s", strerror(-c->answer.error));
     }
-    fwrite(answer->ptr, 1, answer->len, stdout);
+    fwrite(c->answer.ptr, 1, c->answer.len, stdout);
     fflush(stdout);
     return 0;
-}
-
-static int convert_lines(struct convert *c)
-{
-    char *line = NULL;
-    size_t cap = 0, number = 0;
-    int status = 0;
-    struct arena arena;
-    struct strbuf answer;
-    arena_init(&arena, 0);
-    strbuf_init(&answer, 0);
-    for (ssize_t len; status == 0 && (len = getline(&line, &cap, stdin)) >= 0;) {
-        struct str text = str_trim((struct str){ line, (size_t)len });
-        struct err err = { 0 };
-        number++;
-        if (text.len > 0 && convert_line(c, &arena, text, &answer, &err) < 0) {
-            status = command_fail(c->command, "line %zu: %s", number, err.msg);
-        }
-        arena_reset(&arena);
-    }
-    if (status == 0 && ferror(stdin)) {
-        status = command_fail(c->command, "standard input: %s", strerror(errno));
-    }
-    free(line);
-    strbuf_deinit(&answer);
-    arena_deinit(&arena);
-    return status;
 }
 
 static int convert_run(struct convert *c, int argc, char **argv)
@@ -121,11 +95,13 @@ static int convert_run(struct convert *c, int argc, char **argv)
         return command_usage(c->command);
     }
     struct err err = { 0 };
-    int status =
-        tokenizer_open(argv[optind], &c->tok, &err) < 0 ? command_fail(c->command, "%s", err.msg) : convert_lines(c);
+    strbuf_init(&c->answer, 0);
+    int status = tokenizer_open(argv[optind], &c->tok, &err) < 0 ? command_fail(c->command, "%s", err.msg)
+                                                                 : command_each_line(c->command, convert_line, c, NULL);
     tokenizer_free(c->tok);
     token_ids_deinit(&c->ids);
     strbuf_deinit(&c->text);
+    strbuf_deinit(&c->answer);
     return status ? status : command_finish(c->command);
 }
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,6 +46,34 @@ int command_finish(const struct command *command)
         return command_fail(command, "standard output: %s", strerror(errno ? errno : EIO));
     }
     return 0;
+}
+
+int command_each_line(const struct command *command, command_line *take, void *ctx, size_t *ret_n)
+{
+    char *line = NULL;
+    size_t cap = 0, number = 0;
+    int status = 0;
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (ssize_t len; status == 0 && (len = getline(&line, &cap, stdin)) >= 0;) {
+        struct str text = str_trim((struct str){ line, (size_t)len });
+        struct err err = { 0 };
+        number++;
+        if (text.len > 0 && take(ctx, &arena, text, &err) < 0) {
+            fflush(stdout);
+            status = command_fail(command, "line %zu: %s", number, err.msg);
+        }
+        arena_reset(&arena);
+    }
+    if (status == 0 && ferror(stdin)) {
+        status = command_fail(command, "standard input: %s", strerror(errno));
+    }
+    free(line);
+    arena_deinit(&arena);
+    if (ret_n) {
+        *ret_n = number;
+    }
+    return status;
 }
 
 static int write_fully(int fd, struct str text)
