@@ -4,6 +4,7 @@
 #include "engine/serve/error.h"
 #include "engine/text/chat_request.h"
 #include "engine/text/chat_response.h"
+#include "engine/text/chat_tools.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -101,6 +101,44 @@ int field_check_type(struct err *err, const struct json *value, unsigned types, 
     return field_type_error(err, path, expected, value);
 }
 
+int field_member(struct field_ctx *ctx, const struct json *object, const char *path, const char *name, unsigned types,
+                 const struct json **ret, char ret_path[static FIELD_PATH_MAX])
+{
+    const struct json *value = json_get(object, str_from(name));
+
+    field_path(ret_path, "%s.%s", path, name);
+    if (value == NULL) {
+        return field_missing(ctx->err, ret_path);
+    }
+    *ret = value;
+    return field_check_type(ctx->err, value, types, ret_path);
+}
+
+int field_check_string(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return field_check_type(ctx->err, value, T_STRING, path);
+}
+
+int field_check_object(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return field_check_type(ctx->err, value, T_OBJECT, path);
+}
+
+int field_check_token_id(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    char got[48];
+    int64_t id;
+
+    if (value->type != JSON_NUMBER) {
+        return field_type_error(ctx->err, path, "an integer", value);
+    }
+    if (json_get_i64(value, &id) == 0 && id >= 0 && id <= INT32_MAX) {
+        return 0;
+    }
+    field_quote(value->text, got);
+    return err_set_param(ctx->err, -EINVAL, path, "Invalid '%s': %s is not a token id.", path, got);
+}
+
 int fields_each(struct field_ctx *ctx, const struct json *array, const char *path,
                 int (*check)(struct field_ctx *ctx, const struct json *value, const char *path))
 {
@@ -319,6 +357,13 @@ int field_check_utf8(struct str body, struct err *err)
         return 0;
     }
     return err_set(err, -EINVAL, "Invalid body: byte %zu is not valid UTF-8.", valid);
+}
+
+bool json_is_given(const struct json *object, const char *name)
+{
+    const struct json *value = json_get(object, str_from(name));
+
+    return value != NULL && value->type != JSON_NULL;
 }
 
 int field_parse_object(struct arena *arena, struct str body, const struct json **ret, struct err *err)

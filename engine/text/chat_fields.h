@@ -75,12 +75,20 @@ int field_missing(struct err *err, const char *path);
 // Text that fits err.msg: a value as the client wrote it, shortened.
 void field_quote(struct str text, char out[static 48]);
 void field_path(char out[static FIELD_PATH_MAX], const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+// A member that has to be there: 0 with its value; `ret_path` is its path in any case.
+int field_member(struct field_ctx *ctx, const struct json *object, const char *path, const char *name, unsigned types,
+                 const struct json **ret, char ret_path[static FIELD_PATH_MAX]);
+// Checks of one value, for fields_each: a string, an object, an integer from 0 to INT32_MAX.
+int field_check_string(struct field_ctx *ctx, const struct json *value, const char *path);
+int field_check_object(struct field_ctx *ctx, const struct json *value, const char *path);
+int field_check_token_id(struct field_ctx *ctx, const struct json *value, const char *path);
 // `check` of each element, whose path is "path[i]", until one is refused.
 int fields_each(struct field_ctx *ctx, const struct json *array, const char *path,
                 int (*check)(struct field_ctx *ctx, const struct json *value, const char *path));
 // The body's bytes are UTF-8 and spell a JSON object; the words of OpenAI's API otherwise. -EINVAL, -ENOMEM.
 int field_parse_object(struct arena *arena, struct str body, const struct json **ret, struct err *err);
 int field_check_utf8(struct str body, struct err *err);
+bool json_is_given(const struct json *object, const char *name); // a member that is not null
 bool json_equal(const struct json *a, const struct json *b); // same value: numbers by value, objects whatever the order
 
 #endif

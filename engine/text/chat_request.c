@@ -9,6 +9,7 @@
 
 #include "engine/text/chat_fields.h"
 #include "engine/text/chat_message.h"
+#include "engine/text/chat_tools.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,8 +19,7 @@
 // What the table fills in: the request, and what needs a second look once all fields are known.
 struct parse {
     struct chat_request fields;
-    struct sampling_parse sampling;
-    struct request_common_parse common;
+    struct request_parse shared;
     struct str reasoning_effort;
     bool has_messages;
 };
@@ -90,20 +90,8 @@ static int take_tool_choice(struct field_ctx *ctx, const struct json *value, con
 
 static int take_documents(struct field_ctx *ctx, const struct json *value, const char *path)
 {
-    const struct json *document = json_first(value);
-
-    for (size_t i = 0; i < value->n_children; i++, document = json_next(document)) {
-        char item_path[FIELD_PATH_MAX];
-        int r;
-
-        field_path(item_path, "%s[%zu]", path, i);
-        r = field_check_type(ctx->err, document, T_OBJECT, item_path);
-        if (r < 0) {
-            return r;
-        }
-    }
     ((struct parse *)ctx->target)->fields.documents = value->n_children > 0 ? value : NULL;
-    return 0;
+    return fields_each(ctx, value, path, field_check_object);
 }
 
 static int take_reasoning_effort(struct field_ctx *ctx, const struct json *value, const char *path)
@@ -213,7 +201,7 @@ static int check_together(const struct parse *parse, struct err *err)
         return err_set_param(err, -EINVAL, "top_logprobs",
                              "Invalid 'top_logprobs': 'logprobs' must be true when it is set.");
     }
-    return check_forced_tool(fields, &parse->common.common.rule, err);
+    return check_forced_tool(fields, &parse->shared.common.common.rule, err);
 }
 
 static void parse_init(struct parse *parse, const struct sampling_params *defaults)
@@ -221,7 +209,7 @@ static void parse_init(struct parse *parse, const struct sampling_params *defaul
     *parse = (struct parse){
         .fields = { .add_generation_prompt = true, .parallel_tool_calls = true, .n = 1, .prompt_logprobs = -1 }
     };
-    sampling_parse_init(&parse->sampling, defaults);
+    request_parse_init(&parse->shared, defaults);
 }
 
 // Templates that know levels of effort read them as a variable; chat_template_kwargs come before it.
@@ -248,14 +236,10 @@ static int add_effort(struct parse *parse, struct arena *arena, struct err *err)
 static int parse_fields(struct parse *parse, struct arena *arena, const struct json *object, struct err *err)
 {
     struct field_ctx ctx = { arena, err, parse };
-    struct field_table tables[REQUEST_TABLES];
-    int r;
+    const struct field_table own = { request_fields, COUNT(request_fields), parse };
+    int r = request_apply(&ctx, &own, 1, object, &parse->shared);
 
-    request_tables(tables, (struct field_table){ request_fields, COUNT(request_fields), parse }, &parse->sampling,
-                   &parse->common);
-    r = fields_apply_tables(&ctx, tables, COUNT(tables), object, "", "Unrecognized request argument supplied");
-    r = r == 0 ? sampling_parse_finish(&parse->sampling, &parse->fields.sampling, err) : r;
-    r = r == 0 ? request_common_finish(&parse->common, &parse->fields.common, err) : r;
+    r = r == 0 ? request_parse_finish(&parse->shared, &parse->fields.sampling, &parse->fields.common, err) : r;
     r = r == 0 ? add_effort(parse, arena, err) : r;
     return r == 0 ? check_together(parse, err) : r;
 }
@@ -280,40 +264,6 @@ int chat_request_parse(struct arena *arena, struct str body, const struct sampli
     r = parse_fields(&parse, arena, object, err);
     if (r == 0) {
         *ret = parse.fields;
-    }
-    return r;
-}
-
-// ---- parts of a request on their own --------------------------------------------------------------------------------
-
-int chat_tools_parse(struct arena *arena, struct str text, const struct json **ret, struct err *err)
-{
-    struct field_ctx ctx = { arena, err, NULL };
-    const struct json *tools;
-    int r = field_check_utf8(text, err);
-
-    if (r == 0) {
-        r = json_parse(arena, text, &tools, err);
-    }
-    if (r < 0) {
-        return r;
-    }
-    if (tools->type == JSON_OBJECT) { // one tool: the array around it
-        struct str list = arena_printf(arena, "[%.*s]", STR_ARG(tools->text));
-
-        if (list.ptr == NULL) {
-            return err_set(err, -ENOMEM, "Out of memory.");
-        }
-        r = json_parse(arena, list, &tools, err);
-    }
-    if (r == 0) {
-        r = field_check_type(err, tools, T_ARRAY, "tools");
-    }
-    if (r == 0) {
-        r = chat_tools_check(&ctx, tools, "tools");
-    }
-    if (r == 0) {
-        *ret = tools;
     }
     return r;
 }

@@ -38,7 +38,5 @@ struct chat_request {
 // Sampling parameters that the body does not name are those of `defaults`; NULL: sampling_params_default.
 int chat_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
                        struct chat_request *ret, struct err *err);
-// Tool schemas alone: a JSON array of tools (or one tool object). Validates.
-int chat_tools_parse(struct arena *arena, struct str text, const struct json **ret, struct err *err);
 
 #endif

@@ -10,8 +10,7 @@
 
 struct parse {
     struct completion_request fields;
-    struct sampling_parse sampling;
-    struct request_common_parse common;
+    struct request_parse shared;
     int64_t logprobs; // -1: not given
     int64_t best_of;  // 0: not given
 };
@@ -37,6 +36,17 @@ static const struct field request_fields[] = {
     { "logprobs", T_INTEGER, FIELD_TAKE_I64, 0, TOP_LOGPROBS_MAX, AT(logprobs) },
 };
 
+int completion_request_check_choices(const struct completion_request *request, struct err *err)
+{
+    const char *name = request->prompt_name;
+
+    if ((uint64_t)request->n * request->prompts.n <= COMPLETION_CHOICES_MAX) {
+        return 0;
+    }
+    return err_set_param(err, -EINVAL, name, "Invalid '%s': %zu prompts of %lld choices are more than %d.", name,
+                         request->prompts.n, (long long)request->n, COMPLETION_CHOICES_MAX);
+}
+
 static int check_together(const struct parse *parse, struct err *err)
 {
     const struct completion_request *fields = &parse->fields;
@@ -53,11 +63,7 @@ static int check_together(const struct parse *parse, struct err *err)
         return err_set_param(err, -EINVAL, "prompt_logprobs",
                              "Invalid 'prompt_logprobs': it is not available when 'stream' is enabled.");
     }
-    if ((uint64_t)fields->n * fields->prompts.n > COMPLETION_CHOICES_MAX) {
-        return err_set_param(err, -EINVAL, "prompt", "Invalid 'prompt': %zu prompts of %lld choices are more than %d.",
-                             fields->prompts.n, (long long)fields->n, COMPLETION_CHOICES_MAX);
-    }
-    return 0;
+    return completion_request_check_choices(fields, err);
 }
 
 int completion_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
@@ -70,20 +76,17 @@ int completion_request_parse(struct arena *arena, struct str body, const struct 
                                        .probs_from = -1 },
                            .logprobs = -1 };
     struct field_ctx ctx = { arena, err, &parse };
-    struct field_table tables[REQUEST_TABLES];
+    const struct field_table own = { request_fields, COUNT(request_fields), &parse };
     const struct json *object;
     int r = field_parse_object(arena, body, &object, err);
 
     if (r < 0) {
         return r;
     }
-    sampling_parse_init(&parse.sampling, defaults);
-    parse.sampling.params.max_tokens = MAX_TOKENS_DEFAULT;
-    request_tables(tables, (struct field_table){ request_fields, COUNT(request_fields), &parse }, &parse.sampling,
-                   &parse.common);
-    r = fields_apply_tables(&ctx, tables, COUNT(tables), object, "", "Unrecognized request argument supplied");
-    r = r == 0 ? sampling_parse_finish(&parse.sampling, &parse.fields.sampling, err) : r;
-    r = r == 0 ? request_common_finish(&parse.common, &parse.fields.common, err) : r;
+    request_parse_init(&parse.shared, defaults);
+    parse.shared.sampling.params.max_tokens = MAX_TOKENS_DEFAULT;
+    r = request_apply(&ctx, &own, 1, object, &parse.shared);
+    r = r == 0 ? request_parse_finish(&parse.shared, &parse.fields.sampling, &parse.fields.common, err) : r;
     parse.fields.logprobs = parse.logprobs >= 0;
     parse.fields.top_logprobs = parse.logprobs > 0 ? parse.logprobs : 0;
     r = r == 0 ? check_together(&parse, err) : r;

@@ -28,5 +28,7 @@ struct completion_request {
 // Everything in *ret lives in the arena or borrows from `body`.
 int completion_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
                              struct completion_request *ret, struct err *err);
+// Not more than COMPLETION_CHOICES_MAX. -EINVAL.
+int completion_request_check_choices(const struct completion_request *request, struct err *err);
 
 #endif

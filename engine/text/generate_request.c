@@ -10,9 +10,8 @@
 
 struct parse {
     struct completion_request fields;
-    struct sampling_parse sampling;
-    struct request_common_parse common;
-    struct prompts texts, ids;
+    struct request_parse shared;
+    struct prompts_parse prompts;
     bool return_logprob;
     int64_t top_logprobs;
     int64_t logprob_start; // -1: of the answer's tokens only
@@ -20,16 +19,6 @@ struct parse {
 
 #define AT(member)       offsetof(struct parse, member)
 #define AT_FIELD(member) offsetof(struct parse, fields.member)
-
-static int take_text(struct field_ctx *ctx, const struct json *value, const char *path)
-{
-    return prompts_take(ctx, PROMPT_TEXTS, value, path, &((struct parse *)ctx->target)->texts);
-}
-
-static int take_input_ids(struct field_ctx *ctx, const struct json *value, const char *path)
-{
-    return prompts_take(ctx, PROMPT_IDS, value, path, &((struct parse *)ctx->target)->ids);
-}
 
 static const struct field sampling_fields[] = {
     { "n", T_INTEGER, FIELD_TAKE_I64, 1, CHOICES_MAX, AT_FIELD(n) },
@@ -41,31 +30,22 @@ static const struct field sampling_fields[] = {
 static int take_sampling_params(struct field_ctx *ctx, const struct json *value, const char *path)
 {
     struct parse *parse = ctx->target;
-    struct field_table tables[SAMPLING_TABLES];
+    const struct field_table own = { sampling_fields, COUNT(sampling_fields), parse };
 
     if (value->type == JSON_ARRAY) {
         return err_set_param(ctx->err, -EOPNOTSUPP, path,
                              "Unsupported value: '%s' must be one object, which holds for all prompts.", path);
     }
-    request_sampling_tables(tables, (struct field_table){ sampling_fields, COUNT(sampling_fields), parse },
-                            &parse->sampling, &parse->common.common.rule);
-    return fields_apply_tables(ctx, tables, COUNT(tables), value, path, "Unrecognized request argument supplied");
-}
-
-static int check_request_id(struct field_ctx *ctx, const struct json *value, const char *path)
-{
-    return field_check_type(ctx->err, value, T_STRING, path);
+    return request_apply_sampling(ctx, own, value, path, &parse->shared);
 }
 
 static int take_request_ids(struct field_ctx *ctx, const struct json *value, const char *path)
 {
     ((struct parse *)ctx->target)->fields.request_ids = value;
-    return value->type == JSON_ARRAY ? fields_each(ctx, value, path, check_request_id) : 0;
+    return value->type == JSON_ARRAY ? fields_each(ctx, value, path, field_check_string) : 0;
 }
 
 static const struct field request_fields[] = {
-    { "text", T_STRING | T_ARRAY, FIELD_TAKE, .take = take_text },
-    { "input_ids", T_ARRAY, FIELD_TAKE, .take = take_input_ids },
     { "sampling_params", T_OBJECT | T_ARRAY, FIELD_TAKE, .take = take_sampling_params },
     { "rid", T_STRING | T_ARRAY, FIELD_TAKE, .take = take_request_ids },
     { "return_logprob", T_BOOL, FIELD_TAKE_BOOL, .offset = AT(return_logprob) },
@@ -127,21 +107,10 @@ static int check_request_ids(const struct completion_request *fields, struct err
 static int check_together(struct parse *parse, struct err *err)
 {
     struct completion_request *fields = &parse->fields;
+    int r = prompts_parse_finish(&parse->prompts, &fields->prompts, &fields->prompt_name, err);
 
-    if (parse->texts.value != NULL && parse->ids.value != NULL) {
-        return err_set_param(err, -EINVAL, "input_ids", "Invalid body: 'text' and 'input_ids' exclude each other.");
-    }
-    if (parse->texts.value == NULL && parse->ids.value == NULL) {
-        return field_missing(err, "text");
-    }
-    fields->prompts = parse->texts.value != NULL ? parse->texts : parse->ids;
-    fields->prompt_name = parse->texts.value != NULL ? "text" : "input_ids";
-    if ((uint64_t)fields->n * fields->prompts.n > COMPLETION_CHOICES_MAX) {
-        return err_set_param(err, -EINVAL, fields->prompt_name,
-                             "Invalid '%s': %zu prompts of %lld choices are more than %d.", fields->prompt_name,
-                             fields->prompts.n, (long long)fields->n, COMPLETION_CHOICES_MAX);
-    }
-    return check_request_ids(fields, err);
+    r = r == 0 ? completion_request_check_choices(fields, err) : r;
+    return r == 0 ? check_request_ids(fields, err) : r;
 }
 
 int generate_request_parse(struct arena *arena, struct str body, const struct sampling_params *defaults,
@@ -150,19 +119,21 @@ int generate_request_parse(struct arena *arena, struct str body, const struct sa
     struct parse parse = { .fields = { .add_special_tokens = true, .n = 1, .prompt_logprobs = -1 },
                            .logprob_start = -1 };
     struct field_ctx ctx = { arena, err, &parse };
-    struct field_table tables[REQUEST_TABLES];
+    const struct field_table own[] = {
+        prompts_parse_table(&parse.prompts),
+        { request_fields, COUNT(request_fields), &parse },
+    };
     const struct json *object;
     int r = field_parse_object(arena, body, &object, err);
 
     if (r < 0) {
         return r;
     }
-    sampling_parse_init(&parse.sampling, defaults);
-    parse.sampling.params.max_tokens = MAX_NEW_TOKENS_DEFAULT;
-    request_tables(tables, (struct field_table){ request_fields, COUNT(request_fields), &parse }, NULL, &parse.common);
-    r = fields_apply_tables(&ctx, tables, COUNT(tables), object, "", "Unrecognized request argument supplied");
-    r = r == 0 ? sampling_parse_finish(&parse.sampling, &parse.fields.sampling, err) : r;
-    r = r == 0 ? request_common_finish(&parse.common, &parse.fields.common, err) : r;
+    request_parse_init(&parse.shared, defaults);
+    parse.shared.sampling.params.max_tokens = MAX_NEW_TOKENS_DEFAULT;
+    parse.shared.sampling_is_inside = true;
+    r = request_apply(&ctx, own, COUNT(own), object, &parse.shared);
+    r = r == 0 ? request_parse_finish(&parse.shared, &parse.fields.sampling, &parse.fields.common, err) : r;
     r = r == 0 ? check_together(&parse, err) : r;
     if (r == 0) {
         parse.fields.logprobs = parse.return_logprob;

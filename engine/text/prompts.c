@@ -3,38 +3,20 @@
 
 #include <errno.h>
 
-static int check_id(struct field_ctx *ctx, const struct json *value, const char *path)
-{
-    char got[48];
-    int64_t id;
-
-    if (value->type == JSON_NUMBER && json_get_i64(value, &id) == 0 && id >= 0 && id <= INT32_MAX) {
-        return 0;
-    }
-    if (value->type != JSON_NUMBER) {
-        return field_type_error(ctx->err, path, "an integer", value);
-    }
-    field_quote(value->text, got);
-    return err_set_param(ctx->err, -EINVAL, path, "Invalid '%s': %s is not a token id.", path, got);
-}
-
-static int check_text(struct field_ctx *ctx, const struct json *value, const char *path)
-{
-    return field_check_type(ctx->err, value, T_STRING, path);
-}
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static int check_ids(struct field_ctx *ctx, const struct json *value, const char *path)
 {
     int r = field_check_type(ctx->err, value, T_ARRAY, path);
 
-    return r < 0 ? r : fields_each(ctx, value, path, check_id);
+    return r < 0 ? r : fields_each(ctx, value, path, field_check_token_id);
 }
 
 static int check_list(struct field_ctx *ctx, unsigned forms, const struct json *prompts, const char *path)
 {
     bool is_texts = forms == PROMPT_TEXTS || (json_first(prompts)->type == JSON_STRING && (forms & PROMPT_TEXTS) != 0);
 
-    return fields_each(ctx, prompts, path, is_texts ? check_text : check_ids);
+    return fields_each(ctx, prompts, path, is_texts ? field_check_string : check_ids);
 }
 
 int prompts_take(struct field_ctx *ctx, unsigned forms, const struct json *value, const char *path, struct prompts *ret)
@@ -66,4 +48,41 @@ const struct json *prompts_next(const struct prompts *prompts, const struct json
         return is_one ? value : json_first(value);
     }
     return json_next(before);
+}
+
+// ---- text or input_ids ----------------------------------------------------------------------------------------------
+
+static int take_text(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return prompts_take(ctx, PROMPT_TEXTS, value, path, &((struct prompts_parse *)ctx->target)->texts);
+}
+
+static int take_input_ids(struct field_ctx *ctx, const struct json *value, const char *path)
+{
+    return prompts_take(ctx, PROMPT_IDS, value, path, &((struct prompts_parse *)ctx->target)->ids);
+}
+
+static const struct field prompt_fields[] = {
+    { "text", T_STRING | T_ARRAY, FIELD_TAKE, .take = take_text },
+    { "input_ids", T_ARRAY, FIELD_TAKE, .take = take_input_ids },
+};
+
+struct field_table prompts_parse_table(struct prompts_parse *parse)
+{
+    return (struct field_table){ prompt_fields, COUNT(prompt_fields), parse };
+}
+
+int prompts_parse_finish(const struct prompts_parse *parse, struct prompts *ret, const char **ret_name, struct err *err)
+{
+    bool is_text = parse->texts.value != NULL;
+
+    if (is_text && parse->ids.value != NULL) {
+        return err_set_param(err, -EINVAL, "input_ids", "Invalid body: 'text' and 'input_ids' exclude each other.");
+    }
+    if (!is_text && parse->ids.value == NULL) {
+        return field_missing(err, "text");
+    }
+    *ret = is_text ? parse->texts : parse->ids;
+    *ret_name = is_text ? "text" : "input_ids";
+    return 0;
 }

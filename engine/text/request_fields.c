@@ -1,11 +1,13 @@
 // The tables. A row moves out of the refused ones, into the table of its kind, when the engine learns to honour it.
 #include "engine/text/request_fields.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 #define AT(member) offsetof(struct request_common_parse, common.member)
+#define UNKNOWN    "Unrecognized request argument supplied"
 
 static int take_cache_salt(struct field_ctx *ctx, const struct json *value, const char *path)
 {
@@ -26,8 +28,7 @@ static const struct field stream_option_fields[] = {
 static int take_stream_options(struct field_ctx *ctx, const struct json *value, const char *path)
 {
     ((struct request_common_parse *)ctx->target)->has_stream_options = true;
-    return fields_apply(ctx, stream_option_fields, COUNT(stream_option_fields), value, path,
-                        "Unrecognized request argument supplied");
+    return fields_apply(ctx, stream_option_fields, COUNT(stream_option_fields), value, path, UNKNOWN);
 }
 
 static const struct field common_fields[] = {
@@ -91,31 +92,45 @@ static const struct field refused_fields[] = {
     { "bootstrap_room", T_ANY, FIELD_REFUSE },
 };
 
-#define TABLE(rows, target)                                                                                            \
-    (struct field_table)                                                                                               \
-    {                                                                                                                  \
-        (rows), COUNT(rows), (target)                                                                                  \
+void request_parse_init(struct request_parse *parse, const struct sampling_params *defaults)
+{
+    *parse = (struct request_parse){ 0 };
+    sampling_parse_init(&parse->sampling, defaults);
+}
+
+int request_apply(struct field_ctx *ctx, const struct field_table *own, size_t n_own, const struct json *object,
+                  struct request_parse *parse)
+{
+    struct field_table tables[REQUEST_OWN_TABLES_MAX + 4];
+    size_t n = 0;
+
+    assert(n_own <= REQUEST_OWN_TABLES_MAX);
+    while (n < n_own) {
+        tables[n] = own[n];
+        n++;
     }
-
-void request_tables(struct field_table ret[REQUEST_TABLES], struct field_table own, struct sampling_parse *sampling,
-                    struct request_common_parse *common)
-{
-    ret[0] = own;
-    ret[1] = sampling != NULL ? sampling_parse_table(sampling) : (struct field_table){ 0 };
-    ret[2] = TABLE(common_fields, common);
-    ret[3] = answer_rule_table(&common->common.rule);
-    ret[4] = TABLE(refused_fields, common);
+    if (!parse->sampling_is_inside) {
+        tables[n++] = sampling_parse_table(&parse->sampling);
+    }
+    tables[n++] = (struct field_table){ common_fields, COUNT(common_fields), &parse->common };
+    tables[n++] = answer_rule_table(&parse->common.common.rule);
+    tables[n++] = (struct field_table){ refused_fields, COUNT(refused_fields), &parse->common };
+    return fields_apply_tables(ctx, tables, n, object, "", UNKNOWN);
 }
 
-void request_sampling_tables(struct field_table ret[SAMPLING_TABLES], struct field_table own,
-                             struct sampling_parse *sampling, struct answer_rule *rule)
+int request_apply_sampling(struct field_ctx *ctx, struct field_table own, const struct json *object, const char *path,
+                           struct request_parse *parse)
 {
-    ret[0] = own;
-    ret[1] = sampling_parse_table(sampling);
-    ret[2] = answer_rule_table(rule);
+    const struct field_table tables[] = {
+        own,
+        sampling_parse_table(&parse->sampling),
+        answer_rule_table(&parse->common.common.rule),
+    };
+
+    return fields_apply_tables(ctx, tables, COUNT(tables), object, path, UNKNOWN);
 }
 
-int request_common_finish(const struct request_common_parse *parse, struct request_common *ret, struct err *err)
+static int common_finish(const struct request_common_parse *parse, struct request_common *ret, struct err *err)
 {
     if (parse->has_stream_options && !parse->common.stream) {
         return err_set_param(err, -EINVAL, "stream_options",
@@ -123,4 +138,12 @@ int request_common_finish(const struct request_common_parse *parse, struct reque
     }
     *ret = parse->common;
     return 0;
+}
+
+int request_parse_finish(struct request_parse *parse, struct sampling_params *ret_sampling,
+                         struct request_common *ret_common, struct err *err)
+{
+    int r = sampling_parse_finish(&parse->sampling, ret_sampling, err);
+
+    return r < 0 ? r : common_finish(&parse->common, ret_common, err);
 }

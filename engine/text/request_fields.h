@@ -28,17 +28,23 @@ struct request_common_parse {
     bool has_stream_options;
 };
 
-#define REQUEST_TABLES 5 // that request_tables fills in
+struct request_parse {
+    struct request_common_parse common;
+    struct sampling_parse sampling;
+    bool sampling_is_inside; // an object of the request holds its sampling fields (request_apply_sampling)
+};
 
-// The tables of a request: `own` first, then those that all share. `sampling` NULL: its sampling fields are elsewhere.
-void request_tables(struct field_table ret[REQUEST_TABLES], struct field_table own, struct sampling_parse *sampling,
-                    struct request_common_parse *common);
-// Of an object inside the request that holds its sampling fields: `own`, the sampling fields, and the form of the
-// answer.
-#define SAMPLING_TABLES 3
-void request_sampling_tables(struct field_table ret[SAMPLING_TABLES], struct field_table own,
-                             struct sampling_parse *sampling, struct answer_rule *rule);
+// Sampling parameters that are not named are those of `defaults`; NULL: sampling_params_default.
+void request_parse_init(struct request_parse *parse, const struct sampling_params *defaults);
+// Applies to the body's members `own` tables first, then those that all share.
+#define REQUEST_OWN_TABLES_MAX 2
+int request_apply(struct field_ctx *ctx, const struct field_table *own, size_t n_own, const struct json *object,
+                  struct request_parse *parse);
+// Applies to the members of the object that holds the sampling fields: `own`, those, and the form of the answer.
+int request_apply_sampling(struct field_ctx *ctx, struct field_table own, const struct json *object, const char *path,
+                           struct request_parse *parse);
 // What can only be judged when all fields are known. -EINVAL.
-int request_common_finish(const struct request_common_parse *parse, struct request_common *ret, struct err *err);
+int request_parse_finish(struct request_parse *parse, struct sampling_params *ret_sampling,
+                         struct request_common *ret_common, struct err *err);
 
 #endif

@@ -2,7 +2,6 @@
 // to the template as they were written: it is the template that says what a message is.
 #include "engine/text/text_request.h"
 
-#include "engine/base/utf8.h"
 #include "engine/text/chat_fields.h"
 
 #include <errno.h>
@@ -11,41 +10,12 @@
 
 // ---- what the kinds share -------------------------------------------------------------------------------------------
 
-static int parse_object(struct arena *arena, struct str body, const struct json **ret, struct err *err)
-{
-    size_t n_valid = utf8_valid_len(body);
-    int r;
-
-    if (n_valid < body.len) {
-        return err_set(err, -EINVAL, "Invalid body: byte %zu is not valid UTF-8.", n_valid);
-    }
-    r = json_parse(arena, body, ret, err);
-    if (r < 0) {
-        return err_prefix(err, "We could not parse the JSON body of your request");
-    }
-    if ((*ret)->type != JSON_OBJECT) {
-        return err_set(err, -EINVAL, "Invalid body: expected a JSON object, but got a value of type %s instead.",
-                       json_type_name((*ret)->type));
-    }
-    return 0;
-}
-
 static int apply(struct arena *arena, const struct field *table, size_t n_fields, const struct json *object,
                  void *target, struct err *err)
 {
     struct field_ctx ctx = { arena, err, target };
 
     return fields_apply(&ctx, table, n_fields, object, "", "Unrecognized request argument supplied");
-}
-
-static int check_object(struct field_ctx *ctx, const struct json *value, const char *path)
-{
-    return field_check_type(ctx->err, value, T_OBJECT, path);
-}
-
-static int check_objects(struct field_ctx *ctx, const struct json *array, const char *path)
-{
-    return fields_each(ctx, array, path, check_object);
 }
 
 static int check_together(const struct template_options *options, struct err *err)
@@ -62,7 +32,7 @@ static int check_together(const struct template_options *options, struct err *er
     static int name(struct field_ctx *ctx, const struct json *value, const char *path)                                 \
     {                                                                                                                  \
         ((type *)ctx->target)->member = value;                                                                         \
-        return check_objects(ctx, value, path);                                                                        \
+        return fields_each(ctx, value, path, field_check_object);                                                      \
     }
 
 // ---- tokenize -------------------------------------------------------------------------------------------------------
@@ -131,7 +101,7 @@ int tokenize_request_parse(struct arena *arena, struct str body, struct tokenize
 {
     struct tokenize_parse parse = { .has_special = -1, .parse_special = true };
     const struct json *object, *goes_on;
-    int r = parse_object(arena, body, &object, err);
+    int r = field_parse_object(arena, body, &object, err);
 
     if (r < 0) {
         return r;
@@ -151,23 +121,8 @@ int tokenize_request_parse(struct arena *arena, struct str body, struct tokenize
 
 static int take_tokens(struct field_ctx *ctx, const struct json *value, const char *path)
 {
-    const struct json *item = json_first(value);
-
-    for (size_t i = 0; i < value->n_children; i++, item = json_next(item)) {
-        char item_path[FIELD_PATH_MAX], got[48];
-        int64_t id;
-
-        if (item->type == JSON_NUMBER && json_get_i64(item, &id) == 0 && id >= 0 && id <= INT32_MAX) {
-            continue;
-        }
-        field_path(item_path, "%s[%zu]", path, i);
-        field_quote(item->text, got);
-        return item->type == JSON_NUMBER
-                   ? err_set_param(ctx->err, -EINVAL, item_path, "Invalid '%s': %s is not a token id.", item_path, got)
-                   : field_type_error(ctx->err, item_path, "an integer", item);
-    }
     ((struct detokenize_request *)ctx->target)->tokens = value;
-    return 0;
+    return fields_each(ctx, value, path, field_check_token_id);
 }
 
 static const struct field detokenize_fields[] = {
@@ -179,7 +134,7 @@ int detokenize_request_parse(struct arena *arena, struct str body, struct detoke
 {
     struct detokenize_request request = { 0 };
     const struct json *object;
-    int r = parse_object(arena, body, &object, err);
+    int r = field_parse_object(arena, body, &object, err);
 
     r = r == 0 ? apply(arena, detokenize_fields, COUNT(detokenize_fields), object, &request, err) : r;
     if (r == 0 && request.tokens == NULL) {
@@ -200,7 +155,7 @@ static int check_conversation(struct field_ctx *ctx, const struct json *value, c
 {
     int r = field_check_type(ctx->err, value, T_ARRAY, path);
 
-    return r < 0 ? r : check_objects(ctx, value, path);
+    return r < 0 ? r : fields_each(ctx, value, path, field_check_object);
 }
 
 static int take_conversations(struct field_ctx *ctx, const struct json *value, const char *path)
@@ -230,7 +185,7 @@ int template_request_parse(struct arena *arena, struct str body, struct template
 {
     struct template_request request = { 0 };
     const struct json *object;
-    int r = parse_object(arena, body, &object, err);
+    int r = field_parse_object(arena, body, &object, err);
 
     if (r < 0) {
         return r;

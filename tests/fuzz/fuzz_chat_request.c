@@ -1,6 +1,7 @@
 // Any bytes as a request: taken, with messages that a template can use, or refused with an errno of the interface and a
 // reason.
 #include "engine/text/chat_request.h"
+#include "engine/text/chat_tools.h"
 #include "tests/fuzz/fuzz.h"
 #include <assert.h>
 #include <errno.h>

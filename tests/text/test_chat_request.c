@@ -1,5 +1,6 @@
 // What is accepted, what is refused with which errno and path, and the form in which messages reach the template.
 #include "engine/text/chat_request.h"
+#include "engine/text/chat_tools.h"
 #include "tests/unit.h"
 #include <errno.h>
 #include <string.h>
