@@ -1,4 +1,5 @@
-// What the two halves of the parser, statements (parse.c) and expressions (parse_expr.c), share.
+// What the parts of the parser, statements (parse.c) and expressions (parse_expr.c, parse_postfix.c, parse_primary.c),
+// share.
 //
 // Errors leave by longjmp to jinja_parse: everything lives in the arena.
 #ifndef TOKFS_TEXT_JINJA_PARSER_H
@@ -47,7 +48,8 @@ bool tok_skip_name(struct parser *p, const char *name);
 bool tok_skip(struct parser *p, enum token_type type);
 struct str tok_expect_name(struct parser *p);
 
-// parse_expr.c
+// ---- expressions ---------------------------------------------------------------------------------------------------
+
 struct node *parse_expression(struct parser *p);
 struct node *parse_expression_no_cond(struct parser *p);
 enum tuple_end { TUPLE_END_TAG, TUPLE_END_IN, TUPLE_END_RECURSIVE };
@@ -56,5 +58,12 @@ struct node *parse_target(struct parser *p, enum tuple_end end, bool with_namesp
 struct node *parse_target_name(struct parser *p);
 // A chain of filters applied to `input` (NULL: the body of a block); `inline_first`: the first one stands without "|".
 struct node *parse_filters(struct parser *p, struct node *input, bool inline_first);
+
+// Between their files:
+struct node *parse_node2(struct parser *p, enum node_kind kind, uint32_t pos, struct node *a, struct node *b);
+struct node *parse_node_list(struct parser *p, enum node_kind kind, uint32_t pos, const struct node_builder *items);
+struct node *parse_unary(struct parser *p, bool with_filter);      // parse_postfix.c
+struct node *parse_primary(struct parser *p, bool with_namespace); // parse_primary.c
+struct node *parse_number(struct parser *p);
 
 #endif
