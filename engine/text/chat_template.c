@@ -81,8 +81,7 @@ int chat_template_render_context(const struct chat_template *tmpl, const struct 
     return r;
 }
 
-// ---- a request
-// ------------------------------------------------------------------------------------------------------------------
+// ---- a request -----------------------------------------------------------------------------------------------------
 
 #define VARS_MAX 72 // 8 of ours, the rest from chat_template_kwargs
 
@@ -147,8 +146,7 @@ static int render_request(const struct chat_template *tmpl, const struct chat_te
     return jinja_render(tmpl->jinja, &jinja, out, err);
 }
 
-// ---- continue_final_message
-// -------------------------------------------------------------------------------------------------------
+// ---- continue_final_message ----------------------------------------------------------------------------------------
 
 // transformers puts this behind the last message's content and cuts the rendering where it comes out; the blank tells
 // whether the template trims contents.

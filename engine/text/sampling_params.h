@@ -47,8 +47,7 @@ struct sampling_params {
 
 void sampling_params_default(struct sampling_params *params); // OpenAI's: temperature 1, top_p 1
 
-// ---- for parsers of requests
-// -----------------------------------------------------------------------------------------
+// ---- for parsers of requests ---------------------------------------------------------------------------------------
 
 // A request's sampling fields while they are read. Everything in it lives in the arena or borrows from the JSON.
 struct sampling_parse {
@@ -65,8 +64,7 @@ struct field_table sampling_parse_table(struct sampling_parse *parse);
 // What can only be judged when all fields are known. -EINVAL.
 int sampling_parse_finish(struct sampling_parse *parse, struct sampling_params *ret, struct err *err);
 
-// ---- on their own
-// ----------------------------------------------------------------------------------------------------
+// ---- on their own --------------------------------------------------------------------------------------------------
 
 // The defaults that a model's authors chose: temperature, top_p, top_k, min_p and repetition_penalty of a
 // generation_config.json, and greedy where it says "do_sample": false. What it does not name keeps its value in *ret.

@@ -269,8 +269,7 @@ static void test_loop_poll_gives_ready_events(void **state)
     close(fds[0]);
 }
 
-// ---- resubmission from done
-// ------------------------------------------------------------------------------------------
+// ---- resubmission from done ----------------------------------------------------------------------------------------
 
 struct copier {
     struct loop_op op;
@@ -366,8 +365,7 @@ static void test_loop_thousands_in_flight_then_cancelled(void **state)
     close(fds[1]);
 }
 
-// ---- running
-// ---------------------------------------------------------------------------------------------------------
+// ---- running -------------------------------------------------------------------------------------------------------
 
 struct gatherer {
     struct loop *loop;
@@ -460,8 +458,7 @@ static void test_loop_sleeping_is_woken_by_another_thread(void **state)
     close(fds[1]);
 }
 
-// ---- refusals
-// --------------------------------------------------------------------------------------------------------
+// ---- refusals ------------------------------------------------------------------------------------------------------
 
 static void test_loop_new_absurd_size_is_refused(void **state)
 {

@@ -360,8 +360,7 @@ static void test_tokenizer_encode_long_run_of_marks_normalized(void **state)
     tokenizer_free(tok);
 }
 
-// ---- malformed files
-// -------------------------------------------------------------------------------------------------
+// ---- malformed files -----------------------------------------------------------------------------------------------
 
 #define MODEL(rest) "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}" rest "}"
 

@@ -222,8 +222,7 @@ struct value get_attr_name(struct rt *rt, struct value object, struct str name)
     return get_attr(rt, object, &attr);
 }
 
-// ---- subscripts
-// -------------------------------------------------------------------------------------------------------------
+// ---- subscripts ----------------------------------------------------------------------------------------------------
 
 static bool str_at(struct rt *rt, struct value s, int64_t i, struct value *ret)
 {
@@ -310,8 +309,7 @@ struct value get_item_str(struct rt *rt, struct value object, const struct attri
     return v.type != V_MISSING ? v : undefined_attr(rt, object, value_from_str(attr->name));
 }
 
-// ---- slices
-// -------------------------------------------------------------------------------------------------------------------
+// ---- slices --------------------------------------------------------------------------------------------------------
 
 struct slice {
     int64_t start, stop, step, n;
@@ -457,8 +455,7 @@ struct value get_slice(struct rt *rt, struct value object, struct value start, s
     return (struct value){ .type = object.type, .len = (uint32_t)slice.n, .items = items };
 }
 
-// ---- paths
-// ----------------------------------------------------------------------------------------------------------------------
+// ---- paths ---------------------------------------------------------------------------------------------------------
 
 static struct value path_part(struct str part)
 {

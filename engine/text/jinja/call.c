@@ -69,8 +69,7 @@ struct value builtin_call(struct rt *rt, const char *name, const struct signatur
     return fn(rt, self, bound, args);
 }
 
-// ---- macros
-// -------------------------------------------------------------------------------------------------------------------
+// ---- macros --------------------------------------------------------------------------------------------------------
 
 static const struct kwarg *find_kwarg(const struct args *args, struct str name)
 {
@@ -205,8 +204,7 @@ struct value macro_call(struct rt *rt, const struct macro *macro, const struct a
     return result;
 }
 
-// ---- any callable
-// -------------------------------------------------------------------------------------------------------------
+// ---- any callable --------------------------------------------------------------------------------------------------
 
 bool value_is_callable(struct value v)
 {

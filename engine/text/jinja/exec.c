@@ -40,8 +40,7 @@ void enter_scope(struct rt *rt, const struct scope_entry *entry)
     }
 }
 
-// ---- loops
-// --------------------------------------------------------------------------------------------------------------------
+// ---- loops ---------------------------------------------------------------------------------------------------------
 
 bool loop_next(struct rt *rt, struct loop_state *loop, struct value *ret)
 {
@@ -265,8 +264,7 @@ static enum flow exec_for(struct rt *rt, const struct node *node)
     return exec_body(rt, &stmt->else_body);
 }
 
-// ---- other statements
-// -------------------------------------------------------------------------------------------------------------
+// ---- other statements ----------------------------------------------------------------------------------------------
 
 static enum flow exec_if(struct rt *rt, const struct if_stmt *stmt)
 {

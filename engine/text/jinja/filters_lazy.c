@@ -54,8 +54,7 @@ static struct args skip_args(const struct args *args, uint32_t n)
     return (struct args){ args->pos + n, args->n - n, args->kw, args->n_kw };
 }
 
-// ---- map
-// ------------------------------------------------------------------------------------------------------------------------
+// ---- map -----------------------------------------------------------------------------------------------------------
 
 static void prepare_map(struct rt *rt, struct lazy *lazy)
 {
@@ -108,8 +107,7 @@ FILTER(f_map)
     return lazy_new(rt, "generator object sync_do_map", next_map, v, args, &lazy);
 }
 
-// ---- select, reject
-// ---------------------------------------------------------------------------------------------------------------
+// ---- select, reject ------------------------------------------------------------------------------------------------
 
 static bool is_selected(struct rt *rt, const struct lazy *lazy, struct value item)
 {
@@ -176,8 +174,7 @@ FILTER(f_rejectattr)
     return select_items(rt, "generator object select_or_reject", v, args, true, true);
 }
 
-// ---- unique, items, batch, slice
-// ------------------------------------------------------------------------------------------------------
+// ---- unique, items, batch, slice -----------------------------------------------------------------------------------
 
 static bool next_unique(struct rt *rt, struct iter_object *self, struct value *ret)
 {

@@ -124,8 +124,7 @@ FILTER(f_reverse)
     return iter_object_new(rt, "list_reverseiterator object", next_of_list, list);
 }
 
-// ---- order
-// --------------------------------------------------------------------------------------------------------------------
+// ---- order ---------------------------------------------------------------------------------------------------------
 
 static struct value ignore_case(struct rt *rt, struct value v)
 {

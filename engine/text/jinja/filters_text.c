@@ -239,8 +239,7 @@ FILTER(f_striptags)
     return words;
 }
 
-// ---- URLs and attributes
-// ------------------------------------------------------------------------------------------------------
+// ---- URLs and attributes -------------------------------------------------------------------------------------------
 
 static struct value quote(struct rt *rt, struct str text, bool for_query)
 {

@@ -149,8 +149,7 @@ static struct value convert(struct rt *rt, struct value v, char conversion)
     return conversion == 's' ? to_str(rt, v) : conversion == 'r' ? to_repr(rt, v) : to_ascii(rt, v);
 }
 
-// ---- %
-// -----------------------------------------------------------------------------------------------------------------------------
+// ---- % -------------------------------------------------------------------------------------------------------------
 
 struct percent {
     struct rt *rt;
@@ -367,8 +366,7 @@ struct value format_percent(struct rt *rt, struct value format, struct value arg
     return p.is_markup ? mark_safe(out) : out;
 }
 
-// ---- {}
-// ------------------------------------------------------------------------------------------------------------------------------
+// ---- {} ------------------------------------------------------------------------------------------------------------
 
 struct braces {
     struct rt *rt;

@@ -48,8 +48,7 @@ bool jinja_has_generation(const struct jinja_template *tmpl)
     return tmpl->has_generation;
 }
 
-// ---- JSON to values
-// -----------------------------------------------------------------------------------------------------------
+// ---- JSON to values ------------------------------------------------------------------------------------------------
 
 static struct value from_json(struct rt *rt, const struct json *json);
 
@@ -149,8 +148,7 @@ struct value rt_global(struct rt *rt, uint32_t idx)
     return VALUE_MISSING;
 }
 
-// ---- rendering
-// ------------------------------------------------------------------------------------------------------------------
+// ---- rendering -----------------------------------------------------------------------------------------------------
 
 static void render(struct rt *rt)
 {

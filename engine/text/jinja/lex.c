@@ -158,8 +158,7 @@ static void consumed_to(struct lexer *lx, size_t pos)
     lx->pos = pos;
 }
 
-// ---- data and the white space before a tag
-// ----------------------------------------------------------------------------
+// ---- data and the white space before a tag -------------------------------------------------------------------------
 
 // The data before a tag with this sign after its opening ('-', '+' or neither).
 static struct str strip_before_tag(const struct lexer *lx, struct str data, char sign, bool is_variable)
@@ -261,8 +260,7 @@ static int lex_comment(struct lexer *lx, size_t begin_pos)
     return fail_at(lx, begin_pos, "Missing end of comment tag", STR(""));
 }
 
-// ---- inside a tag
-// -------------------------------------------------------------------------------------------------------
+// ---- inside a tag --------------------------------------------------------------------------------------------------
 
 static bool is_digit(char c)
 {

@@ -260,8 +260,7 @@ METHOD(str_m_format_map)
     return format_braces(rt, s, &(struct args){ NULL, 0, kw, a[0].dict->n });
 }
 
-// ---- questions about characters
-// -------------------------------------------------------------------------------------------------
+// ---- questions about characters ------------------------------------------------------------------------------------
 
 static struct value all_chars(struct rt *rt, struct value s, bool (*is)(uint32_t c))
 {

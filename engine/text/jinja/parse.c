@@ -154,8 +154,7 @@ struct str tok_expect_name(struct parser *p)
     return name;
 }
 
-// ---- bodies
-// ------------------------------------------------------------------------------------------------------------
+// ---- bodies --------------------------------------------------------------------------------------------------------
 
 static struct node *parse_statement(struct parser *p);
 
@@ -249,8 +248,7 @@ static void set_body_depth(struct parser *p, struct node *node, const struct nod
     }
 }
 
-// ---- statements
-// ----------------------------------------------------------------------------------------------------------
+// ---- statements ----------------------------------------------------------------------------------------------------
 
 static struct node *parse_for(struct parser *p)
 {

@@ -23,8 +23,7 @@ bool str_arg_is_given(struct value v)
     return v.type != V_MISSING && v.type != V_NONE;
 }
 
-// ---- case
-// ---------------------------------------------------------------------------------------------------------------------
+// ---- case ----------------------------------------------------------------------------------------------------------
 
 // A character maps to at most 3 of at most 4 bytes; no mapping makes text more than 3 times as long.
 static size_t put_mapped(uint32_t c, enum text_case to, char *out)
@@ -137,8 +136,7 @@ struct value str_title(struct rt *rt, struct value s)
     return mark_like(v, s);
 }
 
-// ---- strip, replace
-// -------------------------------------------------------------------------------------------------------------
+// ---- strip, replace ------------------------------------------------------------------------------------------------
 
 // Without the characters of `chars` at its ends. Each look into them is charged for: they may be as long as the text.
 static struct str strip_chars(struct rt *rt, struct str text, struct str chars, bool left, bool right)
@@ -228,8 +226,7 @@ struct value str_replace(struct rt *rt, struct value s, struct str old, struct s
     return mark_like(v, s);
 }
 
-// ---- split, join
-// ----------------------------------------------------------------------------------------------------------------
+// ---- split, join ---------------------------------------------------------------------------------------------------
 
 static void add_piece(struct rt *rt, struct list_builder *list, struct value s, struct str piece)
 {
