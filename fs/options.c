@@ -1,6 +1,6 @@
 // Parsing only: nothing is opened or looked up here.
 #include "fs/options.h"
-#include "engine/base/option.h"
+#include "engine/base/option_table.h"
 #include "engine/base/utf8.h"
 #include <errno.h>
 #include <getopt.h>
@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define SERVED_NAME_BYTES_MAX 255
-#define TIMEOUT_S_MAX         1e9
 #define MAX_BYTES_MIN         (1u << 20) // a user's part of it holds small requests
 #define USER_BYTES_MIN        (64u << 10)
 
@@ -52,74 +51,11 @@ const char options_help[] =
     "\n"
     "Unmount with `fusermount3 -u MOUNTPOINT`. The manual: tokfs(1), tokfs(5).\n";
 
-enum {
-    OPT_CTX = 256,
-    OPT_KV_MEM,
-    OPT_THREADS,
-    OPT_MAX_SEQUENCES,
-    OPT_MAX_SESSIONS,
-    OPT_SERVED_NAME,
-    OPT_DEVICE,
-    OPT_DETERMINISTIC,
-    OPT_WEIGHTS,
-    OPT_PACK_CACHE,
-    OPT_KV_DTYPE,
-    OPT_TIMEOUT,
-    OPT_NO_PREFIX_CACHE,
-    OPT_NO_SPECULATION,
-    OPT_SHARE_PREFIX_CACHE,
-    OPT_USER_SESSIONS,
-    OPT_USER_TURNS,
-    OPT_USER_FILES,
-    OPT_USER_TOKENS,
-    OPT_USER_BYTES,
-    OPT_MAX_BYTES,
-    OPT_WRITE_TIMEOUT,
-    OPT_LOG_LEVEL,
-    OPT_STATE,
-    OPT_SYNC,
-    OPT_ON_JOURNAL_ERROR,
-    OPT_JOURNAL_SLACK,
-    OPT_JOURNAL_TIMEOUT
-};
-
-static const struct option long_options[] = {
-    { "ctx", required_argument, NULL, OPT_CTX },
-    { "kv-mem", required_argument, NULL, OPT_KV_MEM },
-    { "threads", required_argument, NULL, OPT_THREADS },
-    { "max-sequences", required_argument, NULL, OPT_MAX_SEQUENCES },
-    { "max-sessions", required_argument, NULL, OPT_MAX_SESSIONS },
-    { "served-name", required_argument, NULL, OPT_SERVED_NAME },
-    { "device", required_argument, NULL, OPT_DEVICE },
-    { "deterministic", no_argument, NULL, OPT_DETERMINISTIC },
-    { "weights", required_argument, NULL, OPT_WEIGHTS },
-    { "pack-cache", required_argument, NULL, OPT_PACK_CACHE },
-    { "kv-dtype", required_argument, NULL, OPT_KV_DTYPE },
-    { "timeout", required_argument, NULL, OPT_TIMEOUT },
-    { "no-prefix-cache", no_argument, NULL, OPT_NO_PREFIX_CACHE },
-    { "no-speculation", no_argument, NULL, OPT_NO_SPECULATION },
-    { "share-prefix-cache", no_argument, NULL, OPT_SHARE_PREFIX_CACHE },
-    { "user-sessions", required_argument, NULL, OPT_USER_SESSIONS },
-    { "user-turns", required_argument, NULL, OPT_USER_TURNS },
-    { "user-files", required_argument, NULL, OPT_USER_FILES },
-    { "user-tokens", required_argument, NULL, OPT_USER_TOKENS },
-    { "user-bytes", required_argument, NULL, OPT_USER_BYTES },
-    { "max-bytes", required_argument, NULL, OPT_MAX_BYTES },
-    { "write-timeout", required_argument, NULL, OPT_WRITE_TIMEOUT },
-    { "log-level", required_argument, NULL, OPT_LOG_LEVEL },
-    { "state", required_argument, NULL, OPT_STATE },
-    { "sync", required_argument, NULL, OPT_SYNC },
-    { "on-journal-error", required_argument, NULL, OPT_ON_JOURNAL_ERROR },
-    { "journal-slack", required_argument, NULL, OPT_JOURNAL_SLACK },
-    { "journal-timeout", required_argument, NULL, OPT_JOURNAL_TIMEOUT },
-    { "help", no_argument, NULL, 'h' },
-    { "version", no_argument, NULL, 'V' },
-    { 0 },
-};
-
 // It is a line of `v1/models`, of status files and of answers.
-static int parse_served_name(struct options *options, const char *value, struct err *err)
+static int take_served_name(const struct option_row *row, void *ctx, const char *value, struct err *err)
 {
+    struct options *options = ctx;
+    (void)row;
     struct str name = str_from(value);
     if (name.len == 0) {
         return err_set(err, -EINVAL, "--served-name: the name is empty");
@@ -140,8 +76,10 @@ static int parse_served_name(struct options *options, const char *value, struct 
     return 0;
 }
 
-static int parse_log_level(struct options *options, const char *value, struct err *err)
+static int take_log_level(const struct option_row *row, void *ctx, const char *value, struct err *err)
 {
+    struct options *options = ctx;
+    (void)row;
     static const char *const names[] = { [LOG_LEVEL_ERROR] = "error",
                                          [LOG_LEVEL_WARN] = "warning",
                                          [LOG_LEVEL_INFO] = "info",
@@ -156,7 +94,98 @@ static int parse_log_level(struct options *options, const char *value, struct er
     return err_set(err, -EINVAL, "--log-level %s: error, warning, info or debug is needed", option_shown(value));
 }
 
-static int take_option(struct options *options, int opt, const char *value, struct err *err);
+static int take_state(const struct option_row *row, void *ctx, const char *value, struct err *err)
+{
+    (void)row;
+    ((struct options *)ctx)->state = value;
+    return value[0] ? 0 : err_set(err, -EINVAL, "--state: the name of the directory is empty");
+}
+
+static int take_pack_cache(const struct option_row *row, void *ctx, const char *value, struct err *err)
+{
+    (void)row;
+    ((struct options *)ctx)->engine.pack_cache = value;
+    return value[0] ? 0 : err_set(err, -EINVAL, "--pack-cache: the name of the file is empty");
+}
+
+static int take_on_journal_error(const struct option_row *row, void *ctx, const char *value, struct err *err)
+{
+    static const char *const whats[] = { "fail", "continue", NULL };
+    unsigned idx = 0;
+    int r = option_choice(row->name, value, whats, &idx, err);
+    ((struct options *)ctx)->journal.continues = idx == 1;
+    return r;
+}
+
+static int take_journal_timeout(const struct option_row *row, void *ctx, const char *value, struct err *err)
+{
+    int64_t n = 0;
+    int r = option_whole(row->name, value, row->min, row->max, &n, err);
+    ((struct options *)ctx)->journal.timeout_ms = (unsigned)n * 1000u;
+    return r;
+}
+
+// What memory may be filled, from `min` bytes on.
+static int take_bytes_limit(const struct option_row *row, void *ctx, const char *value, struct err *err)
+{
+    uint64_t *place = option_place(row, ctx);
+    int r = option_bytes(row->name, value, place, err);
+    if (r == 0 && *place < (uint64_t)row->min) {
+        return err_set(err, -EINVAL, "--%s %s: at least %lld KiB are needed to hold requests", row->name,
+                       option_shown(value), (long long)row->min >> 10);
+    }
+    return r;
+}
+
+static int take_mount_options(const struct option_row *row, void *ctx, const char *value, struct err *err);
+
+// In the order of enum journal_sync.
+static const char *const sync_whens[] = { "batch", "always", "off", NULL };
+
+#define AT(member) offsetof(struct options, member)
+
+static const struct option_row option_rows[] = {
+    { "ctx", OPTION_U64, AT(engine.n_ctx), 1, 1 << 24 },
+    { "kv-mem", OPTION_BYTES, AT(engine.kv_bytes) },
+    { "threads", OPTION_U32, AT(engine.n_threads), 1, 256 },
+    { "max-sequences", OPTION_U32, AT(engine.max_sequences), 1, 4096 },
+    { "max-sessions", OPTION_U32, AT(max_sessions), 1, 10000000 },
+    { "served-name", OPTION_TAKE, .take = take_served_name },
+    { "device", OPTION_CHOICE, AT(engine.device), .choices = option_devices },
+    { "deterministic", OPTION_SET, AT(engine.deterministic) },
+    { "weights", OPTION_CHOICE, AT(engine.weights), .choices = option_weights },
+    { "pack-cache", OPTION_TAKE, .take = take_pack_cache },
+    { "kv-dtype", OPTION_CHOICE, AT(engine.kv_dtype), .choices = option_kv_dtypes },
+    { "timeout", OPTION_REAL, AT(engine.timeout), .max = 1000000000 },
+    { "no-prefix-cache", OPTION_SET, AT(engine.no_prefix_cache) },
+    { "no-speculation", OPTION_SET, AT(engine.no_speculation) },
+    // what users may have
+    { "share-prefix-cache", OPTION_SET, AT(shares_prefix_cache) },
+    { "user-sessions", OPTION_U32, AT(user_sessions), 1, 10000000 },
+    { "user-turns", OPTION_U32, AT(user_turns), 1, 1000000 },
+    { "user-files", OPTION_U32, AT(user_files), 1, 10000000 },
+    { "user-tokens", OPTION_U64, AT(user_tokens), 1, INT64_C(1000000000000) },
+    { "user-bytes", OPTION_TAKE, AT(user_bytes), USER_BYTES_MIN, .take = take_bytes_limit },
+    { "max-bytes", OPTION_TAKE, AT(max_bytes), MAX_BYTES_MIN, .take = take_bytes_limit },
+    { "write-timeout", OPTION_U32, AT(write_timeout_s), 1, 1000000 },
+    // the journal
+    { "state", OPTION_TAKE, .take = take_state },
+    { "sync", OPTION_INDEX, AT(journal.sync), .choices = sync_whens, .needs = "state" },
+    { "on-journal-error", OPTION_TAKE, .take = take_on_journal_error, .needs = "state" },
+    { "journal-slack", OPTION_BYTES, AT(journal.slack), .needs = "state" },
+    { "journal-timeout", OPTION_TAKE, 0, 1, 1000000, .take = take_journal_timeout, .needs = "state" },
+    // the program
+    { "log-level", OPTION_TAKE, .take = take_log_level },
+    { "help", OPTION_SET, AT(show_help), .letter = 'h' },
+    { "version", OPTION_SET, AT(show_version), .letter = 'V' },
+    { NULL, OPTION_SET, AT(foreground), .letter = 'f' },
+    { NULL, OPTION_TAKE, .take = take_mount_options, .letter = 'o' },
+};
+
+static const struct option_table option_table = { .rows = option_rows,
+                                                  .n_rows = sizeof(option_rows) / sizeof(option_rows[0]) };
+
+// ---- -o ------------------------------------------------------------------------------------------------------------
 
 // What mount(8) and the programs around it understand, and pass on.
 static bool is_for_others(struct str option)
@@ -194,49 +223,17 @@ static int take_own_option(struct options *options, struct str option, struct er
 {
     struct str name;
     struct str value = str_cut(option, '=', &name);
-    for (const struct option *own = long_options; own->name && own->val != 'h'; own++) {
-        if (!str_eq(name, str_from(own->name))) {
-            continue;
-        }
-        if ((own->has_arg == required_argument) != (name.len < option.len)) {
-            return err_set(err, -EINVAL, "-o %s: it %s value", own->name, own->has_arg ? "needs a" : "takes no");
-        }
-        const char *copy = keep_value(options, value);
-        int r = copy ? take_option(options, own->val, copy, err) : err_set(err, -ENOMEM, "out of memory");
-        return r < 0 ? r : 1;
+    const struct option_row *own = option_find(&option_table, name);
+    if (!own || own->letter) {
+        return 0;
     }
-    return 0;
-}
-
-static int parse_state(struct options *options, const char *value, struct err *err)
-{
-    options->state = value;
-    return value[0] ? 0 : err_set(err, -EINVAL, "--state: the name of the directory is empty");
-}
-
-static int parse_pack_cache(struct options *options, const char *value, struct err *err)
-{
-    options->engine.pack_cache = value;
-    return value[0] ? 0 : err_set(err, -EINVAL, "--pack-cache: the name of the file is empty");
-}
-
-// Its places in the list are the numbers of enum journal_sync.
-static int parse_sync(struct options *options, const char *value, struct err *err)
-{
-    static const char *const whens[] = { "batch", "always", "off", NULL };
-    unsigned idx = 0;
-    int r = option_choice("sync", value, whens, &idx, err);
-    options->journal.sync = (enum journal_sync)idx;
-    return r;
-}
-
-static int parse_on_journal_error(struct options *options, const char *value, struct err *err)
-{
-    static const char *const whats[] = { "fail", "continue", NULL };
-    unsigned idx = 0;
-    int r = option_choice("on-journal-error", value, whats, &idx, err);
-    options->journal.continues = idx == 1;
-    return r;
+    if (option_has_value(own) != (name.len < option.len)) {
+        return err_set(err, -EINVAL, "-o %s: it %s value", own->name, option_has_value(own) ? "needs a" : "takes no");
+    }
+    const char *copy = keep_value(options, value);
+    int r = copy ? option_take(&option_table, own, copy, options, &options->given, err)
+                 : err_set(err, -ENOMEM, "out of memory");
+    return r < 0 ? r : 1;
 }
 
 static int add_mount_option(struct options *options, struct str option, struct err *err)
@@ -265,148 +262,23 @@ static int add_mount_option(struct options *options, struct str option, struct e
     return strbuf_append(&options->fuse, option);
 }
 
-static int parse_mount_options(struct options *options, const char *value, struct err *err)
+static int take_mount_options(const struct option_row *row, void *ctx, const char *value, struct err *err)
 {
     struct str rest = str_from(value);
     int r = 0;
+    (void)row;
     while (rest.len > 0 && r == 0) {
         size_t end = 0;
         while (end < rest.len && rest.ptr[end] != ',') {
             end += rest.ptr[end] == '\\' && end + 1 < rest.len ? 2 : 1; // "\," is a comma of the value
         }
-        r = add_mount_option(options, str_take(rest, end), err);
+        r = add_mount_option(ctx, str_take(rest, end), err);
         rest = str_skip(rest, end + 1);
     }
     return r;
 }
 
-// What each user may have: 1, 0 when it is another option, or -EINVAL.
-static int take_limit(struct options *options, int opt, const char *value, struct err *err)
-{
-    const struct {
-        int opt;
-        const char *name;
-        int64_t max;
-        uint32_t *n; // or
-        uint64_t *n_long;
-    } limits[] = {
-        { OPT_USER_SESSIONS, "user-sessions", 10000000, &options->user_sessions, NULL },
-        { OPT_USER_TURNS, "user-turns", 1000000, &options->user_turns, NULL },
-        { OPT_USER_FILES, "user-files", 10000000, &options->user_files, NULL },
-        { OPT_WRITE_TIMEOUT, "write-timeout", 1000000, &options->write_timeout_s, NULL },
-        { OPT_USER_TOKENS, "user-tokens", INT64_C(1000000000000), NULL, &options->user_tokens },
-    };
-    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-        int64_t n;
-        if (limits[i].opt == opt) {
-            int r = option_whole(limits[i].name, value, 1, limits[i].max, &n, err);
-            if (r == 0 && limits[i].n) {
-                *limits[i].n = (uint32_t)n;
-            } else if (r == 0) {
-                *limits[i].n_long = (uint64_t)n;
-            }
-            return r < 0 ? r : 1;
-        }
-    }
-    return 0;
-}
-
-// What memory may be filled, from `min` bytes on.
-static int parse_bytes_limit(const char *name, const char *value, uint32_t min, uint64_t *ret, struct err *err)
-{
-    int r = option_bytes(name, value, ret, err);
-    if (r == 0 && *ret < min) {
-        return err_set(err, -EINVAL, "--%s %s: at least %u KiB are needed to hold requests", name, option_shown(value),
-                       min >> 10);
-    }
-    return r;
-}
-
-// What tells how the journal is kept: 1, 0 when it is another option, or -EINVAL.
-static int take_journal_option(struct options *options, int opt, const char *value, struct err *err)
-{
-    int64_t n = 0;
-    int r;
-    switch (opt) {
-    case OPT_SYNC:
-        options->needs_state = "sync";
-        r = parse_sync(options, value, err);
-        break;
-    case OPT_ON_JOURNAL_ERROR:
-        options->needs_state = "on-journal-error";
-        r = parse_on_journal_error(options, value, err);
-        break;
-    case OPT_JOURNAL_SLACK:
-        options->needs_state = "journal-slack";
-        r = option_bytes("journal-slack", value, &options->journal.slack, err);
-        break;
-    case OPT_JOURNAL_TIMEOUT:
-        options->needs_state = "journal-timeout";
-        r = option_whole("journal-timeout", value, 1, 1000000, &n, err);
-        options->journal.timeout_ms = (unsigned)n * 1000u;
-        break;
-    default: return 0;
-    }
-    return r < 0 ? r : 1;
-}
-
-static int take_option(struct options *options, int opt, const char *value, struct err *err)
-{
-    int64_t n = 0;
-    int r = take_limit(options, opt, value, err);
-    r = r == 0 ? take_journal_option(options, opt, value, err) : r;
-    if (r != 0) {
-        return r < 0 ? r : 0;
-    }
-    switch (opt) {
-    case OPT_USER_BYTES: r = parse_bytes_limit("user-bytes", value, USER_BYTES_MIN, &options->user_bytes, err); break;
-    case OPT_MAX_BYTES: r = parse_bytes_limit("max-bytes", value, MAX_BYTES_MIN, &options->max_bytes, err); break;
-    case OPT_LOG_LEVEL: r = parse_log_level(options, value, err); break;
-    case OPT_SHARE_PREFIX_CACHE: options->shares_prefix_cache = true; break;
-    case OPT_CTX:
-        r = option_whole("ctx", value, 1, 1 << 24, &n, err);
-        options->engine.n_ctx = (size_t)n;
-        break;
-    case OPT_KV_MEM: r = option_bytes("kv-mem", value, &options->engine.kv_bytes, err); break;
-    case OPT_THREADS:
-        r = option_whole("threads", value, 1, 256, &n, err);
-        options->engine.n_threads = (unsigned)n;
-        break;
-    case OPT_MAX_SEQUENCES:
-        r = option_whole("max-sequences", value, 1, 4096, &n, err);
-        options->engine.max_sequences = (unsigned)n;
-        break;
-    case OPT_MAX_SESSIONS:
-        r = option_whole("max-sessions", value, 1, 10000000, &n, err);
-        options->max_sessions = (uint32_t)n;
-        break;
-    case OPT_SERVED_NAME: r = parse_served_name(options, value, err); break;
-    case OPT_DEVICE:
-        r = option_choice("device", value, option_devices, NULL, err);
-        options->engine.device = value;
-        break;
-    case OPT_WEIGHTS:
-        r = option_choice("weights", value, option_weights, NULL, err);
-        options->engine.weights = value;
-        break;
-    case OPT_PACK_CACHE: r = parse_pack_cache(options, value, err); break;
-    case OPT_KV_DTYPE:
-        r = option_choice("kv-dtype", value, option_kv_dtypes, NULL, err);
-        options->engine.kv_dtype = value;
-        break;
-    case OPT_TIMEOUT: r = option_real("timeout", value, false, TIMEOUT_S_MAX, &options->engine.timeout, err); break;
-    case OPT_STATE: r = parse_state(options, value, err); break;
-    case OPT_NO_PREFIX_CACHE: options->engine.no_prefix_cache = true; break;
-    case OPT_DETERMINISTIC: options->engine.deterministic = true; break;
-    case OPT_NO_SPECULATION: options->engine.no_speculation = true; break;
-    case 'o': r = parse_mount_options(options, value, err); break;
-    case 'f': options->foreground = true; break;
-    case 'h': options->show_help = true; break;
-    case 'V': options->show_version = true; break;
-    default: r = -EINVAL; break;
-    }
-    return r;
-}
+// ---- the command line ----------------------------------------------------------------------------------------------
 
 // mount(8) calls the program that is named after the type of file system with options of its own: see "EXTERNAL
 // HELPERS" there.
@@ -419,20 +291,23 @@ static bool is_called_by_mount(const char *program)
 static int take_helper_option(struct options *options, int opt, const char *value, struct err *err)
 {
     options->is_fake |= opt == 'f';
-    return opt == 'o' ? parse_mount_options(options, value, err) : 0; // s, n, v, t, N: nothing to be done
+    return opt == 'o' ? take_mount_options(NULL, options, value, err) : 0; // s, n, v, t, N: nothing to be done
 }
 
 static int take_all_options(struct options *ret, int argc, char **argv, struct err *err)
 {
     const char *letters = ret->is_helper ? ":o:fsnvt:N:" : ":o:fhV";
+    struct option longs[OPTION_ROWS_MAX + 1];
     int opt, r = 0;
+    option_longs(&option_table, longs);
     opterr = 0;
     optind = 0; // GNU: start over
-    while (r == 0 && (opt = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
+    while (r == 0 && (opt = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
         r = option_refused("tokfs", opt, argv, err);
-        if (r == 0) {
-            r = ret->is_helper && opt < 256 ? take_helper_option(ret, opt, optarg, err)
-                                            : take_option(ret, opt, optarg, err);
+        if (r == 0 && ret->is_helper && opt < 256) {
+            r = take_helper_option(ret, opt, optarg, err);
+        } else if (r == 0) {
+            r = option_take(&option_table, option_row_of(&option_table, opt), optarg, ret, &ret->given, err);
         }
     }
     return r == 0 && ret->fuse.error ? err_set(err, -ENOMEM, "out of memory") : r;
@@ -463,8 +338,9 @@ int options_parse(int argc, char **argv, struct options *ret, struct err *err)
     if (r == 0 && !ret->show_help && !ret->show_version) {
         r = take_places(ret, argc, argv, err);
     }
-    if (r == 0 && ret->needs_state && !ret->state) {
-        r = err_set(err, -EINVAL, "--%s: there is no journal without --state", ret->needs_state);
+    const struct option_row *alone = r == 0 ? option_alone(&option_table, ret->given) : NULL;
+    if (alone) {
+        r = err_set(err, -EINVAL, "--%s: there is no journal without --state", alone->name);
     }
     if (r < 0) {
         options_deinit(ret);

@@ -32,7 +32,7 @@ struct options {
     uint64_t user_bytes, max_bytes;
     const char *state; // directory of the journal; NULL: none
     struct journal_options journal;
-    const char *needs_state;            // name of an option that was given for the journal; NULL: none was
+    uint64_t given;                     // a bit for each row of the table
     struct tokfs_engine_options engine; // without model and progress
 };
 

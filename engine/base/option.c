@@ -16,6 +16,15 @@ const char *option_shown(const char *value)
     return value[0] ? value : "''";
 }
 
+int option_text(const char *name, const char *value, const char **ret, struct err *err)
+{
+    if (!value[0]) {
+        return err_set(err, -EINVAL, "--%s: the value is empty", name);
+    }
+    *ret = value;
+    return 0;
+}
+
 int option_whole(const char *name, const char *value, int64_t min, int64_t max, int64_t *ret, struct err *err)
 {
     int64_t n;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 // Each: 0, or -EINVAL with err; `name` without its dashes.
+int option_text(const char *name, const char *value, const char **ret, struct err *err); // not empty; borrowed
 int option_whole(const char *name, const char *value, int64_t min, int64_t max, int64_t *ret, struct err *err);
 int option_real(const char *name, const char *value, bool or_zero, double max, double *ret, struct err *err); // from 0
 int option_bytes(const char *name, const char *value, uint64_t *ret, struct err *err);                        // from 1
