@@ -10,456 +10,25 @@
 // Work on text is done with a tokenizer whose tokens are the bytes, and a template of one line per message.
 //
 // One lock protects everything; the step thread makes events, the caller's thread takes them.
+#include "tests/fs/fake_engine.h"
 #include "engine/base/loop.h"
-#include "engine/serve/deadline.h"
-#include "engine/serve/error.h"
-#include "engine/serve/retrieval.h"
-#include "engine/serve/text_task.h"
-#include "engine/text/answer_parser.h"
-#include "engine/text/chat_request.h"
-#include "engine/text/generate_request.h"
+#include "engine/text/sampling_params.h"
 #include "tests/byte_tokenizer.h"
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <tokfs/engine.h>
 #include <tokfs/kvevent.h>
 #include <unistd.h>
 
-#define QUEUE_MAX 4096
-#define END_ID    99 // what ends an answer, as its events tell
-
-enum fake_form { FAKE_CHAT, FAKE_PLAIN, FAKE_GENERATE };
-
-struct tokfs_completion {
-    struct tokfs_completion *next;
-    struct tokfs_engine *engine;
-    void *user;
-    char *body;
-    size_t body_len;
-    struct tokfs_chat_source source; // of the body; make NULL: none, or used
-    bool is_text, is_plain, is_generate, has_origin;
-    struct tokfs_origin origin;
-    size_t n_known; // of the origin's tokens, not told yet
-    bool is_list, texts_in_logprobs;
-    int prompt_logprobs;
-    unsigned n_prompts;
-    struct strbuf names; // of the prompts, each with its NUL
-    struct strbuf echo;
-    enum tokfs_text_kind text_kind;
-    struct strbuf result; // of work on text
-    char *answer;
-    size_t answer_len, at;
-    int64_t max_tokens;
-    int64_t n_stamps; // left to give
-    unsigned n;       // choices, which all say the same
-    size_t n_probs;   // of each token
-    bool is_checked, is_started, is_cancelled, is_ended, is_freed, must_fail;
-    bool stream, include_usage, timings_per_token;
-    struct tokfs_usage usage;
-    uint64_t submitted_ns, first_ns, deadline_ns;
-    struct arena arena; // of the request's tools
-    struct answer_request request;
-    struct answer_parser parser;
-    struct answer_parts parts;
-};
-
-struct queued {
-    struct tokfs_event event;
-    char text[64];
-    char call_id[ANSWER_CALL_ID_MAX + 1];
-    struct tokfs_error error;
-};
-
-struct tokfs_engine {
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t work;
-    struct tokfs_completion *running; // in the order of submission
-    struct queued queue[QUEUE_MAX];
-    size_t head, n;
-    struct queued taken; // what the caller looks at until its next poll
-    int fd;
-    bool is_closing;
-    unsigned step_us;
-    double timeout_s;
-    char name[64];
-    int64_t created;
-    struct tokenizer *tok;
-    struct chat_format format;
-    struct tokfs_model_file files[2];
-    char config[100000]; // several pages of the page cache
-    struct tokfs_engine_stats stats;
-};
-
-// ---- events --------------------------------------------------------------------------------------------------------
-
-static struct queued *push(struct tokfs_completion *c, enum tokfs_event_kind kind)
-{
-    struct tokfs_engine *engine = c->engine;
-    assert(engine->n < QUEUE_MAX);
-    struct queued *q = &engine->queue[(engine->head + engine->n++) % QUEUE_MAX];
-    *q = (struct queued){ .event = { .kind = kind, .completion = c, .user = c->user, .matched_id = -1 } };
-    uint64_t one = 1;
-    if (write(engine->fd, &one, sizeof(one)) < 0) {
-        assert(errno == EAGAIN);
-    }
-    return q;
-}
-
-static void push_failure(struct tokfs_completion *c, const struct tokfs_error *error)
-{
-    struct queued *q = push(c, TOKFS_EVENT_FAILED);
-    q->error = *error;
-    c->is_ended = true;
-    c->engine->stats.n_failed++;
-}
-
-// The first part of what the parser said, or as much of it as goes in.
-static void take_part(struct tokfs_completion *c, struct queued *q)
-{
-    struct answer_part part;
-    if (!answer_parts_first(&c->parts, &part)) {
-        return;
-    }
-    size_t len = part.text.len < sizeof(q->text) ? part.text.len : sizeof(q->text);
-    while (len < part.text.len && (part.text.ptr[len] & 0xc0) == 0x80) {
-        len--; // whole characters
-    }
-    memcpy(q->text, part.text.ptr, len);
-    memcpy(q->call_id, part.id.ptr ? part.id.ptr : "", part.id.len);
-    q->event.text_len = len;
-    q->event.part = (enum tokfs_part)part.kind;
-    q->event.call_idx = part.call_idx;
-    answer_parts_take(&c->parts, len);
-}
-
-static void push_parts(struct tokfs_completion *c)
-{
-    while (!answer_parts_is_empty(&c->parts)) {
-        struct queued *q = push(c, TOKFS_EVENT_TOKEN);
-        q->event.token_id = -1;
-        q->event.sampled_ns = clock_monotonic_ns();
-        take_part(c, q);
-    }
-}
-
-// What the first choice has said since `mark`, the others say too.
-static void repeat_for_choices(struct tokfs_completion *c, size_t mark)
-{
-    struct tokfs_engine *engine = c->engine;
-    size_t n_said = engine->n - mark;
-    for (unsigned i = 1; i < c->n; i++) {
-        for (size_t k = 0; k < n_said; k++) {
-            struct queued *q = push(c, TOKFS_EVENT_TOKEN);
-            *q = engine->queue[(engine->head + mark + k) % QUEUE_MAX];
-            q->event.index = i;
-        }
-    }
-}
-
-static void push_end(struct tokfs_completion *c, const char *reason)
-{
-    if (c->parser.request) {
-        size_t mark = c->engine->n;
-        answer_parser_finish(&c->parser);
-        push_parts(c);
-        repeat_for_choices(c, mark);
-    }
-    c->usage.total_ns = clock_monotonic_ns() - c->submitted_ns;
-    for (unsigned i = 0; i + 1 < c->n; i++) {
-        struct queued *choice = push(c, TOKFS_EVENT_CHOICE_FINISHED);
-        choice->event.index = i;
-        choice->event.finish_reason = reason;
-        choice->event.choice_usage = c->usage;
-        choice->event.matched_id = strcmp(reason, "stop") == 0 ? END_ID : -1;
-    }
-    struct tokfs_usage alone = c->usage;
-    c->usage.completion_tokens *= c->n;
-    struct queued *q = push(c, TOKFS_EVENT_FINISHED);
-    q->event.index = c->n - 1;
-    c->usage.decode_ns = clock_monotonic_ns() - c->first_ns;
-    q->event.finish_reason = c->parser.n_calls > 0 && strcmp(reason, "stop") == 0 ? "tool_calls" : reason;
-    q->event.usage = c->usage;
-    q->event.choice_usage = alone;
-    q->event.matched_id = strcmp(reason, "stop") == 0 ? END_ID : -1;
-    c->is_ended = true;
-    c->engine->stats.n_finished++;
-}
-
-// ---- the model -----------------------------------------------------------------------------------------------------
-
-static void make_answer(struct tokfs_completion *c, struct str question)
-{
-    struct strbuf out;
-    int64_t n;
-    strbuf_init(&out, 0);
-    c->must_fail = str_starts_with(question, STR("fail"));
-    struct str digits = str_trim(str_skip(question, 6));
-    if (str_starts_with(question, STR("count ")) && str_parse_i64(digits, &n) == 0 && n < 1000000) {
-        for (int64_t i = 1; i <= n; i++) {
-            strbuf_printf(&out, i < n ? "%lld " : "%lld", (long long)i);
-        }
-    } else {
-        strbuf_append(&out, question);
-    }
-    if (str_starts_with(question, STR("stamp ")) && str_parse_i64(digits, &n) == 0) {
-        c->n_stamps = n;
-        strbuf_reset(&out);
-        strbuf_append_byte(&out, '\n'); // the last token
-    }
-    c->answer_len = out.len;
-    c->answer = strbuf_steal(&out);
-}
-
-// There is no cache: nothing is held.
-static int retrieve(const struct text_task_env *env, struct tokfs_completion *c, struct err *err)
-{
-    struct retrieval *retrieval;
-    int r = retrieval_new(env, (struct str){ c->body, c->body_len }, &retrieval, err);
-    r = r == 0 ? retrieval_write(retrieval, &c->result) : r;
-    retrieval_free(retrieval);
-    return r;
-}
-
-static void run_text(struct tokfs_completion *c)
-{
-    struct tokfs_engine *engine = c->engine;
-    const struct text_task_env env = { engine->tok, &engine->format, engine->name, 100000 };
-    struct tokfs_error error = { .code = -ECANCELED, .msg = "cancelled" };
-    struct err err = { 0 };
-    c->is_checked = true;
-    strbuf_init(&c->result, TEXT_RESULT_BYTES_MAX);
-    int r = c->is_cancelled ? -ECANCELED
-            : c->text_kind == TOKFS_TEXT_RETRIEVE
-                ? retrieve(&env, c, &err)
-                : text_task_run(&env, c->text_kind, (struct str){ c->body, c->body_len }, &c->result, &err);
-    if (r < 0) {
-        if (err.code < 0) {
-            error_export(&error, &err);
-        }
-        push_failure(c, &error);
-        return;
-    }
-    push_end(c, "stop");
-}
-
-// Answers are read as Hermes models write them, with reasoning between <think> and </think>.
-static void set_up_parser(struct tokfs_completion *c, const struct chat_request *request)
-{
-    bool has_tools = request->tools && !request->tool_choice_none;
-    c->request.format = answer_format_detect(has_tools ? STR("<tool_call></think>") : STR("</think>"));
-    c->request.n_calls_max = request->parallel_tool_calls ? ANSWER_CALLS_MAX : 1;
-    c->request.id_seed = c->has_origin ? c->origin.call_seed : (uint64_t)(uintptr_t)c ^ c->submitted_ns;
-    if (has_tools) {
-        int r = json_parse(&c->arena, arena_copy(&c->arena, request->tools->text), &c->request.tools, NULL);
-        assert(r == 0);
-    }
-    answer_parser_begin(&c->parser, &c->request, &c->parts);
-}
-
-static void accept(struct tokfs_completion *c, unsigned n, bool logprobs, size_t top_logprobs)
-{
-    struct queued *q = push(c, TOKFS_EVENT_ACCEPTED);
-    c->n = n;
-    c->n_probs = logprobs ? 1 + top_logprobs : 0;
-    q->event.n = n;
-    q->event.logprobs = logprobs;
-    q->event.top_logprobs = (unsigned)top_logprobs;
-    q->event.stream = c->stream;
-    q->event.include_usage = c->include_usage;
-    q->event.timings_per_token = c->timings_per_token;
-    q->event.usage = c->usage;
-    q->event.is_list = c->is_list;
-    q->event.echoes_probs = c->echo.len > 0 && logprobs;
-    q->event.prompt_logprobs = c->prompt_logprobs;
-    q->event.probs_from = -1;
-    q->event.texts_in_logprobs = c->texts_in_logprobs;
-}
-
-static void keep_names(struct tokfs_completion *c, const struct completion_request *request)
-{
-    const struct json *ids = request->request_ids, *id = ids && ids->type == JSON_ARRAY ? json_first(ids) : ids;
-    for (size_t i = 0; id && i < request->prompts.n; i++) {
-        strbuf_append(&c->names, id->text);
-        strbuf_append_byte(&c->names, '\0');
-        id = ids->type == JSON_ARRAY ? json_next(id) : id;
-    }
-}
-
-// A plain prompt is answered as a message; all choices by what the first prompt says.
-static void check_plain(struct tokfs_completion *c)
-{
-    struct completion_request request;
-    struct tokfs_error error = { 0 };
-    struct err err = { 0 };
-    struct arena arena;
-    arena_init(&arena, 0);
-    c->is_checked = true;
-    const struct str body = { c->body, c->body_len };
-    int r = c->is_generate ? generate_request_parse(&arena, body, NULL, &request, &err)
-                           : completion_request_parse(&arena, body, NULL, &request, &err);
-    r = r == 0 ? text_task_check_model(c->engine->name, request.common.model, &err) : r;
-    if (r < 0) {
-        error_export(&error, &err);
-        push_failure(c, &error);
-    } else {
-        const struct json *prompt = prompts_next(&request.prompts, NULL);
-        struct str text = prompt->type == JSON_STRING ? prompt->text : STR("ids");
-        make_answer(c, text);
-        strbuf_append(&c->echo, request.echo ? text : STR(""));
-        c->max_tokens = request.sampling.max_tokens;
-        c->deadline_ns = deadline_from(c->submitted_ns, request.sampling.timeout_s, c->engine->timeout_s);
-        c->stream = request.common.stream;
-        c->include_usage = request.common.include_usage;
-        c->timings_per_token = request.common.timings_per_token;
-        c->usage.prompt_tokens = request.prompts.n;
-        c->n_prompts = (unsigned)request.prompts.n;
-        c->is_list = request.prompts.is_list || request.n > 1;
-        c->texts_in_logprobs = request.texts_in_logprobs;
-        c->prompt_logprobs = (int)request.prompt_logprobs;
-        keep_names(c, &request);
-        answer_parser_begin(&c->parser, NULL, &c->parts);
-        accept(c, (unsigned)((size_t)request.n * request.prompts.n), request.logprobs, (size_t)request.top_logprobs);
-    }
-    arena_deinit(&arena);
-}
-
-static void drop_source(struct tokfs_completion *c)
-{
-    if (c->source.make) {
-        c->source.make = NULL;
-        c->source.release(c->source.ctx);
-    }
-}
-
-static void check(struct tokfs_completion *c)
-{
-    struct chat_request request;
-    struct tokfs_error error = { 0 };
-    struct err err = { 0 };
-    struct arena arena;
-    c->is_checked = true;
-    if (c->source.make && c->source.make(c->source.ctx, &c->body, &c->body_len, &error) < 0) {
-        push_failure(c, &error);
-        return;
-    }
-    drop_source(c);
-    arena_init(&arena, 0);
-    int r = chat_request_parse(&arena, (struct str){ c->body, c->body_len }, NULL, &request, &err);
-    if (r == 0 && request.common.model.len > 0 && !str_eq(request.common.model, str_from(c->engine->name))) {
-        r = err_set_param(&err, -ENOENT, "model", "there is no model \"%.*s\"", STR_ARG(request.common.model));
-    }
-    if (r == 0 && c->body_len > 100000) {
-        r = err_set_param(&err, -E2BIG, "messages", "the prompt exceeds the context");
-    }
-    if (r < 0) {
-        error_export(&error, &err);
-        push_failure(c, &error);
-    } else {
-        const struct json *last = json_at(request.messages, request.messages->n_children - 1);
-        const struct json *content = json_get(last, STR("content"));
-        make_answer(c, content && content->type == JSON_STRING ? content->text : STR(""));
-        c->max_tokens = request.sampling.max_tokens;
-        c->deadline_ns = deadline_from(c->submitted_ns, request.sampling.timeout_s, c->engine->timeout_s);
-        set_up_parser(c, &request);
-        c->stream = request.common.stream;
-        c->include_usage = request.common.include_usage;
-        c->timings_per_token = request.common.timings_per_token;
-        c->usage.prompt_tokens = request.messages->n_children;
-        c->prompt_logprobs = (int)request.prompt_logprobs;
-        accept(c, (unsigned)request.n, request.logprobs, (size_t)request.top_logprobs);
-    }
-    arena_deinit(&arena);
-}
-
-static void sample(struct tokfs_completion *c)
-{
-    static const struct tokfs_logprob probs[21] = { { 0, -0.5f, "\xc3", 1 },
-                                                    { 0, -0.5f, "\xc3", 1 },
-                                                    { 1, -9999, "b", 1 } };
-    size_t mark = c->engine->n;
-    size_t len = 0, rest = c->answer_len - c->at;
-    if (c->n_stamps > 0) {
-        struct queued *q = push(c, TOKFS_EVENT_TOKEN);
-        c->n_stamps--;
-        q->event.sampled_ns = clock_monotonic_ns();
-        q->event.text_len =
-            (size_t)snprintf(q->text, sizeof(q->text), "%llu\n", (unsigned long long)q->event.sampled_ns);
-        c->usage.completion_tokens++;
-        return;
-    }
-    while (len < rest && len < sizeof(c->engine->taken.text) - 1 && (len == 0 || c->answer[c->at + len - 1] != ' ')) {
-        len++;
-    }
-    while (len < rest && (c->answer[c->at + len] & 0xc0) == 0x80) {
-        len--; // whole characters
-    }
-    struct queued *q = push(c, TOKFS_EVENT_TOKEN);
-    answer_parser_feed(&c->parser, (struct str){ c->answer + c->at, len });
-    q->event.token_id = (int32_t)c->usage.completion_tokens;
-    q->event.sampled_ns = clock_monotonic_ns();
-    q->event.probs = probs;
-    q->event.n_probs = c->n_known > 0 ? 0 : c->n_probs;
-    if (!c->first_ns) {
-        c->first_ns = q->event.sampled_ns;
-        c->usage.ttft_ns = c->first_ns - c->submitted_ns;
-    }
-    q->event.choice_usage.ttft_ns = c->usage.ttft_ns;
-    c->n_known -= c->n_known > 0;
-    take_part(c, q);
-    push_parts(c);
-    repeat_for_choices(c, mark);
-    c->at += len;
-    c->usage.completion_tokens++;
-    c->engine->stats.completion_tokens++;
-}
-
-static void fail_for_time(struct tokfs_completion *c)
-{
-    struct tokfs_error error;
-    struct err err;
-    deadline_error(&err, c->submitted_ns, c->deadline_ns, "running");
-    error_export(&error, &err);
-    push_failure(c, &error);
-}
-
-static void step_one(struct tokfs_completion *c)
-{
-    if (!c->is_checked && c->is_text) {
-        run_text(c);
-    } else if (!c->is_checked && c->is_plain) {
-        check_plain(c);
-    } else if (!c->is_checked) {
-        check(c);
-    } else if (c->is_cancelled) {
-        push_end(c, "cancel");
-    } else if (deadline_is_over(c->deadline_ns, clock_monotonic_ns())) {
-        fail_for_time(c);
-    } else if (!c->is_started) {
-        c->is_started = true;
-        push(c, TOKFS_EVENT_STARTED);
-    } else if (c->must_fail && c->at > 0) {
-        struct tokfs_error error = { .code = -EIO, .msg = "the fake engine was asked to fail" };
-        push_failure(c, &error);
-    } else if (c->at >= c->answer_len || c->parser.is_done) {
-        push_end(c, "stop");
-    } else if (c->max_tokens >= 0 && (int64_t)c->usage.completion_tokens >= c->max_tokens) {
-        push_end(c, "length");
-    } else {
-        sample(c);
-    }
-}
+// ---- the thread that steps -----------------------------------------------------------------------------------------
 
 static void release(struct tokfs_completion *c)
 {
-    drop_source(c);
+    fake_drop_source(c);
     free(c->body);
     free(c->answer);
     strbuf_deinit(&c->result);
@@ -478,12 +47,12 @@ static void step(struct tokfs_engine *engine)
     while (*at) {
         struct tokfs_completion *c = *at;
         if (!c->is_freed && engine->n < QUEUE_MAX) {
-            step_one(c);
+            fake_step(c);
         } else if (!c->is_freed && !first_left_out) {
             first_left_out = at;
         }
         while (c->n_known > 0 && c->is_started && !c->is_ended && !c->is_freed && engine->n < QUEUE_MAX / 2) {
-            step_one(c); // what was sampled before is told at once
+            fake_step(c); // what was sampled before is told at once
         }
         if (c->is_ended || c->is_freed) {
             *at = c->next;
@@ -525,7 +94,7 @@ static void *engine_thread(void *ctx)
     return NULL;
 }
 
-// ---- the interface -------------------------------------------------------------------------------------------------
+// ---- engines -------------------------------------------------------------------------------------------------------
 
 int tokfs_engine_open(const struct tokfs_engine_options *options, struct tokfs_engine **ret, struct tokfs_error *err)
 {
@@ -649,6 +218,8 @@ void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engi
     }
     pthread_mutex_unlock(&e->lock);
 }
+
+// ---- completions ---------------------------------------------------------------------------------------------------
 
 static struct tokfs_completion *submit(struct tokfs_engine *engine, const struct tokfs_chat_source *source,
                                        const char *json, size_t len, void *user, const enum tokfs_text_kind *text_kind,
@@ -818,6 +389,8 @@ void tokfs_completion_free(struct tokfs_completion *completion)
     }
 }
 
+// ---- events --------------------------------------------------------------------------------------------------------
+
 int tokfs_engine_fd(const struct tokfs_engine *engine)
 {
     return engine->fd;
@@ -854,7 +427,7 @@ const char *tokfs_token_bytes(const struct tokfs_engine *engine, int32_t id, siz
 {
     (void)engine;
     *ret_len = id == 0 || id == 1;
-    return id == 0 ? "\xc3" : "b"; // as in sample()
+    return id == 0 ? "\xc3" : "b"; // as fake_model.c samples
 }
 
 void tokfs_engine_passed_on(struct tokfs_engine *engine, unsigned n_away)
