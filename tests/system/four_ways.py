@@ -5,21 +5,14 @@ import contextlib
 import json
 import os
 import random
-import shutil
 
 from bridge import Bridge, free_port
-from mount import Mount, run_tests, skip, until
+from mount import Mount, run_tests, until
+from publish_parts import DEMO_MODEL, Redis, need_blocks
 
-try:
-    from publish_parts import Redis
-except ImportError as error:
-    skip(f"the Python package {error.name} is missing")
-if os.environ.get("TOKFS_MODEL") == "null":
-    skip("the null model's blocks are not asked for")
-if not shutil.which("redis-server"):
-    skip("redis-server is missing")
+need_blocks()
 
-MODEL = ["--model", "demo=" + os.path.join(os.environ.get("TOKFS_SOURCE_ROOT", "."), "tools/demo/model")]
+MODEL = ["--model", f"demo={DEMO_MODEL}"]
 ROUNDS = int(os.environ.get("TOKFS_TEST_ROUNDS", "2"))
 SEED = int(os.environ.get("TOKFS_TEST_SEED", "1"))
 HEADS = ["You are a guide to all cities of this world, and answer in one word. Be polite. " * 2, "Answer as a poet would, of old times. " * 3, ""]

@@ -1,4 +1,5 @@
-"""What tests of publishing share: a Redis and a bridge of their own, and what a mount says that it holds."""
+"""What tests of publishing share: a Redis and a bridge of their own, and what a mount says that it holds. A test that includes it is skipped
+where there is no Redis."""
 import json
 import os
 import shutil
@@ -6,10 +7,23 @@ import signal
 import subprocess
 import tempfile
 
-import redis
+from mount import skip, until
 
-from kv_consumer import Blocks
-from mount import until
+try:
+    import redis
+
+    from kv_consumer import Blocks
+except ImportError as error:
+    skip(f"the Python package {error.name} is missing")
+if not shutil.which("redis-server"):
+    skip("redis-server is missing")
+
+DEMO_MODEL = os.path.join(os.environ.get("TOKFS_SOURCE_ROOT", "."), "tools/demo/model")
+
+
+def need_blocks():
+    if os.environ.get("TOKFS_MODEL") == "null":
+        skip("the null model's blocks are not asked for")
 
 
 class Redis:

@@ -3,25 +3,16 @@
 docs/kv-events.md says of them. Needs a redis-server and the Python package redis."""
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
 
 from bridge import Bridge
-from mount import Mount, run_tests, skip, until
+from mount import Mount, run_tests, until
+from publish_parts import DEMO_MODEL, Redis, held, need_blocks
 
-try:
-    import redis
-    from publish_parts import Redis, held
-except ImportError as error:
-    skip(f"the Python package {error.name} is missing")
-if os.environ.get("TOKFS_MODEL") == "null":
-    skip("the null model's blocks are not asked for")
-if not shutil.which("redis-server"):
-    skip("redis-server is missing")
+need_blocks()
 
-MODEL = os.path.join(os.environ.get("TOKFS_SOURCE_ROOT", "."), "tools/demo/model")
 TOPIC = ("I have a question about a country, and it is the same one for each country that there is, so listen well, please. "
          "What is the capital of {}, and how far away from the sea is that city? I want to know that now, please.")
 TIERS = {"gpu": 1, "cpu": 0.8, "disk": 0.25}
@@ -164,7 +155,7 @@ def sharer(mount, name, redis_, schema):
 
 
 def reader(redis_, schema, *options):
-    return Bridge(options=["--model", f"demo={MODEL}", "--use-index", redis_.url, "--share-schema", schema, "--index-timeout", "2000", *options])
+    return Bridge(options=["--model", f"demo={DEMO_MODEL}", "--use-index", redis_.url, "--share-schema", schema, "--index-timeout", "2000", *options])
 
 
 def listed(redis_, schema):
@@ -361,7 +352,7 @@ def test_a_redis_that_hangs_is_waited_for_once():
 
 def test_many_nodes_are_followed():
     """More than fit into the arguments of a usual command."""
-    with Redis() as r, Bridge(options=["--follow", r.url, "--score", "--model", f"demo={MODEL}"]) as follower:
+    with Redis() as r, Bridge(options=["--follow", r.url, "--score", "--model", f"demo={DEMO_MODEL}"]) as follower:
         client, n = r.client(), 100
         for i in range(n):
             client.hset(f"tokfs:n{i}:node", mapping={"address": f"n{i}", "model": "demo", "block_size": 16, "requests_running": 0,
