@@ -33,7 +33,7 @@ struct value markup_escape(struct rt *rt, struct value v); // markupsafe.escape(
 struct value mark_safe(struct value v);
 struct value mark_like(struct value result, struct value like); // Markup when `like` is
 
-// format.c
+// format_percent.c, format_braces.c
 struct value format_percent(struct rt *rt, struct value format, struct value args);      // format % args
 struct value format_braces(struct rt *rt, struct value format, const struct args *args); // format.format(...)
 

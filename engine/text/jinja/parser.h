@@ -1,5 +1,5 @@
 // What the parts of the parser, statements (parse.c) and expressions (parse_expr.c, parse_postfix.c, parse_primary.c),
-// share.
+// share (parser.c).
 //
 // Errors leave by longjmp to jinja_parse: everything lives in the arena.
 #ifndef TOKFS_TEXT_JINJA_PARSER_H
@@ -47,6 +47,7 @@ void tok_expect(struct parser *p, enum token_type type);
 bool tok_skip_name(struct parser *p, const char *name);
 bool tok_skip(struct parser *p, enum token_type type);
 struct str tok_expect_name(struct parser *p);
+struct str tok_describe(const struct token *tok); // for messages
 
 // ---- expressions ---------------------------------------------------------------------------------------------------
 
