@@ -17,10 +17,10 @@
 #include "engine/base/utf8.h"
 #include "engine/text/byte_level.h"
 #include "engine/text/codepoint.h"
+#include "engine/text/replace.h"
 #include "engine/text/spec.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,23 +56,6 @@ struct kind {
 };
 
 static int hand_on(const struct run *run, size_t idx, struct str text);
-
-static int append_replaced(struct strbuf *out, struct str text, struct str pattern, struct str content)
-{
-    ptrdiff_t at;
-    while (pattern.len > 0 && (at = str_find(text, pattern)) >= 0) {
-        strbuf_append(out, str_take(text, (size_t)at));
-        strbuf_append(out, content);
-        text = str_skip(text, (size_t)at + pattern.len);
-    }
-    return strbuf_append(out, text);
-}
-
-static int copy_str(struct str s, struct str *ret)
-{
-    *ret = (struct str){ str_dup(s), s.len };
-    return ret->ptr ? 0 : -ENOMEM;
-}
 
 // ---- ByteLevel ----------------------------------------------------------------------------------------------------
 
@@ -205,7 +188,7 @@ static int load_strip(struct decoder_step *step, const struct json *spec, const 
     int r = spec_char(spec, where, "content", SPEC_REQUIRED, &content, err);
     r = r ? r : spec_u32(spec, where, "start", SPEC_REQUIRED, &step->strip_start, err);
     r = r ? r : spec_u32(spec, where, "stop", SPEC_REQUIRED, &step->strip_stop, err);
-    return r ? r : copy_str(content, &step->pattern);
+    return r ? r : spec_copy(content, &step->pattern);
 }
 
 static struct str strip_start(struct str text, struct str c, uint32_t n_max, uint32_t *n_stripped)
@@ -268,38 +251,17 @@ static bool middle_strip(const struct decoder_step *step, struct str token, stru
 static int load_replace(struct decoder_step *step, const struct json *spec, const char *where,
                         const struct unicode_table *table, struct err *err)
 {
-    struct str content, pattern;
-    bool is_regex;
-    int r = spec_str(spec, where, "content", SPEC_REQUIRED, &content, err);
-    r = r ? r : spec_pattern(spec, where, &pattern, &is_regex, err);
-    r = r ? r : copy_str(content, &step->content);
-    r = r ? r : copy_str(pattern, &step->pattern);
-    if (r == 0 && is_regex) {
-        char path[SPEC_PATH_MAX];
-        snprintf(path, sizeof path, "%s.pattern", where);
-        r = regex_new(pattern, table, path, &step->regex, err);
-    }
-    return r;
+    return replace_load(spec, where, table, &step->pattern, &step->content, &step->regex, err);
 }
 
 static int replace_whole(const struct decoder_step *step, struct regex_scratch *regex, struct str text,
                          struct strbuf *out)
 {
     if (!step->regex) {
-        return append_replaced(out, text, step->pattern, step->content);
+        return replace_text(text, step->pattern, step->content, out);
     }
-    if (text.len == 0) { // the reference finds nothing in nothing
-        return 0;
-    }
-    struct regex_iter iter = { .re = step->regex, .scratch = regex, .text = text };
-    size_t done = 0, start, end;
-    int r;
-    while ((r = regex_iter_next(&iter, &start, &end)) > 0) {
-        strbuf_append(out, (struct str){ text.ptr + done, start - done });
-        strbuf_append(out, step->content);
-        done = end;
-    }
-    return r < 0 ? r : strbuf_append(out, str_skip(text, done));
+    // The reference finds nothing in nothing.
+    return text.len > 0 ? replace_matches(text, step->regex, regex, step->content, out) : 0;
 }
 
 static int push_replace(const struct run *run, size_t idx, struct str text)
@@ -337,7 +299,7 @@ static int load_metaspace(struct decoder_step *step, const struct json *spec, co
                        where, STR_ARG(scheme));
     }
     step->prepends = !is_never;
-    return r ? r : copy_str(replacement, &step->pattern);
+    return r ? r : spec_copy(replacement, &step->pattern);
 }
 
 static int push_metaspace(const struct run *run, size_t idx, struct str text)
@@ -347,7 +309,7 @@ static int push_metaspace(const struct run *run, size_t idx, struct str text)
     bool is_first = !state->is_past_start;
     state->is_past_start = state->is_past_start || !step->is_fused;
     strbuf_reset(&state->text);
-    int r = append_replaced(&state->text, text, step->pattern, is_first && step->prepends ? STR("") : STR(" "));
+    int r = replace_text(text, step->pattern, is_first && step->prepends ? STR("") : STR(" "), &state->text);
     return r ? r : hand_on(run, idx + 1, strbuf_str(&state->text));
 }
 
@@ -355,7 +317,7 @@ static bool middle_metaspace(const struct decoder_step *step, struct str token, 
                              struct strbuf *out)
 {
     (void)regex;
-    append_replaced(out, token, step->pattern, STR(" "));
+    replace_text(token, step->pattern, STR(" "), out);
     return true;
 }
 
@@ -367,7 +329,7 @@ static int load_bpe(struct decoder_step *step, const struct json *spec, const ch
     (void)table;
     struct str suffix;
     int r = spec_str(spec, where, "suffix", SPEC_REQUIRED, &suffix, err);
-    return r ? r : copy_str(suffix, &step->pattern);
+    return r ? r : spec_copy(suffix, &step->pattern);
 }
 
 static int flush_bpe(const struct run *run, size_t idx, struct str suffix_becomes)
@@ -377,7 +339,7 @@ static int flush_bpe(const struct run *run, size_t idx, struct str suffix_become
         return 0;
     }
     strbuf_reset(&state->text);
-    int r = append_replaced(&state->text, strbuf_str(&state->held), run->dec->steps[idx].pattern, suffix_becomes);
+    int r = replace_text(strbuf_str(&state->held), run->dec->steps[idx].pattern, suffix_becomes, &state->text);
     strbuf_reset(&state->held);
     state->has_held = false;
     return r ? r : hand_on(run, idx + 1, strbuf_str(&state->text));
@@ -404,7 +366,7 @@ static int load_word_piece(struct decoder_step *step, const struct json *spec, c
     struct str prefix;
     int r = spec_str(spec, where, "prefix", SPEC_REQUIRED, &prefix, err);
     r = r ? r : spec_bool(spec, where, "cleanup", SPEC_REQUIRED, &step->cleanup, err);
-    return r ? r : copy_str(prefix, &step->pattern);
+    return r ? r : spec_copy(prefix, &step->pattern);
 }
 
 static int append_cleaned(struct strbuf *out, struct str text)
@@ -419,7 +381,7 @@ static int append_cleaned(struct strbuf *out, struct str text)
     for (size_t i = 0; i < sizeof rules / sizeof rules[0] && r == 0; i++) {
         struct strbuf *next = &turns[i % 2];
         strbuf_reset(next);
-        r = append_replaced(next, text, str_from(rules[i][0]), str_from(rules[i][1]));
+        r = replace_text(text, str_from(rules[i][0]), str_from(rules[i][1]), next);
         text = strbuf_str(next);
     }
     r = r ? r : strbuf_append(out, text);
@@ -471,17 +433,17 @@ static int load_ctc(struct decoder_step *step, const struct json *spec, const ch
     int r = spec_str(spec, where, "pad_token", SPEC_REQUIRED, &pad, err);
     r = r ? r : spec_str(spec, where, "word_delimiter_token", SPEC_REQUIRED, &delimiter, err);
     r = r ? r : spec_bool(spec, where, "cleanup", SPEC_REQUIRED, &step->cleanup, err);
-    r = r ? r : copy_str(pad, &step->pattern);
-    return r ? r : copy_str(delimiter, &step->content);
+    r = r ? r : spec_copy(pad, &step->pattern);
+    return r ? r : spec_copy(delimiter, &step->content);
 }
 
 static int append_ctc(const struct decoder_step *step, struct str text, struct strbuf *out)
 {
     struct strbuf unpadded = { 0 }, cleaned = { 0 };
-    int r = append_replaced(step->cleanup ? &unpadded : out, text, step->pattern, STR(""));
+    int r = replace_text(text, step->pattern, STR(""), step->cleanup ? &unpadded : out);
     if (r == 0 && step->cleanup) {
         r = append_cleaned(&cleaned, strbuf_str(&unpadded));
-        r = r ? r : append_replaced(out, strbuf_str(&cleaned), step->content, STR(" "));
+        r = r ? r : replace_text(strbuf_str(&cleaned), step->content, STR(" "), out);
     }
     strbuf_deinit(&unpadded);
     strbuf_deinit(&cleaned);
@@ -542,7 +504,7 @@ static bool middle_bpe(const struct decoder_step *step, struct str token, struct
                        struct strbuf *out)
 {
     (void)regex;
-    append_replaced(out, token, step->pattern, STR(" "));
+    replace_text(token, step->pattern, STR(" "), out);
     return true;
 }
 

@@ -8,14 +8,13 @@
 #include "engine/text/byte_level.h"
 #include "engine/text/codepoint.h"
 #include "engine/text/precompiled.h"
+#include "engine/text/replace.h"
 #include "engine/text/spec.h"
 #include "engine/text/unicode_form.h"
 #include "engine/text/unicode_form_data.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <utf8proc.h>
 
 // Steps that replace can let a text grow without end, one after the other; this is more than any sensible file does.
@@ -24,7 +23,7 @@
 
 struct normalizer_step {
     const struct kind *kind;
-    struct str pattern, content; // Replace with a String, Prepend (content); owned
+    struct str pattern, content; // Replace, Prepend (content); owned
     struct regex *regex;         // Replace with a Regex
     bool strip_left, strip_right;
     struct precompiled *map;
@@ -44,12 +43,6 @@ struct kind {
     int (*apply)(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out);
     bool keeps_ascii; // leaves ASCII text as it is
 };
-
-static int copy_str(struct str s, struct str *ret)
-{
-    *ret = (struct str){ str_dup(s), s.len };
-    return ret->ptr ? 0 : -ENOMEM;
-}
 
 #define N_RANGES(table) (sizeof(table) / sizeof((table)[0]))
 
@@ -260,7 +253,7 @@ static int load_prepend(struct normalizer_step *step, const struct json *spec, c
     (void)table;
     struct str s;
     int r = spec_str(spec, where, "prepend", SPEC_REQUIRED, &s, err);
-    return r ? r : copy_str(s, &step->content);
+    return r ? r : spec_copy(s, &step->content);
 }
 
 static int apply_prepend(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
@@ -273,44 +266,13 @@ static int apply_prepend(const struct normalizer_step *step, const struct run *r
 static int load_replace(struct normalizer_step *step, const struct json *spec, const char *where,
                         const struct unicode_table *table, struct err *err)
 {
-    struct str content, pattern;
-    bool is_regex;
-    int r = spec_str(spec, where, "content", SPEC_REQUIRED, &content, err);
-    r = r ? r : spec_pattern(spec, where, &pattern, &is_regex, err);
-    r = r ? r : copy_str(content, &step->content);
-    if (r == 0 && is_regex) {
-        char path[SPEC_PATH_MAX];
-        snprintf(path, sizeof path, "%s.pattern", where);
-        return regex_new(pattern, table, path, &step->regex, err);
-    }
-    return r ? r : copy_str(pattern, &step->pattern);
-}
-
-static int apply_replace_string(const struct normalizer_step *step, struct str text, struct strbuf *out)
-{
-    ptrdiff_t at;
-    while (step->pattern.len > 0 && (at = str_find(text, step->pattern)) >= 0) {
-        strbuf_append(out, str_take(text, (size_t)at));
-        strbuf_append(out, step->content);
-        text = str_skip(text, (size_t)at + step->pattern.len);
-    }
-    return strbuf_append(out, text);
+    return replace_load(spec, where, table, &step->pattern, &step->content, &step->regex, err);
 }
 
 static int apply_replace(const struct normalizer_step *step, const struct run *run, struct str text, struct strbuf *out)
 {
-    if (!step->regex) {
-        return apply_replace_string(step, text, out);
-    }
-    struct regex_iter iter = { .re = step->regex, .scratch = run->scratch->regex, .text = text };
-    size_t done = 0, start, end;
-    int r;
-    while ((r = regex_iter_next(&iter, &start, &end)) > 0) {
-        strbuf_append(out, (struct str){ text.ptr + done, start - done });
-        strbuf_append(out, step->content);
-        done = end;
-    }
-    return r < 0 ? r : strbuf_append(out, str_skip(text, done));
+    return step->regex ? replace_matches(text, step->regex, run->scratch->regex, step->content, out)
+                       : replace_text(text, step->pattern, step->content, out);
 }
 
 static int apply_byte_level(const struct normalizer_step *step, const struct run *run, struct str text,

@@ -82,6 +82,12 @@ int spec_char(const struct json *object, const char *where, const char *key, enu
     return 0;
 }
 
+int spec_copy(struct str s, struct str *ret)
+{
+    *ret = (struct str){ str_dup(s), s.len };
+    return ret->ptr ? 0 : -ENOMEM;
+}
+
 int spec_container(const struct json *object, const char *where, const char *key, enum json_type type,
                    enum spec_need need, const struct json **ret, struct err *err)
 {

@@ -20,6 +20,8 @@ int spec_u32(const struct json *object, const char *where, const char *key, enum
 // A string of exactly one character.
 int spec_char(const struct json *object, const char *where, const char *key, enum spec_need need, struct str *ret,
               struct err *err);
+// A heap copy of a text that outlives its JSON: 0 or -ENOMEM.
+int spec_copy(struct str s, struct str *ret);
 // A member that must be an object or an array; NULL in *ret when an optional one is absent or null.
 int spec_container(const struct json *object, const char *where, const char *key, enum json_type type,
                    enum spec_need need, const struct json **ret, struct err *err);
