@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 static void make_answer(struct tokfs_completion *c, struct str question)
 {
