@@ -1,10 +1,11 @@
-// The operations on names: lookup, attributes, directories, links. What differs between names is in the tables
-// (root_nodes, session_nodes); this file knows only the flags of struct node_type.
+// Nodes, their lookup and their attributes (node_listing.c has directories, node_names.c what makes, renames and
+// removes names). What differs between names is in the tables (root_nodes, session_nodes); this file knows only the
+// flags of struct node_type.
 //
 // Most time-outs are 0: the kernel asks again each time, so sizes, links and sessions are always as they are now.
 #include "fs/node.h"
-#include "fs/journal.h"
 #include "fs/mount.h"
+#include "fs/node_internal.h"
 #include "fs/root_files.h"
 #include "fs/session.h"
 #include "fs/session_files.h"
@@ -14,7 +15,6 @@
 #include <limits.h>
 #include <linux/fuse.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define FOREVER_S 3600.0
 #define SOON_S    0.02
@@ -174,13 +174,13 @@ static struct node *child_of_fixed(struct mount *mount, const struct node *dir, 
 }
 
 // A link that leads nowhere for its caller (sessions/last before there is a session) is not there for him.
-static bool is_dangling(struct mount *mount, const struct node *node, const struct fuse_ctx *caller)
+bool node_is_dangling(struct mount *mount, const struct node *node, const struct fuse_ctx *caller)
 {
     char target[NAME_MAX + 1];
     return node->type->readlink && node->type->readlink(mount, caller, target, sizeof(target)) < 0;
 }
 
-static struct node *find_child(struct mount *mount, struct node *dir, const char *name)
+struct node *node_find_child(struct mount *mount, struct node *dir, const char *name)
 {
     struct str key = str_from(name);
     if (dir->type->flags & NODE_SESSION) {
@@ -213,7 +213,7 @@ static double attr_lasts(const struct node *node)
     return !node->session && (is_stream || (S_ISDIR(node->type->mode) && !changes)) ? FOREVER_S : 0;
 }
 
-static void reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
+void node_reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
 {
     struct fuse_entry_param entry = { 0 };
     if (node->type->flags & NODE_FRESH) {
@@ -236,9 +236,9 @@ static void reply_entry(fuse_req_t req, struct mount *mount, struct node *node)
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct mount *mount = fuse_req_userdata(req);
-    struct node *node = find_child(mount, node_from_ino(mount, parent), name);
-    if (node && !is_dangling(mount, node, fuse_req_ctx(req))) {
-        reply_entry(req, mount, node);
+    struct node *node = node_find_child(mount, node_from_ino(mount, parent), name);
+    if (node && !node_is_dangling(mount, node, fuse_req_ctx(req))) {
+        node_reply_entry(req, mount, node);
     } else {
         fuse_reply_err(req, ENOENT);
     }
@@ -267,14 +267,14 @@ static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_dat
 // ---- attributes ----------------------------------------------------------------------------------------------------
 
 // What was done is in the journal before its caller hears so.
-static void answer_later(fuse_req_t req, struct node *node, struct session *session,
-                         void (*answer)(const struct journal_held *held, int code))
+void node_answer_later(fuse_req_t req, struct node *node, struct session *session,
+                       void (*answer)(const struct journal_held *held, int code))
 {
     struct mount *mount = fuse_req_userdata(req);
     journal_answer(mount, &(struct journal_held){ .req = req, .answer = answer, .node = node, .session = session });
 }
 
-static void answer_code(const struct journal_held *held, int code)
+void node_answer_code(const struct journal_held *held, int code)
 {
     fuse_reply_err(held->req, -code);
 }
@@ -327,7 +327,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
     }
     // Times are the server's own: setting them is accepted and has no effect.
     if (to_set & FUSE_SET_ATTR_SIZE && node->session) {
-        answer_later(req, node, node->session, answer_attr);
+        node_answer_later(req, node, node->session, answer_attr);
     } else {
         reply_attr(req, node);
     }
@@ -356,268 +356,6 @@ static void op_statfs(fuse_req_t req, fuse_ino_t ino)
     fuse_reply_statfs(req, &st);
 }
 
-// ---- directories ---------------------------------------------------------------------------------------------------
-
-static void add_entry(fuse_req_t req, struct strbuf *out, const char *name, uint64_t ino, mode_t mode)
-{
-    size_t size = fuse_add_direntry(req, NULL, 0, name, NULL, 0);
-    if (strbuf_reserve(out, size) == 0) {
-        struct stat st = { .st_ino = ino, .st_mode = mode };
-        fuse_add_direntry(req, out->ptr + out->len, size, name, &st, (off_t)(out->len + size));
-        out->len += size;
-    }
-}
-
-struct listing {
-    struct strbuf entries;
-    struct list link;        // in mount->listings
-    struct session *session; // shared; NULL: not a session's directory
-    struct user *user;       // shared: who opened it
-    struct holding holding;
-    fuse_req_t req; // while it is made
-};
-
-static void add_session(void *ctx, struct session *session)
-{
-    struct listing *listing = ctx;
-    add_entry(listing->req, &listing->entries, session->name, session->dir.ino, session->dir.type->mode);
-}
-
-static void add_children(struct mount *mount, struct listing *listing, struct node *dir)
-{
-    for (const struct node_type *child = node_type_children(mount, dir->type); child && child->name; child++) {
-        const struct node *node = find_child(mount, dir, child->name);
-        bool is_listed = !(child->flags & NODE_UNLISTED) && !is_dangling(mount, node, fuse_req_ctx(listing->req));
-        if (is_listed) {
-            add_entry(listing->req, &listing->entries, child->name, node->ino, child->mode);
-        }
-    }
-    if (dir->type->flags & NODE_SESSIONS) {
-        // Each user sees his own, root all.
-        session_table_each(mount->sessions, listing->user->uid == 0 ? NULL : listing->user, add_session, listing);
-    }
-}
-
-static void listing_free(struct mount *mount, struct listing *listing)
-{
-    mount->counts.n_dirs--;
-    list_remove(&listing->link);
-    session_unref(listing->session);
-    strbuf_deinit(&listing->entries);
-    holding_deinit(&listing->holding);
-    user_uncharge(listing->user, USER_FILES);
-    user_put(listing->user);
-    free(listing);
-}
-
-void node_close_dirs(struct mount *mount)
-{
-    while (!list_is_empty(&mount->listings)) {
-        listing_free(mount, list_entry(mount->listings.next, struct listing, link));
-    }
-}
-
-static int listing_new(struct mount *mount, fuse_req_t req, struct node *dir, struct listing **ret)
-{
-    struct user *user = user_get(mount->users, fuse_req_ctx(req)->uid);
-    struct listing *listing = calloc(1, sizeof(*listing));
-    int r = mount->counts.n_dirs >= mount->limits.n_files ? -ENFILE : 0;
-    r = r == 0 ? (user && listing ? user_charge(user, USER_FILES, NULL) : -ENOMEM) : r;
-    if (r < 0) {
-        user_put(user);
-        free(listing);
-        return r;
-    }
-    mount->counts.n_dirs++;
-    listing->req = req;
-    listing->user = user;
-    holding_init(&listing->holding, user);
-    strbuf_init(&listing->entries, 0);
-    list_init(&listing->link);
-    list_append(&mount->listings, &listing->link);
-    if (dir->session) {
-        listing->session = session_ref(dir->session);
-    }
-    *ret = listing;
-    return 0;
-}
-
-// A directory's listing is taken once, at opendir, in the form in which the kernel wants it: an entry's offset is the
-// offset of its bytes, and a long listing stays the same while it is read in pieces.
-static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    struct mount *mount = fuse_req_userdata(req);
-    struct node *dir = node_from_ino(mount, ino);
-    struct tokfs_error unwanted;
-    struct listing *listing;
-    int r = listing_new(mount, req, dir, &listing);
-    if (r < 0) {
-        fuse_reply_err(req, -r);
-        return;
-    }
-    add_entry(req, &listing->entries, ".", dir->ino, S_IFDIR);
-    add_entry(req, &listing->entries, "..", mount->nodes[0].ino, S_IFDIR);
-    if (!dir->session || !dir->session->is_removed) {
-        add_children(mount, listing, dir);
-    }
-    r = listing->entries.error ? -ENOMEM : holding_grow(&listing->holding, listing->entries.cap, &unwanted);
-    fi->fh = (uintptr_t)listing;
-    if (r < 0) {
-        fuse_reply_err(req, -r);
-        listing_free(mount, listing);
-    } else if (fuse_reply_open(req, fi) != 0) {
-        listing_free(mount, listing);
-    }
-}
-
-static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, struct fuse_file_info *fi)
-{
-    const struct listing *listing = (const struct listing *)(uintptr_t)fi->fh;
-    (void)ino;
-    struct str rest = str_skip(strbuf_str(&listing->entries), offset < 0 ? SIZE_MAX : (size_t)offset);
-    size_t len = 0;
-    while (rest.len - len >= sizeof(struct fuse_dirent)) {
-        struct fuse_dirent head;
-        memcpy(&head, rest.ptr + len, sizeof(head));
-        size_t entry = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + head.namelen);
-        if (entry > size - len || entry > rest.len - len) { // the latter: lseek(2) to where no entry begins
-            break;
-        }
-        len += entry;
-    }
-    fuse_reply_buf(req, rest.ptr, len);
-}
-
-static void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-    (void)ino;
-    listing_free(fuse_req_userdata(req), (struct listing *)(uintptr_t)fi->fh);
-    fuse_reply_err(req, 0);
-}
-
-// A session that is not in the journal is not there.
-static void answer_mkdir(const struct journal_held *held, int code)
-{
-    struct mount *mount = fuse_req_userdata(held->req);
-    if (code < 0 && !held->session->is_removed) {
-        session_table_remove(mount->sessions, held->session);
-    }
-    if (code < 0 || held->session->is_removed) {
-        fuse_reply_err(held->req, code < 0 ? -code : ENOENT);
-    } else {
-        reply_entry(held->req, mount, held->node);
-    }
-}
-
-static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
-{
-    struct mount *mount = fuse_req_userdata(req);
-    struct node *dir = node_from_ino(mount, parent);
-    const struct fuse_ctx *caller = fuse_req_ctx(req);
-    (void)mode; // always 0700
-    if (!(dir->type->flags & NODE_SESSIONS)) {
-        fuse_reply_err(req, EPERM);
-        return;
-    }
-    if (find_child(mount, dir, name)) {
-        fuse_reply_err(req, EEXIST);
-        return;
-    }
-    struct session *session;
-    int r = session_table_create(mount->sessions, str_from(name), caller->uid, caller->gid, caller->pid, &session);
-    if (r < 0) {
-        fuse_reply_err(req, -r);
-        return;
-    }
-    answer_later(req, &session->dir, session, answer_mkdir);
-}
-
-static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-    struct mount *mount = fuse_req_userdata(req);
-    struct node *dir = node_from_ino(mount, parent);
-    struct node *node = find_child(mount, dir, name);
-    int code = ENOENT;
-    if (node && node->type->flags & NODE_SESSION && dir->type->flags & NODE_SESSIONS) {
-        code = -journal_check(mount);
-        if (code == 0) {
-            session_table_remove(mount->sessions, node->session);
-            answer_later(req, NULL, NULL, answer_code);
-            return;
-        }
-    } else if (node) {
-        code = S_ISDIR(node->type->mode) ? EPERM : ENOTDIR;
-    }
-    fuse_reply_err(req, code);
-}
-
-// Only sessions are made here, by mkdir. Without these the kernel would say that the function is not implemented, which
-// is no answer to a misspelt name.
-static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
-{
-    (void)parent, (void)name, (void)mode, (void)rdev;
-    fuse_reply_err(req, EPERM);
-}
-
-static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
-{
-    (void)target, (void)parent, (void)name;
-    fuse_reply_err(req, EPERM);
-}
-
-static void op_link(fuse_req_t req, fuse_ino_t node, fuse_ino_t new_parent, const char *new_name)
-{
-    (void)node, (void)new_parent, (void)new_name;
-    fuse_reply_err(req, EPERM);
-}
-
-// A session's files belong to its directory and are not removed alone. But `rm -r` unlinks them before it removes the
-// directory, and is to be told apart: it holds the directory open, to list it, while it does so. It is answered with
-// success, and the directory's removal follows.
-static bool is_emptying(struct mount *mount, const struct session *session, uid_t uid)
-{
-    list_for_each(link, next, &mount->listings)
-    {
-        const struct listing *listing = list_entry(link, struct listing, link);
-        if (listing->session == session && listing->user->uid == uid) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-    struct mount *mount = fuse_req_userdata(req);
-    struct node *dir = node_from_ino(mount, parent);
-    struct node *node = find_child(mount, dir, name);
-    bool is_allowed = dir->session && is_emptying(mount, dir->session, fuse_req_ctx(req)->uid);
-    fuse_reply_err(req, !node ? ENOENT : is_allowed ? 0 : EPERM);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent, const char *new_name,
-                      unsigned flags)
-{
-    struct mount *mount = fuse_req_userdata(req);
-    struct node *dir = node_from_ino(mount, parent);
-    struct node *node = find_child(mount, dir, name);
-    int code;
-    if (!node) {
-        code = ENOENT;
-    } else if (!(node->type->flags & NODE_SESSION) || parent != new_parent || flags & ~1u) {
-        code = EPERM; // 1: RENAME_NOREPLACE, which is how it works here anyway
-    } else if (find_child(mount, dir, new_name)) {
-        code = EEXIST;
-    } else {
-        code = -session_table_rename(mount->sessions, node->session, str_from(new_name));
-        if (code == 0) {
-            answer_later(req, NULL, NULL, answer_code);
-            return;
-        }
-    }
-    fuse_reply_err(req, code);
-}
-
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
     mount_on_init(userdata, conn);
@@ -631,16 +369,16 @@ const struct fuse_lowlevel_ops node_operations = {
     .getattr = op_getattr,
     .setattr = op_setattr,
     .readlink = op_readlink,
-    .mknod = op_mknod,
-    .symlink = op_symlink,
-    .link = op_link,
-    .mkdir = op_mkdir,
-    .unlink = op_unlink,
-    .rmdir = op_rmdir,
-    .rename = op_rename,
-    .opendir = op_opendir,
-    .readdir = op_readdir,
-    .releasedir = op_releasedir,
+    .mknod = node_op_mknod,
+    .symlink = node_op_symlink,
+    .link = node_op_link,
+    .mkdir = node_op_mkdir,
+    .unlink = node_op_unlink,
+    .rmdir = node_op_rmdir,
+    .rename = node_op_rename,
+    .opendir = node_op_opendir,
+    .readdir = node_op_readdir,
+    .releasedir = node_op_releasedir,
     .statfs = op_statfs,
     .open = file_op_open,
     .read = file_op_read,
