@@ -3,6 +3,7 @@
 #include "tools/bridge/waiters.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -99,6 +100,83 @@ static void test_follows_to_the_end_of_many(void **state)
         assert_int_equal(f->readers[i].op.n_read, 0);
     }
     tear_down(f, MANY);
+}
+
+struct passed {
+    atomic_uint n_bytes, n_refused;
+    unsigned n_max; // bytes; what comes beyond is refused
+};
+
+static bool pass(void *ctx, struct str bytes)
+{
+    struct passed *passed = ctx;
+    bool is_taken = passed->n_bytes + bytes.len <= passed->n_max;
+    passed->n_bytes += is_taken ? (unsigned)bytes.len : 0;
+    passed->n_refused += !is_taken;
+    return is_taken;
+}
+
+static void test_passes_pieces_until_one_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct passed passed = { .n_max = 10 };
+    set_up(f, 1);
+    struct reader *reader = &f->readers[0];
+    reader->op.follows = true;
+    waiters_pass(f->waiters, &reader->op, pass, &passed); // not begun: nothing happens
+    assert_int_equal(waiters_start(f->waiters, &reader->op), 0);
+    waiters_pass(f->waiters, &reader->op, pass, &passed);
+    for (unsigned k = 1; k <= 2; k++) {
+        assert_int_equal(write(reader->other, "bytes", 5), 5);
+        while (passed.n_bytes < 5 * k) {
+            usleep(100);
+        }
+    }
+    assert_int_equal(write(reader->other, "more", 4), 4);
+    shutdown(reader->other, SHUT_WR);
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(passed.n_bytes, 10);
+    assert_int_equal(reader->n_bytes, 4);
+    assert_int_equal(reader->op.n_read, 0);
+    tear_down(f, 1);
+}
+
+// Has bytes kept, which nobody takes before the loop runs.
+static void keep(struct fixture *f, struct reader *reader, struct passed *nothing)
+{
+    waiters_pass(f->waiters, &reader->op, pass, nothing);
+    assert_int_equal(write(reader->other, "kept", 4), 4);
+    while (nothing->n_refused == 0) {
+        usleep(100);
+    }
+}
+
+static void test_passes_nothing_before_what_is_kept_or_once_held_or_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct passed passed = { .n_max = 1000 }, nothing = { 0 };
+    set_up(f, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct reader *reader = &f->readers[i];
+        reader->op.follows = true;
+        assert_int_equal(waiters_start(f->waiters, &reader->op), 0);
+        if (i == 0) {
+            keep(f, reader, &nothing);
+        }
+        waiters_pass(f->waiters, &reader->op, pass, &passed);
+        if (i == 1) {
+            waiters_hold(&reader->op);
+        } else if (i == 2) {
+            waiters_cancel(f->waiters, &reader->op);
+        }
+        assert_int_equal(write(reader->other, "bytes", 5), 5);
+        shutdown(reader->other, SHUT_WR);
+    }
+    assert_int_equal(loop_run_until_idle(f->loop), 0);
+    assert_int_equal(passed.n_bytes + passed.n_refused, 0);
+    assert_int_equal(f->readers[0].n_bytes, 9);
+    assert_int_equal(f->readers[1].n_bytes, 5);
+    tear_down(f, 3);
 }
 
 static void test_cancelled_ends_wherever_it_is(void **state)
@@ -212,6 +290,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_writes_and_reads_once, &fixture),
         cmocka_unit_test_prestate(test_follows_to_the_end_of_many, &fixture),
+        cmocka_unit_test_prestate(test_passes_pieces_until_one_is_refused, &fixture),
+        cmocka_unit_test_prestate(test_passes_nothing_before_what_is_kept_or_once_held_or_cancelled, &fixture),
         cmocka_unit_test_prestate(test_cancelled_ends_wherever_it_is, &fixture),
         cmocka_unit_test_prestate(test_nothing_is_pending_when_all_are_over, &fixture),
         cmocka_unit_test_prestate(test_untaken_bytes_stop_the_reader, &fixture),

@@ -112,6 +112,8 @@ struct exchange {
     struct loop_op op;
     struct exchange_sink sink;
     struct str rest;
+    bool (*pass)(void *ctx, struct str bytes); // NULL: none
+    void *pass_ctx;
     bool is_paused, is_complete, is_cancelled, is_in_data;
     struct exchange_ends ends;
 };
@@ -141,6 +143,11 @@ static void go(struct loop_op *op, int res)
     }
     struct str piece = str_take(ex->rest, bench.piece);
     ex->rest = str_skip(ex->rest, piece.len);
+    if (ex->pass && ex->pass(ex->pass_ctx, piece)) {
+        loop_timer(bench.loop, &ex->op, 0);
+        return;
+    }
+    ex->pass = NULL;
     ex->is_paused = ex->is_in_data = true;
     ex->sink.data(ex->sink.ctx, piece);
     ex->is_in_data = false;
@@ -181,6 +188,18 @@ void exchange_go_on(struct exchange *ex)
     }
 }
 
+void exchange_pass(struct exchange *ex, bool (*pass)(void *ctx, struct str bytes), void *ctx)
+{
+    bool may_pass = !ex->is_paused && !ex->is_cancelled && ex->rest.len > 0;
+    ex->pass = may_pass ? pass : NULL;
+    ex->pass_ctx = ctx;
+}
+
+void exchange_hold(struct exchange *ex)
+{
+    ex->pass = NULL;
+}
+
 void exchange_complete(struct exchange *ex)
 {
     assert(ex->is_in_data);
@@ -191,6 +210,7 @@ void exchange_complete(struct exchange *ex)
 void exchange_cancel(struct exchange *ex)
 {
     ex->is_cancelled = true;
+    ex->pass = NULL;
     if (!ex->op.is_pending && !ex->is_in_data) {
         loop_timer(bench.loop, &ex->op, 0);
     }

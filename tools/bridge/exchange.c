@@ -375,6 +375,18 @@ void exchange_go_on(struct exchange *ex)
     }
 }
 
+void exchange_pass(struct exchange *ex, bool (*pass)(void *ctx, struct str bytes), void *ctx)
+{
+    if (ex->stage == ASKING && !ex->is_cancelled) {
+        waiters_pass(ex->pool->waiters, &ex->wait, pass, ctx);
+    }
+}
+
+void exchange_hold(struct exchange *ex)
+{
+    waiters_hold(&ex->wait);
+}
+
 void exchange_complete(struct exchange *ex)
 {
     assert(ex->stage == PAUSED && !ex->is_cancelled);

@@ -45,6 +45,9 @@ struct exchange_sink {
 struct exchange *exchange_start(struct exchange_pool *pool, const char *path, char *body, size_t body_len,
                                 unsigned personality, const struct exchange_sink *sink);
 void exchange_go_on(struct exchange *exchange);
+// waiters_pass and waiters_hold for what is read from here on: pieces that `pass` takes, the sink does not see.
+void exchange_pass(struct exchange *exchange, bool (*pass)(void *ctx, struct str bytes), void *ctx);
+void exchange_hold(struct exchange *exchange);
 // What was read is all: as if the end of the file had been read. Within `data` only; `ended` runs after it.
 void exchange_complete(struct exchange *exchange);
 // Ends it soon: no callback runs any more.

@@ -2,7 +2,8 @@
 //
 // While a mount is asked, the connection is suspended. A streamed answer is resumed by each arrival and suspended by
 // the reader that finds nothing: what arrives while the client is slow waits in the mount, since no more than one piece
-// is read ahead.
+// is read ahead. While it is suspended, and all that was read has been sent, its socket is lent to the thread that
+// reads.
 #include "tools/bridge/listing.h"
 #include "tools/bridge/merge.h"
 #include "tools/bridge/metrics.h"
@@ -13,18 +14,13 @@
 #include "tools/bridge/via.h"
 #include <errno.h>
 #include <limits.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <tokfs/openai.h>
 
-#define ANSWER_BYTES_MAX  (256u << 20)
-#define AT_ONCE_BYTES_MAX 4096 // with what is not sent yet, less than the smallest buffer that sockets have
-#define UNSENT_BYTES_MAX  2048
-#define ALL_TIMEOUT_NS    1500000000u // for what all mounts are asked for
+#define ANSWER_BYTES_MAX (256u << 20)
+#define ALL_TIMEOUT_NS   1500000000u // for what all mounts are asked for
 
 static struct str part_text(const struct part *part)
 {
@@ -290,53 +286,16 @@ static bool is_complete(struct part *part, struct str bytes)
            !str_starts_with(part_text(part), STR("{\"error\":"));
 }
 
-// A piece of a stream whose client has taken all that was sent before goes to the socket from here, as the chunk that
-// the library would make of it, without waking its connection and putting it to sleep again: that is most of what a
-// piece costs. 1: sent. 0: not, and the library has to. -1: a part of it, which cannot be mended.
-static int send_at_once(struct request *request, const struct part *part, struct str bytes)
-{
-    char head[16];
-    int fd = request_socket(request), n_unsent = 0;
-    bool is_ours = request->is_chunked && request->is_suspended && part->bytes.len == 0;
-    if (!is_ours || bytes.len > AT_ONCE_BYTES_MAX || ioctl(fd, SIOCOUTQ, &n_unsent) < 0 ||
-        n_unsent > UNSENT_BYTES_MAX) {
-        return 0;
-    }
-    size_t head_len = (size_t)snprintf(head, sizeof(head), "%zx\r\n", bytes.len);
-    struct iovec parts[] = { { head, head_len }, { (char *)(uintptr_t)bytes.ptr, bytes.len }, { (char *)"\r\n", 2 } };
-    struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 3 };
-    ssize_t n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n == (ssize_t)(head_len + bytes.len + 2)) {
-        request->n_response_bytes += bytes.len;
-        request->is_between_events = str_ends_with(bytes, STR("\n\n"));
-        return 1;
-    }
-    return n > 0 ? -1 : 0;
-}
-
-// More of a stream that has begun.
+// More of a stream that has begun, which its thread could not send itself.
 static void relay_piece(struct request *request, struct part *part, struct str bytes)
 {
-    int r = send_at_once(request, part, bytes);
     bool is_all = is_complete(part, bytes);
-    if (r < 0) {
-        request->is_aborted = true;
-        relay_cancel(request);
-        request_resume(request);
-        return;
-    }
-    if (r == 0) {
-        strbuf_append(&part->bytes, bytes);
-        part->is_paused = !is_all;
-    }
+    strbuf_append(&part->bytes, bytes);
+    part->is_paused = !is_all;
     if (is_all) {
         exchange_complete(part->exchange);
-    } else if (r > 0) {
-        exchange_go_on(part->exchange);
     }
-    if (r == 0) {
-        request_resume(request);
-    }
+    request_resume(request);
 }
 
 static void arrived(void *ctx, struct str bytes)
@@ -543,6 +502,29 @@ enum MHD_Result relay_start(struct request *request)
     case ROUTE_FILE:
     case ROUTE_TREE: return relay_ask_own(request);
     default: return mounts_count(request->bridge->mounts) > 0 ? ask_all(request) : answer_alone(request);
+    }
+}
+
+void relay_take_back(struct request *request)
+{
+    if (request->n_parts > 0 && request->parts[0].exchange) {
+        exchange_hold(request->parts[0].exchange);
+    }
+    if (request->outlet.n_sent > 0) {
+        request->n_response_bytes += request->outlet.n_sent;
+        request->is_between_events = request->outlet.is_between_events;
+        request->outlet.n_sent = 0;
+    }
+}
+
+void relay_lend(struct request *request)
+{
+    struct part *part = request->n_parts > 0 ? &request->parts[0] : NULL;
+    bool is_streamed = part && part->exchange && request->is_streaming && request->is_chunked;
+    relay_take_back(request);
+    if (is_streamed && request->is_suspended && part->bytes.len == 0) {
+        outlet_init(&request->outlet, request_socket(request));
+        exchange_pass(part->exchange, outlet_send, &request->outlet);
     }
 }
 

@@ -93,10 +93,12 @@ static bool asks_whether_it_listens(struct request *request, int fd)
     if (request->bridge->options->tls_cert || strcmp(request->version, "HTTP/1.1") != 0) {
         return false;
     }
-    if (!request->is_suspended || (request->is_streaming && !request->is_between_events)) {
-        return true; // what it is being sent asks as well
-    }
-    return send(fd, probe.ptr, probe.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)probe.len;
+    relay_take_back(request);
+    bool has_asked = !request->is_suspended || (request->is_streaming && !request->is_between_events);
+    bool listens = has_asked || // by what it is being sent
+                   send(fd, probe.ptr, probe.len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)probe.len;
+    relay_lend(request);
+    return listens;
 }
 
 int request_socket(const struct request *request)
@@ -150,6 +152,7 @@ void request_suspend(struct request *request)
         request->is_suspended = true;
         http_look_first(request->connection, false);
         MHD_suspend_connection(request->connection);
+        relay_lend(request);
     }
     if (!request->watch.is_pending) {
         watch(request);
@@ -159,6 +162,7 @@ void request_suspend(struct request *request)
 void request_resume(struct request *request)
 {
     if (request->is_suspended && request->connection) {
+        relay_take_back(request);
         request->is_suspended = false;
         http_look_first(request->connection, !request->is_resumed);
         request->is_resumed = true;

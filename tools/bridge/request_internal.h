@@ -5,6 +5,7 @@
 #include "engine/base/json.h"
 #include "engine/base/str.h"
 #include "tools/bridge/exchange.h"
+#include "tools/bridge/outlet.h"
 #include "tools/bridge/request.h"
 #include "tools/bridge/route.h"
 
@@ -53,6 +54,7 @@ struct request {
     bool is_chunked;        // the answer, and the socket takes what is written to it as it is
     bool is_without_index;  // scores that were to come from a shared index could not
     bool is_between_events; // what was sent of a stream ends with a whole event
+    struct outlet outlet;   // of who reads the stream, between relay_lend and relay_take_back
 };
 
 // ---- request.c -----------------------------------------------------------------------------------------------------
@@ -65,6 +67,10 @@ int request_socket(const struct request *request);
 enum MHD_Result relay_start(struct request *request);
 // A transaction for the bridge's own mounts.
 enum MHD_Result relay_ask_own(struct request *request);
+// The socket of a suspended connection, to the thread that reads what it is sent, if all of that has been sent; and
+// back before anybody else does something with it.
+void relay_lend(struct request *request);
+void relay_take_back(struct request *request);
 void relay_forget_parts(struct request *request); // none runs; others may be asked
 void relay_cancel(struct request *request);
 void relay_deinit(struct request *request); // nothing runs any more

@@ -3,12 +3,16 @@
 // reads.
 //
 //   waiters_start --go--> thread: write, read, read ... --list--> loop: ready() --> waiters_take
+//                                        `--> pass(), while waiters_pass lets it
 //
 // 1. The list and each operation's `kept`, `is_listed` and `is_over` are under the lock; what the thread finds out
 //    (`written`, `n_read`) is the loop's once it is over. All else is the loop thread's.
 // 2. A thread has its operation from `go` until the loop has seen that it is over, and ends only when it is told to.
 // 3. A cancelled operation's thread is sent a signal, which ends the call that it is in. A signal that comes before the
 //    call has begun is lost, so it is sent again until the operation is over.
+// 4. An operation's `pass` is under a lock of its own, which is taken before the other: a piece is passed on, or kept
+//    and `pass` forgotten, before the loop can set it again; which it does only when nothing is kept. So pieces keep
+//    their order.
 #include "tools/bridge/waiters.h"
 #include <assert.h>
 #include <errno.h>
@@ -130,10 +134,23 @@ static void wake(struct waiters *waiters)
     }
 }
 
+// Under `passing`.
+static bool pass_on(struct wait_op *op, const char *bytes, ssize_t n)
+{
+    bool is_passed = op->pass && op->follows && n > 0 && op->pass(op->pass_ctx, (struct str){ bytes, (size_t)n });
+    op->pass = is_passed ? op->pass : NULL;
+    return is_passed;
+}
+
 // False: that was the last of it, and the operation is the loop's again.
 static bool tell(struct waiter *waiter, struct wait_op *op, const char *bytes, ssize_t n)
 {
     struct waiters *waiters = waiter->waiters;
+    pthread_mutex_lock(&op->passing);
+    if (pass_on(op, bytes, n)) {
+        pthread_mutex_unlock(&op->passing);
+        return true;
+    }
     pthread_mutex_lock(&waiters->lock);
     if (n > 0 && strbuf_append(&op->kept, (struct str){ bytes, (size_t)n }) < 0) {
         n = -ENOMEM;
@@ -142,6 +159,7 @@ static bool tell(struct waiter *waiter, struct wait_op *op, const char *bytes, s
     bool goes_on = n > 0 && op->follows;
     op->is_over = !goes_on;
     bool must_wake = list(waiters, op);
+    pthread_mutex_unlock(&op->passing);
     while (goes_on && !must_wake && op->kept.len >= KEPT_BYTES && !atomic_load(&waiter->is_cancelled)) {
         pthread_cond_wait(&waiter->taken, &waiters->lock);
     }
@@ -175,7 +193,7 @@ static void pace(struct waiter *waiter, const struct wait_op *op, uint64_t begin
 
 static void read_all(struct waiter *waiter, struct wait_op *op)
 {
-    char bytes[READ_BYTES];
+    _Alignas(4096) char bytes[READ_BYTES]; // as few pages as can be for the kernel to pin
     size_t size = FIRST_BYTES;
     for (;;) {
         uint64_t begin_ns = clock_monotonic_ns();
@@ -391,6 +409,7 @@ void waiters_cancel(struct waiters *waiters, struct wait_op *op)
         return;
     }
     op->is_cancelled = true;
+    waiters_hold(op);
     if (!op->waiter && dequeue(waiters, op)) {
         give_back(waiters, op);
         return;
@@ -479,9 +498,31 @@ struct str waiters_take(struct waiters *waiters, struct wait_op *op)
     return strbuf_str(&op->given);
 }
 
+void waiters_pass(struct waiters *waiters, struct wait_op *op, bool (*pass)(void *ctx, struct str bytes), void *ctx)
+{
+    if (!op->is_pending || op->is_cancelled) {
+        return;
+    }
+    pthread_mutex_lock(&op->passing);
+    pthread_mutex_lock(&waiters->lock);
+    bool is_next = op->kept.len == 0;
+    pthread_mutex_unlock(&waiters->lock);
+    op->pass = is_next ? pass : NULL;
+    op->pass_ctx = ctx;
+    pthread_mutex_unlock(&op->passing);
+}
+
+void waiters_hold(struct wait_op *op)
+{
+    pthread_mutex_lock(&op->passing);
+    op->pass = NULL;
+    pthread_mutex_unlock(&op->passing);
+}
+
 void wait_op_init(struct wait_op *op, void (*ready)(struct wait_op *op))
 {
     *op = (struct wait_op){ .ready = ready, .fd = -1 };
+    pthread_mutex_init(&op->passing, NULL);
     strbuf_init(&op->kept, 0);
     strbuf_init(&op->given, 0);
 }
@@ -489,6 +530,7 @@ void wait_op_init(struct wait_op *op, void (*ready)(struct wait_op *op))
 void wait_op_deinit(struct wait_op *op)
 {
     assert(!op->is_pending);
+    pthread_mutex_destroy(&op->passing);
     strbuf_deinit(&op->kept);
     strbuf_deinit(&op->given);
 }

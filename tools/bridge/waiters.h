@@ -3,12 +3,13 @@
 // polled before it reads, which for a mount's file is a request to the mount, twice; a read by a thread is one.)
 //
 // A thread does nothing but these system calls for the one operation in its hand, and knows no other part of the
-// bridge. Calls are the loop thread's; `ready` is called on it.
+// bridge but what it was told to pass pieces to. Calls are the loop thread's; `ready` is called on it.
 #ifndef TOKFS_BRIDGE_WAITERS_H
 #define TOKFS_BRIDGE_WAITERS_H
 
 #include "engine/base/loop.h"
 #include "engine/base/str.h"
+#include <pthread.h>
 
 struct waiters;
 struct waiter;
@@ -27,6 +28,9 @@ struct wait_op {
                      // it tells
     bool is_pending; // from waiters_start until it is over and `ready` begins
     // The rest is private.
+    pthread_mutex_t passing;
+    bool (*pass)(void *ctx, struct str bytes);
+    void *pass_ctx;
     struct wait_op *next, *next_cancelled;
     struct waiter *waiter;
     struct strbuf kept, given;
@@ -44,6 +48,12 @@ void wait_op_deinit(struct wait_op *op); // not pending
 int waiters_start(struct waiters *waiters, struct wait_op *op);
 // What was read and not taken yet, valid until the next take. A thread whose bytes nobody takes stops reading.
 struct str waiters_take(struct waiters *waiters, struct wait_op *op);
+// From here on the thread gives each piece that it reads to `pass`, which is called on it and does not block, until
+// that returns false: then this piece and what follows it are for the loop again. Unless bytes wait to be taken, which
+// come first; no-op when not pending.
+void waiters_pass(struct waiters *waiters, struct wait_op *op, bool (*pass)(void *ctx, struct str bytes), void *ctx);
+// `pass` has returned, and is not called any more. Also by waiters_cancel.
+void waiters_hold(struct wait_op *op);
 // It is over soon (n_read -EINTR, unless it was over already); no-op when not pending.
 void waiters_cancel(struct waiters *waiters, struct wait_op *op);
 
