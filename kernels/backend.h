@@ -26,6 +26,7 @@ struct backend_options {
     unsigned n_threads; // CPU: workers including the calling thread; 0 = one per available processor
     const char *isa;    // CPU: the name of a path (kernels/cpu/isa.h); NULL = the best the processor has
     bool deterministic; // CUDA: batch invariance; the CPU backend always is
+    bool no_graphs;     // CUDA: each operation is launched by itself
 };
 
 #define MAXIMA_OUTPUTS 32
@@ -97,6 +98,7 @@ struct batch_seq {
     size_t n_rows;         // its new tokens in this batch
     size_t pos;            // absolute position of its first new token = tokens already in its pages
     const uint32_t *pages; // [ceil((pos + n_rows) / page_tokens)] page indices, in position order
+    uint32_t table; // the list's own number from step to step, so that only what has changed of it is sent; 0: none
 };
 
 struct batch_map {
@@ -244,6 +246,32 @@ struct sample_results {
     const struct sample_top *tops;    // [n_rows], of those with n_top; NULL where none has
 };
 
+// ---- a step --------------------------------------------------------------------------------------------------------
+
+#define STEP_WINDOWS_MAX 2 // that a model's layers have: none, and one
+
+// What the operations of a step bring along, told before the first of them, so that it is sent together. The operations
+// name the same arrays.
+struct op_step {
+    const void *model;              // whose steps of equal shapes have equal operations
+    const int32_t *token_ids;       // of op_embed
+    struct batch_map map;           // of op_rope_kv and op_attention: an operation's has the same seqs
+    const uint32_t *logit_rows;     // [n_logit_rows] of op_gather
+    const struct sample_row *draws; // [n_logit_rows] of op_sample, the last operation; NULL: there is none
+    size_t n_logit_rows, n_vocab;
+    unsigned turn; // of op_sample
+    const struct kv_layout *kv;
+    size_t n_heads;
+    size_t windows[STEP_WINDOWS_MAX], n_windows; // of op_attention
+    size_t n_rows_max, n_logit_rows_max;         // that the model's buffers hold
+    bool is_repeatable; // with equal shapes the operations differ in nothing but these arrays, and the host reads
+                        // nothing
+};
+
+// Issues the operations of a step as if it had so many rows: the arrays are as they were, and what is beyond their ends
+// is the backend's business.
+typedef void step_fn(void *ctx, size_t n_rows, size_t n_logit_rows);
+
 // Work of the host on items [begin, end). `worker` < n_workers names the thread that does it, for scratch; 0 is the
 // caller.
 typedef void host_fn(void *ctx, size_t begin, size_t end, size_t worker);
@@ -292,6 +320,10 @@ struct backend_ops {
     void (*route)(struct backend *b, const struct op_route *op);
     void (*combine)(struct backend *b, const struct op_combine *op);
     void (*sync)(struct backend *b);
+    // Optional: NULL where nothing is gained by it. Runs a step: calls `issue`, perhaps for more rows than the step
+    // has, or repeats what it issued for an earlier step of the same shape. The step's arrays are the caller's on
+    // return.
+    void (*step)(struct backend *b, const struct op_step *op, step_fn *issue, void *ctx);
 
     // Optional: NULL for what does not fail. 0, or -EIO, with the reason: the device has failed. What was computed
     // since it was asked last means nothing, nor does what is in its memory, and it stays so: it is to be closed and

@@ -345,9 +345,8 @@ static void run_layers(struct model *m, const struct step *step)
     }
 }
 
-static void run_and_draw(struct model *m, const struct step *step)
+static void draw(struct model *m, const struct step *step)
 {
-    run_layers(m, step);
     run_head(m, step->logit_rows, step->n_logit_rows, NULL);
     const struct op_sample sample = { .logits = m->act.logits,
                                       .rows = step->draws,
@@ -357,15 +356,70 @@ static void run_and_draw(struct model *m, const struct step *step)
     m->backend->ops->sample(m->backend, &sample);
 }
 
+struct issue {
+    struct model *model;
+    struct step step;
+};
+
+static void issue(void *ctx, size_t n_rows, size_t n_logit_rows)
+{
+    const struct issue *given = ctx;
+    struct step step = given->step;
+    step.map.n_rows = n_rows;
+    step.n_logit_rows = n_logit_rows;
+    run_layers(given->model, &step);
+    if (n_logit_rows > 0) {
+        draw(given->model, &step);
+    }
+}
+
+static void list_windows(const struct model_config *c, struct op_step *op)
+{
+    bool has[2] = { false, false };
+    for (size_t i = 0; i < c->n_layers; i++) {
+        bool is_windowed = c->layers[i] & LAYER_WINDOWED;
+        if (!has[is_windowed]) {
+            has[is_windowed] = true;
+            op->windows[op->n_windows++] = is_windowed ? c->window : 0;
+        }
+    }
+}
+
+// All of the step but logits for the host.
+static void run(struct model *m, const struct step *step, bool is_drawn)
+{
+    const struct model_config *c = &m->config;
+    struct issue given = { m, *step };
+    struct op_step op = { .model = m,
+                          .token_ids = step->token_ids,
+                          .map = step->map,
+                          .logit_rows = is_drawn ? step->logit_rows : NULL,
+                          .n_logit_rows = is_drawn ? step->n_logit_rows : 0,
+                          .draws = is_drawn ? step->draws : NULL,
+                          .n_vocab = c->n_vocab,
+                          .turn = step->turn,
+                          .kv = &m->kv,
+                          .n_heads = c->n_heads,
+                          .n_rows_max = m->batch_rows_max,
+                          .n_logit_rows_max = m->logit_rows_max,
+                          .is_repeatable = c->n_experts == 0 };
+    if (!m->backend->ops->step) {
+        issue(&given, op.map.n_rows, op.n_logit_rows);
+        return;
+    }
+    list_windows(c, &op);
+    m->backend->ops->step(m->backend, &op, issue, &given);
+}
+
 struct logits model_step(struct model *m, const struct step *step)
 {
     assert(step->map.n_rows > 0 && step->map.n_rows <= m->batch_rows_max);
     assert(step->n_logit_rows <= m->logit_rows_max);
-    if (step->draws && step->n_logit_rows > 0) {
-        run_and_draw(m, step);
+    bool is_drawn = step->draws && step->n_logit_rows > 0;
+    run(m, step, is_drawn);
+    if (is_drawn) {
         return (struct logits){ 0 };
     }
-    run_layers(m, step);
     if (step->n_logit_rows > 0) {
         return model_logits(m, step->logit_rows, step->n_logit_rows);
     }

@@ -292,6 +292,12 @@ static void want_scores(struct runner *r, const struct sched_item *item, const s
     }
 }
 
+// The sequence's list of pages is the slot's.
+static uint32_t table_of(const struct runner *r, const struct sequence *seq)
+{
+    return (uint32_t)(seq - r->slots) + 1;
+}
+
 // Lays the items' tokens out as rows. Logits are wanted of the rows that complete a sequence's known tokens, and of
 // those of the guesses after them.
 static struct step build_step(struct runner *r)
@@ -301,7 +307,7 @@ static struct step build_step(struct runner *r)
     for (size_t i = 0; i < r->plan.n_items; i++) {
         const struct sched_item *item = &r->plan.items[i];
         const struct sequence *seq = r->active[item->idx];
-        r->batch[i] = (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages };
+        r->batch[i] = (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages, table_of(r, seq) };
         want_scores(r, item, seq, n_rows);
         for (uint32_t t = 0; t < item->n_tokens - item->n_draft; t++) {
             r->token_ids[n_rows++] = seq->tokens[seq->n_computed + t];

@@ -324,6 +324,9 @@ static __global__ void __launch_bounds__(THREADS) attention_tiles(struct attenti
     typedef struct attention_tile<T, DIM, IS_DECODE> tile_type;
     GPU_SHARED_DYNAMIC(tile_type, tile);
     const struct gpu_work work = run.work[blockIdx.x];
+    if (work.begin >= work.end) {
+        return;
+    }
     const unsigned warp = threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
     const int first_row = IS_DECODE ? 0 : (int)warp * 16, first_key = IS_DECODE ? (int)warp * tile_type::keys : 0;
     int pos[2], n_tokens = run.map.seq_pos[work.seq] + run.map.seq_n_rows[work.seq];
@@ -373,6 +376,9 @@ static __global__ void attention_merge(struct attention_run run)
 {
     const struct gpu_merge merge = run.merges[blockIdx.x];
     const int n = merge.n_shared + merge.n_partials;
+    if (n == 0) {
+        return;
+    }
     for (int i = (int)threadIdx.x; i < ATTENTION_DECODE_ROWS * (int)run.head_dim; i += THREADS) {
         int row = i / (int)run.head_dim, d = i % (int)run.head_dim;
         struct packed_row p = unpack(&run, merge.seq, merge.packed_row + row);
@@ -498,6 +504,9 @@ static __device__ float row_weight(const struct attention_run *run, const float 
 template <class T> static __global__ void attention_rows(struct attention_run run)
 {
     size_t row = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, kv_head = head / (run.n_heads / run.n_kv_heads);
+    if (run.map.row_seq[row] == NO_SEQUENCE) {
+        return;
+    }
     size_t seq = (size_t)run.map.row_seq[row], row_floats = (run.n_heads + 2 * run.n_kv_heads) * run.head_dim;
     int pos = run.map.row_pos[row], first = run.window && pos >= (int)run.window ? pos - (int)run.window + 1 : 0;
     const float *q = run.qkv + row * row_floats + head * run.head_dim;

@@ -1,18 +1,18 @@
-// The table of operations. Each stages what the host brings along and launches kernels; nothing waits but download,
-// route (the host plans the experts) and sync.
+// The table of operations. Each launches kernels; nothing waits but download, route (the host plans the experts) and
+// sync.
 //
-// A batch_map is brought over once per step: `map_of` is the one that is there, and it is forgotten at sync, when the
-// caller may change it. The attention plan is made for each window that the layers have.
+// What the operations of a step bring along is sent before the first of them (step.h), and found by the names of the
+// caller's arrays. What it does not have is staged by the operation that brings it: experts' rows, and all of those
+// that are used outside of steps.
 //
 // Memory that depends on shapes seen first in a step (rows rounded to 16 bits, staging) grows when a larger one comes.
 #include "kernels/cuda/cuda.h"
 #include "kernels/cpu/pool.h"
 #include "kernels/cuda/blocks.h"
-#include "kernels/cuda/cascade.h"
 #include "kernels/cuda/draws.h"
 #include "kernels/cuda/kernels.h"
-#include "kernels/cuda/plan.h"
 #include "kernels/cuda/stage.h"
+#include "kernels/cuda/step.h"
 #include "kernels/quant.h"
 
 #include <assert.h>
@@ -23,12 +23,6 @@
 
 #define STAGE_BYTES    ((size_t)4 << 20)
 #define PARTIALS_BYTES ((size_t)64 << 20)
-#define N_WINDOWS      2 // that a model's layers have: none, and one
-
-struct window_plan {
-    size_t window;
-    struct gpu_attention_plan prefill, shared, decode;
-};
 
 struct cuda_backend {
     struct backend backend;
@@ -36,12 +30,8 @@ struct cuda_backend {
     struct pool *pool; // of the host, for work between steps
     bool is_deterministic;
     struct stage stage;
+    struct step_block step;
     struct draws draws;
-    const struct batch_map *map_of; // NULL: `map` holds none
-    size_t map_generation;          // of the stage, when it was brought
-    struct gpu_map map;
-    struct window_plan plans[N_WINDOWS];
-    size_t n_plans;
     float *partials; // PARTIALS_BYTES
     void *rows_16;   // [rows_16_bytes]
     size_t rows_16_bytes;
@@ -87,7 +77,7 @@ static void cuda_upload(struct backend *b, void *dst, const void *host_src, size
 // The queue is empty: what was staged is done with.
 static void forget_step(struct cuda_backend *cuda)
 {
-    cuda->map_of = NULL;
+    step_forget(&cuda->step);
     stage_reset(&cuda->stage);
 }
 
@@ -388,7 +378,9 @@ static void cuda_embed(struct backend *b, const struct op_embed *op)
 {
     struct cuda_backend *cuda = cuda_of(b);
     if (op->n_rows > 0) {
-        const int32_t *ids = stage_copy(&cuda->stage, op->token_ids, op->n_rows * sizeof(*ids));
+        bool is_there = op->token_ids == cuda->step.token_ids;
+        const int32_t *ids =
+            is_there ? cuda->step.device_token_ids : stage_copy(&cuda->stage, op->token_ids, op->n_rows * sizeof(*ids));
         gpu_embed(queue_of(cuda), op, &op->table->gpu, ids, cuda->draws.results);
     }
 }
@@ -418,7 +410,10 @@ static void cuda_gather(struct backend *b, const struct op_gather *op)
 {
     struct cuda_backend *cuda = cuda_of(b);
     if (op->n_rows > 0) {
-        gpu_gather(queue_of(cuda), op, stage_copy(&cuda->stage, op->rows, op->n_rows * sizeof(*op->rows)));
+        bool is_there = op->rows == cuda->step.logit_rows;
+        gpu_gather(queue_of(cuda), op,
+                   is_there ? cuda->step.device_logit_rows
+                            : stage_copy(&cuda->stage, op->rows, op->n_rows * sizeof(*op->rows)));
     }
 }
 
@@ -452,129 +447,49 @@ static void cuda_combine(struct backend *b, const struct op_combine *op)
     gpu_combine(queue_of(cuda), op, device, (const float *)(device + n));
 }
 
+// ---- a step --------------------------------------------------------------------------------------------------------
+
+static void bring(struct cuda_backend *cuda, const struct op_step *op)
+{
+    const struct step_options options = { .n_partials_bytes = PARTIALS_BYTES,
+                                          .is_deterministic = cuda->is_deterministic };
+    step_bring(&cuda->step, op, &options);
+}
+
+static void cuda_step(struct backend *b, const struct op_step *op, step_fn *issue, void *ctx)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    draws_reserve(&cuda->draws, op->draws ? op->n_logit_rows : 0);
+    bring(cuda, op);
+    issue(ctx, op->map.n_rows, op->n_logit_rows);
+    if (op->draws) {
+        draws_send(&cuda->draws, op->draws, op->n_logit_rows, op->turn);
+    }
+    step_forget(&cuda->step);
+}
+
 // ---- attention -----------------------------------------------------------------------------------------------------
 
-static size_t n_pages_of(const struct batch_seq *seq, size_t page_tokens)
+// Outside of a step an operation brings its map itself.
+static void bring_map(struct cuda_backend *cuda, const struct batch_map *map, const struct kv_layout *kv,
+                      size_t n_heads, const size_t *window)
 {
-    return (seq->pos + seq->n_rows + page_tokens - 1) / page_tokens;
-}
-
-static void fill_map(const struct batch_map *map, size_t page_tokens, int32_t *row_seq, int32_t *row_pos, int32_t *seqs,
-                     uint32_t *pages)
-{
-    size_t n_pages = 0;
-    for (size_t s = 0; s < map->n_seqs; s++) {
-        const struct batch_seq *seq = &map->seqs[s];
-        for (size_t i = 0; i < seq->n_rows; i++) {
-            row_seq[seq->row + i] = (int32_t)s;
-            row_pos[seq->row + i] = (int32_t)(seq->pos + i);
-        }
-        seqs[s] = (int32_t)seq->row;
-        seqs[map->n_seqs + s] = (int32_t)seq->n_rows;
-        seqs[2 * map->n_seqs + s] = (int32_t)seq->pos;
-        seqs[3 * map->n_seqs + s] = (int32_t)n_pages;
-        memcpy(pages + n_pages, seq->pages, n_pages_of(seq, page_tokens) * sizeof(*pages));
-        n_pages += n_pages_of(seq, page_tokens);
+    const struct step_block *step = &cuda->step;
+    if (step->seqs != map->seqs || (window && !step_window(step, *window))) {
+        const struct op_step op = {
+            .map = *map, .kv = kv, .n_heads = n_heads, .windows = { window ? *window : 0 }, .n_windows = window ? 1 : 0
+        };
+        bring(cuda, &op);
     }
-}
-
-// Of work and merges, whatever the heads: every packed row in a piece of its own, every piece of decode in as many as
-// there are CTAs wanted.
-static size_t plan_bytes_max(const struct cuda_backend *cuda, const struct batch_map *map)
-{
-    size_t n_wanted = 2 * (size_t)gpu_facts_of(cuda->gpu)->n_processors;
-    size_t n_pieces = map->n_rows * ATTENTION_DECODE_ROWS + n_wanted + map->n_seqs;
-    size_t n_shared = map->n_rows * ATTENTION_DECODE_ROWS + CASCADE_GROUPS_MAX * (n_wanted + 2);
-    return (n_pieces + n_shared) * sizeof(struct gpu_work) + map->n_seqs * sizeof(struct gpu_merge) +
-           (map->n_rows + map->n_seqs) * sizeof(int32_t) + 4096;
-}
-
-// One array: [n_rows] row_seq, [n_rows] row_pos, [4][n_seqs] of sequences, pages.
-static void bring_map(struct cuda_backend *cuda, const struct batch_map *map, size_t page_tokens)
-{
-    if (cuda->map_of == map && cuda->map_generation == cuda->stage.generation) {
-        return;
-    }
-    size_t n_pages = 0, n_rows = map->n_rows, n_seqs = map->n_seqs;
-    for (size_t s = 0; s < n_seqs; s++) {
-        n_pages += n_pages_of(&map->seqs[s], page_tokens);
-    }
-    size_t bytes = (2 * n_rows + 4 * n_seqs + n_pages) * sizeof(int32_t);
-    stage_reserve(&cuda->stage, bytes + N_WINDOWS * plan_bytes_max(cuda, map));
-    int32_t *host = stage_take(&cuda->stage, bytes);
-    fill_map(map, page_tokens, host, host + n_rows, host + 2 * n_rows, (uint32_t *)(host + 2 * n_rows + 4 * n_seqs));
-    const int32_t *device = stage_send(&cuda->stage, host, bytes), *seqs = device + 2 * n_rows;
-    cuda->map = (struct gpu_map){ .row_seq = device,
-                                  .row_pos = device + n_rows,
-                                  .seq_row = seqs,
-                                  .seq_n_rows = seqs + n_seqs,
-                                  .seq_pos = seqs + 2 * n_seqs,
-                                  .seq_page = seqs + 3 * n_seqs,
-                                  .pages = (const uint32_t *)(seqs + 4 * n_seqs),
-                                  .n_rows = n_rows,
-                                  .n_seqs = n_seqs };
-    cuda->map_of = map;
-    cuda->map_generation = cuda->stage.generation;
-    cuda->n_plans = 0;
 }
 
 static void cuda_rope_kv(struct backend *b, const struct op_rope_kv *op)
 {
     struct cuda_backend *cuda = cuda_of(b);
     if (op->map->n_rows > 0) {
-        bring_map(cuda, op->map, op->kv->page_tokens);
-        gpu_rope_kv(queue_of(cuda), op, &cuda->map);
+        bring_map(cuda, op->map, op->kv, op->n_heads, NULL);
+        gpu_rope_kv(queue_of(cuda), op, &cuda->step.map);
     }
-}
-
-static const struct window_plan *plan_for(struct cuda_backend *cuda, const struct op_attention *op)
-{
-    for (size_t i = 0; i < cuda->n_plans; i++) {
-        if (cuda->plans[i].window == op->window) {
-            return &cuda->plans[i];
-        }
-    }
-    const struct plan_options options = { .group = op->n_heads / op->kv->n_kv_heads,
-                                          .n_kv_heads = op->kv->n_kv_heads,
-                                          .page_tokens = op->kv->page_tokens,
-                                          .window = op->window,
-                                          .n_processors = gpu_facts_of(cuda->gpu)->n_processors,
-                                          .n_partials_max = PARTIALS_BYTES / sizeof(float) / op->kv->n_kv_heads /
-                                                            gpu_attention_partial_floats(op),
-                                          .is_deterministic = cuda->is_deterministic };
-    struct plan_counts bounds = plan_bounds(op->map, &options);
-    size_t n_work = bounds.n_prefill + bounds.n_shared + bounds.n_decode;
-    size_t bytes = n_work * sizeof(struct gpu_work) + bounds.n_merges * sizeof(struct gpu_merge) +
-                   bounds.n_listed * sizeof(int32_t);
-    struct gpu_work *work = stage_take(&cuda->stage, bytes + op->map->n_seqs * sizeof(int32_t));
-    struct gpu_merge *merges = (struct gpu_merge *)(work + n_work);
-    int32_t *rows = (int32_t *)(merges + bounds.n_merges);
-    const struct plan_arrays arrays = { .prefill = work,
-                                        .shared = work + bounds.n_prefill,
-                                        .decode = work + bounds.n_prefill + bounds.n_shared,
-                                        .merges = merges,
-                                        .rows = rows,
-                                        .group_of = rows + bounds.n_listed };
-    struct plan_counts counts = plan_make(op->map, &options, &arrays);
-    const struct gpu_work *device = stage_send(&cuda->stage, work, bytes);
-    const struct gpu_merge *device_merges = (const struct gpu_merge *)(device + n_work);
-    assert(cuda->n_plans < N_WINDOWS);
-    struct window_plan *plan = &cuda->plans[cuda->n_plans++];
-    *plan = (struct window_plan){
-        .window = op->window,
-        .prefill = { .work = device, .n_work = counts.n_prefill },
-        .shared = { .work = device + bounds.n_prefill,
-                    .rows = (const int32_t *)(device_merges + bounds.n_merges),
-                    .n_work = counts.n_shared,
-                    .n_partials = counts.n_partials },
-        .decode = { .work = device + bounds.n_prefill + bounds.n_shared,
-                    .merges = device_merges,
-                    .n_work = counts.n_decode,
-                    .n_merges = counts.n_merges,
-                    .n_partials = counts.n_partials,
-                    .is_decode = true },
-    };
-    return plan;
 }
 
 static void cuda_attention(struct backend *b, const struct op_attention *op)
@@ -583,51 +498,56 @@ static void cuda_attention(struct backend *b, const struct op_attention *op)
     if (op->map->n_rows == 0) {
         return;
     }
-    bring_map(cuda, op->map, op->kv->page_tokens);
+    bring_map(cuda, op->map, op->kv, op->n_heads, &op->window);
+    const struct step_window *window = step_window(&cuda->step, op->window);
+    const struct gpu_attention_plan *plans[] = { &window->prefill, &window->shared, &window->decode };
     if (!gpu_attention_has_tiles(op)) {
-        gpu_attention_rows(queue_of(cuda), op, &cuda->map);
+        gpu_attention_rows(queue_of(cuda), op, &cuda->step.map);
         return;
     }
-    const struct window_plan *plan = plan_for(cuda, op);
-    if (cuda->map_generation != cuda->stage.generation) { // the plan did not fit beside what was staged since
-        bring_map(cuda, op->map, op->kv->page_tokens);
-        plan = plan_for(cuda, op);
-    }
-    if (plan->prefill.n_work > 0) {
-        gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->prefill, cuda->partials);
-    }
-    if (plan->shared.n_work > 0) {
-        gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->shared, cuda->partials);
-    }
-    if (plan->decode.n_work > 0) {
-        gpu_attention_tiles(queue_of(cuda), op, &cuda->map, &plan->decode, cuda->partials);
+    for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++) {
+        if (plans[i]->n_work > 0) {
+            gpu_attention_tiles(queue_of(cuda), op, &cuda->step.map, plans[i], cuda->partials);
+        }
     }
 }
 
 // ---- draws ---------------------------------------------------------------------------------------------------------
 
-static void cuda_sample(struct backend *b, const struct op_sample *op)
+// Outside of a step: sends the rows, and their draws back.
+static void sample_alone(struct cuda_backend *cuda, const struct op_sample *op, struct gpu_sample *args)
 {
-    struct cuda_backend *cuda = cuda_of(b);
-    if (op->n_rows == 0) {
-        return;
-    }
     draws_reserve(&cuda->draws, op->n_rows);
     size_t rows_bytes = op->n_rows * sizeof(struct gpu_sample_row);
     size_t bytes = rows_bytes + draws_extra_bytes(op->rows, op->n_rows, op->n_vocab);
     struct gpu_sample_row *rows = stage_take(&cuda->stage, bytes);
     draws_fill(op->rows, op->n_rows, op->n_rows, op->n_vocab, rows, (unsigned char *)rows + rows_bytes, rows_bytes);
-    const struct gpu_sample_row *device = stage_send(&cuda->stage, rows, bytes);
-    const struct gpu_sample args = { .logits = op->logits,
-                                     .rows = device,
-                                     .extra = (void *)(uintptr_t)device,
-                                     .results = cuda->draws.results,
-                                     .tops = cuda->draws.tops,
-                                     .n_rows = op->n_rows,
-                                     .n_vocab = op->n_vocab };
-    gpu_sample(queue_of(cuda), &args);
+    args->rows = stage_send(&cuda->stage, rows, bytes);
+    args->extra = (void *)(uintptr_t)args->rows;
+    args->results = cuda->draws.results;
+    args->tops = cuda->draws.tops;
+    gpu_sample(queue_of(cuda), args);
     draws_send(&cuda->draws, op->rows, op->n_rows, op->turn);
-    cuda->map_of = NULL; // the step ends here
+}
+
+static void cuda_sample(struct backend *b, const struct op_sample *op)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    struct gpu_sample args = { .logits = op->logits,
+                               .rows = cuda->step.device_draws,
+                               .extra = cuda->step.device,
+                               .results = cuda->draws.results,
+                               .tops = cuda->draws.tops,
+                               .n_rows = op->n_rows,
+                               .n_vocab = op->n_vocab };
+    if (op->n_rows == 0) {
+        return;
+    }
+    if (op->rows == cuda->step.draws) {
+        gpu_sample(queue_of(cuda), &args);
+    } else {
+        sample_alone(cuda, op, &args);
+    }
 }
 
 static int cuda_failure(struct backend *b, struct err *err)
@@ -671,6 +591,7 @@ static void cuda_close(struct backend *b)
             gpu_free(cuda->gpu, cuda->partials);
         }
         draws_deinit(&cuda->draws);
+        step_deinit(&cuda->step);
         stage_deinit(&cuda->stage);
         gpu_close(cuda->gpu);
     }
@@ -712,6 +633,7 @@ static const struct backend_ops cuda_ops = {
     .route = cuda_route,
     .combine = cuda_combine,
     .sync = cuda_sync,
+    .step = cuda_step,
     .failure = cuda_failure,
     .memory_free = cuda_memory_free,
     .sample = cuda_sample,
@@ -728,6 +650,9 @@ static int cuda_init(struct cuda_backend *cuda, const struct backend_options *op
     }
     if (r == 0) {
         r = stage_init(&cuda->stage, cuda->gpu, STAGE_BYTES, err);
+    }
+    if (r == 0) {
+        r = step_init(&cuda->step, cuda->gpu, err);
     }
     if (r == 0) {
         r = draws_init(&cuda->draws, cuda->gpu, err);

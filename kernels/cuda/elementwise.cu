@@ -1,5 +1,5 @@
-// What works on each element or row by itself: embedding rows, gated units, soft caps, gathering, and the routing of
-// mixtures of experts. All are bound by memory: bytes read and written once, no reuse.
+// What works on each element or row by itself: embedding rows, gated units, soft caps, gathering, page tables, and the
+// routing of mixtures of experts. All are bound by memory: bytes read and written once, no reuse.
 #include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/token.h"
@@ -107,6 +107,21 @@ void gpu_combine(gpu_queue queue, const struct op_combine *op, const uint32_t *r
 {
     gpu_launch(queue, combine, dim3((unsigned)op->n_rows), THREADS, 0, op->x, rows, weights, op->y, op->n_used,
                op->dim);
+}
+
+// ---- page tables ---------------------------------------------------------------------------------------------------
+
+static __global__ void change_pages(uint32_t *tables, const struct gpu_page_change *changes, size_t n)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n) {
+        tables[changes[i].at] = changes[i].page;
+    }
+}
+
+void gpu_change_pages(gpu_queue queue, uint32_t *tables, const struct gpu_page_change *changes, size_t n_changes)
+{
+    gpu_launch(queue, change_pages, ctas_for(n_changes), THREADS, 0, tables, changes, n_changes);
 }
 
 // ---- route ---------------------------------------------------------------------------------------------------------

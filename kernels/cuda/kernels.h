@@ -25,9 +25,16 @@ struct gpu_part {
     uint32_t row, n_rows;
 };
 
+// A page that is another one than before, `at` entries behind the beginning of the page tables.
+struct gpu_page_change {
+    uint32_t at, page;
+};
+
+#define NO_SEQUENCE (-1) // whose a row is that nobody wants
+
 // A batch_map on the device.
 struct gpu_map {
-    const int32_t *row_seq;    // [n_rows] sequence of a row
+    const int32_t *row_seq;    // [n_rows] sequence of a row, or NO_SEQUENCE
     const int32_t *row_pos;    // [n_rows] its absolute position
     const int32_t *seq_row;    // [n_seqs] first row of a sequence
     const int32_t *seq_n_rows; // [n_seqs]
@@ -42,7 +49,7 @@ struct gpu_map {
 // = row * group + head, where row counts the sequence's rows or those of a list.
 struct gpu_work {
     int32_t seq, packed_row;
-    int32_t begin, end;
+    int32_t begin, end;     // none: there is nothing to do
     int32_t partial;        // where its unfinished sums go: see attention.cu; -1: the piece is all of it, and finished
     int32_t list, n_listed; // rows of the batch: plan.rows[list ... list + n_listed); n_listed = 0: the sequence's own
 };
@@ -51,7 +58,7 @@ struct gpu_work {
 // partials that are shared_step apart, then their own.
 struct gpu_merge {
     int32_t seq, packed_row;
-    int32_t partial, n_partials; // in the order of positions
+    int32_t partial, n_partials; // in the order of positions; none of either kind: nothing to do
     int32_t shared_partial, n_shared, shared_step, shared_row;
 };
 
@@ -97,6 +104,7 @@ void gpu_glu(gpu_queue queue, const struct op_glu *op);
 void gpu_softcap(gpu_queue queue, const struct op_softcap *op);
 void gpu_gather(gpu_queue queue, const struct op_gather *op, const uint32_t *rows);
 void gpu_combine(gpu_queue queue, const struct op_combine *op, const uint32_t *rows, const float *weights);
+void gpu_change_pages(gpu_queue queue, uint32_t *tables, const struct gpu_page_change *changes, size_t n_changes);
 void gpu_route(gpu_queue queue, const struct op_route *op, uint32_t *experts, float *weights);
 
 // norm.cu

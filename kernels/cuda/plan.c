@@ -56,19 +56,34 @@ static bool is_shared(const struct plan_options *options)
     return !options->is_deterministic && options->window == 0;
 }
 
+// Of pieces that are cut along the positions, for so many sequences and rows.
+static void bound_decode(size_t n_seqs, size_t n_rows, const struct plan_options *options, struct plan_counts *bounds)
+{
+    bounds->n_merges = n_seqs;
+    bounds->n_decode = bounds->n_partials = n_seqs > 0 ? n_seqs + n_wanted(options) : 0; // n_splits_max, rounded up
+    if (is_shared(options) && n_seqs > 1) { // each group: a tile more than its rows fill, and each tile or what is
+                                            // wanted in all
+        size_t n_tiles = ceil_div(n_rows * options->group, ATTENTION_PREFILL_ROWS) + CASCADE_GROUPS_MAX;
+        bounds->n_shared = n_tiles + CASCADE_GROUPS_MAX * n_wanted(options);
+        bounds->n_listed = n_rows;
+    }
+}
+
 struct plan_counts plan_bounds(const struct batch_map *map, const struct plan_options *options)
 {
     struct plan_counts bounds = { 0 };
     for (size_t s = 0; s < map->n_seqs; s++) {
         bounds.n_prefill += ceil_div(map->seqs[s].n_rows * options->group, ATTENTION_PREFILL_ROWS);
     }
-    bounds.n_merges = n_decoded(map, options);
-    bounds.n_decode = bounds.n_partials = bounds.n_merges * n_splits_max(map, options);
-    if (is_shared(options)) { // each group: a tile more than its rows fill, and each tile or what is wanted in all
-        size_t n_tiles = ceil_div(map->n_rows * options->group, ATTENTION_PREFILL_ROWS) + CASCADE_GROUPS_MAX;
-        bounds.n_shared = n_tiles + CASCADE_GROUPS_MAX * n_wanted(options);
-        bounds.n_listed = map->n_rows;
-    }
+    bound_decode(n_decoded(map, options), map->n_rows, options, &bounds);
+    return bounds;
+}
+
+struct plan_counts plan_bounds_of_rows(size_t n_rows, const struct plan_options *options)
+{
+    struct plan_counts bounds = { .n_prefill = n_rows * ceil_div(options->group, ATTENTION_PREFILL_ROWS) };
+    bool may_decode = !options->is_deterministic && options->group <= ATTENTION_DECODE_ROWS;
+    bound_decode(may_decode ? n_rows : 0, n_rows, options, &bounds);
     return bounds;
 }
 

@@ -29,6 +29,8 @@ struct plan_arrays {
 
 // The largest counts that plan_make can give for this batch.
 struct plan_counts plan_bounds(const struct batch_map *map, const struct plan_options *options);
+// ... for any batch of up to so many rows.
+struct plan_counts plan_bounds_of_rows(size_t n_rows, const struct plan_options *options);
 
 struct plan_counts plan_make(const struct batch_map *map, const struct plan_options *options,
                              const struct plan_arrays *arrays);

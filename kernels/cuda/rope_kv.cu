@@ -50,6 +50,9 @@ template <class T> static __global__ void rope_kv(struct rope_run run)
     size_t row = blockIdx.x, half = run.n_dims / 2, n_turning = run.n_heads + run.n_kv_heads;
     size_t seq = (size_t)run.map.row_seq[row], pos = (size_t)run.map.row_pos[row];
     float *qkv = run.qkv + row * (run.n_heads + 2 * run.n_kv_heads) * run.head_dim;
+    if (run.map.row_seq[row] == NO_SEQUENCE) {
+        return;
+    }
     if (run.q_norm) {
         for (size_t head = threadIdx.x / GPU_WARP; head < n_turning; head += THREADS / GPU_WARP) {
             norm_head(&run, qkv + head * run.head_dim, head < run.n_heads ? run.q_norm : run.k_norm,

@@ -37,7 +37,6 @@ void stage_deinit(struct stage *stage)
 void stage_reset(struct stage *stage)
 {
     stage->used = 0;
-    stage->generation++;
 }
 
 // Grows by doubling, which is rare: for batches larger than any before.
@@ -50,12 +49,11 @@ static void stage_grow(struct stage *stage, size_t bytes)
     }
     int r = stage_init(&larger, stage->gpu, wanted, NULL);
     assert(r == 0); // a few MiB, asked for by a step that has all its pages
-    larger.generation = stage->generation;
     stage_deinit(stage);
     *stage = larger;
 }
 
-void stage_reserve(struct stage *stage, size_t bytes)
+static void stage_reserve(struct stage *stage, size_t bytes)
 {
     if (stage->used + bytes <= stage->bytes) {
         return;

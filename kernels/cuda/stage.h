@@ -1,4 +1,4 @@
-// Small arrays that operations bring along (token ids, pages, where rows stand), on their way to the device: written
+// Small arrays that operations bring along (which rows are which expert's), on their way to the device: written
 // into pinned memory, copied in the order of the queue. What was staged stays until stage_reset, which is for when the
 // queue is empty.
 #ifndef TOKFS_KERNELS_CUDA_STAGE_H
@@ -10,7 +10,6 @@ struct stage {
     struct gpu *gpu;
     unsigned char *host, *device;
     size_t bytes, used;
-    size_t generation; // counts resets
 };
 
 int stage_init(struct stage *stage, struct gpu *gpu, size_t bytes, struct err *err);
@@ -18,9 +17,7 @@ void stage_deinit(struct stage *stage);
 void stage_reset(struct stage *stage);
 
 // Room for `bytes`: *ret_host is to be filled, then stage_send gives the address on the device. A stage that is full
-// empties the queue and begins anew, so that nothing staged before may be used by operations after it: `generation`
-// tells. stage_reserve makes room for arrays that are to stay together.
-void stage_reserve(struct stage *stage, size_t bytes);
+// empties the queue and begins anew, so that nothing staged before may be used by operations after it.
 void *stage_take(struct stage *stage, size_t bytes);
 const void *stage_send(struct stage *stage, const void *host, size_t bytes);
 // The same for an array that exists.
