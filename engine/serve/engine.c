@@ -76,7 +76,8 @@ static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_option
 {
     const struct backend_options backend_options = { .n_threads = options->n_threads,
                                                      .isa = options->isa,
-                                                     .deterministic = options->deterministic };
+                                                     .deterministic = options->deterministic,
+                                                     .no_graphs = options->no_graphs };
     struct err why = { 0 };
     sigset_t all, before;
     sigfillset(&all);

@@ -52,6 +52,7 @@ struct tokfs_engine_options {
     double timeout;         // seconds from submission in which a request has to end; 0: as long as it takes
     bool no_prefix_cache;   // compute every prompt anew
     bool no_speculation;    // one token per sequence and step, no guesses
+    bool no_graphs;         // on a GPU, each kernel of a step is launched by itself, for debugging
     bool deterministic;     // on a GPU, too, an answer does not depend on what runs beside it; the CPU's never do
     bool no_jump_forward;   // tokens that a grammar forces are sampled as any other
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load, on the calling thread

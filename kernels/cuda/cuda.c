@@ -10,6 +10,7 @@
 #include "kernels/cpu/pool.h"
 #include "kernels/cuda/blocks.h"
 #include "kernels/cuda/draws.h"
+#include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/stage.h"
 #include "kernels/cuda/step.h"
@@ -31,6 +32,7 @@ struct cuda_backend {
     bool is_deterministic;
     struct stage stage;
     struct step_block step;
+    struct graphs graphs;
     struct draws draws;
     float *partials; // PARTIALS_BYTES
     void *rows_16;   // [rows_16_bytes]
@@ -63,6 +65,7 @@ static void *cuda_alloc(struct backend *b, size_t bytes)
 static void cuda_free(struct backend *b, void *mem)
 {
     if (mem) {
+        graphs_forget(&cuda_of(b)->graphs);
         gpu_free(cuda_of(b)->gpu, mem);
     }
 }
@@ -116,6 +119,7 @@ static bool grow_rows_16(struct cuda_backend *cuda, size_t bytes)
         return false;
     }
     if (cuda->rows_16) {
+        graphs_forget(&cuda->graphs);
         gpu_free(cuda->gpu, cuda->rows_16);
     }
     cuda->rows_16 = larger;
@@ -206,6 +210,7 @@ static void cuda_matrix_fill(struct backend *b, struct matrix *m, size_t row, si
 static void cuda_matrix_free(struct backend *b, struct matrix *m)
 {
     if (m) {
+        graphs_forget(&cuda_of(b)->graphs);
         gpu_free(cuda_of(b)->gpu, m->gpu.data);
         free(m);
     }
@@ -449,19 +454,28 @@ static void cuda_combine(struct backend *b, const struct op_combine *op)
 
 // ---- a step --------------------------------------------------------------------------------------------------------
 
-static void bring(struct cuda_backend *cuda, const struct op_step *op)
+// n_padded: see step_options.
+static void bring(struct cuda_backend *cuda, const struct op_step *op, size_t n_padded)
 {
     const struct step_options options = { .n_partials_bytes = PARTIALS_BYTES,
+                                          .n_padded_rows = n_padded,
                                           .is_deterministic = cuda->is_deterministic };
-    step_bring(&cuda->step, op, &options);
+    bool has_moved = draws_reserve(&cuda->draws, n_padded > op->n_logit_rows ? n_padded : op->n_logit_rows);
+    if (step_bring(&cuda->step, op, &options) || has_moved) {
+        graphs_forget(&cuda->graphs);
+    }
 }
 
 static void cuda_step(struct backend *b, const struct op_step *op, step_fn *issue, void *ctx)
 {
     struct cuda_backend *cuda = cuda_of(b);
-    draws_reserve(&cuda->draws, op->draws ? op->n_logit_rows : 0);
-    bring(cuda, op);
-    issue(ctx, op->map.n_rows, op->n_logit_rows);
+    size_t n_padded = graphs_n_rows(&cuda->graphs, op);
+    bring(cuda, op, n_padded);
+    if (n_padded > 0) {
+        graphs_run(&cuda->graphs, op, &cuda->step, issue, ctx);
+    } else {
+        issue(ctx, op->map.n_rows, op->n_logit_rows);
+    }
     if (op->draws) {
         draws_send(&cuda->draws, op->draws, op->n_logit_rows, op->turn);
     }
@@ -479,7 +493,7 @@ static void bring_map(struct cuda_backend *cuda, const struct batch_map *map, co
         const struct op_step op = {
             .map = *map, .kv = kv, .n_heads = n_heads, .windows = { window ? *window : 0 }, .n_windows = window ? 1 : 0
         };
-        bring(cuda, &op);
+        bring(cuda, &op, 0);
     }
 }
 
@@ -517,7 +531,9 @@ static void cuda_attention(struct backend *b, const struct op_attention *op)
 // Outside of a step: sends the rows, and their draws back.
 static void sample_alone(struct cuda_backend *cuda, const struct op_sample *op, struct gpu_sample *args)
 {
-    draws_reserve(&cuda->draws, op->n_rows);
+    if (draws_reserve(&cuda->draws, op->n_rows)) {
+        graphs_forget(&cuda->graphs);
+    }
     size_t rows_bytes = op->n_rows * sizeof(struct gpu_sample_row);
     size_t bytes = rows_bytes + draws_extra_bytes(op->rows, op->n_rows, op->n_vocab);
     struct gpu_sample_row *rows = stage_take(&cuda->stage, bytes);
@@ -584,6 +600,7 @@ static void cuda_close(struct backend *b)
     struct cuda_backend *cuda = cuda_of(b);
     if (cuda->gpu) {
         gpu_sync(cuda->gpu, NULL);
+        graphs_forget(&cuda->graphs);
         if (cuda->rows_16) {
             gpu_free(cuda->gpu, cuda->rows_16);
         }
@@ -666,6 +683,7 @@ static int cuda_init(struct cuda_backend *cuda, const struct backend_options *op
                        PARTIALS_BYTES >> 20);
     }
     cuda->is_deterministic = options->deterministic;
+    cuda->graphs = (struct graphs){ .gpu = cuda->gpu, .is_off = options->no_graphs };
     snprintf(cuda->description, sizeof(cuda->description), "cuda %s%s", gpu_facts_of(cuda->gpu)->name,
              cuda->is_deterministic ? ", deterministic" : "");
     return 0;

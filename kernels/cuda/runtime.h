@@ -17,7 +17,8 @@ extern "C" {
 #endif
 
 struct gpu;
-typedef struct CUstream_st *gpu_queue; // cudaStream_t
+typedef struct CUstream_st *gpu_queue;    // cudaStream_t
+typedef struct CUgraphExec_st *gpu_graph; // cudaGraphExec_t
 
 struct gpu_facts {
     char name[128]; // "NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB"
@@ -52,6 +53,14 @@ void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t byt
 enum { GPU_MARK_DRAWN, GPU_MARK_SENT = 2, GPU_N_MARKS = 4 };
 void gpu_mark(struct gpu *gpu, unsigned mark);
 void gpu_wait(struct gpu *gpu, unsigned mark); // until the queue has passed it; a mark that was never set is passed
+
+// Launches and products between the two are not run but kept, as a graph that can be launched many times. Nothing else
+// may be asked of the device between them. -EIO: it cannot be done, and nothing was run or kept; the queue is as
+// before.
+int gpu_record_begin(struct gpu *gpu, struct err *err);
+int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err);
+void gpu_graph_launch(struct gpu *gpu, gpu_graph graph);
+void gpu_graph_free(struct gpu *gpu, gpu_graph graph); // it does not run
 
 int gpu_sync(struct gpu *gpu, struct err *err); // 0, or -EIO with what went wrong first
 // What has gone wrong until now, as far as it is known; does not wait.

@@ -38,10 +38,14 @@ struct gpu {
     cudaEvent_t marks[GPU_N_MARKS];
     cudaError_t failure; // the first
     const char *failed_call;
+    bool is_recording; // a call that fails spoils the recording, and nothing else
 };
 
 static bool check(struct gpu *gpu, cudaError_t error, const char *call)
 {
+    if (gpu->is_recording) {
+        return error == cudaSuccess;
+    }
     if (error != cudaSuccess && gpu->failure == cudaSuccess) {
         gpu->failure = error;
         gpu->failed_call = call;
@@ -300,6 +304,56 @@ void gpu_mark(struct gpu *gpu, unsigned mark)
 void gpu_wait(struct gpu *gpu, unsigned mark)
 {
     check(gpu, cudaEventSynchronize(gpu->marks[mark]), "a kernel");
+}
+
+// ---- graphs --------------------------------------------------------------------------------------------------------
+//
+// cuBLAS works in memory that it was given (blas_open), so that it allocates none while a step is recorded. Each shape
+// has been issued once before (graphs.c): its kernels are loaded.
+
+static int cannot_record(struct gpu *gpu, cudaError_t error, struct err *err)
+{
+    cudaGetLastError(); // it is no failure of the device
+    return err_set(err, -EIO, "%s: %s", gpu->facts.name, cudaGetErrorString(error));
+}
+
+int gpu_record_begin(struct gpu *gpu, struct err *err)
+{
+    check(gpu, cudaGetLastError(), "a launch"); // what was before is not the recording's
+    cudaError_t error = cudaStreamBeginCapture(gpu->queue, cudaStreamCaptureModeThreadLocal);
+    if (error != cudaSuccess) {
+        return cannot_record(gpu, error, err);
+    }
+    gpu->is_recording = true;
+    return 0;
+}
+
+int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err)
+{
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t exec = NULL;
+    cudaError_t launched = cudaGetLastError(), error = cudaStreamEndCapture(gpu->queue, &graph);
+    gpu->is_recording = false;
+    error = launched != cudaSuccess ? launched : error;
+    error = error == cudaSuccess ? cudaGraphInstantiateWithFlags(&exec, graph, 0) : error;
+    if (graph) {
+        cudaGraphDestroy(graph);
+    }
+    if (error != cudaSuccess) {
+        return cannot_record(gpu, error, err);
+    }
+    *ret = exec;
+    return 0;
+}
+
+void gpu_graph_launch(struct gpu *gpu, gpu_graph graph)
+{
+    check(gpu, cudaGraphLaunch(graph, gpu->queue), "a graph's launch");
+}
+
+void gpu_graph_free(struct gpu *gpu, gpu_graph graph)
+{
+    check(gpu, cudaGraphExecDestroy(graph), "cudaGraphExecDestroy");
 }
 
 int gpu_sync(struct gpu *gpu, struct err *err)

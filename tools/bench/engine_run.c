@@ -33,6 +33,7 @@ int engine_run_open(const struct bench_options *options, size_t n_sequences, siz
         .served_name = options->model ? NULL : options->shape,
         .device = options->device,
         .deterministic = options->is_deterministic,
+        .no_graphs = options->no_graphs,
         .isa = options->isa,
         .weights = options->weights,
         .kv_dtype = options->kv_dtype,

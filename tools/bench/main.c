@@ -160,6 +160,7 @@ static void print_help(FILE *out)
         "  --kv-dtype TYPE   of K and V: auto (default), f32, f16, bf16, q8\n"
         "  --device NAME     decode, prefill: auto, cpu or cuda (default auto)\n"
         "  --deterministic   decode, prefill: on a GPU, kernels whose results do not depend on the batch\n"
+        "  --no-graphs       decode, prefill: on a GPU, kernels are launched one by one\n"
         "  --isa NAME        CPU path: scalar, avx2, avx2vnni, avx512, avx512vnni, avx512bf16, amx (default: the\n"
         "                    best there is)\n"
         "  --threads N       compute threads (default: one per processor)\n"
@@ -204,6 +205,7 @@ enum {
     OPT_DTYPE,
     OPT_DEVICE,
     OPT_DETERMINISTIC,
+    OPT_NO_GRAPHS,
     OPT_ISA,
     OPT_WEIGHTS,
     OPT_PEER_COMMAND,
@@ -290,6 +292,7 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
     case OPT_DTYPE: options->dtype = text; return option_choice("dtype", text, random_dtype_names, NULL, err);
     case OPT_DEVICE: options->device = text; return option_choice("device", text, option_devices, NULL, err);
     case OPT_DETERMINISTIC: options->is_deterministic = true; return 0;
+    case OPT_NO_GRAPHS: options->no_graphs = true; return 0;
     case OPT_ISA: options->isa = text; return option_choice("isa", text, option_isas, NULL, err);
     case OPT_WEIGHTS: options->weights = text; return option_choice("weights", text, option_weights, NULL, err);
     case OPT_KV_DTYPE: options->kv_dtype = text; return option_choice("kv-dtype", text, option_kv_dtypes, NULL, err);
@@ -319,6 +322,7 @@ static int parse_options(int argc, char **argv, struct bench_options *options)
         { "dtype", required_argument, NULL, OPT_DTYPE },
         { "device", required_argument, NULL, OPT_DEVICE },
         { "deterministic", no_argument, NULL, OPT_DETERMINISTIC },
+        { "no-graphs", no_argument, NULL, OPT_NO_GRAPHS },
         { "isa", required_argument, NULL, OPT_ISA },
         { "weights", required_argument, NULL, OPT_WEIGHTS },
         { "kv-dtype", required_argument, NULL, OPT_KV_DTYPE },

@@ -492,17 +492,14 @@ static int run_engine(const struct command *command, const struct tokfs_engine_o
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = { { "device", required_argument, NULL, 'd' },
-                                             { "isa", required_argument, NULL, 'i' },
-                                             { "threads", required_argument, NULL, 't' },
-                                             { "ctx", required_argument, NULL, 'x' },
-                                             { "kv-mem", required_argument, NULL, 'k' },
-                                             { "max-sequences", required_argument, NULL, 'm' },
-                                             { "weights", required_argument, NULL, 'w' },
-                                             { "kv-dtype", required_argument, NULL, 'y' },
-                                             { "deterministic", no_argument, NULL, 'e' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { 0 } };
+    static const struct option options[] = {
+        { "device", required_argument, NULL, 'd' },  { "isa", required_argument, NULL, 'i' },
+        { "threads", required_argument, NULL, 't' }, { "ctx", required_argument, NULL, 'x' },
+        { "kv-mem", required_argument, NULL, 'k' },  { "max-sequences", required_argument, NULL, 'm' },
+        { "weights", required_argument, NULL, 'w' }, { "kv-dtype", required_argument, NULL, 'y' },
+        { "deterministic", no_argument, NULL, 'e' }, { "no-graphs", no_argument, NULL, 'g' },
+        { "help", no_argument, NULL, 'h' },          { 0 }
+    };
     struct tokfs_engine_options engine = { .max_queued = RUNNING_MAX };
     int64_t n_threads = 0, n_ctx = 0, n_sequences = 0;
     struct err err = { 0 };
@@ -530,6 +527,7 @@ static int run(const struct command *command, int argc, char **argv)
         case 'm': rc = option_whole("max-sequences", optarg, 1, 4096, &n_sequences, &err); break;
         case 'k': rc = option_bytes("kv-mem", optarg, &engine.kv_bytes, &err); break;
         case 'e': engine.deterministic = true; break;
+        case 'g': engine.no_graphs = true; break;
         case 'h': return command_help(command);
         default: return 2;
         }
@@ -550,7 +548,7 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command command_generate = {
     .name = "generate",
     .synopsis = "[--threads N] [--device NAME] [--isa NAME] [--ctx N] [--kv-mem BYTES] [--max-sequences N] "
-                "[--weights FORM] [--kv-dtype TYPE] [--deterministic] MODEL",
+                "[--weights FORM] [--kv-dtype TYPE] [--deterministic] [--no-graphs] MODEL",
     .summary = "reads requests, one JSON line each; prints an answer a line, in the same order",
     .options =
         "  --threads N        of the CPU backend (default: one per processor)\n"
@@ -563,7 +561,8 @@ const struct command command_generate = {
         "  --max-sequences N  that run together (default 64)\n"
         "  --weights FORM     stored (default), q8 or q4: quantized while they load\n"
         "  --kv-dtype TYPE    of K and V: auto (default), f32, f16, bf16, q8\n"
-        "  --deterministic    on a GPU, too, answers do not depend on what runs beside them\n\n"
+        "  --deterministic    on a GPU, too, answers do not depend on what runs beside them\n"
+        "  --no-graphs        on a GPU, kernels are launched one by one\n\n"
         "A line is a chat-completions body, or {\"input_ids\": [1, 2], \"sampling_params\": {\"temperature\": 0,\n"
         "\"top_p\": 1, \"top_k\": 0, \"min_p\": 0, \"seed\": 0, \"max_new_tokens\": 16, \"ignore_eos\": false}}.\n"
         "Exit status 1: some line was answered by an error object.\n",

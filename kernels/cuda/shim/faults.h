@@ -15,8 +15,12 @@ void shim_fail_after(uint64_t n_launches, unsigned n_times);
 void shim_refuse_open(unsigned n_times);
 // The device's memory, for those opened from now on; UINT64_MAX: any.
 void shim_set_memory(uint64_t bytes);
-uint64_t shim_n_launches(void); // since the program began
-uint64_t shim_n_syncs(void);    // how often all of the queue was waited for
+// How often a recording fails from now on.
+void shim_refuse_recording(unsigned n_times);
+uint64_t shim_n_graphs(void);         // recorded since the program began
+uint64_t shim_n_graph_launches(void); // of theirs
+uint64_t shim_n_launches(void);       // since the program began
+uint64_t shim_n_syncs(void);          // how often all of the queue was waited for
 
 #ifdef __cplusplus
 }

@@ -253,6 +253,10 @@ static void run_cta(dim3 block)
 
 void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread)
 {
+    if (shim_state.recording) {
+        shim_state.recording->push_back([=] { shim_run_grid(grid, block, shared_bytes, thread); });
+        return;
+    }
     if (++shim_state.n_launches == shim_state.fails_at) {
         shim_state.has_failed = true;
     }

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -67,6 +68,7 @@ struct shim_state {
     uint64_t n_syncs, n_launches, fails_at, fails_after; // fails_at 0: never
     unsigned n_faults_left;
     bool has_failed;
+    std::vector<std::function<void()>> *recording; // what is issued goes there; NULL: it is run
 };
 extern struct shim_state shim_state;
 

@@ -5,6 +5,7 @@
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/shim/faults.h"
 #include <errno.h>
+#include <functional>
 #include <map>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +25,38 @@ struct gpu {
     uint64_t bytes_free;
 };
 
+// A graph: what is done when it is launched, in order.
+struct CUgraphExec_st {
+    std::vector<std::function<void()>> work;
+};
+
 static uint64_t device_bytes = UINT64_MAX;
-static unsigned n_refusals;
+static unsigned n_refusals, n_recording_refusals;
+static uint64_t n_graphs, n_graph_launches;
+
+// What CUDA does not allow while a stream is captured.
+static void expect_not_recording(const char *what)
+{
+    if (shim_state.recording) {
+        fprintf(stderr, "gpu shim: %s while a graph is recorded\n", what);
+        abort();
+    }
+}
+
+void shim_refuse_recording(unsigned n_times)
+{
+    n_recording_refusals = n_times;
+}
+
+uint64_t shim_n_graphs(void)
+{
+    return n_graphs;
+}
+
+uint64_t shim_n_graph_launches(void)
+{
+    return n_graph_launches;
+}
 
 void shim_fail_after(uint64_t n_launches, unsigned n_times)
 {
@@ -99,6 +130,7 @@ uint64_t gpu_bytes_free(struct gpu *gpu)
 void *gpu_alloc(struct gpu *gpu, size_t bytes)
 {
     void *mem = NULL;
+    expect_not_recording("memory is asked for");
     if (bytes > gpu->bytes_free || posix_memalign(&mem, 256, bytes) != 0) {
         return NULL;
     }
@@ -109,6 +141,7 @@ void *gpu_alloc(struct gpu *gpu, size_t bytes)
 
 void gpu_free(struct gpu *gpu, void *mem)
 {
+    expect_not_recording("memory is given back");
     gpu->bytes_free += gpu->bytes_free < UINT64_MAX ? gpu->allocations.at(mem) : 0;
     gpu->allocations.erase(mem);
     free(mem);
@@ -129,6 +162,7 @@ void gpu_host_free(struct gpu *gpu, void *mem)
 void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 {
     (void)gpu;
+    expect_not_recording("something is copied");
     if (!shim_state.has_failed) {
         memcpy(dst, src, bytes);
     }
@@ -153,6 +187,7 @@ void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes
 void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
 {
     const unsigned char *from = static_cast<const unsigned char *>(src);
+    expect_not_recording("something is copied out");
     gpu->copies.push_back({ pinned_dst, std::vector<unsigned char>(from, from + bytes) });
     memset(pinned_dst, 0xff, bytes);
 }
@@ -175,14 +210,56 @@ void gpu_mark(struct gpu *gpu, unsigned mark)
 
 void gpu_wait(struct gpu *gpu, unsigned mark)
 {
+    expect_not_recording("a mark is waited for");
     deliver(gpu, gpu->marks[mark]);
 }
 
 int gpu_sync(struct gpu *gpu, struct err *err)
 {
+    expect_not_recording("the queue is waited for");
     shim_state.n_syncs++;
     deliver(gpu, gpu->copies.size());
     return gpu_failure(gpu, err);
+}
+
+int gpu_record_begin(struct gpu *gpu, struct err *err)
+{
+    (void)gpu;
+    (void)err;
+    expect_not_recording("another one is begun");
+    shim_state.recording = new std::vector<std::function<void()>>();
+    return 0;
+}
+
+int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err)
+{
+    std::vector<std::function<void()>> *recording = shim_state.recording;
+    gpu_graph graph = new CUgraphExec_st{ std::move(*recording) };
+    shim_state.recording = NULL;
+    delete recording;
+    if (n_recording_refusals > 0) {
+        n_recording_refusals--;
+        delete graph;
+        return err_set(err, -EIO, "%s: made to fail", gpu->facts.name);
+    }
+    n_graphs++;
+    *ret = graph;
+    return 0;
+}
+
+void gpu_graph_launch(struct gpu *gpu, gpu_graph graph)
+{
+    (void)gpu;
+    n_graph_launches++;
+    for (const auto &work : graph->work) {
+        work();
+    }
+}
+
+void gpu_graph_free(struct gpu *gpu, gpu_graph graph)
+{
+    (void)gpu;
+    delete graph;
 }
 
 int gpu_failure(struct gpu *gpu, struct err *err)
@@ -196,9 +273,8 @@ bool gpu_has_gemm(const struct gpu *gpu)
     return true;
 }
 
-bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *g)
+static void multiply(const struct gpu_gemm *g)
 {
-    (void)gpu;
     float (*f32)(uint16_t) = g->is_f16 ? f32_from_f16 : f32_from_bf16;
     for (size_t i = 0; i < g->n_rows * g->n_out; i++) {
         const uint16_t *x = static_cast<const uint16_t *>(g->x) + i / g->n_out * g->n_in;
@@ -209,6 +285,17 @@ bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *g)
         }
         float *y = g->y + i / g->n_out * g->y_stride + i % g->n_out;
         *y = g->accumulate ? *y + sum : sum;
+    }
+}
+
+bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *gemm)
+{
+    (void)gpu;
+    if (shim_state.recording) {
+        const struct gpu_gemm copy = *gemm;
+        shim_state.recording->push_back([=] { multiply(&copy); });
+    } else {
+        multiply(gemm);
     }
     return true;
 }
