@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define MANY 60
@@ -247,11 +248,13 @@ static void test_untaken_bytes_stop_the_reader(void **state)
     reader->op.follows = true;
     assert_int_equal(fcntl(reader->other, F_SETFL, O_NONBLOCK), 0);
     assert_int_equal(waiters_start(f->waiters, &reader->op), 0);
-    for (int idle = 0; idle < 20;) { // until the socket is full for 20 ms
+    int n_unread = 0;
+    for (int idle = 0; idle < 20 || n_sent - (size_t)n_unread < 16384;) { // until it takes no more, for 20 ms
         ssize_t n = write(reader->other, bytes, sizeof(bytes));
         n_sent += n > 0 ? (size_t)n : 0;
         idle = n > 0 ? 0 : idle + 1;
         usleep(n > 0 ? 0 : 1000);
+        assert_int_equal(ioctl(reader->op.fd, FIONREAD, &n_unread), 0);
     }
     waiters_cancel(f->waiters, &reader->op);
     assert_int_equal(loop_run_until_idle(f->loop), 0);

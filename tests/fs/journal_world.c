@@ -83,11 +83,11 @@ static void on_tick(struct loop_op *op, int res)
     }
 }
 
-// Runs the loop until the condition holds (a minute at most).
+// Runs the loop until the condition holds (ten minutes at most).
 void world_run(struct world *w, bool (*is_done)(struct world *w))
 {
     w->is_done = is_done;
-    w->deadline_ns = clock_monotonic_ns() + 60000000000u;
+    w->deadline_ns = clock_monotonic_ns() + 600000000000u;
     w->tick.done = on_tick;
     loop_set_turn_end(w->loop, turn_end, w);
     mount_watch_engine(w->mount, true);

@@ -34,7 +34,7 @@ void world_stop(struct world *w);
 
 // ---- time ----------------------------------------------------------------------------------------------------------
 
-// Runs the loop until the condition holds (a minute at most).
+// Runs the loop until the condition holds (ten minutes at most).
 void world_run(struct world *w, bool (*is_done)(struct world *w));
 bool world_is_quiet(struct world *w);   // no turn runs, and all is written
 bool world_has_tokens(struct world *w); // bob's turn has some

@@ -99,6 +99,7 @@ static void test_journal_full_disk_goes_on_without_it_if_told_so(void **state)
     world_echo(bob, "input", "count 300\n");
     world_run(&world, world_has_tokens);
     medium.write_error = -ENOSPC;
+    world_make(&world, "eve"); // there is something to write, though he may have said all by now
     world_run(&world, has_failed);
     assert_int_equal(journal_check(world.mount), 0);
     world_make(&world, "ann");
@@ -117,9 +118,25 @@ static void test_journal_full_disk_goes_on_without_it_if_told_so(void **state)
     world_expect_same_after_kill(&world, &goes_on);
 }
 
+// Only what hangs takes longer than the one; what is slow because the machine is busy takes less than the other.
+#define HANG_MS 300
+#define SLOW_MS 5000
+
 static const struct journal_options impatient = {
-    .sync = JOURNAL_SYNC_BATCH, .settle_ms = 1, .retry_ms = 20, .timeout_ms = 50
+    .sync = JOURNAL_SYNC_BATCH, .settle_ms = 1, .retry_ms = 20, .timeout_ms = SLOW_MS
 };
+
+static void begin_to_hang(void)
+{
+    world.mount->journal->options.timeout_ms = HANG_MS;
+    medium_begin_to_hang();
+}
+
+static void end_to_hang(void)
+{
+    world.mount->journal->options.timeout_ms = SLOW_MS;
+    medium_end_to_hang();
+}
 
 // Nobody waits for ever for a medium that does not answer.
 static void test_journal_medium_that_hangs_fails_what_waits(void **state)
@@ -129,7 +146,7 @@ static void test_journal_medium_that_hangs_fails_what_waits(void **state)
     struct session *bob = world_make(&world, "bob");
     world_echo(bob, "input", "count 100000\n");
     world_run(&world, world_has_tokens);
-    medium_begin_to_hang();
+    begin_to_hang();
     n_answered = 0;
     world_make(&world, "ann");
     journal_answer(world.mount, &(struct journal_held){ .answer = take_answer });
@@ -139,7 +156,7 @@ static void test_journal_medium_that_hangs_fails_what_waits(void **state)
     assert_int_equal(answered_code, -ETIMEDOUT);
     assert_int_equal(bob->last->state, TURN_FAILED);
     assert_int_equal(session_submit_text(bob, STR("no")), -ETIMEDOUT);
-    medium_end_to_hang();
+    end_to_hang();
     world_run(&world, is_mended);
     world_echo(bob, "input", "count 4\n");
     world_settle(&world);
@@ -155,13 +172,13 @@ static void test_journal_medium_that_hangs_is_done_without_if_told_so(void **sta
     struct session *bob = world_make(&world, "bob");
     world_echo(bob, "input", "count 300\n");
     world_run(&world, world_has_tokens);
-    medium_begin_to_hang();
+    begin_to_hang();
     while (world.mount->counts.n_running > 0) { // the ring is busy with tries
         world_run(&world, has_failed);
     }
     assert_int_equal(bob->last->state, TURN_DONE);
     assert_true(str_ends_with(strbuf_str(&bob->last->text), STR(" 299 300")));
-    medium_end_to_hang();
+    end_to_hang();
     world_run(&world, is_mended);
     world_settle(&world);
     world_expect_same_after_kill(&world, &impatient);
@@ -182,12 +199,12 @@ static void test_journal_medium_that_hangs_in_a_compaction_keeps_what_was_told(v
     struct session *bob = world_make(&world, "bob");
     world_echo(bob, "input", "count 100000\n");
     world_run(&world, world_has_tokens);
-    medium_begin_to_hang();
+    begin_to_hang();
     medium.only_in_switch = &world.mount->journal;
     world_run(&world, has_failed_while_it_compacts);
     assert_int_equal(world.mount->journal->compaction.stage, COMPACTION_LAST_WRITE);
     assert_int_equal(bob->last->state, TURN_FAILED);
-    medium_end_to_hang();
+    end_to_hang();
     world_run(&world, is_mended);
     world_expect_same_after_kill(&world, &impatient);
 }

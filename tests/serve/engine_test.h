@@ -164,7 +164,7 @@ static inline struct answer *engine_test_next(struct tokfs_engine *engine)
     struct tokfs_event event;
     while (tokfs_poll(engine, &event) == 0) {
         struct pollfd pfd = { .fd = tokfs_engine_fd(engine), .events = POLLIN };
-        int n = poll(&pfd, 1, 60000);
+        int n = poll(&pfd, 1, 300000);
         assert(n == 1);
     }
     answer_take(event.user, &event);
@@ -181,6 +181,15 @@ static inline void engine_test_finish(struct tokfs_engine *engine, struct answer
     for (size_t i = 0; i < n; i++) {
         tokfs_completion_free(answers[i].completion);
     }
+}
+
+// Waits until all is over in the figures too: the last event comes a moment before them.
+static inline void engine_test_idle(struct tokfs_engine *engine, struct tokfs_engine_stats *ret)
+{
+    do {
+        tokfs_engine_get_stats(engine, ret);
+    } while (ret->n_running > 0 || ret->n_queued > 0 || ret->n_pages_free < ret->n_pages ||
+             ret->n_requests > ret->n_finished + ret->n_cancelled + ret->n_failed);
 }
 
 static inline struct answer *answers_new(size_t n)

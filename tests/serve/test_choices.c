@@ -39,9 +39,7 @@ static void answer_free(struct answer *a)
 static void expect_idle(struct tokfs_engine *engine)
 {
     struct tokfs_engine_stats stats;
-    tokfs_engine_get_stats(engine, &stats);
-    assert_int_equal(stats.n_running, 0);
-    assert_int_equal(stats.n_queued, 0);
+    engine_test_idle(engine, &stats);
     assert_int_equal(stats.n_requests, stats.n_finished + stats.n_cancelled + stats.n_failed);
 }
 
@@ -130,7 +128,7 @@ static void test_choices_are_cancelled_together(void **state)
     }
     assert_int_equal(more[N - 2].n_ids, 0);
     struct tokfs_engine_stats stats;
-    tokfs_engine_get_stats(engine, &stats);
+    engine_test_idle(engine, &stats);
     assert_int_equal(stats.n_cancelled, 1);
     struct answer *freed = answers_new(1), *freed_more = answers_new(N - 1);
     freed->more = freed_more;

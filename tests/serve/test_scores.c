@@ -219,7 +219,7 @@ static void test_scores_are_shared_by_choices(void **state)
         struct tokfs_event event;
         while (tokfs_poll(engine, &event) == 0) {
             struct pollfd pfd = { .fd = tokfs_engine_fd(engine), .events = POLLIN };
-            assert_int_equal(poll(&pfd, 1, 20000), 1);
+            assert_int_equal(poll(&pfd, 1, 300000), 1);
         }
         if (event.kind == TOKFS_EVENT_TOKEN && !is_seen[event.index]) {
             is_seen[event.index] = true;

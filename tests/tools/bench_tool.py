@@ -15,7 +15,7 @@ TINY = ["--shape", "tiny", "--threads", "1"]
 
 
 def run(*args):
-    return subprocess.run([TOOL, *args], capture_output=True, text=True, timeout=100)
+    return subprocess.run([TOOL, *args], capture_output=True, text=True, timeout=600)
 
 
 class Peer(http.server.ThreadingHTTPServer):

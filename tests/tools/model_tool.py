@@ -14,7 +14,7 @@ TOOL = sys.argv.pop(1)
 
 
 def run(*args, stdin=""):
-    return subprocess.run([TOOL, *args], input=stdin, capture_output=True, text=True, timeout=60)
+    return subprocess.run([TOOL, *args], input=stdin, capture_output=True, text=True, timeout=600)
 
 
 def digest(path):
