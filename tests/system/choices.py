@@ -5,7 +5,7 @@ import json
 import math
 import os
 
-from mount import Mount, raises, run_tests, until
+from mount import ENDLESS, Mount, raises, run_tests, until
 
 try:
     from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -144,11 +144,9 @@ def test_a_conversation_has_one_answer():
 
 
 def test_all_choices_end_when_the_client_goes():
-    with Mount(TOKFS_FAKE_TOKEN_US="2000") as m:
+    with Mount(endless=True) as m:
         with open(m.at("v1/chat/completions"), "r+b", buffering=0) as file:
-            long = [{"role": "user", "content": "count 5000" if IS_NULL else "Tell me a long story."}]
-            request = {"messages": long, "n": 4, "stream": True, "max_tokens": 1500, "ignore_eos": True}
-            os.write(file.fileno(), json.dumps(request).encode())
+            os.write(file.fileno(), json.dumps({**ENDLESS, "n": 4, "stream": True}).encode())
             assert os.read(file.fileno(), 100)
             until(lambda: m.metric("requests_running") > 0, "it runs")
         until(lambda: m.metric("requests_running") == 0, "nothing runs")

@@ -27,7 +27,7 @@ IN_PARIS = [{"role": "user", "content": "What is the weather in Paris?"}]
 
 
 def client(wire, kind=openai.OpenAI, **options):
-    return kind(base_url=wire.base_url, api_key="none", **{"max_retries": 0, "timeout": 30, **options})
+    return kind(base_url=wire.base_url, api_key="none", **{"max_retries": 0, "timeout": 300, **options})
 
 
 def raised(wanted, call, *arguments, **named):
@@ -176,15 +176,14 @@ def test_failure_in_mid_stream_is_raised():
 
 
 def test_time_out_cancels():
-    with serving(**({"TOKFS_FAKE_TOKEN_US": "5000"} if IS_NULL else {})) as (m, wire), client(wire) as c:
+    with serving(endless=True) as (m, wire), client(wire) as c:
         raised(openai.APITimeoutError, c.with_options(timeout=0.1).chat.completions.create, model=MODEL, messages=LONG,
-               max_tokens=LONG_TOKENS, extra_body={"ignore_eos": True})
-        until(lambda: m.metric("requests_running") == 0, "it is cancelled", 5)
-        stream = c.chat.completions.create(model=MODEL, messages=LONG, max_tokens=LONG_TOKENS, stream=True,
-                                           extra_body={"ignore_eos": True})
+               extra_body={"ignore_eos": True})
+        until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "it is cancelled")
+        stream = c.chat.completions.create(model=MODEL, messages=LONG, stream=True, extra_body={"ignore_eos": True})
         next(stream)
         stream.close()
-        until(lambda: m.metric("requests_running") == 0, "it is cancelled", 5)
+        until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "it is cancelled")
 
 
 def test_text_completions():

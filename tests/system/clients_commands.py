@@ -19,7 +19,7 @@ WEATHER = 'def get_weather(city: str) -> str:\n    "Weather of a place."\n    re
 def shell(command, wire, status=0):
     """What a line of shell says, with the bridge's address in $url."""
     done = subprocess.run(["bash", "-c", "set -o pipefail; " + command], env={**os.environ, "url": wire.base_url}, text=True,
-                          capture_output=True, timeout=60)
+                          capture_output=True, timeout=300)
     assert done.returncode == status, (command, done)
     return done.stdout
 
@@ -51,7 +51,7 @@ def test_curl_and_jq():
         assert shell(f"curl -s -o /dev/null -w '%{{http_code}}' $url/embeddings -d '{{\"model\":\"demo\",\"input\":\"x\"}}'", wire) == "400"
         assert shell("curl -s ${url%/v1}/metrics | grep -c ^tokfs_", wire).strip() != "0"
     with Mount() as m, Bridge(m, listen=f"unix:{m.scratch}/s") as b:
-        done = subprocess.run(["curl", "-s", "--unix-socket", b.listen.removeprefix("unix:"), "http://x/health"], capture_output=True, timeout=30)
+        done = subprocess.run(["curl", "-s", "--unix-socket", b.listen.removeprefix("unix:"), "http://x/health"], capture_output=True, timeout=300)
         assert done.stdout == b"ok\n", done
 
 
@@ -67,7 +67,7 @@ class Llm:
 
     def __call__(self, *arguments, model="tokfs", stdin="", wanted=0):
         done = subprocess.run([sys.executable, "-m", "llm", "-m", model, *arguments], input=stdin, text=True, capture_output=True,
-                              env={**os.environ, "LLM_USER_PATH": self.home, "OPENAI_API_KEY": "none"}, timeout=60)
+                              env={**os.environ, "LLM_USER_PATH": self.home, "OPENAI_API_KEY": "none"}, timeout=300)
         assert done.returncode == wanted, (arguments, done)
         return done.stdout.strip() if wanted == 0 else done.stderr
 

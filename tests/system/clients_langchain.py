@@ -34,7 +34,7 @@ def get_weather(city: str) -> str:
 
 
 def chat(wire, **options):
-    return ChatOpenAI(model="demo", base_url=wire.base_url, api_key="none", temperature=0, max_retries=0, timeout=30, **options)
+    return ChatOpenAI(model="demo", base_url=wire.base_url, api_key="none", temperature=0, max_retries=0, timeout=300, **options)
 
 
 def test_invoke_and_stream_agree():

@@ -294,7 +294,7 @@ def main():
             n_crashes += 1
         stop.set()
         for thread in threads:
-            thread.join(120)
+            thread.join(400)
             if thread.is_alive():
                 service.problems.append("a client did not come to its end")
         service.count(compactions=int(mount.metric("journal_compactions_total")))

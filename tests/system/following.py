@@ -12,7 +12,7 @@ import tempfile
 import time
 
 from bridge import Bridge, free_port
-from mount import Mount, run_tests, skip, until
+from mount import Mount, run_tests, skip, suspend, until
 
 MODEL = os.path.join(os.environ.get("TOKFS_SOURCE_ROOT", "."), "tools/demo/model")
 TOPIC = "What is the capital of {}, and how far away from the sea is that city? I want to know that now, please."
@@ -45,7 +45,7 @@ class Redis:
 
     def stop(self):
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(20)
+        self.process.wait(300)
         if os.path.exists(self.path):
             os.unlink(self.path)
 
@@ -74,7 +74,7 @@ def holds(bridge, country, **expected):
         got = scores(bridge, country)
         return got is not None and set(got) == set(expected) and all((got[name] > 0) == bool(expected[name]) for name in got)
     try:
-        until(same, "", seconds=30)
+        until(same, "")
     except AssertionError:
         raise AssertionError(f"scores of {country}: {scores(bridge, country)}, wanted {expected}; {bridge.ask('GET', '/metrics')[2]}")
 
@@ -207,7 +207,7 @@ def agree(followers, **mounts):
         now = {name: held(mount) for name, mount in mounts.items()}
         return all(now.values()) and all(indexed(f, name) == now[name] for f in followers for name in now)
     try:
-        until(same, "", 6)  # each look takes ten times as long
+        until(same, "", 30)  # each look takes ten times as long
     except AssertionError:
         sizes = {name: (len(held(m)), [len(indexed(f, name)) for f in followers]) for name, m in mounts.items()}
         raise AssertionError(f"the index is another one: held, indexed: {sizes}; {followers[0].messages()}")
@@ -246,7 +246,7 @@ class Cluster:
     def trimmed(self, command, *options):
         """What a follower has not read yet is cut off, and the node's snapshot is older."""
         names = "n0", "n1"
-        self.by_redis.process.send_signal(signal.SIGSTOP)
+        suspend(self.by_redis.process)
         before = [self.redis.command("XLEN", f"tokfs:{name}:events") for name in names]
         self.work()
         for name, n in zip(names, before):
@@ -266,7 +266,7 @@ class Cluster:
         self.trimmed("DEL")
 
     def slow_redis(self):
-        self.redis.process.send_signal(signal.SIGSTOP)
+        suspend(self.redis.process)
         self.work(12)
         self.redis.process.send_signal(signal.SIGCONT)
         self.work(1)
@@ -346,7 +346,7 @@ def test_own_snapshot_is_applied_as_it_is_read():
 def test_bad_urls_are_refused():
     for url, words in ("tcp://127.0.0.1:1,peer", "peer="), ("redis://h:99999", "port"), ("nothing", "nothing"), ("tcp://h:1,x=1", "x=1"):
         run = subprocess.run([os.environ["TOKFS_BRIDGE"], "--listen", f"127.0.0.1:{free_port()}", "--follow", url], capture_output=True,
-                             text=True, timeout=30)
+                             text=True, timeout=300)
         assert run.returncode == 2 and "--follow" in run.stderr and words in run.stderr, (url, run)
 
 

@@ -46,7 +46,7 @@ def agree(ways, chats, n_peers):
                 return False
         return True
     try:
-        until(same, "", 40)
+        until(same, "")
     except AssertionError:
         raise AssertionError(f"seed {SEED}: {seen}")
 

@@ -14,6 +14,7 @@ import time
 from mount import LONG_TOKENS, Mount, fill, raises, run_tests, small_disk, until
 
 LONG = f"count {LONG_TOKENS}" if os.environ.get("TOKFS_MODEL") == "null" else "Tell me a long story."
+ENDLESS_PARAMS = "temperature 0.9\nseed 5\nignore_eos true\n"  # of Mount(endless=True)
 PARAMS = "temperature 0.9\nseed 5\nignore_eos true\nmax_tokens %d\n" % LONG_TOKENS
 
 
@@ -81,11 +82,11 @@ def test_running_turn_goes_on_and_ends_the_same():
         m.write(f"{bob}/input", LONG + "\n")
         wanted = m.read(f"{bob}/text")
     for sig in (signal.SIGKILL, signal.SIGTERM):
-        with directory() as state, Mount("--state", state) as m:
+        with directory() as state, Mount("--state", state, TOKFS_FAKE_TOKEN_US="5000") as m:
             bob = m.session("bob")
             m.write(f"{bob}/params", PARAMS)
             m.write(f"{bob}/input", LONG + "\n")
-            until(lambda: m.read(f"{bob}/status").startswith(b"decode"), "it runs")
+            until(lambda: m.read(f"{bob}/status").startswith((b"decode", b"done")), "it runs")
             if sig == signal.SIGTERM:
                 m.daemon.send_signal(sig)  # twice: in a hurry
             restart(m, sig)
@@ -94,17 +95,18 @@ def test_running_turn_goes_on_and_ends_the_same():
 
 
 def test_cancel_and_reset_are_kept():
-    with directory() as state, Mount("--state", state) as m:
+    with directory() as state, Mount("--state", state, endless=True) as m:
         bob, ann = m.session("bob"), m.session("ann")
         for session in (bob, ann):
-            m.write(f"{session}/params", PARAMS)
-            m.write(f"{session}/input", LONG + "\n")
+            m.write(f"{session}/params", ENDLESS_PARAMS)
+            m.write(f"{session}/input", "count 100000\n")
             until(lambda s=session: m.read(f"{s}/status").startswith(b"decode"), "it runs")
         m.write(f"{bob}/ctl", "cancel\n")
         m.write(f"{ann}/ctl", "reset\n")
         restart(m)
         until(lambda: m.read(f"{bob}/status").startswith(b"cancelled"), "it is cancelled")
         assert json.loads(m.read(f"{ann}/messages")) == []
+        m.write(f"{ann}/params", "max_tokens 5\nignore_eos false\n")
         m.write(f"{ann}/input", "hi\n")
         m.read(f"{ann}/text")
 
@@ -182,13 +184,13 @@ def test_full_disk_fails_what_would_be_lost():
     with small_disk("256k") as disk:
         if not disk:
             return
-        with Mount("--state", disk + "/s", "--log-level", "error", TOKFS_FAKE_TOKEN_US="2000") as m:
+        with Mount("--state", disk + "/s", "--log-level", "error", endless=True) as m:
             bob = m.session("bob")
-            m.write(f"{bob}/params", PARAMS)
-            m.write(f"{bob}/input", LONG + "\n")
+            m.write(f"{bob}/params", ENDLESS_PARAMS)
+            m.write(f"{bob}/input", "count 100000\n")
             until(lambda: m.read(f"{bob}/status").startswith(b"decode"), "it runs")
             fill(disk + "/filler")
-            until(lambda: m.read(f"{bob}/status").startswith(b"error"), "the turn has failed", 20)
+            until(lambda: m.read(f"{bob}/status").startswith(b"error"), "the turn has failed")
             assert b"No space left on device" in m.read(f"{bob}/error")
             assert b"No space left on device" in m.read("health")
             assert m.metric("journal_ok") == 0 and m.metric("journal_errors_total") > 0
@@ -200,7 +202,7 @@ def test_full_disk_fails_what_would_be_lost():
                 os.rmdir(m.at(bob))
             assert b"No space left on device" in m.messages().encode()
             os.unlink(disk + "/filler")
-            until(lambda: m.read("health") == b"ok\n", "it is mended", 20)
+            until(lambda: m.read("health") == b"ok\n", "it is mended")
             m.write(f"{bob}/params", "max_tokens 5\n")
             m.write(f"{bob}/input", "hello\n")
             before = m.read(f"{bob}/text")
@@ -222,7 +224,7 @@ def test_full_disk_is_told_where_all_goes_on():
             until(lambda: b"goes on without it" in m.read("health"), "it is told")
             m.session("ann")
             os.unlink(disk + "/filler")
-            until(lambda: m.read("health") == b"ok\n", "it is mended", 20)
+            until(lambda: m.read("health") == b"ok\n", "it is mended")
             restart(m)
             assert m.read(f"{bob}/text") == whole and os.path.isdir(m.at("sessions/ann"))
 
@@ -250,11 +252,13 @@ def disk_that_hangs():
 
 def interrupted_mkdir(path):
     """Its exit status after SIGINT, which the shell has caught."""
-    program = f"trap 'exit 3' INT; mkdir {path}"
-    child = subprocess.Popen(["bash", "-c", program], stderr=subprocess.DEVNULL, start_new_session=True)
-    time.sleep(0.5)
-    os.killpg(child.pid, signal.SIGINT)
-    return child.wait(60)
+    program = f"trap 'exit 3' INT; echo; mkdir {path}"
+    child = subprocess.Popen(["bash", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    with child.stdout:
+        child.stdout.readline()  # the trap is set
+        time.sleep(0.5)
+        os.killpg(child.pid, signal.SIGINT)
+        return child.wait(300)
 
 
 def test_medium_that_hangs_holds_up_nobody():
@@ -283,7 +287,7 @@ def test_medium_that_hangs_holds_up_nobody():
                 ask.write(b"hello\n")
                 assert ask.read(100)
             hang(False)
-            until(lambda: m.read("health") == b"ok\n", "it is mended", 60)
+            until(lambda: m.read("health") == b"ok\n", "it is mended")
             m.write(f"{bob}/input", "hello\n")
             answer = m.read(f"{bob}/text")
             restart(m)

@@ -107,7 +107,7 @@ class ZmqReader:
             self.blocks.apply(decode(payload))
             self.next = seq + 1
 
-    def replay(self, seconds=10):
+    def replay(self, seconds=300):
         """Everything from the first that is missing."""
         self.dealer.send_multipart([b"", struct.pack(">Q", self.next)])
         while self.dealer.poll(1000 * seconds):

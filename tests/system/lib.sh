@@ -39,7 +39,7 @@ trap 'exit 1' INT TERM HUP
 mount_up() {
     "$TOKFS_BIN" -f "$@" "${TOKFS_MODEL:-demo}" "$M" 2>"$T/stderr" &
     daemon=$!
-    for _ in $(seq 300); do
+    for _ in $(seq 3000); do
         [ -e "$M/health" ] && return 0
         kill -0 "$daemon" 2>/dev/null || break
         sleep 0.1
@@ -62,6 +62,15 @@ expect() {
 # expect_some WHAT GOT: anything but nothing
 expect_some() {
     [ -n "$2" ] || fail "$1: got nothing"
+}
+
+# wait_until COMMAND...: tries it for some minutes, that is as long as any machine may take
+wait_until() {
+    for _ in $(seq 3000); do
+        "$@" && return 0
+        sleep 0.1
+    done
+    return 1
 }
 
 # expect_status WHAT WANTED COMMAND...: its exit status

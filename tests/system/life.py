@@ -15,17 +15,17 @@ import termios
 import threading
 import time
 
-from mount import LONG_TOKENS, Mount, raises, run_tests, transact, until
+from mount import ENDLESS, LONG_TOKENS, Mount, raises, run_tests, transact, until
 
 LONG = json.dumps({"messages": [{"role": "user", "content": "count 5000"}], "ignore_eos": True, "max_tokens": LONG_TOKENS})
-SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
+FOREVER = json.dumps(ENDLESS)
 BIN = os.environ.get("TOKFS_BIN", "")
 DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools/demo/model")
 MODEL = os.environ.get("TOKFS_MODEL", "demo")
 
 
 def tokfs(*arguments):
-    return subprocess.run([BIN, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([BIN, *arguments], capture_output=True, text=True, timeout=300)
 
 
 def is_mounted(path):
@@ -202,14 +202,14 @@ def close_standard_files():
 
 def test_start_without_standard_files():
     with tempfile.TemporaryDirectory() as path:
-        assert subprocess.run([BIN, MODEL, path], preexec_fn=close_standard_files, timeout=60).returncode == 0
+        assert subprocess.run([BIN, MODEL, path], preexec_fn=close_standard_files, timeout=300).returncode == 0
         try:
             with open(path + "/health") as file:
                 assert file.read() == "ok\n"
         finally:
             subprocess.run(["fusermount3", "-u", path], check=True)
-        assert subprocess.run([BIN, "--help"], preexec_fn=close_standard_files, timeout=60).returncode == 0
-        assert subprocess.run([BIN, "--bogus"], preexec_fn=close_standard_files, timeout=60).returncode == 2
+        assert subprocess.run([BIN, "--help"], preexec_fn=close_standard_files, timeout=300).returncode == 0
+        assert subprocess.run([BIN, "--bogus"], preexec_fn=close_standard_files, timeout=300).returncode == 2
 
 
 def test_too_few_descriptors_are_told():
@@ -217,10 +217,10 @@ def test_too_few_descriptors_are_told():
         return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     with tempfile.TemporaryDirectory() as path:
-        result = subprocess.run([BIN, MODEL, path], capture_output=True, text=True, timeout=60, preexec_fn=limit(8, 8))
+        result = subprocess.run([BIN, MODEL, path], capture_output=True, text=True, timeout=300, preexec_fn=limit(8, 8))
         assert result.returncode == 1 and "ulimit -n) is 8" in result.stderr and not is_mounted(path), result.stderr
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        result = subprocess.run([BIN, MODEL, path], timeout=60, preexec_fn=limit(8, hard))  # a soft one is no obstacle
+        result = subprocess.run([BIN, MODEL, path], timeout=300, preexec_fn=limit(8, hard))  # a soft one is no obstacle
         subprocess.run(["fusermount3", "-u", path], check=True)
         assert result.returncode == 0
 
@@ -240,15 +240,17 @@ def held_while_loading(*options, path):
                     pid = int(file.read().split()[0])
             with open(f"/proc/{pid}/stat") as file:
                 fields = file.read().rsplit(")", 1)[1].split()
-            return fields[0] == "S" and len(os.listdir(f"/proc/{pid}/fd")) > 4
+            is_asleep = fields[0] == "S" and len(os.listdir(f"/proc/{pid}/fd")) > 4
+            return fields[11:13] if is_asleep else None  # the processor time that it has had
 
         def settled():
             try:
-                return loading() and (time.sleep(0.2) or loading())
+                before = loading()
+                return before and all(time.sleep(0.05) or loading() == before for _ in range(6))
             except (OSError, IndexError):
                 return False
 
-        until(settled, "it loads", 30)
+        until(settled, "it loads")
         assert process.poll() is None and not is_mounted(path)
         yield process, master, terminal
     finally:
@@ -266,20 +268,26 @@ def is_pending(pid, sig):
     return int(pending, 16) >> (sig - 1) & 1
 
 
+def has_processes(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def test_a_signal_while_loading_ends_it_at_once():
     for options, sig in (("-f",), signal.SIGINT), (("-f",), signal.SIGTERM), ((), signal.SIGINT), ((), signal.SIGTERM):
         with tempfile.TemporaryDirectory() as path, held_while_loading(*options, path=path) as (process, master, terminal):
             process.send_signal(sig)  # without -f: to the process that was started alone, not to the one that loads
-            until(lambda: not is_pending(process.pid, sig), "it is taken and passed on", 60)
+            until(lambda: not is_pending(process.pid, sig), "it is taken and passed on")
             time.sleep(0.2)
             termios.tcflow(terminal, termios.TCOON)
-            assert process.wait(60) == 1, (options, sig, process.returncode)
+            assert process.wait(300) == 1, (options, sig, process.returncode)
             said = os.read(master, 4096)
             assert b"tokfs: interrupted while loading" in said, said
             assert not is_mounted(path)
-            time.sleep(0.1)
-            with raises(errno.ESRCH):
-                os.killpg(process.pid, 0)  # nobody is left
+            until(lambda: not has_processes(process.pid), "nobody is left")
 
 
 def forbid_io_uring():
@@ -297,7 +305,7 @@ def forbid_io_uring():
 
 def test_forbidden_io_uring_is_told():
     with tempfile.TemporaryDirectory() as path:
-        result = subprocess.run([BIN, MODEL, path], capture_output=True, text=True, timeout=60, preexec_fn=forbid_io_uring)
+        result = subprocess.run([BIN, MODEL, path], capture_output=True, text=True, timeout=300, preexec_fn=forbid_io_uring)
         assert result.returncode == 1 and "io_uring" in result.stderr and result.stderr.count("\n") == 1, result.stderr
         assert not is_mounted(path)
 
@@ -308,13 +316,19 @@ def test_help_and_version():
 
 
 def test_sigterm_lets_running_answers_end():
-    with Mount(**SLOW) as m:
+    def drains():
+        try:
+            return m.read("health") != b"ok\n"
+        except OSError:
+            return True  # it has ended
+
+    with Mount(TOKFS_FAKE_TOKEN_US="8000") as m:
         os.mkdir(m.at("sessions/s"))
         m.write("sessions/s/input", LONG)
         out = open(m.at("sessions/s/output"), "rb", buffering=0)
         more = os.open(m.at("sessions/new"), os.O_WRONLY)
         m.daemon.send_signal(signal.SIGTERM)
-        until(lambda: not os.path.exists(m.at("health")) or m.read("health") != b"ok\n", "it drains")
+        until(drains, "it drains")
         try:
             with raises(errno.ESHUTDOWN):
                 os.write(more, LONG.encode())
@@ -332,14 +346,14 @@ def test_sigterm_lets_running_answers_end():
             assert got.endswith(b" 300 ")
         os.close(more)
         out.close()
-        assert m.daemon.wait(30) == 0
+        assert m.daemon.wait(300) == 0
         assert not is_mounted(m.path)
 
 
 def test_sigterm_twice_is_at_once():
-    with Mount(TOKFS_FAKE_TOKEN_US="20000") as m:
+    with Mount(endless=True) as m:
         os.mkdir(m.at("sessions/s"))
-        m.write("sessions/s/input", LONG)
+        m.write("sessions/s/input", FOREVER)
         codes = []
 
         def reader():
@@ -358,11 +372,10 @@ def test_sigterm_twice_is_at_once():
         time.sleep(0.1)
         if m.daemon.poll() is None:
             m.daemon.send_signal(signal.SIGINT)
-        assert m.daemon.wait(60) == 0
-        thread.join(60)
+        assert m.daemon.wait(300) == 0
+        thread.join(300)
         assert not thread.is_alive(), "a reader hangs"
-        if "fake" in BIN:
-            assert codes and codes[0] in (errno.ENOTCONN, errno.ECONNABORTED), codes  # ECANCELED comes after ten seconds
+        assert codes and codes[0] in (errno.ENOTCONN, errno.ECONNABORTED), codes  # ECANCELED comes after ten seconds
         with contextlib.suppress(OSError):
             fd_out.close()
 
@@ -376,19 +389,17 @@ def stat_error(path):
 
 
 def test_kill_leaves_no_reader_hanging_and_the_mount_point_usable():
-    with Mount(**SLOW) as m:
+    with Mount(endless=True) as m:
         os.mkdir(m.at("sessions/s"))
-        m.write("sessions/s/input", LONG)
+        m.write("sessions/s/input", FOREVER)
         readers = [subprocess.Popen(["cat", m.at("sessions/s/" + name)], stdout=subprocess.DEVNULL,
                                     stderr=subprocess.PIPE) for name in ("output", "wait", "text", "events")]
         time.sleep(0.1)
         m.daemon.kill()
         m.daemon.wait()
         for reader in readers:
-            reader.communicate(timeout=10)
-            assert reader.returncode is not None
-            if "fake" in BIN:
-                assert reader.returncode == 1, "a reader took the end of the daemon for the end of the answer"
+            reader.communicate(timeout=300)
+            assert reader.returncode == 1, "a reader took the end of the daemon for the end of the answer"
         # A request on its way while the kernel takes the connection down gets ECONNABORTED, later ones ENOTCONN.
         until(lambda: stat_error(m.at("health")) == errno.ENOTCONN, "the connection is gone")
         m.start()  # on the same mount point

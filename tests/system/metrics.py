@@ -8,7 +8,7 @@ import math
 import os
 import re
 
-from mount import Mount, run_tests, transact
+from mount import ENDLESS, Mount, run_tests, transact, until
 
 try:
     from prometheus_client.parser import text_string_to_metric_families
@@ -124,13 +124,14 @@ def test_histograms_agree_with_what_was_asked():
         for prompt, n_tokens, n in asked:
             answer = json.loads(transact(m, "v1/completions", {"prompt": prompt, "max_tokens": n_tokens, "ignore_eos": True, "n": n}))
             usages.append(answer["usage"])
+        n_answers = sum(n for _, _, n in asked)  # the last event comes a moment before the figures
+        until(lambda: sum(value for _, _, value in page(m)["vllm:request_success_total"].samples) == n_answers, "all are counted")
         after = page(m)
     assert all(family.value("_count") == 0 for name, family in before.items() if family.kind == "histogram")
 
     def of(name, suffix):
         return after["vllm:" + name].value(suffix)
 
-    n_answers = sum(n for _, _, n in asked)
     n_sampled = sum(usage["completion_tokens"] for usage in usages)
     for name in ("time_to_first_token_seconds", "e2e_request_latency_seconds", "request_queue_time_seconds",
                  "request_inference_time_seconds", "request_prefill_time_seconds", "request_decode_time_seconds",
@@ -151,12 +152,13 @@ def test_histograms_agree_with_what_was_asked():
 def test_ends_are_counted_by_their_reason():
     if IS_NULL:
         return
-    with Mount() as m:
+    with Mount(endless=True) as m:
         transact(m, "v1/completions", {"prompt": "One", "max_tokens": 8, "temperature": 0, "stop_token_ids": list(range(100, 220))})
-        fd = os.open(m.at("generate"), os.O_RDWR)
-        os.write(fd, json.dumps({"text": "One", "stream": True, "sampling_params": {"max_new_tokens": 900, "ignore_eos": True}}).encode())
+        fd = os.open(m.at("v1/chat/completions"), os.O_RDWR)
+        os.write(fd, json.dumps({**ENDLESS, "stream": True}).encode())
         os.read(fd, 100)
         os.close(fd)
+        until(lambda: page(m)["vllm:request_success_total"].value(finished_reason="abort") == 1, "its end is counted")
         transact(m, "generate", {"text": "Still here", "sampling_params": {"max_new_tokens": 1, "ignore_eos": True}})
         ends = page(m)["vllm:request_success_total"]
         assert sum(value for _, _, value in ends.samples) >= 2, ends.samples

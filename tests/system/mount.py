@@ -16,6 +16,10 @@ import traceback
 
 LONG_TOKENS = int(os.environ.get("TOKFS_LONG_TOKENS", "300"))  # of an answer that is long for the daemon under test
 
+# What is to be caught in the act is asked of Mount(endless=True), where it takes minutes, and cancelled then: who is slow himself would miss
+# the end of anything shorter.
+ENDLESS = {"messages": [{"role": "user", "content": "count 100000"}], "temperature": 0, "ignore_eos": True}
+
 
 def skip(why):
     print("skipped:", why)
@@ -32,13 +36,27 @@ def need_fuse():
 class Mount:
     """Mounts when entered; unmounts, whatever happened, when left. `path` is the mount point."""
 
-    def __init__(self, *options, foreground=True, model=None, path=None, **environment):
+    def __init__(self, *options, endless=False, model=None, path=None, **environment):
         self.options = list(options)
         self.model = model or os.environ.get("TOKFS_MODEL", "demo")
         self.scratch = tempfile.mkdtemp(prefix="tokfs-test.")
         self.path = path or os.path.join(self.scratch, "m")
-        self.environment = {**os.environ, **environment}
+        self.environment = {**os.environ, **({"TOKFS_FAKE_TOKEN_US": "2000"} if endless else {}), **environment}
         self.daemon = None
+        if endless and self.model == "demo":
+            self.lengthen_context()
+
+    def lengthen_context(self):
+        """Serves a copy of the built-in model that knows of no limit: 65,536 tokens, each slower than the one before."""
+        source = os.path.join(os.environ["TOKFS_SOURCE_ROOT"], "tools/demo/model")
+        self.model = os.path.join(self.scratch, "demo")
+        shutil.copytree(source, self.model)
+        with open(self.model + "/config.json", "r+", encoding="utf-8") as file:
+            config = {**json.load(file), "max_position_embeddings": 65536}
+            file.seek(0)
+            json.dump(config, file)
+            file.truncate()
+        self.options += ["--no-speculation", "--kv-mem", "192M"]
 
     def spawn(self):
         """Starts the daemon without waiting for the mount."""
@@ -52,10 +70,11 @@ class Mount:
 
     def start(self):
         self.spawn()
-        deadline = time.monotonic() + 60
+        n_left = 15000
         while not os.path.exists(self.path + "/health"):
-            if self.daemon.poll() is not None or time.monotonic() > deadline:
+            if self.daemon.poll() is not None or n_left == 0:
                 raise AssertionError(f"the mount did not come up: {self.messages()}")
+            n_left -= 1
             time.sleep(0.02)
         return self
 
@@ -67,7 +86,7 @@ class Mount:
         """Ends the daemon; its exit status."""
         if self.daemon.poll() is None:
             self.daemon.send_signal(sig)
-        return self.daemon.wait(60)
+        return self.daemon.wait(300)
 
     def __enter__(self):
         try:
@@ -132,13 +151,27 @@ def transact(mount, path, request, wants_error=0):
         os.close(fd)
 
 
-def until(condition, what, seconds=10):
-    """So many seconds of this process: while it is stopped, or gets no processor, they do not pass."""
+def until(condition, what, seconds=120):
+    """So many seconds of this process: while it is stopped, or gets no processor, they do not pass. Long enough for any machine."""
     n_left = int(seconds / 0.005)
     while not condition():
         assert n_left > 0, f"waited in vain until {what}"
         n_left -= 1
         time.sleep(0.005)
+
+
+def suspend(process):
+    """SIGSTOP, and until no thread of it runs any more."""
+    process.send_signal(signal.SIGSTOP)
+
+    def is_stopped():
+        states = []
+        for thread in os.listdir(f"/proc/{process.pid}/task"):
+            with contextlib.suppress(FileNotFoundError), open(f"/proc/{process.pid}/task/{thread}/stat", encoding="utf-8") as file:
+                states.append(file.read().rsplit(")", 1)[1].split()[0])
+        return set(states) == {"T"}
+
+    until(is_stopped, "it is stopped")
 
 
 def kernel_forgets_when_asked():

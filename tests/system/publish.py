@@ -13,7 +13,7 @@ import tempfile
 import time
 
 from bridge import free_port
-from mount import Mount, run_tests, skip, transact, until
+from mount import Mount, run_tests, skip, suspend, transact, until
 
 try:
     import msgpack
@@ -45,7 +45,7 @@ def agree(mount, *readers):
         now = held(mount)
         assert now
         return all(reader.read() and reader.blocks == now for reader in readers)
-    until(same, "the readers hold what the mount holds", 20)
+    until(same, "the readers hold what the mount holds")
 
 
 SMALL = ["--kv-mem", "1M", "--ctx", "256"]  # so little that blocks have to go
@@ -112,7 +112,7 @@ def test_restarts_heal():
         subprocess.run(["fusermount3", "-u", "-q", "-z", m.path])
         m.start()
         ask_many(m, 300, 2)
-        until(lambda: by_redis.read() and len(by_redis.blocks) == len(held(m)), "the old engine's blocks are forgotten", 20)
+        until(lambda: by_redis.read() and len(by_redis.blocks) == len(held(m)), "the old engine's blocks are forgotten")
         agree(m, by_redis, by_zmq)
         by_zmq.close()
 
@@ -123,7 +123,7 @@ def test_slow_redis_loses_and_is_healed():
         ask_many(m, 0, 2)
         agree(m, reader)
         epoch = reader.epoch
-        r.process.send_signal(signal.SIGSTOP)
+        suspend(r.process)
         for i in range(60):
             ask_many(m, 10 + 3 * i, 3)
             if "too slowly" in b.messages():
@@ -225,7 +225,7 @@ def hear(sub, what):
     """Batches up to the one that has `what` in it."""
     batches = []
     while not batches or what not in batches[-1][2]:
-        assert sub.poll(10000), what
+        assert sub.poll(300000), what
         batches.append(sub.recv_multipart())
     return batches
 
@@ -284,7 +284,7 @@ def test_losses_and_nonsense_are_healed():
 def agree_fake(m, *readers):
     def same():
         return all(reader.read() and reader.blocks == m.blocks for reader in readers)
-    until(same, "the readers hold what the mount holds", 20)
+    until(same, "the readers hold what the mount holds")
 
 
 def test_follower_of_the_manual_follows():
@@ -325,7 +325,7 @@ def test_slow_subscriber_asks_for_what_was_dropped():
         for i in range(800):  # more than the sockets hold
             m.pipe.write(m.add(*range(100 * i + 10, 100 * i + 110)))
         m.tell()
-        until(lambda: int(figure(b, "zmq_batches_total")) >= n + 800, "all is published", 30)
+        until(lambda: int(figure(b, "zmq_batches_total")) >= n + 800, "all is published")
         # What was dropped last shows by the next one, which comes after a while.
         waited = 0
 
@@ -336,7 +336,7 @@ def test_slow_subscriber_asks_for_what_was_dropped():
                 m.tell(m.add(1))
             return reader.read() and reader.blocks == m.blocks
 
-        until(caught_up, "the reader holds what the mount holds", 20)
+        until(caught_up, "the reader holds what the mount holds")
         assert reader.n_replayed > 0
         reader.close()
 
@@ -407,7 +407,7 @@ def test_what_cannot_be_is_said():
                                 (["--redis", "http://x"], "--redis"), (["--node", "a@b"], "--node a@b")):
             with tempfile.TemporaryDirectory() as scratch:
                 command = [os.environ["TOKFS_BRIDGE"], "--listen", f"unix:{scratch}/s", *options, m.path]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+                done = subprocess.run(command, capture_output=True, text=True, timeout=300)
                 assert done.returncode == 2 and wanted in done.stderr, (done.returncode, done.stderr)
 
 

@@ -18,7 +18,7 @@ import time
 import redis
 
 from kv_consumer import RedisReader
-from mount import Mount, transact, until
+from mount import Mount, suspend, transact, until
 from publish_parts import Bridge, Redis, held
 
 SEQUENCES, TOKENS = 8, int(os.environ.get("TOKENS", "256"))
@@ -80,7 +80,7 @@ def measure(plain, told, seconds, side):
         for n in range(2):
             turn(plain, n), turn(told, n)
         until(lambda: reader.read() and reader.blocks == held(told), "the reader holds what the mount holds", 20)
-        r.process.send_signal(signal.SIGSTOP)
+        suspend(r.process)
         begin, n = time.monotonic(), 2
         while time.monotonic() - begin < seconds:
             pairs.append([side, *measure_pair(plain, told, b.process, n)])

@@ -56,7 +56,7 @@ class Redis:
     def stop(self, sig=signal.SIGTERM):
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(sig)
-        self.process.wait(20)
+        self.process.wait(300)
 
     def __enter__(self):
         self.start()
@@ -87,7 +87,7 @@ class Bridge:
 
     def stop(self, sig=signal.SIGTERM):
         self.process.send_signal(sig)
-        return self.process.wait(40)
+        return self.process.wait(300)
 
     def __enter__(self):
         return self.start()

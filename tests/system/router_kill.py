@@ -60,7 +60,7 @@ class Node:
             self.mount.start()
         if self.bridge.process.poll() is not None:
             self.bridge.__enter__()
-        until(lambda: self.bridge.ask("GET", "/health")[0] == 200, "the node is back", 30)
+        until(lambda: self.bridge.ask("GET", "/health")[0] == 200, "the node is back")
 
 
 class Clients:
@@ -96,7 +96,7 @@ class Clients:
 
     def have_done(self, n):
         done = list(self.n)
-        until(lambda: self.errors or all(now >= before + n for now, before in zip(self.n, done)), "the clients are answered", 60)
+        until(lambda: self.errors or all(now >= before + n for now, before in zip(self.n, done)), "the clients are answered")
 
     def __enter__(self):
         self.threads = [threading.Thread(target=self.run, args=(i,)) for i in range(N_CLIENTS)]
@@ -119,13 +119,13 @@ def kill_one(router, redis, node, what, right, choice):
     assert not clients.errors, (what, node.is_own, clients.errors)
     node.mount.daemon.poll()
     try:
-        until(lambda: not indexed(router, node.bridge.listen), "", 6)  # each look takes ten times as long
+        until(lambda: not indexed(router, node.bridge.listen), "", 30)  # each look takes ten times as long
     except AssertionError:
         raise AssertionError(f"the {'own ' * node.is_own}node's blocks stay after its {what} was killed: {len(indexed(router, node.bridge.listen))} of them; "
                              f"{redis.command('PTTL', f'tokfs:{node.name}:node')}; {router.messages()}; {router.ask('GET', '/metrics')[2]}")
     node.come_back()
     node.bridge.ask("POST", "/v1/chat/completions", request(1, False), {"Via": "1.1 tokfs-0"})
-    until(lambda: indexed(router, node.bridge.listen), "it is in the index again", 6)
+    until(lambda: indexed(router, node.bridge.listen), "it is in the index again", 30)
     return sum(clients.n), clients.n_cut
 
 

@@ -20,7 +20,7 @@ def manager(abstract=False):
     with tempfile.TemporaryDirectory() as path, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         name = f"@tokfs-test-{os.getpid()}" if abstract else path + "/notify"
         listener.bind(name.replace("@", "\0"))
-        listener.settimeout(60)
+        listener.settimeout(300)
         yield name, lambda: listener.recv(4096).decode()
 
 
@@ -31,7 +31,7 @@ def test_service_manager_is_told():
             assert ready[0] == "READY=1" and ready[1].startswith("STATUS=") and m.path in ready[1], ready
             m.daemon.send_signal(signal.SIGTERM)
             assert receive().startswith("STOPPING=1\n")
-            assert m.daemon.wait(30) == 0
+            assert m.daemon.wait(300) == 0
 
 
 def test_nobody_listening_is_no_obstacle():
@@ -48,9 +48,9 @@ def logged(*options, journal=False):
             st = os.fstat(out.fileno())
             environment["JOURNAL_STREAM"] = f"{st.st_dev}:{st.st_ino}"
         daemon = subprocess.Popen([BIN, "-f", "--device", "cpu", *options, MODEL, path], stderr=out, env=environment)
-        until(lambda: os.path.exists(path + "/health"), "it is mounted", 60)
+        until(lambda: os.path.exists(path + "/health"), "it is mounted")
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(30) == 0
+        assert daemon.wait(300) == 0
         with open(out.name) as file:
             return file.read().splitlines()
 

@@ -363,8 +363,8 @@ def check_messages(m, state):
 
 
 def check_nothing_is_left(m, names, n_fds):
-    until(lambda: m.metric("open_files") == 1, "all files are released", 60)
-    until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all turns have ended", 60)
+    until(lambda: m.metric("open_files") == 1, "all files are released")
+    until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all turns have ended")
     if kernel_forgets_when_asked():
         with contextlib.suppress(AssertionError):
             until(lambda: m.metric("held_bytes") == 0, "all names are forgotten", 30)
@@ -374,7 +374,7 @@ def check_nothing_is_left(m, names, n_fds):
     if os.geteuid() == 0:  # one whose last use followed its lookup at once, it remembers until it needs the memory
         with open("/proc/sys/vm/drop_caches", "w") as file:
             file.write("2")
-        until(lambda: m.metric("held_bytes") == 0, "all bytes are given back", 30)
+        until(lambda: m.metric("held_bytes") == 0, "all bytes are given back")
     left = {name: m.metric(name) for name in ("sessions", "parked_requests")}
     assert m.metric("held_bytes") <= 4096 * len(names), "what was said in removed sessions is kept"
     assert not any(left.values()), left
@@ -428,8 +428,8 @@ def soak(seconds, n_clients, seed, on_error):
             resident = watch(m, clients, others, deadline, progress)
             n_actions, n_compared, n_failed, names = reports(m, n_clients)
             assert m.daemon.poll() is None, f"the daemon ended with {m.daemon.returncode}: {m.messages()}"
-            until(lambda: m.read("health") == b"ok\n", "the journal is in order", 60)
-            until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all turns have ended", 60)
+            until(lambda: m.read("health") == b"ok\n", "the journal is in order")
+            until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all turns have ended")
             n_errors, n_compactions = m.metric("journal_errors_total"), m.metric("journal_compactions_total")
             n_kept = check_the_journal(m, state)
             remove_all(m)

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Readers and writers of the real mount: many at once, at their own offsets, interrupted, polled, gone."""
+import contextlib
 import errno
 import json
 import os
@@ -9,21 +10,34 @@ import subprocess
 import threading
 import time
 
-from mount import LONG_TOKENS, Mount, raises, run_tests, transact, until
+from mount import ENDLESS, LONG_TOKENS, Mount, raises, run_tests, transact, until
 
 
 def body(text, **fields):
     return json.dumps({"messages": [{"role": "user", "content": text}], "temperature": 0, **fields})
 
 
-LONG = body("count 5000", ignore_eos=True, max_tokens=LONG_TOKENS)  # to be caught in the act
-# Slow enough to be caught in the act: only the null model looks at it.
+LONG = body("count 5000", ignore_eos=True, max_tokens=LONG_TOKENS)  # is waited for to its end
+FOREVER = json.dumps(ENDLESS)  # is caught in the act, and cancelled
+# Only the null model looks at it.
 SLOW = {"TOKFS_FAKE_TOKEN_US": "2000"}
 IS_NULL = os.environ.get("TOKFS_MODEL") == "null"
 
 
 def cat(mount, name, results, key):
     results[key] = subprocess.run(["cat", mount.at(name)], capture_output=True)
+
+
+def read_to_cancel(mount, name):
+    """What a cancelled turn had said."""
+    fd, got = os.open(mount.at(name), os.O_RDONLY), b""
+    try:
+        with raises(errno.ECANCELED):
+            while piece := os.read(fd, 65536):
+                got += piece
+    finally:
+        os.close(fd)
+    return got
 
 
 def in_parallel(calls):
@@ -72,15 +86,15 @@ def test_8_readers_of_a_session_see_the_same():
 def test_reasoning_is_read_as_it_grows():
     thought = " ".join(f"step {i}," for i in range(100))
     is_null = os.environ.get("TOKFS_MODEL") == "null"  # which says what it is told; the built-in model does not reason
-    with Mount(**SLOW) as m:
+    with Mount(TOKFS_FAKE_TOKEN_US="10000") as m:
         name = m.session("s")
         assert m.read(name + "/reasoning") == b""
         m.write(name + "/input", body(f"<think>{thought}</think>so it is") if is_null else LONG)
         fd = os.open(m.at(name + "/reasoning"), os.O_RDONLY)
         again = os.open(m.at(name + "/reasoning"), os.O_RDONLY | os.O_NONBLOCK)
         if not is_null:
-            with raises(errno.EAGAIN):
-                os.read(again, 5)
+            with contextlib.suppress(BlockingIOError):  # or it has been answered by now
+                assert os.read(again, 5) == b""
         got = os.read(fd, 65536)
         if is_null:
             assert thought.encode().startswith(got) and len(got) < len(thought), "it came at once"
@@ -134,9 +148,9 @@ def test_sendfile_reader_that_waited_gets_all_of_text():
 
 
 def test_interrupt_returns_at_once_and_harms_nobody():
-    with Mount(**SLOW) as m:
+    with Mount(endless=True) as m:
         name = m.session("s")
-        m.write(name + "/input", LONG)
+        m.write(name + "/input", FOREVER)
         results = {}
         other = threading.Thread(target=cat, args=(m, name + "/output", results, 0))
         other.start()
@@ -146,8 +160,10 @@ def test_interrupt_returns_at_once_and_harms_nobody():
         waiting.send_signal(signal.SIGINT)
         assert waiting.wait() == -signal.SIGINT
         delay = time.monotonic() - start
+        assert m.read(name + "/status").startswith((b"prefill", b"decode"))
+        m.write(name + "/ctl", "cancel\n")
         other.join()
-        assert results[0].returncode == 0 and results[0].stdout == m.read(name + "/text")
+        assert results[0].stdout == read_to_cancel(m, name + "/output")
         print(f"        interrupted after {delay * 1000:.1f} ms")
 
 
@@ -247,9 +263,8 @@ def test_interrupted_writer_leaves_no_turn():
 
 
 def test_close_of_ask_and_transaction_cancels():
-    with Mount(**SLOW) as m:
-        for file, request in (("ask", LONG), ("v1/chat/completions", LONG),
-                              ("v1/chat/completions", body("count 5000", stream=True, ignore_eos=True, max_tokens=LONG_TOKENS))):
+    with Mount(endless=True) as m:
+        for file, request in ("ask", FOREVER), ("v1/chat/completions", FOREVER), ("v1/chat/completions", json.dumps({**ENDLESS, "stream": True})):
             fd = os.open(m.at(file), os.O_RDWR)
             os.write(fd, request.encode())
             until(lambda: m.metric("requests_running") == 1, f"{file} runs")
@@ -260,41 +275,41 @@ def test_close_of_ask_and_transaction_cancels():
 
 
 def test_poll_and_nonblock():
-    with Mount(**SLOW) as m:
+    with Mount(endless=True) as m:
         name = m.session("s")
-        m.write(name + "/input", LONG)
+        m.write(name + "/input", FOREVER)
         fd = os.open(m.at(name + "/output"), os.O_RDONLY | os.O_NONBLOCK)
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         got, n_again = b"", 0
-        while True:
-            try:
-                piece = os.read(fd, 4096)
-                if not piece:
-                    break
-                got += piece
-            except BlockingIOError:
-                n_again += 1
-                assert poll.poll(10000), "poll timed out"
-        assert got == m.read(name + "/text") and n_again > 0
+        with raises(errno.ECANCELED):
+            while True:
+                try:
+                    got += os.read(fd, 4096)
+                except BlockingIOError:
+                    n_again += 1
+                    if n_again == 20:
+                        m.write(name + "/ctl", "cancel\n")
+                    assert poll.poll(300000), "poll timed out"
+        assert got == read_to_cancel(m, name + "/output") and n_again >= 20
         os.close(fd)
         waiting = os.open(m.at(name + "/wait"), os.O_RDONLY | os.O_NONBLOCK)
-        m.write(name + "/input", LONG)
+        m.write(name + "/input", FOREVER)
         with raises(errno.EAGAIN):
             os.read(waiting, 100)
         epoll = select.epoll()
         epoll.register(waiting, select.EPOLLIN)
         assert epoll.poll(0) == []
         m.write(name + "/ctl", "cancel\n")
-        assert epoll.poll(10), "epoll did not wake"
+        assert epoll.poll(300), "epoll did not wake"
         assert os.read(waiting, 100).startswith(b"cancelled")
         os.close(waiting)
 
 
 def test_read_and_write_of_one_descriptor_at_once():
-    with Mount(**SLOW) as m:
+    with Mount(endless=True) as m:
         fd = os.open(m.at("ask"), os.O_RDWR)
-        os.write(fd, LONG.encode())
+        os.write(fd, FOREVER.encode())
         got = []
         reader = threading.Thread(target=lambda: got.append(os.read(fd, 100)))
         reader.start()
@@ -306,9 +321,9 @@ def test_read_and_write_of_one_descriptor_at_once():
 
 
 def test_failed_turn_ends_with_an_error_after_its_last_byte():
-    with Mount(**SLOW) as m:
+    with Mount(endless=True) as m:
         name = m.session("s")
-        m.write(name + "/input", LONG)
+        m.write(name + "/input", FOREVER)
         fd = os.open(m.at(name + "/output"), os.O_RDONLY)
         got = os.read(fd, 100)
         assert got
@@ -358,9 +373,9 @@ def test_renamed_session_goes_on():
 
 
 def test_removed_session_is_stale():
-    with Mount(**SLOW) as m:
+    with Mount(endless=True) as m:
         name = m.session("s")
-        m.write(name + "/input", LONG)
+        m.write(name + "/input", FOREVER)
         fd = os.open(m.at(name + "/output"), os.O_RDONLY)
         codes = []
 
@@ -521,12 +536,12 @@ def test_repeated_fields_hold_nobody_up():
 
 
 def test_long_body_is_checked_beside_the_others():
-    """Its last byte begins a check of a second or so; the daemon answers others meanwhile."""
+    """Its last byte begins a check; the daemon answers others meanwhile: ten of them, if it takes long enough for this machine."""
     tower = "[" * 200 + "]" * 200
     user = '{"messages":[{"role":"user","content":"hi"}],"metadata":['
-    text = (user + ",".join([tower] * (1 << 8)) + "]").encode()
     with Mount() as m:
-        for file in ("sessions/new", m.session("s") + "/input", "ask"):
+        def n_answered_beside(file, n_towers):
+            text = (user + ",".join([tower] * n_towers) + "]").encode()
             fd = os.open(m.at(file), os.O_RDWR if "input" not in file else os.O_WRONLY)
             rest = text
             while rest:
@@ -547,7 +562,10 @@ def test_long_body_is_checked_beside_the_others():
             writer.join()
             os.close(fd)
             assert codes == [errno.EINVAL], (file, codes)  # metadata is no array
-            assert n_answered >= 10, (file, n_answered)  # checked on the loop thread: two or three
+            return n_answered
+
+        for file in ("sessions/new", m.session("s") + "/input", "ask"):  # checked on the loop thread: two or three, however long it takes
+            assert any(n_answered_beside(file, n_towers) >= 10 for n_towers in (1 << 8, 1 << 10, 1 << 12, 1 << 14)), file
 
 
 def test_conversation_is_bounded():
@@ -597,10 +615,10 @@ def test_conversation_with_tools_and_roles():
 
 
 def test_least_recently_used_idle_session_goes():
-    with Mount("--max-sessions", "4", **SLOW) as m:
+    with Mount("--max-sessions", "4", endless=True) as m:
         for i in range(4):
             m.session(f"s{i}")
-        m.write("sessions/s0/input", LONG)  # busy
+        m.write("sessions/s0/input", FOREVER)  # busy
         held = os.open(m.at("sessions/s1/status"), os.O_RDONLY)  # open
         m.session("s4")
         left = sorted(name for name in os.listdir(m.at("sessions")) if name.startswith("s"))

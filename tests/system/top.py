@@ -12,21 +12,20 @@ import termios
 import time
 import fcntl
 
-from mount import LONG_TOKENS, Mount, run_tests
+from mount import ENDLESS, Mount, run_tests
 
 TOP = os.environ["TOKFS_TOP"]
-LONG = json.dumps({"messages": [{"role": "user", "content": "count 5000"}], "ignore_eos": True, "max_tokens": LONG_TOKENS})
 
 
 def top(*args, cwd=None):
-    return subprocess.run([TOP, *args], capture_output=True, text=True, timeout=60, cwd=cwd)
+    return subprocess.run([TOP, *args], capture_output=True, text=True, timeout=300, cwd=cwd)
 
 
 def test_once_tells_what_runs():
-    with Mount(TOKFS_FAKE_TOKEN_US="20000") as m:
+    with Mount(endless=True) as m:
         for name in ("idle", "busy", "odd\u0085name"):
             m.session(name)
-        m.write("sessions/busy/input", LONG)
+        m.write("sessions/busy/input", json.dumps(ENDLESS))
         said = top("--once", "-d", "0.2", m.path)
         assert said.returncode == 0, said
         lines = said.stdout.splitlines()
@@ -34,10 +33,10 @@ def test_once_tells_what_runs():
         assert lines[1].startswith("tokens/s") and "cached" in lines[1] and lines[4].split()[0] == "SESSION", lines
         assert len(lines) == 8 and [line for line in lines if line.startswith("odd??name ")], lines
         busy = [line for line in lines if line.startswith("busy ")][0].split()
-        if "fake" in os.environ["TOKFS_BIN"]:
-            assert lines[5].startswith("busy ") and busy[2] in ("prefill", "decode"), lines
+        assert lines[5].startswith("busy ") and busy[2] in ("prefill", "decode"), lines
         assert top("--once", cwd=m.path).stdout.count("\n") == 8  # the current directory
         assert len(top("--once", "--sessions", "1", "-d", "0.01", m.path).stdout.splitlines()) == 6
+        m.write("sessions/busy/ctl", "cancel\n")
 
 
 def test_batch_gives_pages():
@@ -80,7 +79,7 @@ def test_live_on_a_terminal():
 
         def read_until(word):
             nonlocal said
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 300
             while word not in said:
                 ready, _, _ = select.select([terminal], [], [], 1)
                 assert time.monotonic() < deadline, (word, said[-1000:])
@@ -95,7 +94,7 @@ def test_live_on_a_terminal():
         os.kill(pid, signal.SIGCONT)
         os.rmdir(m.at("sessions/session-29"))
         os.write(terminal, b" q")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while True:  # the terminal must be read for it to end
             ready, _, _ = select.select([terminal], [], [], 0.1)
             try:

@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 
-from mount import LONG_TOKENS, Mount, raises, run_tests, skip, until
+from mount import ENDLESS, Mount, raises, run_tests, skip, until
 
 ALICE, BOB = 61001, 61002  # need no entry in passwd
 IS_FAKE = "fake" in os.environ.get("TOKFS_BIN", "")
@@ -26,15 +26,14 @@ def body(text, **fields):
     return json.dumps({"messages": [{"role": "user", "content": text}], "temperature": 0, **fields})
 
 
-LONG = body("count 5000", ignore_eos=True, max_tokens=LONG_TOKENS)
-SLOW = {"TOKFS_FAKE_TOKEN_US": "20000"}
+LONG = json.dumps(ENDLESS)
 
 
 class Shared(Mount):
     """A mount that everybody may enter."""
 
-    def __init__(self, *options, **environment):
-        super().__init__("-o", "allow_other", *options, **environment)
+    def __init__(self, *options, **more):
+        super().__init__("-o", "allow_other", *options, **more)
         os.chmod(self.scratch, 0o755)
 
 
@@ -154,7 +153,7 @@ def watch(path):
 
 
 def test_no_way_into_anothers_session():
-    with Shared(**SLOW) as m:
+    with Shared(endless=True) as m:
         name = make(m, ALICE, "a")
         as_user(ALICE, m.write, name + "/input", LONG)
         for what, code, call, args in every_way_in(m, name):
@@ -166,14 +165,13 @@ def test_no_way_into_anothers_session():
                 raise AssertionError(what + ": nothing stopped it")
         removed = subprocess.run(["rm", "-rf", m.at(name)], user=BOB, group=BOB, extra_groups=[], capture_output=True)
         assert removed.returncode == 1, removed
-        holder = subprocess.Popen(["sleep", "60"], user=ALICE, group=ALICE, extra_groups=[], stdin=open(m.at(name + "/wait")))
+        holder = subprocess.Popen(["sleep", "600"], user=ALICE, group=ALICE, extra_groups=[], stdin=open(m.at(name + "/wait")))
         refused(BOB, errno.EACCES, os.open, f"/proc/{holder.pid}/fd/0", os.O_RDONLY)
         holder.kill()
         holder.wait()
-        if IS_FAKE:
-            assert as_user(ALICE, m.read, name + "/status").split()[0] in (b"prefill", b"decode")
+        assert as_user(ALICE, m.read, name + "/status").split()[0] in (b"prefill", b"decode")
         as_user(ALICE, m.write, name + "/ctl", "cancel\n")
-        assert as_user(ALICE, m.read, name + "/wait").split()[0] in (b"cancelled", b"done")
+        assert as_user(ALICE, m.read, name + "/wait").split()[0] == b"cancelled"
         as_user(ALICE, os.rmdir, m.at(name))
 
 
@@ -243,7 +241,7 @@ def test_prefix_cache_tells_nothing_of_others():
 
 
 def test_quota_of_sessions():
-    with Shared("--user-sessions", "3", "--max-sessions", "100", **SLOW) as m:
+    with Shared("--user-sessions", "3", "--max-sessions", "100") as m:
         for i in range(5):
             make(m, ALICE, f"a{i}")
         assert [n for n in as_user(ALICE, os.listdir, m.at("sessions")) if n[0] == "a"] == ["a2", "a3", "a4"]
@@ -272,7 +270,7 @@ def test_nobody_loses_a_session_to_who_has_more():
 
 
 def test_quota_of_turns():
-    with Shared("--user-turns", "2", **SLOW) as m:
+    with Shared("--user-turns", "2", endless=True) as m:
         for i in range(3):
             make(m, ALICE, f"a{i}")
         for i in range(2):
@@ -293,6 +291,8 @@ def test_quota_of_turns():
         as_user(ALICE, m.write, "sessions/a0/ctl", "cancel\n")
         as_user(ALICE, m.read, "sessions/a0/wait")
         as_user(ALICE, m.write, "sessions/a2/input", LONG)
+        for name in "a1", "a2", "b":
+            m.write(f"sessions/{name}/ctl", "cancel\n")
 
 
 def test_quota_of_files():
@@ -414,16 +414,15 @@ def test_quota_of_tokens():
 
 
 def test_writer_that_stalls_is_given_up():
-    with Mount("--write-timeout", "1") as m:
+    with Mount("--write-timeout", "2") as m:
         name = m.session("s")
-        files = [("v1/chat/completions", os.O_RDWR), ("sessions/new", os.O_RDWR), ("ask", os.O_RDWR), (name + "/input", os.O_WRONLY)]
-        fds = [begin(m, file, 100000, flags) for file, flags in files]
         text = os.open(m.at(m.session("t") + "/input"), os.O_WRONLY)
         os.write(text, b"half of a ")
         setting = os.open(m.at(name + "/params"), os.O_WRONLY)
         os.write(setting, b'{"temperature":')
-        until(lambda: m.metric("held_bytes") < 100000, "the long ones are given up", 60)
-        time.sleep(2)  # those who wrote last
+        files = [("v1/chat/completions", os.O_RDWR), ("sessions/new", os.O_RDWR), ("ask", os.O_RDWR), (name + "/input", os.O_WRONLY)]
+        fds = [begin(m, file, 100000, flags) for file, flags in files]  # each in one write
+        until(lambda: m.metric("held_bytes") < 100000, "they are given up, and with them who wrote before")
         for fd in (*fds, setting, text):
             with raises(errno.ETIMEDOUT):
                 os.write(fd, b'"}]}')
@@ -462,7 +461,7 @@ def test_owners_outlive_the_daemon():
 
 def test_a_crowd_leaves_nothing():
     """A user whose processes are killed in the middle of everything."""
-    with Shared(**SLOW) as m:
+    with Shared(endless=True) as m:
         def disturb(i):
             resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
             fds = [begin(m, file, 1000) for file in ("ask", "v1/chat/completions", "sessions/new")]
@@ -471,7 +470,7 @@ def test_a_crowd_leaves_nothing():
             fds += [os.open(m.at(f"{name}/{file}"), os.O_RDONLY) for file in ("output", "events", "wait")]
             fds.append(os.open(m.at("v1/chat/completions"), os.O_RDWR))
             os.write(fds[-1], LONG.encode())
-            time.sleep(60)
+            time.sleep(600)
 
         pids = []
         for i in range(20):
@@ -483,15 +482,15 @@ def test_a_crowd_leaves_nothing():
                 finally:
                     os._exit(1)
             pids.append(pid)
-        until(lambda: m.metric("open_files") >= 100, "they are at it", 30)
+        until(lambda: m.metric("open_files") >= 100, "they are at it")
         for pid in pids:
             os.kill(pid, 9)
             os.waitpid(pid, 0)
-        until(lambda: m.metric("open_files") == 1, "all is released", 30)
+        until(lambda: m.metric("open_files") == 1, "all is released")
         for name in as_user(ALICE, os.listdir, m.at("sessions")):
             if name.startswith("a"):
                 as_user(ALICE, os.rmdir, m.at("sessions/" + name))
-        until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all is ended", 30)
+        until(lambda: m.metric("requests_running") + m.metric("requests_queued") == 0, "all is ended")
         until(lambda: m.metric("held_bytes") == 0, "no byte is left")
 
 
