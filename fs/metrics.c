@@ -48,6 +48,11 @@ VALUE(pages, f->engine.n_pages)
 VALUE(pages_free, f->engine.n_pages_free)
 VALUE(pages_cached, f->engine.n_pages_cached)
 VALUE(evicted, f->engine.n_evicted)
+VALUE(to_host, f->engine.n_to_host)
+VALUE(from_host, f->engine.n_from_host)
+VALUE(host_evicted, f->engine.n_host_evicted)
+VALUE(host_pages, f->engine.n_host_pages)
+VALUE(host_pages_cached, f->engine.n_host_pages_cached)
 VALUE(device_restarts, f->engine.n_device_restarts)
 VALUE(guessed, f->engine.n_guessed)
 VALUE(guessed_right, f->engine.n_guessed_right)
@@ -82,6 +87,11 @@ static const struct metric metrics[] = {
     { "kv_pages_cached", "Of the free ones, those with cached prefixes.", GAUGE, pages_cached, NULL },
     { "device_restarts_total", "Times that the device failed and was taken anew.", COUNTER, device_restarts, NULL },
     { "kv_pages_evicted_total", "Cached pages given up for others.", COUNTER, evicted, NULL },
+    { "kv_host_pages", "Pages of K and V memory on the host, for what leaves the device.", GAUGE, host_pages, NULL },
+    { "kv_host_pages_cached", "Of them, those with cached prefixes.", GAUGE, host_pages_cached, NULL },
+    { "kv_pages_to_host_total", "Of the cached pages given up, those that went to the host.", COUNTER, to_host, NULL },
+    { "kv_pages_from_host_total", "Pages brought back from the host.", COUNTER, from_host, NULL },
+    { "kv_host_pages_evicted_total", "Cached pages of the host given up for others.", COUNTER, host_evicted, NULL },
     { "sessions", "Conversations in sessions/.", GAUGE, sessions, NULL },
     { "open_files", "Files of the mount that are open.", GAUGE, open_files, NULL },
     { "parked_requests", "Readers and writers that wait.", GAUGE, parked, NULL },
@@ -296,10 +306,19 @@ int kv_stats_render(struct file *file, struct strbuf *out)
         const char *name;
         uint64_t value;
     } members[] = {
-        { "page_tokens", f.info.page_tokens },       { "pages", f.engine.n_pages },
-        { "pages_free", f.engine.n_pages_free },     { "pages_cached", f.engine.n_pages_cached },
-        { "pages_evicted", f.engine.n_evicted },     { "prompt_tokens", f.engine.prompt_tokens },
-        { "cached_tokens", f.engine.cached_tokens }, { "preemptions", f.engine.n_preempted },
+        { "page_tokens", f.info.page_tokens },
+        { "pages", f.engine.n_pages },
+        { "pages_free", f.engine.n_pages_free },
+        { "pages_cached", f.engine.n_pages_cached },
+        { "pages_evicted", f.engine.n_evicted },
+        { "prompt_tokens", f.engine.prompt_tokens },
+        { "cached_tokens", f.engine.cached_tokens },
+        { "preemptions", f.engine.n_preempted },
+        { "host_pages", f.engine.n_host_pages },
+        { "host_pages_cached", f.engine.n_host_pages_cached },
+        { "pages_to_host", f.engine.n_to_host },
+        { "pages_from_host", f.engine.n_from_host },
+        { "host_pages_evicted", f.engine.n_host_evicted },
     };
     struct json_writer w;
     json_writer_init(&w, out);

@@ -40,11 +40,12 @@ static int write_info(const struct tokfs_engine_info *info, struct strbuf *out)
         const char *key;
         uint64_t value;
     } numbers[] = {
-        { "n_params", info->n_params },       { "weight_bytes", info->weight_bytes },
-        { "vocab_size", info->n_vocab },      { "max_model_len", info->n_ctx },
-        { "kv_bytes", info->kv_bytes },       { "kv_pages", info->n_pages },
-        { "page_tokens", info->page_tokens }, { "max_sequences", info->max_sequences },
-        { "max_queued", info->max_queued },   { "created", (uint64_t)info->created },
+        { "n_params", info->n_params },           { "weight_bytes", info->weight_bytes },
+        { "vocab_size", info->n_vocab },          { "max_model_len", info->n_ctx },
+        { "kv_bytes", info->kv_bytes },           { "kv_pages", info->n_pages },
+        { "host_kv_bytes", info->host_kv_bytes }, { "page_tokens", info->page_tokens },
+        { "max_sequences", info->max_sequences }, { "max_queued", info->max_queued },
+        { "created", (uint64_t)info->created },
     };
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         json_write_key(&w, numbers[i].key);

@@ -18,6 +18,7 @@ const char options_help[] =
     "\n"
     "  --ctx N             longest conversation in tokens (default: the model's, as far as memory goes)\n"
     "  --kv-mem SIZE       memory for the conversations' keys and values, e.g. 512M or 4G\n"
+    "  --host-kv-mem SIZE  on a GPU: memory of the host for what has to leave the device's, e.g. 64G (default: none)\n"
     "  --threads N         compute threads (default: one per processor)\n"
     "  --max-sequences N   answers computed at the same time (default 64)\n"
     "  --max-sessions N    conversations kept; the least recently used idle one gives way (default 10000)\n"
@@ -148,6 +149,7 @@ static const char *const sync_whens[] = { "batch", "always", "off", NULL };
 static const struct option_row option_rows[] = {
     { "ctx", OPTION_U64, AT(engine.n_ctx), 1, 1 << 24 },
     { "kv-mem", OPTION_BYTES, AT(engine.kv_bytes) },
+    { "host-kv-mem", OPTION_BYTES, AT(engine.host_kv_bytes) },
     { "threads", OPTION_U32, AT(engine.n_threads), 1, 256 },
     { "max-sequences", OPTION_U32, AT(engine.max_sequences), 1, 4096 },
     { "max-sessions", OPTION_U32, AT(max_sessions), 1, 10000000 },
@@ -355,6 +357,7 @@ const char *options_blame(const struct options *options, const char *param)
     static const char *const names[][2] = {
         { "max_sequences", "--max-sequences: " },
         { "device", "--device: " },
+        { "host_kv_bytes", "--host-kv-mem: " },
     };
     bool has_ctx = options->engine.n_ctx > 0, has_kv_mem = options->engine.kv_bytes > 0;
     if (strcmp(param, "n_ctx") == 0 || strcmp(param, "kv_bytes") == 0) { // each limits the other

@@ -331,6 +331,12 @@ struct backend_ops {
     int (*failure)(struct backend *b, struct err *err);
     // Optional: NULL where `alloc` gives the host's memory. Bytes that it can still give.
     uint64_t (*memory_free)(struct backend *b);
+    // Optional, likewise. Memory of the host that the device reads and writes by itself (NULL: there is none), and
+    // copies to it and from it, which are done in the order of operations: nothing waits.
+    void *(*host_alloc)(struct backend *b, size_t bytes);
+    void (*host_free)(struct backend *b, void *mem);
+    void (*copy_out)(struct backend *b, void *host_dst, const void *src, size_t bytes);
+    void (*copy_in)(struct backend *b, void *dst, const void *host_src, size_t bytes);
 
     // Optional: NULL where the host has to draw.
     void (*sample)(struct backend *b, const struct op_sample *op);

@@ -87,9 +87,9 @@ static void begin_epoch(struct kv_log *log)
     put(log, &(struct kv_record){ .epoch = log->epoch, .seq = log->seq + 1, .kind = KV_EPOCH }, NULL);
 }
 
-void kv_log_add(struct kv_log *log, enum kv_kind kind, uint64_t hash, uint64_t parent, bool is_first,
-                const int32_t *tokens)
+void kv_log_add(struct kv_log *log, enum kv_kind kind, const struct kv_block *block)
 {
+    static const struct kv_block none = { 0 };
     if (!kv_log_is_on(log)) {
         return;
     }
@@ -101,15 +101,17 @@ void kv_log_add(struct kv_log *log, enum kv_kind kind, uint64_t hash, uint64_t p
         log->walk_at = 0; // the snapshot is none any more
         return;
     }
+    block = block ? block : &none;
     put(log,
         &(struct kv_record){ .epoch = log->epoch,
                              .seq = log->seq + 1,
-                             .hash = hash,
-                             .parent = parent,
+                             .hash = block->hash,
+                             .parent = block->parent,
                              .kind = (uint8_t)kind,
-                             .is_first = is_first,
-                             .n_tokens = tokens ? log->page_tokens : 0 },
-        tokens);
+                             .tier = (uint8_t)block->tier,
+                             .is_first = block->is_first,
+                             .n_tokens = block->tokens ? log->page_tokens : 0 },
+        block->tokens);
 }
 
 bool kv_log_publish(struct kv_log *log)

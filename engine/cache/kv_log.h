@@ -12,15 +12,15 @@
 #ifndef TOKFS_CACHE_KV_LOG_H
 #define TOKFS_CACHE_KV_LOG_H
 
-#include "engine/base/err.h"
+#include "engine/cache/page_pool.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum kv_kind {
-    KV_STORED,         // a whole block
-    KV_REMOVED,        // hash only
+    KV_STORED,         // a whole block, in its tier
+    KV_REMOVED,        // from its tier; hash only
     KV_EPOCH,          // what was known before is worth nothing: take a snapshot
     KV_SNAPSHOT_BEGIN, // what follows is valid at this seq
     KV_SNAPSHOT_BLOCK, // as KV_STORED
@@ -32,6 +32,7 @@ struct kv_record {
     uint64_t hash;   // chained over all blocks before it
     uint64_t parent; // hash of the block before; of block 0: of the salt
     uint8_t kind;
+    uint8_t tier;      // enum page_tier
     bool is_first;     // block 0
     uint32_t n_tokens; // of the block: 0 where it has none to tell
     int32_t tokens[];
@@ -71,8 +72,14 @@ static inline bool kv_log_is_on(const struct kv_log *log)
     return atomic_load_explicit(&log->is_on, memory_order_acquire);
 }
 
-void kv_log_add(struct kv_log *log, enum kv_kind kind, uint64_t hash, uint64_t parent, bool is_first,
-                const int32_t *tokens);
+struct kv_block {
+    uint64_t hash, parent;
+    bool is_first;
+    enum page_tier tier;
+    const int32_t *tokens; // [page_tokens], or NULL
+};
+
+void kv_log_add(struct kv_log *log, enum kv_kind kind, const struct kv_block *block); // NULL: of no block
 uint32_t kv_log_room(const struct kv_log *log);
 // At the end of a step: lets the reader see its records. False: there are none.
 bool kv_log_publish(struct kv_log *log);

@@ -1,4 +1,4 @@
-// The page pool is a stack of free page indices over one block of device memory.
+// The page pool is a stack of free page indices over one block of memory.
 //
 // Called by the engine thread only. It knows nothing of sequences or prefixes, only of how many of them use a page:
 // whoever takes or holds a page gives it back, exactly once, and that is asserted. The page given back last is taken
@@ -20,25 +20,33 @@ static void fill_free_list(struct page_pool *pool)
 
 static int no_memory(const struct page_pool *pool, struct err *err)
 {
-    return err_set(err, -ENOMEM, "no memory for KV: %" PRIu32 " pages x %zu bytes = %.1f MiB", pool->n_pages,
+    return err_set(err, -ENOMEM, "no memory%s for KV: %" PRIu32 " pages x %zu bytes = %.1f MiB",
+                   pool->tier == PAGE_ON_HOST ? " of the host that a device may use" : "", pool->n_pages,
                    pool->page_bytes, (double)pool->n_pages * (double)pool->page_bytes / 0x1p20);
 }
 
-int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_bytes, uint32_t n_pages,
-                   struct err *err)
+static void *alloc_pages(const struct page_pool *pool)
+{
+    const struct backend_ops *ops = pool->backend->ops;
+    size_t bytes = pool->page_bytes * pool->n_pages;
+    return pool->tier == PAGE_ON_HOST ? ops->host_alloc(pool->backend, bytes) : ops->alloc(pool->backend, bytes);
+}
+
+static int init(struct page_pool *pool, enum page_tier tier, struct backend *backend, size_t page_bytes,
+                uint32_t n_pages, struct err *err)
 {
     memset(pool, 0, sizeof(*pool));
     if (page_bytes == 0 || n_pages == 0) {
         return err_set(err, -EINVAL, "KV memory of %" PRIu32 " pages of %zu bytes holds nothing", n_pages, page_bytes);
     }
-    struct page_pool p = { .backend = backend, .page_bytes = page_bytes, .n_pages = n_pages };
+    struct page_pool p = { .backend = backend, .tier = tier, .page_bytes = page_bytes, .n_pages = n_pages };
     size_t bytes;
     if (!__builtin_mul_overflow(page_bytes, (size_t)n_pages, &bytes)) {
         p.free_list = malloc(n_pages * sizeof(*p.free_list));
         p.n_holders = calloc(n_pages, sizeof(*p.n_holders));
         p.n_keepers = calloc(n_pages, sizeof(*p.n_keepers));
         if (p.free_list && p.n_holders && p.n_keepers) {
-            p.mem = backend->ops->alloc(backend, bytes);
+            p.mem = alloc_pages(&p);
         }
     }
     if (!p.mem) {
@@ -52,11 +60,24 @@ int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_
     return 0;
 }
 
+int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_bytes, uint32_t n_pages,
+                   struct err *err)
+{
+    return init(pool, PAGE_ON_DEVICE, backend, page_bytes, n_pages, err);
+}
+
+int page_pool_init_on_host(struct page_pool *pool, struct backend *backend, size_t page_bytes, uint32_t n_pages,
+                           struct err *err)
+{
+    return init(pool, PAGE_ON_HOST, backend, page_bytes, n_pages, err);
+}
+
 void page_pool_drop_memory(struct page_pool *pool)
 {
     assert(pool->n_free == pool->n_pages);
     if (pool->mem) {
-        pool->backend->ops->free(pool->backend, pool->mem);
+        const struct backend_ops *ops = pool->backend->ops;
+        (pool->tier == PAGE_ON_HOST ? ops->host_free : ops->free)(pool->backend, pool->mem);
         pool->mem = NULL;
     }
 }
@@ -65,7 +86,7 @@ int page_pool_renew_memory(struct page_pool *pool, struct backend *backend, stru
 {
     assert(!pool->mem && pool->n_free == pool->n_pages);
     pool->backend = backend;
-    pool->mem = backend->ops->alloc(backend, pool->page_bytes * pool->n_pages);
+    pool->mem = alloc_pages(pool);
     return pool->mem ? 0 : no_memory(pool, err);
 }
 

@@ -1,4 +1,5 @@
-// Pages of KV memory: one allocation on the device, handed out page by page in O(1), shared by counting.
+// Pages of KV memory: one allocation on the device, or of the host's memory for those that had to leave the device,
+// handed out page by page in O(1), shared by counting.
 //
 // Owner: the engine thread. A page's contents are the backend's business (struct kv_layout); a page taken again holds
 // what its last user left there. Two kinds of users are counted apart: holders (sequences that read or write the page)
@@ -9,11 +10,14 @@
 
 #include "kernels/backend.h"
 
+enum page_tier { PAGE_ON_DEVICE, PAGE_ON_HOST, PAGE_N_TIERS };
+
 // Invariants: free_list[0 .. n_free) are the pages with no user, each once; n_cached counts the pages with keepers and
 // no holder.
 struct page_pool {
     struct backend *backend; // outlives the pool
-    void *mem;               // [n_pages][page_bytes], device memory
+    enum page_tier tier;     // on the host: of memory from the backend's host_alloc
+    void *mem;               // [n_pages][page_bytes]
     size_t page_bytes;
     uint32_t n_pages, n_free, n_cached;
     uint32_t *free_list; // [n_pages], a stack of page indices, the top at n_free - 1
@@ -24,6 +28,9 @@ struct page_pool {
 // 0; -EINVAL (no pages, or pages of no bytes) or -ENOMEM: err has the arithmetic.
 int page_pool_init(struct page_pool *pool, struct backend *backend, size_t page_bytes, uint32_t n_pages,
                    struct err *err);
+// In the host's memory, for a backend that has host_alloc.
+int page_pool_init_on_host(struct page_pool *pool, struct backend *backend, size_t page_bytes, uint32_t n_pages,
+                           struct err *err);
 // Asserts that every page has come back. No-op on a zeroed pool.
 void page_pool_deinit(struct page_pool *pool);
 

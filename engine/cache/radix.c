@@ -10,33 +10,38 @@
 //      oldest node is a leaf, or is in use and moves to the other end.
 //   5. A node keeps its identity and its begin while it lives; splitting makes a new node of the lower part. A
 //      sequence that holds its pages can therefore go on from the node where it inserted last.
+//   6. A node's pages on the device come before those on the host, and nodes below one that has pages on the host have
+//      none on the device. Where a node with children ends within a block, its last page is on the device if one of
+//      its children's first pages is. So every page of the device that has no holder can be had: from the end of a
+//      path's part on the device, to the host, or for good where nothing below it is held.
 #include "engine/cache/block_hash.h"
-#include "engine/cache/kv_log.h"
 #include "engine/cache/radix_node.h"
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RUN_PAGES        32 // blocks per node: long enough to compare quickly, short enough to waste little
-#define ROOTS_MAX        4096
-#define NODES_SPARE      64
-#define DEFAULT_ROOT     1
-#define WALK_NODES       65536 // of a snapshot, at a time
-#define BLOCK_TOKENS_MAX 256
+#define RUN_PAGES    32 // blocks per node: long enough to compare quickly, short enough to waste little
+#define ROOTS_MAX    4096
+#define NODES_SPARE  64
+#define DEFAULT_ROOT 1
 
 // ---- init ---------------------------------------------------------------------------------------------------------
 
-int radix_init(struct radix *radix, struct page_pool *pool, uint32_t page_tokens, struct err *err)
+int radix_init(struct radix *radix, struct page_pool *pool, struct page_pool *host, uint32_t page_tokens,
+               struct err *err)
 {
-    assert(page_tokens <= BLOCK_TOKENS_MAX);
+    uint64_t n_pages = (uint64_t)pool->n_pages + (host ? host->n_pages : 0);
+    assert(page_tokens <= RADIX_BLOCK_TOKENS_MAX && pool->n_pages <= RADIX_PAGES_MAX);
+    assert(!host || (host->n_pages <= RADIX_PAGES_MAX && host->page_bytes == pool->page_bytes));
     // A leaf keeps a page that no other leaf keeps, and branching nodes are fewer than leaves.
-    *radix = (struct radix){ .pool = pool, .page_tokens = page_tokens, .run_pages = RUN_PAGES };
-    radix->n_nodes_max = (pool->n_pages < UINT32_MAX / 8 ? 2 * pool->n_pages : UINT32_MAX / 4) + NODES_SPARE;
+    *radix = (struct radix){ .pool = pool, .host = host, .page_tokens = page_tokens, .run_pages = RUN_PAGES };
+    radix->n_nodes_max = (n_pages < UINT32_MAX / 8 ? 2 * (uint32_t)n_pages : UINT32_MAX / 4) + NODES_SPARE;
     radix->roots = calloc(ROOTS_MAX, sizeof(*radix->roots));
     if (!radix->roots || radix_nodes_init(radix) < 0) {
         radix_deinit(radix);
-        return err_set(err, -ENOMEM, "out of memory for a prefix cache of %u pages", pool->n_pages);
+        return err_set(err, -ENOMEM, "out of memory for a prefix cache of %" PRIu64 " pages", n_pages);
     }
     uint32_t root = radix_root_get(radix, STR(""));
     assert(root == DEFAULT_ROOT);
@@ -61,11 +66,6 @@ void radix_deinit(struct radix *radix)
 }
 
 // ---- matching -----------------------------------------------------------------------------------------------------
-
-struct place {
-    uint32_t node;
-    uint32_t pos; // begin <= pos <= end of the node
-};
 
 static uint32_t common_prefix(const int32_t *a, const int32_t *b, uint32_t n)
 {
@@ -95,8 +95,7 @@ static uint32_t compare_and_go_on(const struct radix *r, uint32_t node, const in
     return half + common_prefix(tokens_of(r, node) + half, path + half, n - half);
 }
 
-// One node down the path of `tokens`: false at its end. `at` is a node that has been compared whole.
-static bool descend(const struct radix *r, const int32_t *tokens, uint32_t n_tokens, struct place *at)
+bool radix_descend(const struct radix *r, const int32_t *tokens, uint32_t n_tokens, struct radix_place *at)
 {
     if (at->pos < end_of(r, at->node) || at->pos == n_tokens) {
         return false;
@@ -109,15 +108,15 @@ static bool descend(const struct radix *r, const int32_t *tokens, uint32_t n_tok
     uint32_t n = n_tokens - c->begin < c->n_tokens ? n_tokens - c->begin : c->n_tokens;
     uint32_t n_same = n_tokens - c->begin > n ? compare_and_go_on(r, child, tokens + c->begin)
                                               : common_prefix(tokens_of(r, child), tokens + c->begin, n);
-    *at = (struct place){ child, c->begin + n_same };
+    *at = (struct radix_place){ child, c->begin + n_same };
     return true;
 }
 
 uint32_t radix_match(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
                      uint32_t *ret_pages)
 {
-    struct place at = { root, 0 };
-    while (descend(radix, tokens, n_tokens, &at)) {
+    struct radix_place at = { root, 0 };
+    while (radix_descend(radix, tokens, n_tokens, &at)) {
         if (ret_pages) {
             uint32_t first = first_block(radix, at.node);
             uint32_t n = (at.pos + radix->page_tokens - 1) / radix->page_tokens - first;
@@ -129,184 +128,25 @@ uint32_t radix_match(const struct radix *radix, uint32_t root, const int32_t *to
 
 // ---- hashes -------------------------------------------------------------------------------------------------------
 
-static uint32_t n_completed(const struct radix *r, uint32_t node)
-{
-    return end_of(r, node) / r->page_tokens - first_block(r, node);
-}
-
-// Of the last block that is complete before the first one of `node`.
-static uint64_t hash_before(const struct radix *r, uint32_t node)
-{
-    do {
-        node = parent_of(r, node);
-    } while (!is_root(r, node) && n_completed(r, node) == 0);
-    return hashes_of(r, node)[is_root(r, node) ? 0 : n_completed(r, node) - 1];
-}
-
 // Hashes the blocks that the node has completed since it had n_done.
 static void hash_blocks(struct radix *r, uint32_t node, uint32_t n_done, const int32_t *tokens)
 {
     uint64_t *hashes = hashes_of(r, node);
-    uint64_t hash = n_done > 0 ? hashes[n_done - 1] : hash_before(r, node);
+    uint64_t hash = n_done > 0 ? hashes[n_done - 1] : radix_hash_before(r, node);
     for (uint32_t i = n_done; i < n_completed(r, node); i++) {
         const int32_t *block = tokens + (size_t)(first_block(r, node) + i) * r->page_tokens;
-        uint64_t before = hash;
-        hash = block_hash(hash, block, r->page_tokens);
-        hashes[i] = hash;
-        if (r->log) {
-            kv_log_add(r->log, KV_STORED, hash, before, first_block(r, node) + i == 0, block);
-        }
+        hashes[i] = hash = block_hash(hash, block, r->page_tokens);
+        radix_log_block(r, node, i, KV_STORED, PAGE_ON_DEVICE);
     }
 }
 
 uint64_t radix_block_hash(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t block_idx)
 {
-    struct place at = { root, 0 };
+    struct radix_place at = { root, 0 };
     uint32_t end = (block_idx + 1) * radix->page_tokens;
-    while (descend(radix, tokens, end, &at)) {
+    while (radix_descend(radix, tokens, end, &at)) {
     }
     return at.pos == end ? hashes_of(radix, at.node)[block_idx - first_block(radix, at.node)] : 0;
-}
-
-// ---- snapshots ----------------------------------------------------------------------------------------------------
-
-// The tokens of a block that a node completes: its own, or also those of nodes above it, which are gathered in `room`.
-static const int32_t *block_tokens(const struct radix *r, uint32_t node, uint32_t block, int32_t *room)
-{
-    uint32_t begin = block * r->page_tokens, end = begin + r->page_tokens;
-    if (begin >= r->nodes[node].begin) {
-        return tokens_of(r, node) + (begin - r->nodes[node].begin);
-    }
-    while (end > begin) {
-        uint32_t from = r->nodes[node].begin > begin ? r->nodes[node].begin : begin;
-        memcpy(room + (from - begin), tokens_of(r, node) + (from - r->nodes[node].begin), (end - from) * sizeof(*room));
-        end = from;
-        node = parent_of(r, node);
-    }
-    return room;
-}
-
-static void log_node(const struct radix *r, uint32_t node)
-{
-    int32_t room[BLOCK_TOKENS_MAX];
-    uint32_t n = r->nodes[node].n_tokens > 0 ? n_completed(r, node) : 0;
-    uint64_t before = n > 0 ? hash_before(r, node) : 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t hash = hashes_of(r, node)[i];
-        uint32_t block = first_block(r, node) + i;
-        kv_log_add(r->log, KV_SNAPSHOT_BLOCK, hash, before, block == 0, block_tokens(r, node, block, room));
-        before = hash;
-    }
-}
-
-// A walk over the nodes by their numbers. A block that moves to a node that was passed already (split) is told then.
-void radix_log_snapshot(struct radix *r)
-{
-    struct kv_log *log = r->log;
-    if (!log || !kv_log_has_work(log)) {
-        return;
-    }
-    if (log->walk_at == 0 && atomic_exchange(&log->wants_snapshot, false)) {
-        kv_log_add(log, KV_SNAPSHOT_BEGIN, 0, 0, false, NULL);
-        log->walk_at = 1;
-    }
-    uint32_t n_nodes = 0, enough = log->n_records / 4; // of the ring is left to what happens meanwhile
-    while (log->walk_at != 0 && log->walk_at <= r->n_nodes_max && n_nodes < WALK_NODES && kv_log_room(log) > enough) {
-        uint32_t node = log->walk_at++;
-        n_nodes++;
-        log_node(r, node);
-    }
-    if (log->walk_at > r->n_nodes_max) {
-        kv_log_add(log, KV_SNAPSHOT_END, 0, 0, false, NULL);
-        log->walk_at = 0;
-    }
-}
-
-// ---- eviction -----------------------------------------------------------------------------------------------------
-
-// Restores invariant 3 for a node that lost a child, or whose child has got another first page; and for those above it,
-// as far as the same block reaches.
-static void share_last_page(struct radix *r, uint32_t node)
-{
-    while (!is_root(r, node) && r->nodes[node].first_child != 0 && end_of(r, node) % r->page_tokens != 0) {
-        uint32_t last = n_pages_of(r, node) - 1;
-        uint32_t *place = &pages_of(r, node)[last];
-        uint32_t page = pages_of(r, r->nodes[node].first_child)[0];
-        page_pool_keep(r->pool, page);
-        page_pool_drop(r->pool, *place);
-        *place = page;
-        if (last > 0) {
-            return;
-        }
-        node = parent_of(r, node);
-    }
-}
-
-// Drops a leaf's last page, and the leaf with its only one.
-static void trim(struct radix *r, uint32_t node)
-{
-    uint32_t last = n_pages_of(r, node) - 1;
-    uint32_t last_begin = (first_block(r, node) + last) * r->page_tokens;
-    if (r->log && n_completed(r, node) > last) {
-        kv_log_add(r->log, KV_REMOVED, hashes_of(r, node)[last], 0, false, NULL);
-    }
-    page_pool_drop(r->pool, pages_of(r, node)[last]);
-    r->n_evicted++;
-    if (last_begin > r->nodes[node].begin) {
-        r->nodes[node].n_tokens = last_begin - r->nodes[node].begin;
-        r->nodes[node].last_logprob = 0;
-        return;
-    }
-    uint32_t parent = parent_of(r, node);
-    radix_unlink(r, parent, node);
-    radix_lru_remove(r, node);
-    radix_node_free(r, node);
-    share_last_page(r, parent);
-}
-
-static bool is_evictable(const struct radix *r, uint32_t node)
-{
-    return r->nodes[node].first_child == 0 && r->pool->n_holders[pages_of(r, node)[n_pages_of(r, node) - 1]] == 0;
-}
-
-static bool evict(struct radix *r)
-{
-    if (r->pool->n_cached == 0) {
-        return false;
-    }
-    uint32_t first_in_use = 0;
-    for (uint32_t node = r->nodes[0].newer; node != 0 && node != first_in_use; node = r->nodes[0].newer) {
-        if (is_evictable(r, node)) {
-            trim(r, node);
-            return true;
-        }
-        first_in_use = first_in_use != 0 ? first_in_use : node;
-        radix_make_newest(r, node);
-    }
-    return false;
-}
-
-// Nodes can run out before pages do: short ones stay where branches have been evicted.
-static void make_nodes(struct radix *r, uint32_t n)
-{
-    while (r->n_free_nodes < n && evict(r)) {
-    }
-}
-
-bool radix_take_page(struct radix *radix, uint32_t *ret_page)
-{
-    while (!page_pool_take(radix->pool, ret_page)) {
-        if (!evict(radix)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-void radix_clear(struct radix *radix)
-{
-    while (evict(radix)) {
-    }
 }
 
 // ---- roots --------------------------------------------------------------------------------------------------------
@@ -347,7 +187,7 @@ uint32_t radix_root_get(struct radix *radix, struct str salt)
     if (radix->n_roots == ROOTS_MAX) {
         sweep_roots(radix);
     }
-    make_nodes(radix, 1);
+    radix_make_nodes(radix, 1);
     char *copy = radix->n_roots < ROOTS_MAX ? str_dup(salt) : NULL;
     uint32_t node = copy ? radix_node_new(radix, 0) : 0;
     if (node == 0) {
@@ -379,13 +219,16 @@ void radix_root_put(struct radix *radix, uint32_t root)
 
 // ---- insertion ----------------------------------------------------------------------------------------------------
 
-// Whole blocks that were there already: one of the two pages is enough, and the tree's may have more holders.
-static void adopt(struct radix *r, struct place at, uint32_t *pages)
+// Whole blocks that were there already: one of the two pages is enough, and the tree's may have more holders. In the
+// place of one in the host tier the caller's is taken.
+static void adopt(struct radix *r, struct radix_place at, uint32_t *pages)
 {
     uint32_t first = first_block(r, at.node);
     for (uint32_t block = first; block < at.pos / r->page_tokens; block++) {
         uint32_t page = pages_of(r, at.node)[block - first];
-        if (pages[block] != page) {
+        if (radix_is_on_host(page)) {
+            radix_renew_page(r, at.node, block - first, pages[block]);
+        } else if (pages[block] != page) {
             page_pool_hold(r->pool, page);
             page_pool_give(r->pool, pages[block]);
             pages[block] = page;
@@ -415,9 +258,12 @@ static bool split(struct radix *r, uint32_t upper, uint32_t pos)
     l->last_logprob = u->last_logprob;
     u->last_logprob = 0;
     if (pos % r->page_tokens != 0) {
-        page_pool_keep(r->pool, pages_of(r, lower)[0]);
+        uint32_t page = pages_of(r, lower)[0];
+        page_pool_keep(radix_pool_of(r, page), page & ~RADIX_ON_HOST);
     }
     u->n_tokens = n_upper;
+    l->n_on_device = u->n_on_device > block ? u->n_on_device - block : 0;
+    u->n_on_device = u->n_on_device < n_pages_of(r, upper) ? u->n_on_device : n_pages_of(r, upper);
     uint32_t family = l->family;
     l->family = u->family;
     u->family = family;
@@ -426,9 +272,10 @@ static bool split(struct radix *r, uint32_t upper, uint32_t pos)
     l->first_child = u->first_child;
     u->first_child = 0;
     radix_link(r, upper, lower);
-    radix_lru_add(r, lower, upper);
+    radix_relist(r, lower, upper);
+    radix_relist(r, upper, 0);
     if (r->log && upper >= r->log->walk_at && lower < r->log->walk_at) {
-        log_node(r, lower);
+        radix_log_node(r, lower);
     }
     return true;
 }
@@ -451,8 +298,8 @@ static void note(struct radix *r, uint32_t node, uint32_t i, float held)
 void radix_note_logprobs(struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens, uint32_t n_known,
                          const float *held)
 {
-    struct place at = { root, 0 };
-    while (descend(radix, tokens, n_tokens, &at)) {
+    struct radix_place at = { root, 0 };
+    while (radix_descend(radix, tokens, n_tokens, &at)) {
         for (uint32_t pos = radix->nodes[at.node].begin; pos < at.pos; pos++) {
             if (radix_held_is_known(held[pos])) {
                 note(radix, at.node, pos - radix->nodes[at.node].begin, held[pos]);
@@ -470,9 +317,9 @@ void radix_note_logprobs(struct radix *radix, uint32_t root, const int32_t *toke
 uint32_t radix_find_logprobs(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
                              float *ret_held)
 {
-    struct place at = { root, 0 };
+    struct radix_place at = { root, 0 };
     memset(ret_held, 0, n_tokens * sizeof(*ret_held));
-    while (descend(radix, tokens, n_tokens, &at)) {
+    while (radix_descend(radix, tokens, n_tokens, &at)) {
         const struct radix_node *node = &radix->nodes[at.node];
         if (node->has_logprobs) {
             memcpy(ret_held + node->begin, logprobs_of(radix, at.node), (at.pos - node->begin) * sizeof(*ret_held));
@@ -496,11 +343,8 @@ static uint32_t extend(struct radix *r, uint32_t node, const int32_t *tokens, ui
     end = n_tokens < end ? n_tokens : end;
     uint32_t block = pos / r->page_tokens;
     if (n->n_tokens > 0 && pos % r->page_tokens != 0) { // its last block grows: the caller's page has more of it
-        uint32_t *last = &pages_of(r, node)[block - first];
-        page_pool_keep(r->pool, pages[block]);
-        page_pool_drop(r->pool, *last);
-        *last = pages[block++];
-        share_last_page(r, parent_of(r, node));
+        radix_set_page(r, node, block - first, pages[block]);
+        block++;
     }
     for (; block * r->page_tokens < end; block++) {
         page_pool_keep(r->pool, pages[block]);
@@ -513,6 +357,8 @@ static uint32_t extend(struct radix *r, uint32_t node, const int32_t *tokens, ui
     float last = n->last_token == tokens[pos] ? n->last_logprob : 0;
     n->last_logprob = 0;
     n->n_tokens = end - n->begin;
+    n->n_on_device = n_pages_of(r, node);
+    radix_relist(r, node, 0);
     if (radix_held_is_known(last)) { // what an answer ended with has been read since
         note(r, node, pos - n->begin, last);
     }
@@ -527,7 +373,8 @@ static bool has_room(const struct radix *r, uint32_t node)
 }
 
 // Adds tokens below `at`, where the path of `tokens` left the tree. False: no node is left.
-static bool grow(struct radix *r, struct place *at, const int32_t *tokens, uint32_t n_tokens, const uint32_t *pages)
+static bool grow(struct radix *r, struct radix_place *at, const int32_t *tokens, uint32_t n_tokens,
+                 const uint32_t *pages)
 {
     bool is_at_end = at->pos == end_of(r, at->node);
     if (!is_at_end && !split(r, at->node, at->pos)) {
@@ -542,25 +389,26 @@ static bool grow(struct radix *r, struct place *at, const int32_t *tokens, uint3
         const struct radix_node *parent = &r->nodes[at->node];
         float last = is_at_end && parent->last_token == tokens[at->pos] ? parent->last_logprob : 0;
         radix_link(r, at->node, child);
-        radix_lru_add(r, child, 0);
         at->node = child;
         r->nodes[child].last_token = tokens[at->pos];
         r->nodes[child].last_logprob = last;
     }
     at->pos = extend(r, at->node, tokens, n_tokens, pages);
+    radix_share_last_page(r, parent_of(r, at->node));
     return true;
 }
 
 void radix_insert(struct radix *radix, uint32_t *cursor, const int32_t *tokens, uint32_t n_tokens, uint32_t *pages)
 {
-    make_nodes(radix, n_tokens / run_tokens(radix) + 3);
+    radix_make_nodes(radix, n_tokens / run_tokens(radix) + 3);
     const struct radix_node *start = &radix->nodes[*cursor];
     assert(n_tokens >= start->begin);
     uint32_t n = n_tokens - start->begin < start->n_tokens ? n_tokens - start->begin : start->n_tokens;
-    struct place at = { *cursor, start->begin + common_prefix(tokens_of(radix, *cursor), tokens + start->begin, n) };
+    struct radix_place at = { *cursor,
+                              start->begin + common_prefix(tokens_of(radix, *cursor), tokens + start->begin, n) };
     do {
         adopt(radix, at, pages);
-    } while (descend(radix, tokens, n_tokens, &at));
+    } while (radix_descend(radix, tokens, n_tokens, &at));
     while (at.pos < n_tokens && grow(radix, &at, tokens, n_tokens, pages)) {
     }
     if (at.pos == n_tokens) {

@@ -14,6 +14,10 @@
 // pages they run on; a match of a sequence that ends within a block is copied into a page of its own before anything is
 // written there (copy on write), so pages in the tree never change.
 //
+// With a host tier, a page that has to leave the device goes to the host's memory, and its node keeps it there, as long
+// as nothing used longer ago has to go. What a path has on the host lies below what it has on the device. A sequence
+// that matches it has it brought back before it runs.
+//
 // Bounded: the number of nodes is fixed at init, and a timeline that finds none is not cached.
 #ifndef TOKFS_CACHE_RADIX_H
 #define TOKFS_CACHE_RADIX_H
@@ -29,7 +33,8 @@ struct radix_root;
 struct kv_log;
 
 struct radix {
-    struct page_pool *pool; // outlives the tree
+    struct page_pool *pool; // of the device, outlives the tree
+    struct page_pool *host; // likewise, the host tier; NULL: there is none
     uint32_t page_tokens;
     uint32_t run_pages; // most blocks that a node touches
     uint32_t n_nodes_max;
@@ -49,12 +54,15 @@ struct radix {
     struct radix_root *roots;
     size_t n_roots;
 
-    uint64_t n_evicted; // pages, since init
+    // Pages, since init: that had to leave the device; of them, those that went to the host tier; that came back from
+    // there; that had to leave it.
+    uint64_t n_evicted, n_to_host, n_from_host, n_host_evicted;
     struct kv_log *log; // hears of every block that comes and goes; NULL: nobody does
 };
 
-// page_tokens as in kv_layout. 0 or -ENOMEM.
-int radix_init(struct radix *radix, struct page_pool *pool, uint32_t page_tokens, struct err *err);
+// page_tokens as in kv_layout; `host` NULL: no tier. 0 or -ENOMEM.
+int radix_init(struct radix *radix, struct page_pool *pool, struct page_pool *host, uint32_t page_tokens,
+               struct err *err);
 // Drops everything cached. Roots must have been given back. No-op on a zeroed tree.
 void radix_deinit(struct radix *radix);
 
@@ -63,11 +71,27 @@ uint32_t radix_root_get(struct radix *radix, struct str salt);
 void radix_root_put(struct radix *radix, uint32_t root);
 uint32_t radix_root_find(const struct radix *radix, struct str salt); // 0: no timeline has this salt
 
+// Of a page in the host tier; the rest of the number says which.
+#define RADIX_ON_HOST   (UINT32_C(1) << 31)
+#define RADIX_PAGES_MAX (RADIX_ON_HOST - 1) // of each tier
+static inline bool radix_is_on_host(uint32_t page)
+{
+    return (page & RADIX_ON_HOST) != 0;
+}
+
 // How many tokens of [0, n_tokens) are cached below `root`. ret_pages (NULL: not wanted) gets the page of each block
 // that the match touches, [ceil(result / page_tokens)]; the last one is to be copied when the match ends within it.
 // They are not held for the caller, and may be evicted by the next radix_take_page.
 uint32_t radix_match(const struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_tokens,
                      uint32_t *ret_pages);
+// Holds a page of either tier for the caller, or gives it back.
+void radix_hold_page(struct radix *radix, uint32_t page);
+void radix_give_page(struct radix *radix, uint32_t page);
+// The first n_pages pages of `tokens`, which the caller holds as radix_match has shown them: those in the host tier are
+// brought back, and the caller holds them on the device. It has seen that there are so many free pages: asserted.
+void radix_fetch_pages(struct radix *radix, uint32_t root, const int32_t *tokens, uint32_t n_pages, uint32_t *pages);
+// Copies one of either tier into one of the device.
+void radix_copy_page(const struct radix *radix, uint32_t to, uint32_t from);
 
 // Makes [0, n_tokens), computed in `pages`, a path of the tree and the most recently used one. The caller holds the
 // pages. Where the tree had a whole block already, the caller's page is exchanged for the tree's. *cursor is the root

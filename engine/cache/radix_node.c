@@ -129,61 +129,101 @@ static void remove_edge(struct radix *r, uint32_t family, int32_t token)
 
 // ---- links --------------------------------------------------------------------------------------------------------
 
-void radix_lru_remove(struct radix *r, uint32_t node)
+static void lru_remove(struct radix *r, uint32_t node, enum page_tier tier)
 {
-    struct radix_node *n = &r->nodes[node];
-    r->nodes[n->older].newer = n->newer;
-    r->nodes[n->newer].older = n->older;
+    struct radix_order *n = &r->nodes[node].lru[tier];
+    r->nodes[n->older].lru[tier].newer = n->newer;
+    r->nodes[n->newer].lru[tier].older = n->older;
 }
 
 // Node 0 closes the ring: its newer one is the oldest of all.
-void radix_lru_add(struct radix *r, uint32_t node, uint32_t newer)
+static void lru_add(struct radix *r, uint32_t node, enum page_tier tier, uint32_t newer)
 {
-    struct radix_node *n = &r->nodes[node];
-    n->newer = newer;
-    n->older = r->nodes[newer].older;
-    r->nodes[n->older].newer = node;
-    r->nodes[newer].older = node;
+    struct radix_order *n = &r->nodes[node].lru[tier], *next = &r->nodes[newer].lru[tier];
+    *n = (struct radix_order){ .older = next->older, .newer = newer };
+    r->nodes[n->older].lru[tier].newer = node;
+    next->older = node;
 }
 
-void radix_make_newest(struct radix *r, uint32_t node)
+void radix_make_newest(struct radix *r, uint32_t node, enum page_tier tier)
 {
-    radix_lru_remove(r, node);
-    radix_lru_add(r, node, 0);
+    lru_remove(r, node, tier);
+    lru_add(r, node, tier, 0);
 }
 
 void radix_touch(struct radix *r, uint32_t node)
 {
     for (; !is_root(r, node); node = parent_of(r, node)) {
-        radix_make_newest(r, node);
+        for (enum page_tier tier = 0; tier < PAGE_N_TIERS; tier++) {
+            if (r->nodes[node].is_in[tier]) {
+                radix_make_newest(r, node, tier);
+            }
+        }
+    }
+}
+
+static void join_siblings(struct radix *r, uint32_t parent, uint32_t child, bool as_first)
+{
+    struct radix_node *p = &r->nodes[parent], *c = &r->nodes[child];
+    uint32_t first = p->first_child, last = first != 0 ? r->nodes[first].prev_sibling : child;
+    c->prev_sibling = last;
+    c->next_sibling = as_first ? first : 0;
+    if (first != 0) {
+        r->nodes[first].prev_sibling = child;
+    }
+    if (first != 0 && !as_first) {
+        r->nodes[last].next_sibling = child;
+    } else {
+        p->first_child = child;
+    }
+}
+
+static void leave_siblings(struct radix *r, uint32_t parent, uint32_t child)
+{
+    struct radix_node *p = &r->nodes[parent], *c = &r->nodes[child];
+    if (p->first_child == child) {
+        p->first_child = c->next_sibling;
+    } else {
+        r->nodes[c->prev_sibling].next_sibling = c->next_sibling;
+    }
+    uint32_t behind = c->next_sibling != 0 ? c->next_sibling : p->first_child;
+    if (behind != 0) {
+        r->nodes[behind].prev_sibling = c->prev_sibling;
     }
 }
 
 void radix_link(struct radix *r, uint32_t parent, uint32_t child)
 {
-    struct radix_node *p = &r->nodes[parent], *c = &r->nodes[child];
-    c->parent_family = p->family;
-    c->prev_sibling = 0;
-    c->next_sibling = p->first_child;
-    if (p->first_child != 0) {
-        r->nodes[p->first_child].prev_sibling = child;
-    }
-    p->first_child = child;
+    struct radix_node *p = &r->nodes[parent];
+    r->nodes[child].parent_family = p->family;
+    join_siblings(r, parent, child, true);
     int32_t token = tokens_of(r, child)[0];
     r->edges[edge_slot(r, p->family, token)] = (struct radix_edge){ p->family, token, child };
 }
 
 void radix_unlink(struct radix *r, uint32_t parent, uint32_t child)
 {
-    struct radix_node *c = &r->nodes[child];
-    remove_edge(r, c->parent_family, tokens_of(r, child)[0]);
-    if (c->prev_sibling != 0) {
-        r->nodes[c->prev_sibling].next_sibling = c->next_sibling;
-    } else {
-        r->nodes[parent].first_child = c->next_sibling;
+    remove_edge(r, r->nodes[child].parent_family, tokens_of(r, child)[0]);
+    leave_siblings(r, parent, child);
+}
+
+void radix_relist(struct radix *r, uint32_t node, uint32_t newer)
+{
+    struct radix_node *n = &r->nodes[node];
+    bool was_on_device = n->is_in[PAGE_ON_DEVICE];
+    for (enum page_tier tier = 0; tier < PAGE_N_TIERS; tier++) {
+        bool is_in = n_pages_in(r, node, tier) > 0;
+        if (is_in && !n->is_in[tier]) {
+            lru_add(r, node, tier, r->nodes[newer].is_in[tier] ? newer : 0);
+        } else if (!is_in && n->is_in[tier]) {
+            lru_remove(r, node, tier);
+        }
+        n->is_in[tier] = is_in;
     }
-    if (c->next_sibling != 0) {
-        r->nodes[c->next_sibling].prev_sibling = c->prev_sibling;
+    if (n->is_in[PAGE_ON_DEVICE] != was_on_device) {
+        uint32_t parent = parent_of(r, node);
+        leave_siblings(r, parent, node);
+        join_siblings(r, parent, node, n->is_in[PAGE_ON_DEVICE]);
     }
 }
 
@@ -202,6 +242,13 @@ uint32_t radix_node_new(struct radix *r, uint32_t begin)
 
 void radix_node_free(struct radix *r, uint32_t node)
 {
-    r->nodes[node].n_tokens = 0;
+    struct radix_node *n = &r->nodes[node];
+    for (enum page_tier tier = 0; tier < PAGE_N_TIERS; tier++) {
+        if (n->is_in[tier]) {
+            lru_remove(r, node, tier);
+            n->is_in[tier] = false;
+        }
+    }
+    n->n_tokens = 0;
     r->free_nodes[r->n_free_nodes++] = node;
 }

@@ -49,9 +49,8 @@ static int check_config(const struct tokfs_engine_options *options, uint32_t *re
     struct model_config config;
     int rc = model_config_read(options->model, &config, err);
     *ret_n_vocab = rc < 0 ? 0 : config.n_vocab;
-    bool is_gpu = options->device && strcmp(options->device, "cuda") == 0; // whose memory is not known yet
-    return rc < 0 ? rc
-                  : sizes_check_options(options, config.n_ctx_max, is_gpu ? UINT64_MAX : host_memory_available(), err);
+    // Whose memory K and V take is not known yet.
+    return rc < 0 ? rc : sizes_check_options(options, config.n_ctx_max, UINT64_MAX, err);
 }
 
 // A tokenizer may have fewer ids than the model (embeddings are padded), but not more: it is another model's.
@@ -94,10 +93,20 @@ static int open_backend(struct tokfs_engine *e, const struct tokfs_engine_option
     return rc;
 }
 
+// Before the weights are read. What a device has of its own is checked together with them.
+static int check_host_memory(const struct tokfs_engine *e, const struct tokfs_engine_options *options, struct err *err)
+{
+    const struct backend_ops *ops = e->backend->ops;
+    uint64_t host_free = host_memory_available();
+    int rc = sizes_check_options(options, UINT32_MAX, ops->memory_free ? UINT64_MAX : host_free, err);
+    return rc < 0 ? rc : sizes_check_host_tier(options, ops->host_alloc != NULL, host_free, err);
+}
+
 int engine_open_model(struct tokfs_engine *e, const struct tokfs_engine_options *options, char note[256],
                       struct err *err)
 {
     int rc = open_backend(e, options, note, err);
+    rc = rc == 0 ? check_host_memory(e, options, err) : rc;
     if (rc < 0) {
         return rc;
     }
@@ -253,6 +262,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
         .n_slots = e->sizes.n_slots,
         .n_ctx = e->sizes.n_ctx,
         .n_pages = e->sizes.n_pages,
+        .n_host_pages = e->sizes.n_host_pages,
         .page_tokens = e->sizes.page_tokens,
         .batch_tokens = e->sizes.batch_tokens,
         .no_prefix_cache = options->no_prefix_cache,
@@ -321,6 +331,8 @@ static void fill_info(struct tokfs_engine *e)
         .weights_hash = model_weights_hash(e->model),
         .tokenizer_hash = e->tokenizer_hash,
         .kv_bytes = (uint64_t)pool->page_bytes * e->sizes.n_pages,
+        .host_kv_bytes = (uint64_t)pool->page_bytes * e->sizes.n_host_pages,
+        .kv_tier = e->sizes.is_device_memory ? "gpu" : "cpu",
         .max_sequences = e->sizes.n_slots,
         .max_queued = e->sizes.max_queued,
         .n_pages = e->sizes.n_pages,

@@ -31,6 +31,7 @@ int tokfs_kv_poll(struct tokfs_engine *engine, struct tokfs_kv_event *ret)
                                     .hash = record->hash,
                                     .parent = record->parent,
                                     .is_first = record->is_first,
+                                    .is_on_host = record->tier == PAGE_ON_HOST,
                                     .tokens = record->tokens,
                                     .n_tokens = record->n_tokens };
     return 1;

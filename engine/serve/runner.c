@@ -58,7 +58,12 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
     runner->waiting_last = &runner->waiting_first;
     runner->next_deadline_ns = DEADLINE_NEVER;
     int rc = page_pool_init(&runner->pool, options->backend, options->drive.page_bytes, options->n_pages, err);
-    rc = rc == 0 ? radix_init(&runner->radix, &runner->pool, options->page_tokens, err) : rc;
+    if (rc == 0 && options->n_host_pages > 0) {
+        rc = page_pool_init_on_host(&runner->host_pool, options->backend, options->drive.page_bytes,
+                                    options->n_host_pages, err);
+    }
+    struct page_pool *host = options->n_host_pages > 0 ? &runner->host_pool : NULL;
+    rc = rc == 0 ? radix_init(&runner->radix, &runner->pool, host, options->page_tokens, err) : rc;
     if (rc < 0) {
         runner_deinit(runner);
         return rc;
@@ -92,6 +97,7 @@ void runner_deinit(struct runner *runner)
     free(runner->tenants);
     runner_sample_deinit(runner);
     radix_deinit(&runner->radix);
+    page_pool_deinit(&runner->host_pool);
     page_pool_deinit(&runner->pool);
 }
 

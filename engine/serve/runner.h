@@ -34,7 +34,8 @@ struct runner_options {
     struct event_ring *ring;
     uint32_t n_slots; // sequences that run together
     uint32_t n_ctx, n_pages, page_tokens;
-    size_t batch_tokens; // >= n_slots
+    uint32_t n_host_pages; // of the host tier; 0: there is none
+    size_t batch_tokens;   // >= n_slots
     bool no_prefix_cache;
     bool no_speculation;
     bool no_jump_forward;
@@ -46,7 +47,7 @@ struct runner {
     struct sequence_env env;
     struct runner_drive drive;
     struct event_ring *ring;
-    struct page_pool pool;
+    struct page_pool pool, host_pool;
     struct radix radix;
     bool has_prefix_cache, has_speculation, has_jump_forward;
     struct backend *backend;

@@ -25,7 +25,13 @@ static uint32_t cacheable(const struct choice *choice, uint32_t n_tokens)
     return is_scored ? scores_skippable(choice->scores) : n_tokens - 1;
 }
 
-// What of a timeline without pages is cached.
+static bool is_unheld(const struct runner *r, uint32_t page)
+{
+    return !radix_is_on_host(page) && r->pool.n_holders[page] == 0;
+}
+
+// What of a timeline without pages is cached. A page in the host tier takes one of the device, as one that is held from
+// now on does; one that is to be copied is copied from where it is.
 static void look_up(struct runner *r, const struct choice *choice, const int32_t *tokens, struct sched_seq *seq)
 {
     uint32_t root = choice->completion->cache_root, n_most = cacheable(choice, seq->n_tokens);
@@ -36,10 +42,9 @@ static void look_up(struct runner *r, const struct choice *choice, const int32_t
     cached->n_tokens = radix_match(&r->radix, root, tokens, n_most, r->match_pages);
     uint32_t n_whole = cached->n_tokens / r->env.page_tokens;
     for (uint32_t i = 0; i < n_whole; i++) {
-        cached->n_unheld += r->pool.n_holders[r->match_pages[i]] == 0;
+        cached->n_unheld += radix_is_on_host(r->match_pages[i]) || is_unheld(r, r->match_pages[i]);
     }
-    cached->is_tail_unheld =
-        cached->n_tokens % r->env.page_tokens != 0 && r->pool.n_holders[r->match_pages[n_whole]] == 0;
+    cached->is_tail_unheld = cached->n_tokens % r->env.page_tokens != 0 && is_unheld(r, r->match_pages[n_whole]);
     // Who computes for scores does not wait for what others compute.
     seq->next_block = n_most == seq->n_tokens - 1 ? next_block(r, root, tokens, seq->n_tokens, cached->n_tokens) : 0;
 }
@@ -215,6 +220,9 @@ void runner_apply_plan(struct runner *r, uint64_t now_ns)
     admit_planned(r, now_ns);
     for (size_t i = 0; i < r->plan.n_items; i++) {
         sequence_use_cache(r->active[r->plan.items[i].idx], r->plan.items[i].n_cached);
+    }
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        sequence_fetch_pages(r->active[r->plan.items[i].idx]);
     }
     for (size_t i = 0; i < r->plan.n_items; i++) {
         sequence_take_pages(r->active[r->plan.items[i].idx], r->plan.items[i].n_pages);

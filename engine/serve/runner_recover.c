@@ -24,6 +24,7 @@ void runner_drop_device(struct runner *r)
         }
     }
     radix_clear(&r->radix);
+    page_pool_drop_memory(&r->host_pool); // copies that were on their way have failed, too
     page_pool_drop_memory(&r->pool);
     r->backend = NULL;
     r->drive.ctx = NULL;
@@ -32,6 +33,9 @@ void runner_drop_device(struct runner *r)
 int runner_renew_device(struct runner *r, struct backend *backend, void *drive_ctx, struct err *err)
 {
     int rc = page_pool_renew_memory(&r->pool, backend, err);
+    if (rc == 0 && r->radix.host && (rc = page_pool_renew_memory(&r->host_pool, backend, err)) < 0) {
+        page_pool_drop_memory(&r->pool);
+    }
     if (rc == 0) {
         r->backend = backend;
         r->drive.ctx = drive_ctx;

@@ -20,8 +20,10 @@ struct sched_seq {
     int64_t priority;    // the lowest is the most urgent
     bool is_blocked;     // its last output has not been taken over by the event queue: it keeps its pages and waits
     struct sched_cached {
-        uint32_t n_tokens;   // of a sequence without pages, that the prefix cache has now; fewer than all
-        uint32_t n_unheld;   // of the whole pages that these take, those that no sequence holds: until taken, available
+        uint32_t n_tokens; // of a sequence without pages, that the prefix cache has now; fewer than all
+        // Of the whole pages that these take, those that no sequence holds: until taken, available. Also those that are
+        // to be brought from the host tier: they take free ones.
+        uint32_t n_unheld;
         bool is_tail_unheld; // the same of the last page, when they end within it (it is to be copied)
     } cached;
     // Names the tokens up to the end of the block that it computes next; equal for those that would compute the same.
@@ -49,9 +51,9 @@ struct sched_item {
 };
 
 // Order of execution: preempted sequences give all their pages back, the admitted become active in this order, all that
-// begin hold what they take from the cache, then each item takes the pages that it lacks. Items that refer to waiting
-// ones stand in the order of admission. The arrays are the caller's: items for n_active + n_slots_free, preempted for
-// n_active.
+// begin hold what they take from the cache, what of it is in the host tier is brought, then each item takes the pages
+// that it lacks. Items that refer to waiting ones stand in the order of admission. The arrays are the caller's: items
+// for n_active + n_slots_free, preempted for n_active.
 struct sched_plan {
     struct sched_item *items;
     uint32_t *preempted; // indices into active

@@ -69,6 +69,9 @@ void sequence_deinit(struct sequence *seq);                              // asse
 void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns);
 // Begins with the first n_cached tokens computed, from the prefix cache. The scheduler has seen them there: asserted.
 void sequence_use_cache(struct sequence *seq, uint32_t n_cached);
+// Brings to the device those of its pages that are in the host tier. After all that begin in a step hold theirs: what
+// is brought takes the place of what nobody holds. The scheduler promised that there are pages: asserted.
+void sequence_fetch_pages(struct sequence *seq);
 // Takes pages until it holds n_pages. The scheduler promised that they are there: asserted.
 void sequence_take_pages(struct sequence *seq, uint32_t n_pages);
 // The whole blocks that it has computed become part of the prefix cache.

@@ -2,14 +2,15 @@
 //
 // What a sequence has computed becomes part of the cache as soon as a block is whole, so that others who share the
 // prefix need not wait for its end; the rest follows when it ends. It goes on holding what it uses: nothing that it
-// reads can be evicted. A page of the cache is never written: whoever continues within one has a copy of it.
+// reads can be evicted. A page of the cache is never written: whoever continues within one has a copy of it. What the
+// host tier has of its beginning comes back to the device before anything else is asked of the device's pages.
 #include "engine/serve/sequence.h"
 
 #include <assert.h>
 
 #define NO_PAGE UINT32_MAX
 
-// Holds the pages of the first n_cached tokens; the last one, when they end within it, is copied by
+// Holds the pages of the first n_cached tokens, wherever they are; the last one, when they end within it, is copied by
 // sequence_take_pages.
 void sequence_use_cache(struct sequence *seq, uint32_t n_cached)
 {
@@ -21,19 +22,27 @@ void sequence_use_cache(struct sequence *seq, uint32_t n_cached)
     uint32_t n_found = radix_match(env->radix, seq->completion->cache_root, seq->tokens, n_cached, seq->pages);
     assert(n_found == n_cached); // the scheduler has seen it in this step
     for (uint32_t i = 0; i * env->page_tokens < n_cached; i++) {
-        page_pool_hold(env->radix->pool, seq->pages[i]);
+        radix_hold_page(env->radix, seq->pages[i]);
     }
     seq->n_pages = n_cached / env->page_tokens;
     seq->copied_page = n_cached % env->page_tokens != 0 ? seq->pages[seq->n_pages] : NO_PAGE;
     seq->n_computed = n_cached;
 }
 
+void sequence_fetch_pages(struct sequence *seq)
+{
+    for (uint32_t i = 0; i < seq->n_pages; i++) {
+        if (radix_is_on_host(seq->pages[i])) {
+            radix_fetch_pages(seq->env->radix, seq->completion->cache_root, seq->tokens, seq->n_pages, seq->pages);
+            return;
+        }
+    }
+}
+
 static void copy_page(struct sequence *seq, uint32_t to)
 {
-    struct page_pool *pool = seq->env->radix->pool;
-    pool->backend->ops->copy(pool->backend, page_pool_address(pool, to), page_pool_address(pool, seq->copied_page),
-                             pool->page_bytes);
-    page_pool_give(pool, seq->copied_page);
+    radix_copy_page(seq->env->radix, to, seq->copied_page);
+    radix_give_page(seq->env->radix, seq->copied_page);
     seq->copied_page = NO_PAGE;
 }
 

@@ -1,6 +1,7 @@
 // Arithmetic of the engine's limits. Pure functions; refuses what cannot work instead of trimming it silently.
 #include "engine/serve/sizes.h"
 
+#include "engine/cache/radix.h"
 #include <errno.h>
 #include <stdbool.h>
 
@@ -60,6 +61,28 @@ int sizes_check_options(const struct tokfs_engine_options *options, uint32_t n_c
     return 0;
 }
 
+int sizes_check_host_tier(const struct tokfs_engine_options *options, bool has_tier, uint64_t host_free,
+                          struct err *err)
+{
+    if (options->host_kv_bytes == 0) {
+        return 0;
+    }
+    if (!has_tier) {
+        return err_set_param(err, -EINVAL, "host_kv_bytes",
+                             "the CPU computes, so that K and V are in the host's memory already (kv_bytes): a host "
+                             "tier is for those of a GPU");
+    }
+    if (options->no_prefix_cache) {
+        return err_set_param(err, -EINVAL, "host_kv_bytes", "there is no prefix cache that could use a host tier");
+    }
+    if (options->host_kv_bytes > host_free) {
+        return err_set_param(err, -ENOMEM, "host_kv_bytes",
+                             "%llu bytes of the host for K and V are more than the %llu that are free",
+                             (unsigned long long)options->host_kv_bytes, (unsigned long long)host_free);
+    }
+    return 0;
+}
+
 int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *options, uint32_t n_ctx_model,
                     size_t page_bytes, uint64_t memory_free, struct err *err)
 {
@@ -68,7 +91,7 @@ int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *opti
         return rc;
     }
     uint64_t n_ctx = or_default(options->n_ctx, n_ctx_model);
-    uint64_t n_useful = least(pages_for(n_ctx) * sizes->n_slots, UINT32_MAX);
+    uint64_t n_useful = least(pages_for(n_ctx) * sizes->n_slots, RADIX_PAGES_MAX);
     uint64_t kv_bytes = options->kv_bytes > 0     ? options->kv_bytes
                         : sizes->is_device_memory ? memory_free / 10 * 9
                                                   : memory_free / 4;
@@ -84,7 +107,13 @@ int sizes_fit_pages(struct sizes *sizes, const struct tokfs_engine_options *opti
                              (unsigned long long)(options->n_ctx > 0 ? n_ctx : N_CTX_MIN),
                              (unsigned long long)(n_needed * page_bytes));
     }
+    if (options->host_kv_bytes > 0 && options->host_kv_bytes < page_bytes) {
+        return err_set_param(err, -ENOMEM, "host_kv_bytes",
+                             "%llu bytes of the host for K and V hold no page of %d tokens, which takes %zu bytes",
+                             (unsigned long long)options->host_kv_bytes, PAGE_TOKENS, page_bytes);
+    }
     sizes->n_ctx = (uint32_t)least(n_ctx, n_pages * PAGE_TOKENS);
     sizes->n_pages = (uint32_t)n_pages;
+    sizes->n_host_pages = (uint32_t)least(options->host_kv_bytes / page_bytes, RADIX_PAGES_MAX);
     return 0;
 }

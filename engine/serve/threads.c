@@ -86,6 +86,11 @@ static void publish_stats(struct tokfs_engine *engine)
     stats->n_pages_free = engine->runner.pool.n_free + engine->runner.pool.n_cached;
     stats->n_evicted = engine->runner.radix.n_evicted;
     stats->n_pages_cached = engine->runner.pool.n_cached;
+    stats->n_to_host = engine->runner.radix.n_to_host;
+    stats->n_from_host = engine->runner.radix.n_from_host;
+    stats->n_host_evicted = engine->runner.radix.n_host_evicted;
+    stats->n_host_pages = engine->runner.host_pool.n_pages;
+    stats->n_host_pages_cached = engine->runner.host_pool.n_cached;
     pthread_mutex_lock(&engine->stats_lock);
     engine->stats = *stats;
     pthread_mutex_unlock(&engine->stats_lock);

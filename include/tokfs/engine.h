@@ -46,6 +46,9 @@ struct tokfs_engine_options {
     unsigned n_threads;   // compute threads; 0: one per processor
     size_t n_ctx;         // longest sequence in tokens; 0: the model's own limit, as far as kv_bytes goes
     uint64_t kv_bytes; // memory for K and V; 0: a quarter of the machine's free memory, at most what max_sequences need
+    // On a GPU: pinned memory of the host, where K and V of cached prefixes go that have to leave the device. 0: none.
+    // -EINVAL where the host computes, since K and V are in its memory then, and without a prefix cache.
+    uint64_t host_kv_bytes;
     unsigned max_sequences; // running together; 0: 64
     unsigned max_queued;    // accepted and waiting; 0: 10000
     size_t batch_tokens;    // token budget of one step; 0: 512
@@ -78,6 +81,8 @@ struct tokfs_engine_info {
     size_t n_ctx, n_vocab;
     size_t n_ctx_model; // the model's own limit: n_ctx is less where options or memory made it so
     uint64_t n_params, weight_bytes, kv_bytes;
+    uint64_t host_kv_bytes;  // of the host tier; 0: there is none
+    const char *kv_tier;     // where K and V are computed with: "cpu", "gpu"
     uint64_t weights_hash;   // of samples of every tensor: other weights of the same form have another one
     uint64_t tokenizer_hash; // of tokenizer.json, or of a GGUF file's vocabulary
     unsigned max_sequences, max_queued;
@@ -135,12 +140,15 @@ struct tokfs_engine_stats {
     uint64_t n_guessed, n_guessed_right; // tokens of speculation
     uint64_t n_forced;                   // tokens that a grammar left no choice for, and that were not sampled
     uint64_t n_device_restarts;          // after it had failed: weights loaded, and what ran computed, anew
-    uint64_t n_evicted;                  // pages of the prefix cache given up for others
+    uint64_t n_evicted;                  // pages of the prefix cache given up for others, to the host tier or for good
+    uint64_t n_to_host, n_from_host;     // of them, those that went to the host tier; pages that came back from it
+    uint64_t n_host_evicted;             // pages that the host tier gave up
     uint64_t n_ends[TOKFS_N_ENDS];       // choices
     struct tokfs_histogram histograms[TOKFS_N_HISTOGRAMS];
     uint32_t n_running, n_queued;
-    uint32_t n_pages, n_pages_free; // free ones include the cached
-    uint32_t n_pages_cached;        // that only the prefix cache uses: given up when a sequence needs them
+    uint32_t n_pages, n_pages_free;             // free ones include the cached
+    uint32_t n_pages_cached;                    // that only the prefix cache uses: given up when a sequence needs them
+    uint32_t n_host_pages, n_host_pages_cached; // of the host tier, and of them, those with prefixes
 };
 TOKFS_API void tokfs_engine_get_stats(const struct tokfs_engine *engine, struct tokfs_engine_stats *ret);
 

@@ -32,6 +32,9 @@ struct tokfs_kv_event {
     uint64_t hash;   // STORED, REMOVED, SNAPSHOT_BLOCK: XXH3 of the block's tokens, seeded with `parent`
     uint64_t parent; // STORED, SNAPSHOT_BLOCK: hash of the block before; of the first block: XXH3 of the cache_salt
     bool is_first;   // it has no block before it
+    // Of the host tier: there is a copy in the host's memory that can be brought to the device; not: it is where it is
+    // computed with. A block that goes from one to the other is stored there, and then removed here.
+    bool is_on_host;
     const int32_t *tokens; // of the block, valid until the next poll
     size_t n_tokens;
 };

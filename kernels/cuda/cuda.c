@@ -99,6 +99,28 @@ static void cuda_copy(struct backend *b, void *dst, const void *src, size_t byte
     }
 }
 
+static void *cuda_host_alloc(struct backend *b, size_t bytes)
+{
+    return gpu_host_alloc(cuda_of(b)->gpu, bytes);
+}
+
+static void cuda_host_free(struct backend *b, void *mem)
+{
+    if (mem) {
+        gpu_host_free(cuda_of(b)->gpu, mem);
+    }
+}
+
+static void cuda_copy_out(struct backend *b, void *host_dst, const void *src, size_t bytes)
+{
+    gpu_copy_out(cuda_of(b)->gpu, host_dst, src, bytes);
+}
+
+static void cuda_copy_in(struct backend *b, void *dst, const void *host_src, size_t bytes)
+{
+    gpu_copy_in(cuda_of(b)->gpu, dst, host_src, bytes);
+}
+
 static void cuda_sync(struct backend *b)
 {
     gpu_sync(cuda_of(b)->gpu, NULL);
@@ -653,6 +675,10 @@ static const struct backend_ops cuda_ops = {
     .step = cuda_step,
     .failure = cuda_failure,
     .memory_free = cuda_memory_free,
+    .host_alloc = cuda_host_alloc,
+    .host_free = cuda_host_free,
+    .copy_out = cuda_copy_out,
+    .copy_in = cuda_copy_in,
     .sample = cuda_sample,
     .drawn = cuda_drawn,
     .n_workers = cuda_n_workers,

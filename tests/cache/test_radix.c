@@ -1,7 +1,6 @@
 // The radix tree, with pages whose contents can be checked: each position of a page holds a number that depends on all
 // tokens up to it. Whatever a match returns must hold the right numbers, whatever was inserted, split and evicted.
-#include "engine/cache/kv_log.h"
-#include "engine/cache/radix.h"
+#include "engine/cache/radix_node.h"
 #include "tests/unit.h"
 #include <string.h>
 
@@ -21,27 +20,108 @@ static void heap_free(struct backend *b, void *mem)
     free(mem);
 }
 
-static const struct backend_ops heap_ops = { .name = "heap", .alloc = heap_alloc, .free = heap_free };
+static void heap_copy(struct backend *b, void *dst, const void *src, size_t bytes)
+{
+    (void)b;
+    memcpy(dst, src, bytes);
+}
+
+static const struct backend_ops heap_ops = { .name = "heap",
+                                             .alloc = heap_alloc,
+                                             .free = heap_free,
+                                             .host_alloc = heap_alloc,
+                                             .host_free = heap_free,
+                                             .copy = heap_copy,
+                                             .copy_in = heap_copy,
+                                             .copy_out = heap_copy };
 static struct backend heap = { .ops = &heap_ops };
 
 struct tree {
-    struct page_pool pool;
+    struct page_pool pool, host;
     struct radix radix;
 };
 
-static struct tree *tree_new(uint32_t n_pages)
+static struct tree *tree_new_with_host(uint32_t n_pages, uint32_t n_host_pages)
 {
     struct tree *t = calloc(1, sizeof(*t));
     assert_int_equal(page_pool_init(&t->pool, &heap, P * sizeof(uint64_t), n_pages, NULL), 0);
-    assert_int_equal(radix_init(&t->radix, &t->pool, P, NULL), 0);
+    if (n_host_pages > 0) {
+        assert_int_equal(page_pool_init_on_host(&t->host, &heap, P * sizeof(uint64_t), n_host_pages, NULL), 0);
+    }
+    assert_int_equal(radix_init(&t->radix, &t->pool, n_host_pages > 0 ? &t->host : NULL, P, NULL), 0);
     return t;
+}
+
+static struct tree *tree_new(uint32_t n_pages)
+{
+    return tree_new_with_host(n_pages, 0);
 }
 
 static void tree_free(struct tree *t)
 {
     radix_deinit(&t->radix);
     page_pool_deinit(&t->pool); // asserts that all pages are back
+    page_pool_deinit(&t->host);
     free(t);
+}
+
+// ---- what must be true of the tree at any time
+
+static void count_pages(const struct radix *r, uint32_t node, uint32_t *n_keepers[PAGE_N_TIERS])
+{
+    for (uint32_t i = 0; i < n_pages_of(r, node); i++) {
+        uint32_t page = pages_of(r, node)[i];
+        assert_int_equal(radix_is_on_host(page), i >= r->nodes[node].n_on_device);
+        n_keepers[radix_is_on_host(page)][page & ~RADIX_ON_HOST]++;
+    }
+}
+
+static void check_node(const struct radix *r, uint32_t node)
+{
+    const struct radix_node *n = &r->nodes[node];
+    uint32_t parent = parent_of(r, node), last = n_pages_of(r, node) - 1, first = n->first_child;
+    assert_true(n->n_on_device == 0 || is_root(r, parent) || r->nodes[parent].n_on_device == n_pages_of(r, parent));
+    assert_int_equal(n->is_in[PAGE_ON_DEVICE], n->n_on_device > 0);
+    assert_int_equal(n->is_in[PAGE_ON_HOST], n->n_on_device < n_pages_of(r, node));
+    bool is_shared = false;
+    for (uint32_t c = first, next; c != 0; c = next) {
+        next = r->nodes[c].next_sibling;
+        assert_int_equal(r->nodes[next != 0 ? next : first].prev_sibling, c);
+        assert_true(next == 0 || r->nodes[c].n_on_device > 0 || r->nodes[next].n_on_device == 0);
+        is_shared |= pages_of(r, c)[0] == pages_of(r, node)[last];
+    }
+    if (first != 0 && end_of(r, node) % P != 0) {
+        assert_true(is_shared);
+        assert_int_equal(radix_is_on_host(pages_of(r, node)[last]), r->nodes[first].n_on_device == 0);
+    }
+}
+
+static void check_pool(const struct page_pool *pool, const uint32_t *n_keepers)
+{
+    uint32_t n_free = 0, n_cached = 0;
+    for (uint32_t i = 0; i < pool->n_pages; i++) {
+        assert_int_equal(pool->n_keepers[i], n_keepers[i]);
+        n_free += pool->n_keepers[i] == 0 && pool->n_holders[i] == 0;
+        n_cached += pool->n_keepers[i] > 0 && pool->n_holders[i] == 0;
+    }
+    assert_int_equal(pool->n_free, n_free);
+    assert_int_equal(pool->n_cached, n_cached);
+}
+
+static void check_tree(const struct tree *t)
+{
+    uint32_t *n_keepers[PAGE_N_TIERS] = { calloc(t->pool.n_pages, sizeof(uint32_t)),
+                                          calloc(t->host.n_pages + 1, sizeof(uint32_t)) };
+    for (uint32_t node = 1; node <= t->radix.n_nodes_max; node++) {
+        if (t->radix.nodes[node].n_tokens > 0) {
+            count_pages(&t->radix, node, n_keepers);
+            check_node(&t->radix, node);
+        }
+    }
+    check_pool(&t->pool, n_keepers[PAGE_ON_DEVICE]);
+    check_pool(&t->host, n_keepers[PAGE_ON_HOST]);
+    free(n_keepers[0]);
+    free(n_keepers[1]);
 }
 
 // A timeline as the engine would run it.
@@ -112,6 +192,24 @@ static bool take_page(struct timeline *s)
     return radix_take_page(&s->tree->radix, &s->pages[s->n_pages]) && ++s->n_pages;
 }
 
+// Holds what is cached of all but the last token. Returns how many tokens that is.
+static uint32_t hold(struct timeline *s)
+{
+    struct tree *t = s->tree;
+    uint32_t n = radix_match(&t->radix, s->root, s->tokens, s->n_tokens - 1, s->pages), n_on_host = 0;
+    for (uint32_t i = 0; i < (n + P - 1) / P; i++) {
+        radix_hold_page(&t->radix, s->pages[i]);
+        n_on_host += i < n / P && radix_is_on_host(s->pages[i]);
+    }
+    if (n_on_host <= t->pool.n_free + t->pool.n_cached) {
+        return n;
+    }
+    for (uint32_t i = 0; i < (n + P - 1) / P; i++) {
+        radix_give_page(&t->radix, s->pages[i]);
+    }
+    return 0;
+}
+
 // Takes what is cached of all but the last token.
 static bool begin(struct timeline *s, struct tree *tree, const char *salt)
 {
@@ -120,20 +218,18 @@ static bool begin(struct timeline *s, struct tree *tree, const char *salt)
     assert_int_not_equal(s->root, 0);
     s->salt = 99 + strlen(salt);
     s->n_pages = 0;
-    uint32_t n = radix_match(&tree->radix, s->root, s->tokens, s->n_tokens - 1, s->pages);
-    uint32_t source = n % P ? s->pages[n / P] : 0;
-    for (; s->n_pages < n / P; s->n_pages++) {
-        page_pool_hold(&tree->pool, s->pages[s->n_pages]);
+    uint32_t n = hold(s), source = n % P ? s->pages[n / P] : 0;
+    s->n_pages = n / P;
+    if (n >= P) {
+        radix_fetch_pages(&tree->radix, s->root, s->tokens, s->n_pages, s->pages);
     }
     if (n % P) {
-        page_pool_hold(&tree->pool, source);
         if (take_page(s)) {
-            memcpy(page_pool_address(&tree->pool, s->pages[n / P]), page_pool_address(&tree->pool, source),
-                   tree->pool.page_bytes);
+            radix_copy_page(&tree->radix, s->pages[n / P], source);
         } else {
             n -= n % P;
         }
-        page_pool_give(&tree->pool, source);
+        radix_give_page(&tree->radix, source);
     }
     s->n_computed = s->n_matched = n;
     check_contents(s, n);
@@ -309,6 +405,94 @@ static void test_radix_block_hashes_chain(void **state)
     tree_free(t);
 }
 
+// ---- the host tier ------------------------------------------------------------------------------------------------
+
+static void test_radix_what_leaves_the_device_comes_back_from_the_host(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new_with_host(4, 8);
+    run(t, "aaaaaaaaaaaaaa", "");
+    run(t, "bbbbbbbbbbbbbb", "");
+    assert_int_equal(t->radix.n_to_host, 4); // all of a's
+    assert_int_equal(run(t, "aaaaaaaaaaaaaa", ""), 13);
+    assert_int_equal(t->radix.n_from_host, 3); // of the last one a copy was enough
+    assert_int_equal(run(t, "bbbbbbbbbbbbbb", ""), 13);
+    assert_int_equal(run(t, "aaaaaaaaaaaaaa", "c"), 0); // another salt
+    assert_int_equal(t->radix.n_host_evicted, 0);
+    check_tree(t);
+    tree_free(t);
+}
+
+static void test_radix_host_gives_up_the_least_recently_used_first(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new_with_host(3, 6);
+    run(t, "aaaaaaaaaaaa", "");
+    run(t, "bbbbbbbbbbbb", "");
+    run(t, "cccccccccccc", ""); // the host is full of a and b
+    assert_int_equal(run(t, "aaaaaaaaaaaa", ""), 11);
+    run(t, "dddddddddddd", "");
+    assert_int_equal(run(t, "aaaaaaaaaaaa", ""), 11);
+    assert_true(run(t, "bbbbbbbbbbbb", "") < 11);
+    assert_true(t->radix.n_host_evicted >= 3);
+    check_tree(t);
+    tree_free(t);
+}
+
+// Who computes anew what the host has gives it his pages; nothing is copied.
+static void test_radix_computed_pages_take_the_place_of_those_on_the_host(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new_with_host(6, 8);
+    struct timeline *a = calloc(1, sizeof(*a)), *b = calloc(1, sizeof(*b));
+    set_tokens(a, "abcdefghij");
+    set_tokens(b, "abcdefghijklmnop");
+    begin(a, t, "");
+    begin(b, t, ""); // before anything is cached
+    compute(a, a->n_tokens);
+    end(a);
+    assert_true(compute(b, b->n_tokens));
+    assert_int_equal(t->radix.n_to_host, 1);
+    end(b);
+    check_tree(t);
+    assert_int_equal(t->radix.n_from_host, 0);
+    assert_int_equal(run(t, "abcdefghijklmnop", ""), 15);
+    assert_int_equal(t->host.n_free, 8);
+    free(a);
+    free(b);
+    tree_free(t);
+}
+
+// A tier of which all is on its way back takes nothing.
+static void test_radix_host_that_is_held_takes_nothing(void **state)
+{
+    (void)state;
+    struct tree *t = tree_new_with_host(4, 1);
+    uint32_t taken[4], held;
+    run(t, "aaaaaaaaaaaaaaaa", "");
+    assert_true(radix_take_page(&t->radix, &taken[0]));
+    int32_t tokens[16];
+    for (size_t i = 0; i < 16; i++) {
+        tokens[i] = 'a';
+    }
+    uint32_t pages[4];
+    assert_int_equal(radix_match(&t->radix, 1, tokens, 16, pages), 16);
+    held = pages[3];
+    assert_true(radix_is_on_host(held));
+    for (int i = 0; i < 4; i++) {
+        radix_hold_page(&t->radix, pages[i]);
+    }
+    assert_false(radix_take_page(&t->radix, &taken[1]));
+    page_pool_give(&t->pool, taken[0]);
+    radix_fetch_pages(&t->radix, 1, tokens, 4, pages);
+    assert_false(radix_is_on_host(pages[3]));
+    for (int i = 0; i < 4; i++) {
+        radix_give_page(&t->radix, pages[i]);
+    }
+    check_tree(t);
+    tree_free(t);
+}
+
 // ---- random workloads ---------------------------------------------------------------------------------------------
 
 struct random {
@@ -396,11 +580,16 @@ static void take_all_there_is(struct tree *t)
     }
 }
 
-// What somebody knows of the cache who only hears the log: hashes of blocks.
+// What somebody knows of the cache who only hears the log: hashes of blocks, each with its tier in the lowest bit.
 struct set {
     uint64_t hashes[20000];
     size_t n;
 };
+
+static uint64_t name_of(const struct kv_record *record)
+{
+    return (record->hash & ~UINT64_C(1)) | record->tier;
+}
 
 static void set_add(struct set *set, uint64_t hash, bool is_new)
 {
@@ -447,12 +636,12 @@ static void hear(struct listener *l, const struct kv_record *record)
     switch ((enum kv_kind)record->kind) {
     case KV_STORED:
         assert_int_equal(record->n_tokens, P);
-        set_add(&l->known, record->hash, l->is_true);
-        set_add(&l->shown, record->hash, false);
+        set_add(&l->known, name_of(record), l->is_true);
+        set_add(&l->shown, name_of(record), false);
         break;
     case KV_REMOVED:
-        assert_true(set_drop(&l->known, record->hash) || !l->is_true);
-        assert_true(set_drop(&l->shown, record->hash) || !l->has_ended);
+        assert_true(set_drop(&l->known, name_of(record)) || !l->is_true);
+        assert_true(set_drop(&l->shown, name_of(record)) || !l->has_ended);
         break;
     case KV_EPOCH:
         l->is_true = l->is_shown = l->has_ended = false;
@@ -464,7 +653,7 @@ static void hear(struct listener *l, const struct kv_record *record)
         l->is_shown = true;
         l->has_ended = false;
         break;
-    case KV_SNAPSHOT_BLOCK: set_add(&l->shown, record->hash, false); break;
+    case KV_SNAPSHOT_BLOCK: set_add(&l->shown, name_of(record), false); break;
     case KV_SNAPSHOT_END:
         assert_true(l->is_shown);
         l->has_ended = true;
@@ -519,11 +708,12 @@ static void check_known(struct listener *l, struct tree *t, struct random *rnd)
     assert_true(l->n_snapshots > n_before && l->is_true);
 }
 
-static void run_randomly(uint64_t seed, uint32_t n_pages, size_t n_steps)
+// Returns how many pages came back from the host.
+static uint64_t run_randomly(uint64_t seed, uint32_t n_pages, uint32_t n_host_pages, size_t n_steps)
 {
     enum { N = 6 };
     struct random rnd = { seed };
-    struct tree *t = tree_new(n_pages);
+    struct tree *t = tree_new_with_host(n_pages, n_host_pages);
     struct timeline *live = calloc(N, sizeof(*live));
     struct listener *listener = listen_to(t);
     for (size_t i = 0; i < n_steps; i++) {
@@ -532,6 +722,9 @@ static void run_randomly(uint64_t seed, uint32_t n_pages, size_t n_steps)
         if (below(&rnd, 200) == 0) {
             take_all_there_is(t);
         }
+        if (below(&rnd, 50) == 0) {
+            check_tree(t);
+        }
     }
     for (size_t i = 0; i < N; i++) {
         if (live[i].tree) {
@@ -539,25 +732,41 @@ static void run_randomly(uint64_t seed, uint32_t n_pages, size_t n_steps)
         }
     }
     assert_int_equal(t->pool.n_free + t->pool.n_cached, n_pages); // nobody holds any
+    assert_int_equal(t->host.n_free + t->host.n_cached, n_host_pages);
+    check_tree(t);
     check_known(listener, t, &rnd);
     radix_clear(&t->radix);
     check_known(listener, t, &rnd);
     assert_int_equal(listener->known.n, 0);
-    assert_int_equal(t->pool.n_free, n_pages);  // whatever was cached could be evicted
+    assert_int_equal(t->pool.n_free, n_pages); // whatever was cached could be evicted
+    assert_int_equal(t->host.n_free, n_host_pages);
     assert_true(radix_n_nodes(&t->radix) <= 3); // roots
     t->radix.log = NULL;
+    uint64_t n_from_host = t->radix.n_from_host;
     kv_log_deinit(&listener->log);
     free(listener);
     free(live);
     tree_free(t);
+    return n_from_host;
 }
 
 static void test_radix_random_workloads_hold_their_contents(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 150; seed++) {
-        run_randomly(seed, 30 + (uint32_t)seed * 10 % 1000, 1500);
+        run_randomly(seed, 30 + (uint32_t)seed * 10 % 1000, 0, 1500);
     }
+}
+
+static void test_radix_random_workloads_with_a_host_tier_hold_their_contents(void **state)
+{
+    (void)state;
+    uint64_t n_from_host = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        uint32_t n_host_pages = 1 + (uint32_t)(seed * 7919 % (seed % 3 == 0 ? 20 : 1000));
+        n_from_host += run_randomly(seed, 8 + (uint32_t)seed * 10 % 300, n_host_pages, 1500);
+    }
+    assert_true(n_from_host > 10000);
 }
 
 int main(void)
@@ -570,8 +779,13 @@ int main(void)
         cmocka_unit_test(test_radix_two_in_flight_end_with_one_copy),
         cmocka_unit_test(test_radix_take_page_fails_when_all_are_held),
         cmocka_unit_test(test_radix_block_hashes_chain),
+        cmocka_unit_test(test_radix_what_leaves_the_device_comes_back_from_the_host),
+        cmocka_unit_test(test_radix_host_gives_up_the_least_recently_used_first),
+        cmocka_unit_test(test_radix_computed_pages_take_the_place_of_those_on_the_host),
+        cmocka_unit_test(test_radix_host_that_is_held_takes_nothing),
         cmocka_unit_test(test_radix_without_eviction_finds_the_longest_prefix),
         cmocka_unit_test(test_radix_random_workloads_hold_their_contents),
+        cmocka_unit_test(test_radix_random_workloads_with_a_host_tier_hold_their_contents),
     };
     return cmocka_run_group_tests_name("radix", tests, NULL, NULL);
 }

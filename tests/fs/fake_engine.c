@@ -164,6 +164,7 @@ void tokfs_engine_get_info(const struct tokfs_engine *engine, struct tokfs_engin
 {
     const char *weights = getenv("TOKFS_FAKE_WEIGHTS"), *tokenizer = getenv("TOKFS_FAKE_TOKENIZER");
     *ret = (struct tokfs_engine_info){ .model = engine->name,
+                                       .kv_tier = "cpu",
                                        .weights_hash = weights ? strtoull(weights, NULL, 16) : 0,
                                        .tokenizer_hash = tokenizer ? strtoull(tokenizer, NULL, 16) : 0,
                                        .architecture = "Fake",

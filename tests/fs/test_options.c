@@ -11,15 +11,16 @@ static void test_options_all_given_are_taken(void **state)
     struct options o;
     struct err err;
     (void)state;
-    assert_int_equal(
-        parse("--ctx 100 --kv-mem 2M model --threads 3 -o allow_other,fsname=a\\,b -f --max-sequences 5 --timeout 2.5 "
-              "--served-name n --max-sessions 7 -o nonempty,rw dir",
-              &o, &err),
-        0);
+    assert_int_equal(parse("--ctx 100 --kv-mem 2M --host-kv-mem 3M model --threads 3 -o allow_other,fsname=a\\,b -f "
+                           "--max-sequences 5 --timeout 2.5 "
+                           "--served-name n --max-sessions 7 -o nonempty,rw dir",
+                           &o, &err),
+                     0);
     assert_string_equal(o.model, "model");
     assert_string_equal(o.mountpoint, "dir");
     assert_int_equal(o.engine.n_ctx, 100);
     assert_int_equal(o.engine.kv_bytes, 2 << 20);
+    assert_int_equal(o.engine.host_kv_bytes, 3 << 20);
     assert_int_equal(o.engine.n_threads, 3);
     assert_int_equal(o.engine.max_sequences, 5);
     assert_int_equal(o.max_sessions, 7);
@@ -63,6 +64,7 @@ static void test_options_bad_ones_are_named(void **state)
         { "--timeout soon m d", "--timeout soon" },
         { "--threads -1 m d", "--threads" },
         { "--kv-mem 3X m d", "--kv-mem 3X" },
+        { "--host-kv-mem lots m d", "--host-kv-mem lots" },
         { "--device tpu m d", "--device tpu" },
         { "--sync never m d", "--sync never" },
         { "--on-journal-error panic m d", "--on-journal-error panic" },
@@ -191,6 +193,7 @@ static void test_options_the_engines_words_get_the_options_name(void **state)
     options_deinit(&o);
     assert_int_equal(parse("m d --kv-mem 2M", &o, &err), 0);
     assert_string_equal(options_blame(&o, "kv_bytes"), "--kv-mem: ");
+    assert_string_equal(options_blame(&o, "host_kv_bytes"), "--host-kv-mem: ");
     options_deinit(&o);
     assert_int_equal(parse("m d", &o, &err), 0);
     assert_string_equal(options_blame(&o, "kv_bytes"), "");

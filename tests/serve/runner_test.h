@@ -21,6 +21,7 @@
 
 struct runner_test_options {
     uint32_t n_slots, n_ctx, n_pages; // n_ctx 0: RUNNER_TEST_CTX_MAX
+    uint32_t n_host_pages;            // of a host tier; 0: none
     size_t batch_tokens;
     uint32_t n_events; // of the ring; 0: plenty
     bool no_prefix_cache, no_speculation;
@@ -161,6 +162,10 @@ static const struct backend_ops runner_test_ops = {
     .alloc = runner_test_alloc,
     .free = runner_test_free,
     .copy = runner_test_copy,
+    .host_alloc = runner_test_alloc,
+    .host_free = runner_test_free,
+    .copy_in = runner_test_copy,
+    .copy_out = runner_test_copy,
     .n_workers = runner_test_n_workers,
     .spread = runner_test_spread,
 };
@@ -189,6 +194,7 @@ static inline void runner_test_open(struct runner_test *t, const struct runner_t
         .n_slots = options->n_slots,
         .n_ctx = options->n_ctx ? options->n_ctx : RUNNER_TEST_CTX_MAX,
         .n_pages = options->n_pages,
+        .n_host_pages = options->n_host_pages,
         .page_tokens = RUNNER_TEST_PAGE_TOKENS,
         .batch_tokens = options->batch_tokens,
         .no_prefix_cache = options->no_prefix_cache,
@@ -202,6 +208,7 @@ static inline void runner_test_open(struct runner_test *t, const struct runner_t
 static inline void runner_test_close(struct runner_test *t)
 {
     assert_int_equal(t->runner.pool.n_free + t->runner.pool.n_cached, t->runner.pool.n_pages);
+    assert_int_equal(t->runner.host_pool.n_free + t->runner.host_pool.n_cached, t->runner.host_pool.n_pages);
     runner_deinit(&t->runner);
     event_ring_deinit(&t->ring);
     tokenizer_free(t->tok);

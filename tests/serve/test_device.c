@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <tokfs/kvevent.h>
 
 static const char *model_dir;
 
@@ -153,6 +154,73 @@ static void test_device_steps_do_not_wait_for_the_queue(void **state)
     free(answers);
 }
 
+// ---- the host tier -------------------------------------------------------------------------------------------------
+
+#define KV_PAGE_BYTES 4096 // of the model's
+
+// Blocks go from one tier to the other, and in the end there are as many as were not removed.
+static void expect_tiers_told(struct tokfs_engine *engine, const struct tokfs_engine_stats *stats)
+{
+    struct tokfs_kv_event event;
+    int64_t n_on_device = 0, n_on_host = 0;
+    uint64_t n_to_host = 0;
+    while (tokfs_kv_poll(engine, &event)) {
+        assert_true(event.kind == TOKFS_KV_STORED || event.kind == TOKFS_KV_REMOVED);
+        *(event.is_on_host ? &n_on_host : &n_on_device) += event.kind == TOKFS_KV_STORED ? 1 : -1;
+        n_to_host += event.kind == TOKFS_KV_STORED && event.is_on_host;
+        assert_true(n_on_device >= 0 && n_on_host >= 0);
+    }
+    assert_true(n_to_host > 0 && n_to_host <= stats->n_to_host);
+    assert_true(n_on_device <= stats->n_pages_cached && n_on_host <= stats->n_host_pages_cached);
+}
+
+// So few pages that prefixes have to leave: they come back, and nobody can tell, also when the device fails meanwhile.
+static void test_device_host_tier_changes_no_answer(void **state)
+{
+    (void)state;
+    struct tokfs_engine_options options = deterministic();
+    struct answer *whole = run_together(options);
+    struct tokfs_engine_stats stats;
+    options.n_ctx = 48;
+    options.max_sequences = 2;
+    options.kv_bytes = 4 * KV_PAGE_BYTES;
+    options.host_kv_bytes = 64 * KV_PAGE_BYTES;
+    struct tokfs_engine *engine = open_device(options);
+    assert_int_equal(tokfs_kv_open(engine), 0);
+    for (unsigned round = 0; round < 3; round++) {
+        if (round == 2) {
+            shim_fail_after(50, 1);
+        }
+        struct answer *answers = answer_all(engine);
+        expect_same(answers, whole);
+        free_answers(answers);
+    }
+    tokfs_engine_get_stats(engine, &stats);
+    assert_int_equal(stats.n_device_restarts, 1);
+    assert_int_equal(stats.n_pages_free, stats.n_pages);
+    if (n_many == N_MANY_MAX) {
+        assert_true(stats.n_to_host > 0 && stats.n_from_host > 0);
+        expect_tiers_told(engine, &stats);
+    }
+    tokfs_engine_close(engine);
+    free_answers(whole);
+}
+
+static void test_device_host_tier_needs_a_device(void **state)
+{
+    (void)state;
+    struct tokfs_engine_options options = { .model = model_dir, .device = "cpu", .host_kv_bytes = 1 << 20 };
+    struct tokfs_engine *engine;
+    struct tokfs_error error;
+    assert_int_equal(tokfs_engine_open(&options, &engine, &error), -EINVAL);
+    assert_string_equal(error.param, "host_kv_bytes");
+    options = (struct tokfs_engine_options){
+        .model = model_dir, .device = "cuda", .n_threads = 1, .host_kv_bytes = UINT64_MAX / 2
+    };
+    assert_int_equal(tokfs_engine_open(&options, &engine, &error), -ENOMEM);
+    assert_string_equal(error.param, "host_kv_bytes");
+}
+
 // ---- faults --------------------------------------------------------------------------------------------------------
 
 static void expect_restarts(struct tokfs_engine *engine, uint64_t n)
@@ -275,6 +343,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_deterministic_answers_do_not_depend_on_the_batch),
         cmocka_unit_test(test_device_steps_do_not_wait_for_the_queue),
+        cmocka_unit_test(test_device_host_tier_changes_no_answer),
+        cmocka_unit_test(test_device_host_tier_needs_a_device),
         cmocka_unit_test(test_device_fault_changes_no_answer),
         cmocka_unit_test(test_device_second_fault_is_eio_and_the_next_request_is_answered),
         cmocka_unit_test(test_device_that_is_gone_is_eio_until_it_is_back),

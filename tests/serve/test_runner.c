@@ -1,4 +1,5 @@
 // The runner, step by step: who goes on when another one ends, and when time is up. Then random runs, by the thousand.
+#include "engine/serve/runner_recover.h"
 #include "tests/serve/runner_test.h"
 #include "tests/serve/seeds.h"
 
@@ -382,6 +383,17 @@ static bool is_over(const struct random_run *run, uint32_t i)
     return true;
 }
 
+// As if a step had failed: all K and V are lost.
+static void lose_device(struct random_run *run)
+{
+    struct runner *r = &run->t.runner;
+    err_set(&r->failure, -EIO, "made to fail");
+    runner_drop_device(r);
+    assert_int_equal(r->pool.n_free, r->pool.n_pages);
+    assert_int_equal(r->host_pool.n_free, r->host_pool.n_pages);
+    assert_int_equal(runner_renew_device(r, &run->t.backend, &run->t, NULL), 0);
+}
+
 static void do_something(struct random_run *run, uint32_t n_cancel)
 {
     if (run->n_added < run->n_requests && below(&run->rnd, 3) > 0) {
@@ -392,6 +404,9 @@ static void do_something(struct random_run *run, uint32_t n_cancel)
         if (!is_over(run, victim)) {
             runner_test_cancel(&run->t, run->completions[victim]);
         }
+    }
+    if (below(&run->rnd, 200) == 0) {
+        lose_device(run);
     }
     if (run->n_added > 0 && below(&run->rnd, 20) == 0) {
         uint32_t i = below(&run->rnd, run->n_added);
@@ -416,6 +431,7 @@ static void run_random(uint64_t seed, void *ctx)
                                   .n_slots = n_slots,
                                   .n_ctx = n_ctx,
                                   .n_pages = n_pages + below(&run->rnd, below(&run->rnd, 2) == 0 ? 6 : 2 * n_pages),
+                                  .n_host_pages = below(&run->rnd, 2) * (1 + below(&run->rnd, 3 * n_pages)),
                                   .batch_tokens = n_slots + below(&run->rnd, below(&run->rnd, 3) == 0 ? 4 : 120),
                                   .n_events = below(&run->rnd, 3) == 0 ? 8u << below(&run->rnd, 4) : 0,
                                   .no_prefix_cache = below(&run->rnd, 12) == 0,
@@ -444,6 +460,9 @@ static void run_random(uint64_t seed, void *ctx)
     totals->cached_tokens += s->cached_tokens;
     totals->completion_tokens += s->completion_tokens;
     totals->n_evicted += run->t.runner.radix.n_evicted;
+    totals->n_from_host += run->t.runner.radix.n_from_host;
+    totals->n_host_evicted += run->t.runner.radix.n_host_evicted;
+    totals->n_device_restarts += s->n_device_restarts;
     runner_test_close(&run->t);
     free(run);
 }
@@ -453,13 +472,16 @@ static void test_runner_random_runs_say_what_the_model_says(void **state)
     (void)state;
     struct tokfs_engine_stats t = { 0 };
     uint64_t n = seeds_run("TOKFS_TEST_RUNS", N_RUNS, run_random, &t);
-    printf("%llu tokens; %llu cancelled, %llu out of time, %llu preempted, %llu guessed, %llu cached, %llu evicted\n",
+    printf("%llu tokens; %llu cancelled, %llu out of time, %llu preempted, %llu guessed, %llu cached, %llu evicted, "
+           "%llu from the host, %llu devices lost\n",
            (unsigned long long)t.completion_tokens, (unsigned long long)t.n_cancelled, (unsigned long long)t.n_failed,
            (unsigned long long)t.n_preempted, (unsigned long long)t.n_guessed_right,
-           (unsigned long long)t.cached_tokens, (unsigned long long)t.n_evicted);
+           (unsigned long long)t.cached_tokens, (unsigned long long)t.n_evicted, (unsigned long long)t.n_from_host,
+           (unsigned long long)t.n_device_restarts);
     if (n >= 100) { // the control
         assert_true(t.n_cancelled > 0 && t.n_failed > 0 && t.n_preempted > 0 && t.n_guessed_right > 0 &&
-                    t.cached_tokens > 0 && t.n_evicted > 0);
+                    t.cached_tokens > 0 && t.n_evicted > 0 && t.n_from_host > 0 && t.n_host_evicted > 0 &&
+                    t.n_device_restarts > 0);
     }
 }
 

@@ -87,6 +87,28 @@ static void test_sizes_what_cannot_work_is_refused(void **state)
     assert_int_equal(sizes_check_options(&options, 1000, 1ull << 40, &err), 0);
 }
 
+static void test_sizes_host_tier_is_counted_in_pages_or_refused(void **state)
+{
+    (void)state;
+    struct sizes sizes;
+    struct err err;
+    struct tokfs_engine_options options = { .n_ctx = 100, .host_kv_bytes = (10 << 10) + 5 };
+    assert_int_equal(sizes_from_options(&options, &sizes, NULL), 0);
+    assert_int_equal(sizes_check_host_tier(&options, true, 1 << 20, &err), 0);
+    assert_int_equal(sizes_fit_pages(&sizes, &options, 1000, 1 << 10, 1ull << 40, NULL), 0);
+    assert_int_equal(sizes.n_host_pages, 10);
+    assert_int_equal(sizes_check_host_tier(&options, false, 1 << 20, &err), -EINVAL);
+    assert_string_equal(err.param, "host_kv_bytes");
+    assert_int_equal(sizes_check_host_tier(&options, true, 10 << 10, &err), -ENOMEM);
+    assert_string_equal(err.param, "host_kv_bytes");
+    assert_int_equal(sizes_fit_pages(&sizes, &options, 1000, 11 << 10, 1ull << 40, &err), -ENOMEM);
+    assert_string_equal(err.param, "host_kv_bytes");
+    options.no_prefix_cache = true;
+    assert_int_equal(sizes_check_host_tier(&options, true, 1 << 20, &err), -EINVAL);
+    options.host_kv_bytes = 0;
+    assert_int_equal(sizes_check_host_tier(&options, false, 0, &err), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -95,6 +117,7 @@ int main(void)
         cmocka_unit_test(test_sizes_pages_are_no_more_than_useful),
         cmocka_unit_test(test_sizes_what_cannot_work_is_refused),
         cmocka_unit_test(test_sizes_explicit_context_is_kept_or_refused),
+        cmocka_unit_test(test_sizes_host_tier_is_counted_in_pages_or_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

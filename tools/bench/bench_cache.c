@@ -67,7 +67,7 @@ static int tree_open(struct tree *t, const struct bench_options *options, struct
         return err_set(err, -ENOMEM, "no memory for %u timelines of %u tokens", t->n_timelines, t->n_tokens);
     }
     int rc = page_pool_init(&t->pool, &t->backend, 1, t->n_pages * t->n_timelines, err);
-    rc = rc == 0 ? radix_init(&t->radix, &t->pool, PAGE_TOKENS, err) : rc;
+    rc = rc == 0 ? radix_init(&t->radix, &t->pool, NULL, PAGE_TOKENS, err) : rc;
     t->root = rc == 0 ? radix_root_get(&t->radix, STR("")) : 0;
     return rc;
 }

@@ -1,5 +1,5 @@
 // The host as the device: memory is memory, and all is done when it is issued, but for copies out, which reach the
-// host's memory when they are waited for.
+// host's memory when they are waited for. What is copied in again before that is what the queue has put there.
 #include "kernels/cpu/convert.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
@@ -153,12 +153,6 @@ void *gpu_host_alloc(struct gpu *gpu, size_t bytes)
     return calloc(1, bytes);
 }
 
-void gpu_host_free(struct gpu *gpu, void *mem)
-{
-    (void)gpu;
-    free(mem);
-}
-
 void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 {
     (void)gpu;
@@ -173,9 +167,19 @@ void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes)
     gpu_copy(gpu, dst, host_src, bytes);
 }
 
+// The parts of it that copies out are to fill come from these, the latest of which is right.
 void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes)
 {
+    const unsigned char *src = static_cast<const unsigned char *>(pinned_src);
+    unsigned char *to = static_cast<unsigned char *>(dst);
     gpu_copy(gpu, dst, pinned_src, bytes);
+    for (const struct copy_out &out : gpu->copies) {
+        const unsigned char *begin = static_cast<const unsigned char *>(out.to), *end = begin + out.bytes.size();
+        const unsigned char *from = begin > src ? begin : src, *until = end < src + bytes ? end : src + bytes;
+        if (from < until) {
+            gpu_copy(gpu, to + (from - src), out.bytes.data() + (from - begin), (size_t)(until - from));
+        }
+    }
 }
 
 void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes)
@@ -201,6 +205,12 @@ static void deliver(struct gpu *gpu, size_t n)
     for (size_t &mark : gpu->marks) {
         mark -= mark < n ? mark : n;
     }
+}
+
+void gpu_host_free(struct gpu *gpu, void *mem)
+{
+    deliver(gpu, gpu->copies.size());
+    free(mem);
 }
 
 void gpu_mark(struct gpu *gpu, unsigned mark)
