@@ -19,6 +19,8 @@ struct kv_snapshot {
     struct strbuf text;
     uint64_t seq, epoch;
     uint64_t n_blocks;
+    unsigned n_in_line;
+    bool is_on_host; // the line in hand
     bool is_done;
 };
 
@@ -29,14 +31,22 @@ struct reader {
 
 // ---- lines ---------------------------------------------------------------------------------------------------------
 
-static void write_head(struct strbuf *out, const struct kv_feed *feed, uint64_t seq, uint64_t epoch, const char *type)
+struct line_head {
+    uint64_t seq, epoch;
+    const char *type;
+    bool has_tier, is_on_host, has_block_size;
+};
+
+static void write_head(struct strbuf *out, const struct kv_feed *feed, const struct line_head *head)
 {
-    strbuf_printf(out, "{\"seq\":%" PRIu64 ",\"epoch\":%" PRIu64 ",\"type\":\"%s\"", seq, epoch, type);
-    if (strcmp(type, "lost") != 0) {
-        strbuf_append(out, STR(",\"tier\":\"cpu\""));
+    const struct tokfs_engine_info *info = &feed->mount->info;
+    strbuf_printf(out, "{\"seq\":%" PRIu64 ",\"epoch\":%" PRIu64 ",\"type\":\"%s\"", head->seq, head->epoch,
+                  head->type);
+    if (head->has_tier) {
+        strbuf_printf(out, ",\"tier\":\"%s\"", head->is_on_host ? "host" : info->kv_tier);
     }
-    if (strcmp(type, "stored") == 0 || strcmp(type, "snapshot") == 0) {
-        strbuf_printf(out, ",\"block_size\":%zu", feed->mount->info.page_tokens);
+    if (head->has_block_size) {
+        strbuf_printf(out, ",\"block_size\":%zu", info->page_tokens);
     }
 }
 
@@ -61,7 +71,14 @@ static void write_block(struct strbuf *out, const struct tokfs_kv_event *event)
 static void add_block(struct strbuf *out, const struct kv_feed *feed, const struct tokfs_kv_event *event, bool is_begun)
 {
     if (!is_begun) {
-        write_head(out, feed, event->seq, event->epoch, event->kind == TOKFS_KV_REMOVED ? "removed" : "stored");
+        bool is_stored = event->kind != TOKFS_KV_REMOVED;
+        write_head(out, feed,
+                   &(struct line_head){ .seq = event->seq,
+                                        .epoch = event->epoch,
+                                        .type = is_stored ? "stored" : "removed",
+                                        .has_tier = true,
+                                        .is_on_host = event->is_on_host,
+                                        .has_block_size = is_stored });
         strbuf_append(out, STR(",\"blocks\":["));
     } else {
         strbuf_append_byte(out, ',');
@@ -98,18 +115,24 @@ static void forget_old(struct kv_feed *feed)
     feed->begin += n;
 }
 
+static void write_lost(struct strbuf *out, const struct kv_feed *feed)
+{
+    write_head(out, feed, &(struct line_head){ .seq = feed->seq, .epoch = feed->epoch, .type = "lost" });
+    strbuf_append(out, STR("}\n"));
+}
+
 static void tell_lost(struct kv_feed *feed)
 {
     end_line(feed);
-    write_head(&feed->lines, feed, feed->seq, feed->epoch, "lost");
-    strbuf_append(&feed->lines, STR("}\n"));
+    write_lost(&feed->lines, feed);
     feed->n_whole = feed->lines.len;
 }
 
 static void take_change(struct kv_feed *feed, const struct tokfs_kv_event *event, unsigned *n_in_line)
 {
     bool is_begun = feed->lines.len > feed->n_whole;
-    if (is_begun && (feed->kind != event->kind || feed->seq != event->seq || *n_in_line == LINE_BLOCKS_MAX)) {
+    if (is_begun && (feed->kind != event->kind || feed->is_on_host != event->is_on_host || feed->seq != event->seq ||
+                     *n_in_line == LINE_BLOCKS_MAX)) {
         end_line(feed);
         forget_old(feed);
         is_begun = false;
@@ -117,6 +140,7 @@ static void take_change(struct kv_feed *feed, const struct tokfs_kv_event *event
     *n_in_line = is_begun ? *n_in_line + 1 : 1;
     add_block(&feed->lines, feed, event, is_begun);
     feed->kind = event->kind;
+    feed->is_on_host = event->is_on_host;
 }
 
 // ---- snapshots -----------------------------------------------------------------------------------------------------
@@ -139,17 +163,22 @@ static void take_snapshot_part(struct kv_feed *feed, const struct tokfs_kv_event
         strbuf_reset(&s->text);
         s->seq = event->seq;
         s->epoch = event->epoch;
-        s->n_blocks = 0;
-        write_head(&s->text, feed, s->seq, s->epoch, "snapshot");
+        s->n_blocks = s->n_in_line = 0;
+        write_head(
+            &s->text, feed,
+            &(struct line_head){
+                .seq = s->seq, .epoch = s->epoch, .type = "snapshot", .has_tier = true, .has_block_size = true });
         strbuf_append(&s->text, STR("}\n"));
     } else if (event->kind == TOKFS_KV_SNAPSHOT_BLOCK && s->text.len > 0) {
         struct tokfs_kv_event block = *event;
         block.seq = s->seq; // it is what the snapshot's number says
-        bool is_begun = s->n_blocks % LINE_BLOCKS_MAX != 0;
-        if (!is_begun && s->n_blocks > 0) {
+        bool goes_on = s->n_in_line > 0 && s->n_in_line < LINE_BLOCKS_MAX && s->is_on_host == event->is_on_host;
+        if (!goes_on && s->n_blocks > 0) {
             strbuf_append(&s->text, STR("]}\n"));
         }
-        add_block(&s->text, feed, &block, is_begun);
+        add_block(&s->text, feed, &block, goes_on);
+        s->n_in_line = goes_on ? s->n_in_line + 1 : 1;
+        s->is_on_host = event->is_on_host;
         s->n_blocks++;
     } else if (event->kind == TOKFS_KV_SNAPSHOT_END && s->text.len > 0) {
         strbuf_append(&s->text, s->n_blocks > 0 ? STR("]}\n") : STR(""));
@@ -259,8 +288,7 @@ int kv_events_read(struct file *file, size_t size, uint64_t offset, struct str *
     if (reader->at < feed->begin) {
         reader->at = feed->begin + feed->n_whole;
         strbuf_reset(&reader->lost);
-        write_head(&reader->lost, feed, feed->seq, feed->epoch, "lost");
-        strbuf_append(&reader->lost, STR("}\n"));
+        write_lost(&reader->lost, feed);
         return file_slice(strbuf_str(&reader->lost), size, 0, ret_bytes);
     }
     struct str whole = str_take(strbuf_str(&feed->lines), feed->n_whole);

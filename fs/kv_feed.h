@@ -9,6 +9,9 @@
 //   "stored" ones
 //   {"seq":9,"epoch":E+1,"type":"end","blocks":N}    its last line
 //
+// The tier is "cpu" or "gpu", where the block is computed with, or "host": in the host's memory, from where it can be
+// brought to the GPU.
+//
 // A reader of kv/events gets what happens from its open on. Open it first, then read kv/snapshot, then apply the events
 // with a higher seq. The lines are kept for slow readers up to a limit; one that falls behind it is told by a "lost"
 // line of the present seq and epoch.
@@ -29,6 +32,7 @@ struct kv_feed {
     uint64_t begin;             // stream offset of lines.ptr[0]
     size_t n_whole;             // bytes of whole lines
     enum tokfs_kv_kind kind;    // of the line in hand, if lines.len > n_whole
+    bool is_on_host;            // likewise
     uint64_t seq, epoch;        // of the latest event
     struct kv_snapshot *making; // shared; NULL: none
     struct kv_snapshot *next;   // shared: for those who came when it had begun; NULL: none

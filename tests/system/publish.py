@@ -257,6 +257,21 @@ def test_bytes_are_those_of_vllm():
             assert b"\x92\xcf\0\0\0\0\0\0\0\x05\xcf" + b"\xff" * 8 in stored, stored
 
 
+def test_tiers_are_told_as_routers_call_them():
+    with FakeMount() as m, Bridge(m) as b:
+        m.open()
+        sub = subscribe(b)
+        hear(sub, b"AllBlocksCleared")
+        there = m.add(5).replace('"cpu"', '"gpu"')
+        on_host = m.line("stored", tier="host", block_size=4, blocks=[m.told(5)])
+        m.tell(there, on_host, m.line("removed", tier="gpu", blocks=[f"{5:016x}"]))
+        batches = hear(sub, b"BlockRemoved")
+        sub.close(0)
+        events = [event for frames in batches for event in msgpack.unpackb(frames[2])[1]]
+        media = [(event[0], event[6] if event[0] == "BlockStored" else event[2]) for event in events if len(event) > 1]
+        assert media == [("BlockStored", "gpu"), ("BlockStored", "cpu"), ("BlockRemoved", "gpu")], media
+
+
 def test_losses_and_nonsense_are_healed():
     with FakeMount() as m, Redis() as r, Bridge(m, redis=r.url) as b:
         by_redis, by_zmq = RedisReader(r.client(), "n1"), ZmqReader(zmq, b.pub, b.replay)
@@ -296,7 +311,7 @@ def test_follower_of_the_manual_follows():
         states = manual["follow"](r.client(), "n1")
         for first in (100, 200, 300):
             m.tell(m.add(*range(first, first + 30)), m.remove(first + 29), m.line("lost"), m.add(first + 50))
-            until(lambda: {name: (parent, tuple(tokens)) for name, (parent, tokens) in next(states).items()} == m.blocks,
+            until(lambda: {name: (parent, tuple(tokens)) for (name, _), (parent, tokens) in next(states).items()} == m.blocks,
                   "it holds what the mount holds", 20)
 
 

@@ -70,10 +70,12 @@ static void flush_step(struct kv_source *source)
     source->n_messages = source->n_blocks = 0;
 }
 
-// Where it is computed: so routers call the first tier.
+// Routers call the tier that is computed with "gpu", and what waits in the host's memory "cpu".
 static struct str medium_of(const struct kv_message *message)
 {
-    return str_eq(message->medium, STR("cpu")) ? STR("gpu") : message->medium;
+    return str_eq(message->medium, STR("host"))  ? STR("cpu")
+           : str_eq(message->medium, STR("cpu")) ? STR("gpu")
+                                                 : message->medium;
 }
 
 static int add_message(struct kv_source *source, const struct kv_message *message)
@@ -253,8 +255,8 @@ static int take_part(struct kv_source *source, struct kv_line *line)
     };
     int r = 0;
     for (size_t i = 0; i < line->n_messages && r == 0; i++) {
-        r = source->making ? kv_snapshot_add(source->making, &line->messages[i]) : 0;
         line->messages[i].medium = medium_of(&line->messages[i]);
+        r = source->making ? kv_snapshot_add(source->making, &line->messages[i]) : 0;
         source->n_told += line->messages[i].n_blocks;
     }
     for (unsigned i = 0; i < source->n_sinks && r == 0; i++) {

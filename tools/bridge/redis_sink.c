@@ -191,7 +191,7 @@ static int write_part(struct redis_sink *sink)
     struct number field;
     size_t left = kv_snapshot_count(sink->snapshot) - sink->n_written, n = left < PART_BLOCKS ? left : PART_BLOCKS;
     arena_reset(&sink->scratch);
-    int r = kv_snapshot_take(sink->snapshot, sink->n_written, n, STR("gpu"), &sink->scratch, &batch);
+    int r = kv_snapshot_take(sink->snapshot, sink->n_written, n, &sink->scratch, &batch);
     r = r < 0 ? r : encode(sink, &batch);
     r = r < 0 ? r
               : SEND(sink, answered, STR("HSET"), str_from(sink->part_key), number_str(&field, sink->n_parts),

@@ -351,8 +351,7 @@ static int publish_part(struct zmq_sink *sink, const struct kv_snapshot *snapsho
     size_t left = kv_snapshot_count(snapshot) - from;
     struct kv_batch batch;
     arena_reset(&sink->scratch);
-    int r =
-        kv_snapshot_take(snapshot, from, left < PART_BLOCKS ? left : PART_BLOCKS, STR("gpu"), &sink->scratch, &batch);
+    int r = kv_snapshot_take(snapshot, from, left < PART_BLOCKS ? left : PART_BLOCKS, &sink->scratch, &batch);
     batch.time_s = time_s;
     return r < 0 ? r : publish(sink, &batch);
 }

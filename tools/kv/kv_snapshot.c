@@ -6,12 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE UINT32_MAX
+#define NONE      UINT32_MAX
+#define MEDIA_MAX 8
 
 struct block {
     uint64_t hash, parent, extra;
     bool has_parent;
-    uint32_t row; // of tokens
+    uint8_t medium; // of the snapshot's
+    uint32_t row;   // of tokens
 };
 
 struct kv_snapshot {
@@ -19,6 +21,8 @@ struct kv_snapshot {
     uint32_t block_size;
     size_t n, cap, n_ordered;
     bool has_tokens;
+    char *media[MEDIA_MAX];
+    uint8_t n_media;
     struct block *blocks; // [cap]
     uint32_t *tokens;     // [cap][block_size]
     // After finish, in order:
@@ -48,6 +52,9 @@ void kv_snapshot_unref(struct kv_snapshot *s)
 {
     if (!s || --s->n_users > 0) {
         return;
+    }
+    while (s->n_media > 0) {
+        free(s->media[--s->n_media]);
     }
     free(s->blocks);
     free(s->tokens);
@@ -80,17 +87,37 @@ static int grow(struct kv_snapshot *s, size_t n_more)
     return 0;
 }
 
+static int find_medium(struct kv_snapshot *s, struct str medium, uint8_t *ret)
+{
+    uint8_t i = 0;
+    while (i < s->n_media && !str_eq(medium, str_from(s->media[i]))) {
+        i++;
+    }
+    if (i == MEDIA_MAX) {
+        return -EINVAL;
+    }
+    if (i == s->n_media && !(s->media[s->n_media++] = str_dup(medium))) {
+        s->n_media--;
+        return -ENOMEM;
+    }
+    *ret = i;
+    return 0;
+}
+
 int kv_snapshot_add(struct kv_snapshot *s, const struct kv_message *m)
 {
     assert(m->kind == KV_MESSAGE_STORED && !s->order);
     if (m->block_size != s->block_size) {
         return -EINVAL;
     }
+    uint8_t medium = 0;
     int r = grow(s, m->n_blocks);
+    r = r == 0 ? find_medium(s, m->medium, &medium) : r;
     for (size_t i = 0; r == 0 && i < m->n_blocks; i++) {
         s->blocks[s->n] = (struct block){ .hash = m->hashes[i],
                                           .parent = i > 0 ? m->hashes[i - 1] : m->parent,
                                           .has_parent = i > 0 || m->has_parent,
+                                          .medium = medium,
                                           .extra = m->extras ? m->extras[i] : 0,
                                           .row = (uint32_t)s->n };
         if (m->tokens) {
@@ -213,11 +240,11 @@ size_t kv_snapshot_count(const struct kv_snapshot *s)
 
 static bool follows(const struct kv_snapshot *s, size_t at)
 {
-    return s->order[at]->has_parent && s->order[at]->parent == s->hashes[at - 1];
+    const struct block *block = s->order[at];
+    return block->has_parent && block->parent == s->hashes[at - 1] && block->medium == s->order[at - 1]->medium;
 }
 
-int kv_snapshot_take(const struct kv_snapshot *s, size_t from, size_t n, struct str medium, struct arena *arena,
-                     struct kv_batch *ret)
+int kv_snapshot_take(const struct kv_snapshot *s, size_t from, size_t n, struct arena *arena, struct kv_batch *ret)
 {
     assert(s->order && from + n <= s->n_ordered);
     struct kv_message *messages = arena_alloc_array(arena, n, sizeof(*messages));
@@ -235,7 +262,7 @@ int kv_snapshot_take(const struct kv_snapshot *s, size_t from, size_t n, struct 
                                       .parent = s->order[i]->has_parent ? s->order[i]->parent : 0,
                                       .block_size = s->block_size,
                                       .tokens = s->has_tokens ? s->ordered_tokens + i * s->block_size : NULL,
-                                      .medium = medium };
+                                      .medium = str_from(s->media[s->order[i]->medium]) };
         }
         if (s->extras[i] != 0) {
             m->extras = s->extras + (m->hashes - s->hashes);
