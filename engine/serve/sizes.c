@@ -69,7 +69,7 @@ int sizes_check_host_tier(const struct tokfs_engine_options *options, bool has_t
     }
     if (!has_tier) {
         return err_set_param(err, -EINVAL, "host_kv_bytes",
-                             "the CPU computes, so that K and V are in the host's memory already (kv_bytes): a host "
+                             "the CPU computes, so that K and V are in the host's memory already: a host "
                              "tier is for those of a GPU");
     }
     if (options->no_prefix_cache) {
