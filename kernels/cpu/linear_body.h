@@ -133,9 +133,13 @@ VEC void linear_chain(enum dtype dtype, const unsigned char *w, const unsigned c
         acc[r][0] = acc[r][1] = vf_zero();
     }
     for (size_t pair = 0; pair < n_pairs; pair++) {
-        VEC_UNROLL(4)
-        for (size_t line = 0; line < pair_bytes / 64; line++) {
-            vec_prefetch(fetch.next + line * fetch.step / (pair_bytes / 64));
+        if (fetch.step <= 64) {
+            vec_prefetch(fetch.next);
+        } else {
+            VEC_UNROLL(4)
+            for (size_t line = 0; line < pair_bytes / 64; line++) {
+                vec_prefetch(fetch.next + line * fetch.step / (pair_bytes / 64));
+            }
         }
         fetch.next += fetch.step;
         if (linear_has_pairs(dtype)) {
@@ -232,7 +236,13 @@ VEC const unsigned char *linear_data(const struct matrix *m, size_t tile, size_t
     return m->data + tile * m->tile_bytes + k0 * LINEAR_TILE * dtype_bytes(m->dtype);
 }
 
-// A k block of some tiles, and where the next one of as many tiles is.
+// Inputs of the k block from k0 on.
+VEC size_t linear_block_inputs(const struct matrix *m, size_t k0)
+{
+    return m->n_in - k0 < LINEAR_K_BLOCK ? m->n_in - k0 : LINEAR_K_BLOCK;
+}
+
+// A k block of some tiles, and where the next one of as many tiles is, which may be longer.
 struct linear_panel {
     size_t tile_begin, tile_end, k0;
     size_t next_tile, next_k0;
@@ -243,20 +253,16 @@ VEC void linear_cell(const struct linear_job *job, const struct linear_panel *pa
 {
     const struct matrix *m = job->w;
     size_t first, n_rows = linear_block(job, block, &first), row_bytes = linear_row_bytes(m->dtype);
-    size_t n_k = m->n_in - panel->k0 < LINEAR_K_BLOCK ? m->n_in - panel->k0 : LINEAR_K_BLOCK;
-    size_t n_pairs = (n_k + 1) / 2, pair_bytes = 2 * LINEAR_TILE * dtype_bytes(m->dtype);
+    size_t n_pairs = (linear_block_inputs(m, panel->k0) + 1) / 2, pair_bytes = 2 * LINEAR_TILE * dtype_bytes(m->dtype);
     const unsigned char *w = linear_data(m, tile, panel->k0);
     const unsigned char *x = job->packed + (panel->k0 / LINEAR_K_BLOCK * job->n_rows + first) * row_bytes;
     _Alignas(64) float sums[VEC_LINEAR_ROWS][LINEAR_TILE];
     struct linear_fetch fetch = { w + PREFETCH_BYTES, pair_bytes };
     if (job->n_blocks > 1) {
-        fetch.step = pair_bytes / job->n_blocks;
+        size_t n_next = (linear_block_inputs(m, panel->next_k0) + 1) / 2;
+        fetch.step = (n_next * pair_bytes + job->n_blocks * n_pairs - 1) / (job->n_blocks * n_pairs);
         fetch.next =
             linear_data(m, panel->next_tile + tile - panel->tile_begin, panel->next_k0) + block * n_pairs * fetch.step;
-        for (size_t r = 0; r < n_rows; r++) {
-            vec_prefetch(job->y + (first + r) * job->y_stride + tile * LINEAR_TILE);
-            vec_prefetch(job->y + (first + r) * job->y_stride + tile * LINEAR_TILE + 16);
-        }
         size_t n_ahead = n_rows * row_bytes, n_tiles = panel->tile_end - panel->tile_begin;
         const unsigned char *ahead = x + n_ahead;
         for (size_t at = (tile - panel->tile_begin) * n_ahead / n_tiles;

@@ -210,6 +210,19 @@ struct quant_cell {
     size_t fetch_bytes;         // ... per group
 };
 
+// Asks for what group g has to: weights, and as much of the row block after this one, which lies behind it.
+VEC void quant_fetch(const struct quant_cell *cell, size_t g, size_t n_r)
+{
+    const size_t row_bytes = sizeof(struct quant_row) / (LINEAR_K_BLOCK / QUANT_BLOCK);
+    const unsigned char *rows = (const unsigned char *)(cell->x + n_r) + g * n_r * row_bytes;
+    for (size_t at = 0; at < cell->fetch_bytes; at += 64) {
+        vec_prefetch(cell->fetch + g * cell->fetch_bytes + at);
+    }
+    for (size_t at = 0; at < n_r * row_bytes; at += 64) {
+        vec_prefetch(rows + at);
+    }
+}
+
 enum quant_kind { QUANT_BYTES, QUANT_SMALL, QUANT_MIN, QUANT_HALF_SCALES };
 
 #if VEC_QUANT_VECTORS == 2
@@ -268,19 +281,16 @@ VEC void quant_group(enum quant_kind kind, const struct quant_cell *cell, size_t
     }
 }
 
-// sums[r] += the groups, in order.
+// sums[r] = the groups, in order.
 VEC void quant_chain(enum quant_kind kind, const struct quant_cell *cell, size_t n_r, float (*sums)[LINEAR_TILE])
 {
     vf acc[VEC_QUANT_ROWS][2];
     VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
-        acc[r][0] = vf_load(sums[r]);
-        acc[r][1] = vf_load(sums[r] + 16);
+        acc[r][0] = acc[r][1] = vf_zero();
     }
     for (size_t g = 0; g < cell->n_groups; g++) {
-        for (size_t at = 0; at < cell->fetch_bytes; at += 64) {
-            vec_prefetch(cell->fetch + g * cell->fetch_bytes + at);
-        }
+        quant_fetch(cell, g, n_r);
         quant_group(kind, cell, g, n_r, acc);
     }
     VEC_UNROLL(8)
@@ -376,15 +386,14 @@ VEC void quant_group(enum quant_kind kind, const struct quant_step *step, size_t
     }
 }
 
-// sums[r] += the groups, in order.
+// sums[r] = the groups, in order.
 VEC void quant_chain(enum quant_kind kind, const struct quant_cell *cell, size_t n_r, float (*sums)[LINEAR_TILE])
 {
     const struct quant_cell c = *cell;
     const size_t n_parts = kind == QUANT_HALF_SCALES ? 2 : 1;
+    memset(sums, 0, n_r * sizeof(sums[0]));
     for (size_t g = 0; g < c.n_groups; g++) {
-        for (size_t at = 0; at < c.fetch_bytes; at += 64) {
-            vec_prefetch(c.fetch + g * c.fetch_bytes + at);
-        }
+        quant_fetch(&c, g, n_r);
         for (size_t v = 0; v < 2; v++) {
             struct quant_step step = { .q = c.q + g * c.q_step + v * 64,
                                        .x = c.x->q + g * QUANT_BLOCK,
@@ -596,7 +605,6 @@ static void quant_cell_rows(const struct linear_job *job, size_t tile, size_t k0
 {
     size_t first, n_rows = linear_block(job, block, &first);
     _Alignas(64) float sums[VEC_QUANT_ROWS][LINEAR_TILE];
-    memset(sums, 0, n_rows * sizeof(sums[0]));
     for (size_t r = 0; r < n_rows; r++) {
         vec_prefetch(job->y + (first + r) * job->y_stride + tile * LINEAR_TILE);
         vec_prefetch(job->y + (first + r) * job->y_stride + tile * LINEAR_TILE + 16);
@@ -606,21 +614,22 @@ static void quant_cell_rows(const struct linear_job *job, size_t tile, size_t k0
     quant_add(job, tile, k0, first, n_rows, sums);
 }
 
-// A k block of a tile with some row blocks, which meanwhile ask for what comes `next`.
+// A k block of a tile with some row blocks, which meanwhile ask for the n_next bytes at `next`.
 static void quant_panel_rows(const struct linear_job *job, size_t tile, size_t k0, size_t block_begin, size_t block_end,
-                             const unsigned char *next, struct quant_panel *panel)
+                             const unsigned char *next, size_t n_next, struct quant_panel *panel)
 {
     const struct matrix *m = job->w;
     const struct quant_tile form = quant_tile(m->dtype);
     const unsigned char *data = m->data + tile * m->tile_bytes;
-    size_t g = k0 / QUANT_BLOCK, n_k = m->n_in - k0 < LINEAR_K_BLOCK ? m->n_in - k0 : LINEAR_K_BLOCK;
+    size_t g = k0 / QUANT_BLOCK, n_groups = linear_block_inputs(m, k0) / QUANT_BLOCK;
+    size_t n_parts = n_groups * (block_end - block_begin);
     struct quant_cell cell = { .q = panel->q[0],
                                .q_step = sizeof(panel->q[0]),
                                .scales = panel->scales,
                                .mins = panel->mins,
-                               .n_groups = n_k / QUANT_BLOCK,
+                               .n_groups = n_groups,
                                .fetch = next,
-                               .fetch_bytes = form.group_bytes / (block_end - block_begin) };
+                               .fetch_bytes = (n_next + n_parts - 1) / n_parts };
     if (m->dtype == DTYPE_Q8_0) {
         cell.q = data + quant_tile_group(form, g);
         cell.q_step = form.group_bytes;
@@ -645,9 +654,10 @@ static void quant_blocks(const struct linear_job *job, size_t tile_begin, size_t
             size_t next_k0 = k0 + LINEAR_K_BLOCK < m->n_in ? k0 + LINEAR_K_BLOCK : 0;
             for (size_t tile = group; tile < group_end; tile++) {
                 size_t next_tile = tile + 1 < group_end ? tile + 1 : next_k0 > 0 ? group : group_end;
-                size_t at = quant_tile_bytes(form, tile + 1 < group_end ? k0 : next_k0);
-                quant_panel_rows(job, tile, k0, block_begin, block_end, m->data + next_tile * m->tile_bytes + at,
-                                 panel);
+                size_t at = tile + 1 < group_end ? k0 : next_k0;
+                const unsigned char *next = m->data + next_tile * m->tile_bytes + quant_tile_bytes(form, at);
+                quant_panel_rows(job, tile, k0, block_begin, block_end, next,
+                                 quant_tile_bytes(form, linear_block_inputs(m, at)), panel);
             }
         }
     }
