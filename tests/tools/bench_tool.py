@@ -85,7 +85,7 @@ class BenchTool(unittest.TestCase):
 
     def test_steady(self):
         f = self.figures("steady", *TINY, "--requests", "200", "--clients", "4", "--prompt", "32", "--tokens", "4")
-        self.assert_keys(f, "cpu_last_over_second rss_growth_bytes cached_share evicted_pages clients "
+        self.assert_keys(f, "cpu_trend rss_growth_bytes cached_share evicted_pages clients "
                          + " ".join(f"{key}_{i}" for i in range(1, 11) for key in ("requests_per_s", "cpu_us", "rss_bytes")))
         self.assertGreater(f["cached_share"], 0.3)
 
