@@ -8,15 +8,19 @@
 //   lane-wise; acc = acc * alpha, then += w_j * v_j for j = first .. n - 1 in order
 // where K and V are f32 or f16. In bf16, q and w are rounded to it too (l is of the unrounded weights), and products
 // are of pairs, the odd one first (see linear_body.h): the two chains go over every other pair of dimensions, acc over
-// pairs of positions, and finally out = acc / sum(l), with a sink z: m' = max(m, z), out = acc e^(m - m') / (sum(l)
-// e^(m - m') + e^(z - m')). Scores are capped before they are masked. The order depends on p alone: how rows are
+// pairs of positions. Blocks (q8_0) are multiplied in the same way, their integers as bf16, which holds them exactly:
+//   s_j = scale * sum over blocks of 32 dimensions, in order, of d_j * (even_j + odd_j) of the block, fused;
+//   for the dimensions of a block acc += bf16(w_j * d_j) * v_j
+// Finally out = acc / sum(l), with a sink z: m' = max(m, z), out = acc e^(m - m') / (sum(l) e^(m - m') + e^(z - m')).
+// Scores are capped before they are masked. The order depends on p alone: how rows are
 // grouped, chunked or batched changes nothing, and values of positions that are not seen are never touched, not even
 // multiplied by zero.
 //
 // Bytes: each K and V element of the sequence once per K/V head and up to ATTENTION_ROWS rows. Pages of bf16 hold what
-// is multiplied (kv_page.h); the other types are widened to f32, and K transposed, into scratch in the L1 cache, where
-// all rows of the part use them. A tile's 2 * ATTENTION_TILE * head_dim elements of bf16 take as many dot products per
-// row: with four rows to a head of K and V, as decoding in groups has them, a core computes faster than it reads.
+// is multiplied (kv_page.h). Those of blocks are widened to it, those of f32 and f16 to f32, and K transposed, into
+// scratch in the L1 cache, where all rows of the part use them. A tile's 2 * ATTENTION_TILE * head_dim elements of bf16
+// take as many dot products per row: with four rows to a head of K and V, as decoding in groups has them, a core
+// computes faster than it reads.
 
 struct attention_view {
     const unsigned char *k, *v;   // of position 0 of page 0, this layer and head
@@ -43,6 +47,11 @@ VEC struct attention_view attention_view_of(const struct attention_part *part, s
     };
 }
 
+VEC bool attention_has_pairs(const struct op_attention *op)
+{
+    return op->kv->dtype == DTYPE_BF16 || op->kv->dtype == DTYPE_Q8_0;
+}
+
 // Byte offsets of the tile's positions in the pool; past n that of the first, so that they may be read.
 VEC void attention_offsets(const struct attention_part *part, const struct attention_view *view, size_t t0, size_t n,
                            size_t *offset)
@@ -54,18 +63,6 @@ VEC void attention_offsets(const struct attention_part *part, const struct atten
     }
 }
 
-// Up to 16 elements from `dim`, a multiple of 16, on of one position; a row of q8_0 is whole blocks.
-VEC vf attention_load(enum dtype dtype, const unsigned char *row, size_t dim, size_t n_lanes)
-{
-    if (dtype != DTYPE_Q8_0) {
-        return vf_load_dtype(dtype, row + dim * dtype_bytes(dtype), n_lanes);
-    }
-    const unsigned char *block = row + dim / QUANT_BLOCK * sizeof(struct block_q8_0);
-    uint16_t d;
-    memcpy(&d, block, sizeof(d));
-    return vf_mul(vf_load_i8((const int8_t *)block + sizeof(d) + dim % QUANT_BLOCK), vf_set1(f32_from_f16(d)));
-}
-
 // 16 dimensions from `dim` on of 16 positions: k[dim + d][j] = K[j][dim + d].
 VEC void attention_transpose(enum dtype dtype, const unsigned char *k, const size_t *offset, size_t dim, size_t n_lanes,
                              float (*dst)[ATTENTION_TILE])
@@ -73,7 +70,7 @@ VEC void attention_transpose(enum dtype dtype, const unsigned char *k, const siz
     vf block[16];
     VEC_UNROLL(16)
     for (size_t j = 0; j < 16; j++) {
-        block[j] = attention_load(dtype, k + offset[j], dim, n_lanes);
+        block[j] = vf_load_dtype(dtype, k + offset[j] + dim * dtype_bytes(dtype), n_lanes);
     }
     vf_transpose(block);
     VEC_UNROLL(16)
@@ -89,7 +86,7 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_view *view
     for (size_t j = 0; j < n; j++) {
         for (size_t i = 0; i < view->n_vecs; i++) {
             size_t n_lanes = view->n_dim - 16 * i < 16 ? view->n_dim - 16 * i : 16;
-            vf v = attention_load(dtype, view->v + offset[j], 16 * i, n_lanes);
+            vf v = vf_load_dtype(dtype, view->v + offset[j] + 16 * i * dtype_bytes(dtype), n_lanes);
             vf_store(scratch->v + (j * view->n_vecs + i) * 16, v);
         }
     }
@@ -102,7 +99,7 @@ VEC void attention_load_tile(enum dtype dtype, const struct attention_view *view
     }
 }
 
-// A tile of bf16: its two runs of positions, where they lie, and those that are asked for meanwhile (NULL: none).
+// A tile of pairs: its two runs of positions, where they lie, and those that are asked for meanwhile (NULL: none).
 struct attention_runs {
     const unsigned char *k[2], *v[2], *next_k[2], *next_v[2];
 };
@@ -175,16 +172,17 @@ VEC void attention_scores(const struct attention_view *view, const float *const 
     }
 }
 
-// The same of pairs: two chains, over every other pair of dimensions. Asks for the same lines of the next tile.
-VEC void attention_scores_pairs(const struct attention_view *view, const struct attention_runs *runs,
-                                const uint16_t (*q)[ATTENTION_HEAD_DIM_MAX], size_t n_r, vf (*s)[2])
+// The same of the pairs of dimensions [begin, end): two chains, over every other one. Asks for the same lines of the
+// next tile.
+VEC void attention_scores_pairs(const struct attention_runs *runs, const uint16_t (*q)[ATTENTION_HEAD_DIM_MAX],
+                                size_t begin, size_t end, size_t n_r, vf (*s)[2])
 {
     vf chain[VEC_ATTENTION_ROWS][2][2];
     VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
         chain[r][0][0] = chain[r][0][1] = chain[r][1][0] = chain[r][1][1] = vf_zero();
     }
-    for (size_t pair = 0; pair < view->n_dim / 2; pair += 2) {
+    for (size_t pair = begin; pair < end; pair += 2) {
         VEC_UNROLL(2)
         for (size_t odd = 0; odd < 2; odd++) {
             size_t at = (pair + odd) * 2 * KV_RUN * sizeof(uint16_t);
@@ -205,6 +203,26 @@ VEC void attention_scores_pairs(const struct attention_view *view, const struct 
     for (size_t r = 0; r < n_r; r++) {
         s[r][0] = vf_add(chain[r][0][0], chain[r][1][0]);
         s[r][1] = vf_add(chain[r][0][1], chain[r][1][1]);
+    }
+}
+
+// The same of blocks.
+VEC void attention_scores_blocks(const struct attention_view *view, const struct attention_runs *runs,
+                                 const uint16_t (*q)[ATTENTION_HEAD_DIM_MAX], size_t n_r,
+                                 float (*steps)[ATTENTION_TILE], vf (*s)[2])
+{
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        s[r][0] = s[r][1] = vf_zero();
+    }
+    for (size_t block = 0; block < view->n_dim / QUANT_BLOCK; block++) {
+        vf sums[VEC_ATTENTION_ROWS][2], d0 = vf_load(steps[block]), d1 = vf_load(steps[block] + 16);
+        attention_scores_pairs(runs, q, block * QUANT_BLOCK / 2, (block + 1) * QUANT_BLOCK / 2, n_r, sums);
+        VEC_UNROLL(8)
+        for (size_t r = 0; r < n_r; r++) {
+            s[r][0] = vf_fma(sums[r][0], d0, s[r][0]);
+            s[r][1] = vf_fma(sums[r][1], d1, s[r][1]);
+        }
     }
 }
 
@@ -349,6 +367,22 @@ VEC void attention_values_pairs(const struct attention_view *view, const struct 
     }
 }
 
+// Weights as they are multiplied with V of a block, whose steps are d: of positions that are seen.
+VEC void attention_weights_block(float (*weights)[ATTENTION_TILE], const float *d, size_t n_r,
+                                 struct attention_span span, uint16_t (*halves)[ATTENTION_TILE])
+{
+    vf d0 = vf_load(d), d1 = vf_load(d + 16);
+    VEC_UNROLL(8)
+    for (size_t r = 0; r < n_r; r++) {
+        vf_store_factors(halves[r], vf_mul(vf_load(weights[r]), d0));
+        vf_store_factors(halves[r] + 16, vf_mul(vf_load(weights[r] + 16), d1));
+        if (span.first > 0 || span.n < ATTENTION_TILE) {
+            memset(halves[r], 0, span.first * sizeof(halves[r][0]));
+            memset(halves[r] + span.n, 0, (ATTENTION_TILE - span.n) * sizeof(halves[r][0]));
+        }
+    }
+}
+
 // n_r rows from `row` on, all of which see the same positions of the tile.
 VEC void attention_rows_pairs(const struct attention_part *part, const struct attention_view *view,
                               const struct attention_runs *runs, size_t row, size_t n_r, struct attention_span span,
@@ -358,7 +392,8 @@ VEC void attention_rows_pairs(const struct attention_part *part, const struct at
     float alpha[16], *acc = scratch->acc + row * view->n_vecs * 16;
     _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
     _Alignas(64) uint16_t halves[VEC_ATTENTION_ROWS][ATTENTION_TILE];
-    attention_scores_pairs(view, runs, (const uint16_t(*)[ATTENTION_HEAD_DIM_MAX])scratch->q + row, n_r, s);
+    attention_scores_pairs(runs, (const uint16_t(*)[ATTENTION_HEAD_DIM_MAX])scratch->q + row, 0, view->n_dim / 2, n_r,
+                           s);
     attention_softmax(part->op, s, n_r, span, scratch->max + row, scratch->sum + row, weights, alpha);
     VEC_UNROLL(8)
     for (size_t r = 0; r < n_r; r++) {
@@ -374,6 +409,24 @@ VEC void attention_rows_pairs(const struct attention_part *part, const struct at
             attention_values_pairs(view, runs, vec, 1, left < 16 ? left : 16, n_r, span, alpha, halves, acc);
             vec++;
         }
+    }
+}
+
+// The same of blocks, widened into scratch.
+VEC void attention_rows_blocks(const struct attention_part *part, const struct attention_view *view,
+                               const struct attention_runs *runs, size_t row, size_t n_r, struct attention_span span,
+                               struct attention_scratch *scratch)
+{
+    vf s[VEC_ATTENTION_ROWS][2];
+    float alpha[16], *acc = scratch->acc + row * view->n_vecs * 16;
+    _Alignas(64) float weights[VEC_ATTENTION_ROWS][ATTENTION_TILE];
+    _Alignas(64) uint16_t halves[VEC_ATTENTION_ROWS][ATTENTION_TILE];
+    attention_scores_blocks(view, runs, (const uint16_t(*)[ATTENTION_HEAD_DIM_MAX])scratch->q + row, n_r,
+                            scratch->steps[0], s);
+    attention_softmax(part->op, s, n_r, span, scratch->max + row, scratch->sum + row, weights, alpha);
+    for (size_t block = 0; block < view->n_dim / QUANT_BLOCK; block++) {
+        attention_weights_block(weights, scratch->steps[1][block], n_r, span, halves);
+        attention_values_pairs(view, runs, 2 * block, 2, 16, n_r, span, alpha, halves, acc);
     }
 }
 
@@ -420,7 +473,9 @@ VEC struct attention_span attention_span_of(const struct attention_part *part, s
     return span;
 }
 
-// A tile of a head: bf16 where it lies (runs), other types in scratch (q are their rows' queries).
+enum attention_kind { ATTENTION_FLOATS, ATTENTION_PAIRS, ATTENTION_BLOCKS };
+
+// A tile of a head: pairs where they lie (runs), floats in scratch (q are their rows' queries).
 struct attention_block {
     const struct attention_part *part;
     const struct attention_view *view;
@@ -433,15 +488,17 @@ struct attention_block {
     case rows:                                                                                                         \
         if (rows <= VEC_ATTENTION_ROWS) {                                                                              \
             const size_t n = rows <= VEC_ATTENTION_ROWS ? rows : 1;                                                    \
-            if (is_pairs) {                                                                                            \
+            if (kind == ATTENTION_PAIRS) {                                                                             \
                 attention_rows_pairs(block->part, block->view, &block->runs, row, n, span, block->scratch);            \
+            } else if (kind == ATTENTION_BLOCKS) {                                                                     \
+                attention_rows_blocks(block->part, block->view, &block->runs, row, n, span, block->scratch);           \
             } else {                                                                                                   \
                 attention_rows_floats(block->part, block->view, block->q, row, n, span, block->scratch);               \
             }                                                                                                          \
         }                                                                                                              \
         break
 
-VEC void attention_rows(bool is_pairs, const struct attention_block *block, size_t row, size_t n_r,
+VEC void attention_rows(enum attention_kind kind, const struct attention_block *block, size_t row, size_t n_r,
                         struct attention_span span)
 {
     switch (n_r) {
@@ -455,19 +512,19 @@ VEC void attention_rows(bool is_pairs, const struct attention_block *block, size
 }
 
 // Rows [row, end), dealt evenly. The first of them ask for the next tile.
-VEC void attention_deal(bool is_pairs, struct attention_block *block, size_t row, size_t end,
+VEC void attention_deal(enum attention_kind kind, struct attention_block *block, size_t row, size_t end,
                         struct attention_span span)
 {
     for (size_t n_blocks = (end - row + VEC_ATTENTION_ROWS - 1) / VEC_ATTENTION_ROWS; n_blocks > 0; n_blocks--) {
         size_t n = (end - row + n_blocks - 1) / n_blocks;
-        attention_rows(is_pairs, block, row, n, span);
+        attention_rows(kind, block, row, n, span);
         block->runs.next_k[0] = block->runs.next_v[0] = block->runs.next_v[1] = NULL;
         row += n;
     }
 }
 
 // The rows of head h of the part against its tile at t0; rows that see the same of it go together.
-VEC void attention_tile(bool is_pairs, struct attention_block *block, size_t t0, size_t h)
+VEC void attention_tile(enum attention_kind kind, struct attention_block *block, size_t t0, size_t h)
 {
     const struct attention_part *part = block->part;
     size_t base = h * part->n_rows;
@@ -475,7 +532,7 @@ VEC void attention_tile(bool is_pairs, struct attention_block *block, size_t t0,
         size_t end;
         struct attention_span span = attention_span_of(part, t0, row, &end);
         if (span.first < span.n) {
-            attention_deal(is_pairs, block, base + row, base + end, span);
+            attention_deal(kind, block, base + row, base + end, span);
         }
         row = end;
     }
@@ -483,12 +540,17 @@ VEC void attention_tile(bool is_pairs, struct attention_block *block, size_t t0,
 
 static void attention_tile_floats(struct attention_block *block, size_t t0, size_t h)
 {
-    attention_tile(false, block, t0, h);
+    attention_tile(ATTENTION_FLOATS, block, t0, h);
 }
 
 static void attention_tile_pairs(struct attention_block *block, size_t t0, size_t h)
 {
-    attention_tile(true, block, t0, h);
+    attention_tile(ATTENTION_PAIRS, block, t0, h);
+}
+
+static void attention_tile_blocks(struct attention_block *block, size_t t0, size_t h)
+{
+    attention_tile(ATTENTION_BLOCKS, block, t0, h);
 }
 
 // Where row `row` of the part stands: row of the batch and query head.
@@ -532,7 +594,7 @@ static void attention_begin(const struct attention_part *part, const struct atte
         size_t batch_row, head;
         attention_place(part, row, &batch_row, &head);
         q[row] = op->qkv + batch_row * row_floats + head * view->n_dim;
-        for (size_t dim = 0; op->kv->dtype == DTYPE_BF16 && dim < view->n_dim; dim += 16) {
+        for (size_t dim = 0; attention_has_pairs(op) && dim < view->n_dim; dim += 16) {
             vf_store_factors(scratch->q[row] + dim, vf_load_n(q[row] + dim, view->n_dim - dim));
         }
     }
@@ -598,6 +660,44 @@ static void attention_join(const struct attention_part *part, struct attention_s
     attention_finish(part, &view, scratch);
 }
 
+// A run of K or V in blocks to pairs of bf16, and its steps; asks for the lines at `next`, unless that is NULL.
+VEC void attention_widen_run(const unsigned char *run, size_t n_dim, const unsigned char *next, unsigned char *dst,
+                             float (*steps)[ATTENTION_TILE])
+{
+    for (size_t i = 0; i < n_dim / 2; i++) {
+        const int8_t *q = (const int8_t *)run + i * 2 * KV_RUN;
+        vf_store((float *)dst + i * KV_RUN, vf_pairs_exact(vf_load_i8(q), vf_load_i8(q + KV_RUN)));
+        if (next != NULL && i % 2 == 0) {
+            vec_prefetch(next + i * 2 * KV_RUN);
+        }
+    }
+    if (next != NULL) {
+        vec_prefetch(next + n_dim * KV_RUN);
+    }
+    for (size_t block = 0; block < n_dim / QUANT_BLOCK; block++) {
+        vf_store(steps[block], vf_load_f16((const uint16_t *)(run + n_dim * KV_RUN) + block * KV_RUN));
+    }
+}
+
+// `block->runs` of blocks become those of scratch.
+static void attention_widen(struct attention_block *block)
+{
+    struct attention_scratch *scratch = block->scratch;
+    struct attention_runs *runs = &block->runs;
+    size_t n_dim = block->view->n_dim, run_bytes = n_dim * KV_RUN * sizeof(uint16_t);
+    for (size_t i = 0; i < 2; i++) {
+        unsigned char *k = (unsigned char *)scratch->k + i * run_bytes,
+                      *v = (unsigned char *)scratch->v + i * run_bytes;
+        float(*k_steps)[ATTENTION_TILE] = (float(*)[ATTENTION_TILE])(&scratch->steps[0][0][i * KV_RUN]);
+        float(*v_steps)[ATTENTION_TILE] = (float(*)[ATTENTION_TILE])(&scratch->steps[1][0][i * KV_RUN]);
+        attention_widen_run(runs->k[i], n_dim, runs->next_k[i], k, k_steps);
+        attention_widen_run(runs->v[i], n_dim, runs->next_v[i], v, v_steps);
+        runs->k[i] = k;
+        runs->v[i] = v;
+        runs->next_k[i] = runs->next_v[i] = NULL;
+    }
+}
+
 // Heads and tiles ahead of the one that is computed, for which lines are asked: one is 8 KiB of 64 dimensions and is
 // computed faster than memory answers.
 #define ATTENTION_AHEAD 2
@@ -615,7 +715,12 @@ static void attention_heads_pairs(const struct attention_part *part, size_t t0, 
             attention_find_runs(part, (h + ATTENTION_AHEAD) % part->n_heads, ahead, n_pos, block.runs.next_k,
                                 block.runs.next_v);
         }
-        attention_tile_pairs(&block, t0, h);
+        if (part->op->kv->dtype == DTYPE_Q8_0) {
+            attention_widen(&block);
+            attention_tile_blocks(&block, t0, h);
+        } else {
+            attention_tile_pairs(&block, t0, h);
+        }
     }
 }
 
@@ -630,7 +735,6 @@ static void attention_heads_floats(const struct attention_part *part, const floa
         switch (part->op->kv->dtype) {
         case DTYPE_F32: attention_load_tile(DTYPE_F32, &view, offset[0], n, scratch); break;
         case DTYPE_F16: attention_load_tile(DTYPE_F16, &view, offset[0], n, scratch); break;
-        case DTYPE_Q8_0: attention_load_tile(DTYPE_Q8_0, &view, offset[0], n, scratch); break;
         default: assert(0 && "a type of K and V");
         }
         attention_plan_fetch(&next, offset[is_last], is_last ? n_next : n, scratch);
@@ -667,7 +771,7 @@ static void attention_positions(const struct attention_part *part, const float *
     }
     memset(scratch->acc, 0, n_rows * view.n_vecs * 16 * sizeof(float));
     memset(scratch->sum, 0, n_rows * sizeof(scratch->sum[0]));
-    if (part->op->kv->dtype != DTYPE_BF16) {
+    if (!attention_has_pairs(part->op)) {
         attention_positions_floats(part, q, t0, n_pos, scratch);
         return;
     }

@@ -77,9 +77,12 @@ struct quant_panel {
 #define ATTENTION_SEGMENT 1024
 
 struct attention_scratch {
-    _Alignas(64) uint16_t q[ATTENTION_ROWS][ATTENTION_HEAD_DIM_MAX];       // in bf16
-    _Alignas(64) float k[ATTENTION_HEAD_DIM_MAX][ATTENTION_TILE];          // transposed: [head_dim][position]
-    _Alignas(64) float v[ATTENTION_TILE * ATTENTION_HEAD_DIM_MAX];         // [position][head_dim rounded up to 16]
+    _Alignas(64) uint16_t q[ATTENTION_ROWS][ATTENTION_HEAD_DIM_MAX]; // in bf16
+    // A tile of K, transposed: [head_dim][position], and of V: [position][head_dim rounded up to 16]; or of blocks, two
+    // runs of each as pages of bf16 have them (kv_page.h), with the blocks' scales, of K and of V.
+    _Alignas(64) float k[ATTENTION_HEAD_DIM_MAX][ATTENTION_TILE];
+    _Alignas(64) float v[ATTENTION_TILE * ATTENTION_HEAD_DIM_MAX];
+    _Alignas(64) float steps[2][ATTENTION_HEAD_DIM_MAX / 32][ATTENTION_TILE];
     _Alignas(64) float acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX];       // [row][head_dim rounded up to 16]
     _Alignas(64) float sum[ATTENTION_ROWS][16];                            // lane-wise sums of the weights
     _Alignas(64) float total_acc[ATTENTION_ROWS * ATTENTION_HEAD_DIM_MAX]; // the same of all segments so far

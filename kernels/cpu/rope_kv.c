@@ -160,6 +160,20 @@ static void store_pairs(const uint16_t *src, size_t dim, unsigned char *head, si
     }
 }
 
+// A row of blocks as kv_page.h draws it.
+static void store_blocks(const struct block_q8_0 *src, size_t dim, unsigned char *head, size_t at, bool is_v)
+{
+    unsigned char *run = head + at / KV_RUN * KV_RUN * dtype_row_bytes(DTYPE_Q8_0, dim);
+    at %= KV_RUN;
+    for (size_t d = 0; d < dim; d++) {
+        size_t place = is_v ? ((at / 2 * (dim / 16) + d / 16) * 2 + at % 2) * 16 + d % 16 : d * KV_RUN + at;
+        run[place] = (unsigned char)src[d / QUANT_BLOCK].q[d % QUANT_BLOCK];
+    }
+    for (size_t block = 0; block < dim / QUANT_BLOCK; block++) {
+        memcpy(run + dim * KV_RUN + (block * KV_RUN + at) * sizeof(src->d), &src[block].d, sizeof(src->d));
+    }
+}
+
 static void store_head(const struct rope_run *run, const float *src, unsigned char *head, size_t at, bool is_v)
 {
     const struct kv_layout *kv = run->op->kv;
@@ -168,7 +182,9 @@ static void store_head(const struct rope_run *run, const float *src, unsigned ch
         run->cpu->kernels->store(kv->dtype, row, src, kv->head_dim);
         store_pairs(row, kv->head_dim, head, at, is_v);
     } else if (kv->dtype == DTYPE_Q8_0) {
-        quant_pack(kv->dtype, src, kv->head_dim, head + at * kv_row_bytes(kv));
+        struct block_q8_0 row[ATTENTION_HEAD_DIM_MAX / QUANT_BLOCK];
+        quant_pack(kv->dtype, src, kv->head_dim, row);
+        store_blocks(row, kv->head_dim, head, at, is_v);
     } else {
         run->cpu->kernels->store(kv->dtype, head + at * kv_row_bytes(kv), src, kv->head_dim);
     }

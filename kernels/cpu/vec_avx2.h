@@ -367,18 +367,15 @@ VEC vf vf_and(vf a, uint32_t mask)
     return (vf){ _mm256_and_ps(a.lo, bits), _mm256_and_ps(a.hi, bits) };
 }
 
-VEC vf vec8_interleave(__m256 a, __m256 b)
+VEC __m256 vec8_pairs_exact(__m256 even, __m256 odd)
 {
-    __m256i even = _mm256_castps_si256(a), odd = _mm256_castps_si256(b);
-    __m256i lo = _mm256_unpacklo_epi16(even, odd), hi = _mm256_unpackhi_epi16(even, odd);
-    return (vf){ _mm256_castsi256_ps(_mm256_permute2x128_si256(lo, hi, 0x20)),
-                 _mm256_castsi256_ps(_mm256_permute2x128_si256(lo, hi, 0x31)) };
+    __m256i low = _mm256_srli_epi32(_mm256_castps_si256(even), 16);
+    return _mm256_or_ps(_mm256_castsi256_ps(low), odd);
 }
 
-VEC vf vf_interleave(vf a, vf b, vf *ret_second)
+VEC vf vf_pairs_exact(vf even, vf odd)
 {
-    *ret_second = vec8_interleave(a.hi, b.hi);
-    return vec8_interleave(a.lo, b.lo);
+    return (vf){ vec8_pairs_exact(even.lo, odd.lo), vec8_pairs_exact(even.hi, odd.hi) };
 }
 
 // Keeps the compiler from knowing how p was made, which otherwise keeps a register (or a place in memory) for each of

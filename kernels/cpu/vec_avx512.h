@@ -282,14 +282,10 @@ VEC vf vf_and(vf a, uint32_t mask)
     return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32((int)mask)));
 }
 
-VEC vf vf_interleave(vf a, vf b, vf *ret_second)
+VEC vf vf_pairs_exact(vf even, vf odd)
 {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i first = _mm512_or_si512(lanes, _mm512_slli_epi32(_mm512_add_epi32(lanes, _mm512_set1_epi32(32)), 16));
-    __m512i second = _mm512_add_epi16(first, _mm512_set1_epi16(16));
-    __m512i even = _mm512_castps_si512(a), odd = _mm512_castps_si512(b);
-    *ret_second = _mm512_castsi512_ps(_mm512_permutex2var_epi16(even, second, odd));
-    return _mm512_castsi512_ps(_mm512_permutex2var_epi16(even, first, odd));
+    return _mm512_castsi512_ps(
+        _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd)));
 }
 
 VEC void vec_prefetch(const void *p)

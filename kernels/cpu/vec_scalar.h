@@ -201,19 +201,10 @@ VEC_LANES vf vf_and(vf a, uint32_t mask)
     VEC_MAP(f32_from_bits(f32_bits(a.f[i]) & mask));
 }
 
-// Of 32 halves each: pairs (a_i, b_i), those of the first 16, then the others.
-VEC_LANES vf vf_interleave(vf a, vf b, vf *ret_second)
+// Pairs of bf16 of numbers that bf16 holds.
+VEC_LANES vf vf_pairs_exact(vf even, vf odd)
 {
-    uint16_t from[2][32], pairs[64];
-    memcpy(from[0], a.f, sizeof(from[0]));
-    memcpy(from[1], b.f, sizeof(from[1]));
-    for (int i = 0; i < 64; i++) {
-        pairs[i] = from[i % 2][i / 2];
-    }
-    memcpy(ret_second->f, pairs + 32, sizeof(ret_second->f));
-    vf out;
-    memcpy(out.f, pairs, sizeof(out.f));
-    return out;
+    VEC_MAP(f32_from_bits(f32_bits(even.f[i]) >> 16 | f32_bits(odd.f[i])));
 }
 
 // Sixteen 32-bit integers, or 64 bytes.
