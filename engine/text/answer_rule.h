@@ -3,8 +3,8 @@
 #ifndef TOKFS_TEXT_ANSWER_RULE_H
 #define TOKFS_TEXT_ANSWER_RULE_H
 
-#include "engine/text/chat_fields.h"
 #include "engine/text/grammar/grammar.h"
+#include "engine/text/json_fields.h"
 
 enum answer_rule_kind {
     ANSWER_RULE_NONE, // any text

@@ -7,7 +7,7 @@
 // llama-server name them.
 #include "engine/text/chat_request.h"
 
-#include "engine/text/chat_fields.h"
+#include "engine/text/json_fields.h"
 #include "engine/text/chat_message.h"
 #include "engine/text/chat_tools.h"
 

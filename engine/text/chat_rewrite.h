@@ -2,7 +2,7 @@
 #ifndef TOKFS_TEXT_CHAT_REWRITE_H
 #define TOKFS_TEXT_CHAT_REWRITE_H
 
-#include "engine/text/chat_fields.h"
+#include "engine/text/json_fields.h"
 
 // Content is a string (text parts joined by a newline, none: empty), a tool call's arguments are an object where they
 // are one, members that are null are left out. -EINVAL: nested too deeply; -ENOMEM.

@@ -2,7 +2,7 @@
 #ifndef TOKFS_TEXT_CHAT_TOOLS_H
 #define TOKFS_TEXT_CHAT_TOOLS_H
 
-#include "engine/text/chat_fields.h"
+#include "engine/text/json_fields.h"
 
 // Validates an array of tools.
 int chat_tools_check(struct field_ctx *ctx, const struct json *tools, const char *path);

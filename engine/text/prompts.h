@@ -4,7 +4,7 @@
 #ifndef TOKFS_TEXT_PROMPTS_H
 #define TOKFS_TEXT_PROMPTS_H
 
-#include "engine/text/chat_fields.h"
+#include "engine/text/json_fields.h"
 
 struct prompts {
     const struct json *value; // as it was given, checked; NULL: not given

@@ -7,7 +7,7 @@
 #define TOKFS_TEXT_REQUEST_FIELDS_H
 
 #include "engine/text/answer_rule.h"
-#include "engine/text/chat_fields.h"
+#include "engine/text/json_fields.h"
 #include "engine/text/sampling_params.h"
 
 #define CHOICES_MAX          128 // n

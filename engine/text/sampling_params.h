@@ -6,7 +6,7 @@
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
 #include "engine/base/json.h"
-#include "engine/text/chat_fields.h"
+#include "engine/text/json_fields.h"
 
 #define STOP_STRINGS_MAX      16 // OpenAI allows 4; vLLM and llama-server more
 #define STOP_STRING_BYTES_MAX 256

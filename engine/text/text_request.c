@@ -2,7 +2,7 @@
 // to the template as they were written: it is the template that says what a message is.
 #include "engine/text/text_request.h"
 
-#include "engine/text/chat_fields.h"
+#include "engine/text/json_fields.h"
 
 #include <errno.h>
 

@@ -1,9 +1,9 @@
 // Tables of JSON object members: one row says what a field is, what it may be, and what is done with it.
 //
-// Shared by the parts of the request parser; nobody else uses it. Rows move from FIELD_REFUSE to FIELD_TAKE_* when the
-// engine learns to honour a field.
-#ifndef TOKFS_TEXT_CHAT_FIELDS_H
-#define TOKFS_TEXT_CHAT_FIELDS_H
+// Shared by the parsers of all requests. Rows move from FIELD_REFUSE to FIELD_TAKE_* when the engine learns to honour a
+// field.
+#ifndef TOKFS_TEXT_JSON_FIELDS_H
+#define TOKFS_TEXT_JSON_FIELDS_H
 
 #include "engine/base/arena.h"
 #include "engine/base/err.h"
@@ -57,8 +57,8 @@ struct field_table {
 
 #define FIELD_PATH_MAX 64 // of err.param
 
-// Applies the table to every member of `object`. `path` is the object's own path ("" at the top). An unknown member is
-// handed to `unknown` when that is not NULL, else it is an error.
+// Applies the table to every member of `object`. `path` is the object's own path ("" at the top). A member that is not
+// in it is an error, whose message begins with unknown_msg.
 int fields_apply(struct field_ctx *ctx, const struct field *table, size_t n_fields, const struct json *object,
                  const char *path, const char *unknown_msg);
 // The same with several tables, each with a target of its own; a name is looked up in their order.

@@ -1,7 +1,7 @@
 // Applies tables of fields to JSON objects: types, ranges, neutral values, and the errors in the words of OpenAI's API.
 //
-// Pure functions on their arguments. Used by the request parser only.
-#include "engine/text/chat_fields.h"
+// Pure functions on their arguments.
+#include "engine/text/json_fields.h"
 
 #include "engine/base/utf8.h"
 
