@@ -25,13 +25,17 @@ void world_init(struct world *w, const char *token_us)
     assert_int_equal(tokfs_engine_open(&options, &w->engine, &error), 0);
 }
 
-void world_deinit(struct world *w)
+int world_deinit(struct world *w)
 {
     char command[128];
+    if (loop_n_pending(w->loop) > 0) {
+        return -1;
+    }
     tokfs_engine_close(w->engine);
     loop_free(w->loop);
     snprintf(command, sizeof(command), "rm -rf '%s'", w->dir);
     assert_int_equal(system(command), 0);
+    return 0;
 }
 
 int world_try_open(struct world *w, const struct journal_options *options, struct err *err)

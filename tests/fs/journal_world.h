@@ -26,7 +26,8 @@ struct world {
 
 // token_us: how long the engine takes for a token.
 void world_init(struct world *w, const char *token_us);
-void world_deinit(struct world *w);
+// -1: the test has failed in the middle, and is to say where; nothing is freed.
+int world_deinit(struct world *w);
 int world_try_open(struct world *w, const struct journal_options *options, struct err *err);
 void world_open(struct world *w, const struct journal_options *options);
 void world_kill(struct world *w); // as kill -9: what is not written is gone

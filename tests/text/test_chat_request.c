@@ -2,6 +2,8 @@
 #include "engine/text/chat_request.h"
 #include "engine/text/chat_tools.h"
 #include "tests/unit.h"
+
+#include "tests/read_file.h"
 #include <errno.h>
 #include <string.h>
 
@@ -111,21 +113,6 @@ static void test_chat_request_extensions_are_taken(void **state)
     }
 }
 
-static bool read_file(const char *path, struct strbuf *ret)
-{
-    FILE *file = fopen(path, "r");
-    char piece[4096];
-    strbuf_init(ret, 0);
-    if (!file) {
-        return false;
-    }
-    for (size_t n; (n = fread(piece, 1, sizeof(piece), file)) > 0;) {
-        strbuf_append(ret, (struct str){ piece, n });
-    }
-    fclose(file);
-    return true;
-}
-
 static struct str manual; // docs/tokfs.5
 
 static void expect_known(struct str name)
@@ -175,7 +162,7 @@ static void test_chat_request_every_field_of_the_schema_has_a_row(void **state)
     (void)state;
     const char *dir = getenv("TOKFS_TEST_DATA");
     snprintf(path, sizeof(path), "%s/api/openapi.chat-completions-models-embeddings.json", dir ? dir : "");
-    if (!read_file(path, &text)) {
+    if (!test_read_file(path, &text)) {
         printf("skipped: \"%s\" is not there\n", path);
         skip();
     }
@@ -529,7 +516,7 @@ int main(void)
     char path[512];
     struct strbuf text;
     snprintf(path, sizeof(path), "%s/docs/tokfs.5", test_source_root());
-    if (!read_file(path, &text)) {
+    if (!test_read_file(path, &text)) {
         fprintf(stderr, "no %s\n", path);
         return 1;
     }

@@ -6,24 +6,12 @@
 #include "engine/text/tokenizer.h"
 #include "tests/unit.h"
 
+#include "tests/read_file.h"
+
 #include <errno.h>
 #include <glob.h>
 #include <pthread.h>
 #include <string.h>
-
-static struct str read_whole(const char *path, struct strbuf *buf)
-{
-    strbuf_init(buf, 0);
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    char chunk[65536];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0) {
-        assert_int_equal(strbuf_append(buf, (struct str){ chunk, n }), 0);
-    }
-    fclose(f);
-    return strbuf_str(buf);
-}
 
 static void ids_from_json(const struct json *list, struct token_ids *ids)
 {
@@ -123,7 +111,7 @@ static void with_fixture(const char *path, void (*fn)(const struct json *root, c
     struct err err = { 0 };
     const struct json *root;
     arena_init(&arena, 0);
-    assert_int_equal(json_parse(&arena, read_whole(path, &buf), &root, &err), 0);
+    assert_int_equal(json_parse(&arena, test_read_whole(path, &buf), &root, &err), 0);
     fn(root, strrchr(path, '/') + 1);
     arena_deinit(&arena);
     strbuf_deinit(&buf);
@@ -203,7 +191,7 @@ static struct tokenizer *open_fixture(const char *name, struct arena *arena, str
     struct tokenizer *tok;
     snprintf(path, sizeof path, "%s/tests/fixtures/tokenizers/%s.json", test_source_root(), name);
     arena_init(arena, 0);
-    assert_int_equal(json_parse(arena, read_whole(path, buf), &root, &err), 0);
+    assert_int_equal(json_parse(arena, test_read_whole(path, buf), &root, &err), 0);
     assert_int_equal(tokenizer_from_json(json_get(root, STR("tokenizer"))->text, &tok, &err), 0);
     arena_deinit(arena);
     strbuf_deinit(buf);

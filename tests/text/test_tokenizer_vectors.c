@@ -5,26 +5,14 @@
 #include "engine/text/tokenizer.h"
 #include "tests/unit.h"
 
+#include "tests/read_file.h"
+
 #include <errno.h>
 #include <glob.h>
 #include <string.h>
 #include <sys/stat.h>
 
 static const char *data_dir;
-
-static struct str read_whole(const char *path, struct strbuf *buf)
-{
-    strbuf_init(buf, 0);
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    char chunk[65536];
-    size_t n;
-    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0) {
-        assert_int_equal(strbuf_append(buf, (struct str){ chunk, n }), 0);
-    }
-    fclose(f);
-    return strbuf_str(buf);
-}
 
 static bool ids_equal(const struct json *want, const struct token_ids *got)
 {
@@ -83,7 +71,7 @@ static void check_vectors(const char *path)
     struct err err = { 0 };
     const struct json *root;
     arena_init(&arena, 0);
-    struct str text = read_whole(path, &buf);
+    struct str text = test_read_whole(path, &buf);
     assert_int_equal(json_parse(&arena, text, &root, &err), 0);
     struct tokenizer *tok;
     struct str name = json_get(root, STR("tokenizer"))->text;
@@ -133,7 +121,7 @@ static void test_tokenizer_vectors_stories260k_prompts_equal(void **state)
     struct tokenizer *tok;
     arena_init(&arena, 0);
     snprintf(path, sizeof path, "%s/weights/stories260K/reference_logits.json", data_dir);
-    assert_int_equal(json_parse(&arena, read_whole(path, &buf), &root, &err), 0);
+    assert_int_equal(json_parse(&arena, test_read_whole(path, &buf), &root, &err), 0);
     snprintf(path, sizeof path, "%s/weights/stories260K/hf-f32", data_dir);
     assert_int_equal(tokenizer_open(path, &tok, &err), 0);
     const struct json *cases = json_get(root, STR("cases")), *item = json_first(cases);
@@ -151,7 +139,7 @@ static struct str read_beside(const char *path, const char *suffix, struct strbu
 {
     char name[512];
     snprintf(name, sizeof name, "%s%s", path, suffix);
-    return read_whole(name, buf);
+    return test_read_whole(name, buf);
 }
 
 static void check_gguf_text(const struct tokenizer *tok, struct str text, struct str want)
