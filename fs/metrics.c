@@ -44,6 +44,7 @@ VALUE(cached_tokens, f->engine.cached_tokens)
 VALUE(completion_tokens, f->engine.completion_tokens)
 VALUE(preempted, f->engine.n_preempted)
 VALUE(steps, f->engine.n_steps)
+VALUE(ahead, f->engine.n_ahead)
 VALUE(pages, f->engine.n_pages)
 VALUE(pages_free, f->engine.n_pages_free)
 VALUE(pages_cached, f->engine.n_pages_cached)
@@ -82,6 +83,7 @@ static const struct metric metrics[] = {
     { "forced_tokens_total", "Tokens that the form of an answer left no choice for, not sampled.", COUNTER, forced,
       NULL },
     { "steps_total", "Forward passes.", COUNTER, steps, NULL },
+    { "steps_ahead_total", "Of them, issued before the tokens of the one before were known.", COUNTER, ahead, NULL },
     { "kv_pages", "Pages of K and V memory.", GAUGE, pages, NULL },
     { "kv_pages_free", "Of them, those that no sequence holds.", GAUGE, pages_free, NULL },
     { "kv_pages_cached", "Of the free ones, those with cached prefixes.", GAUGE, pages_cached, NULL },

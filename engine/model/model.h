@@ -43,7 +43,7 @@ struct packed_note;
 const struct packed_note *model_packed_note(const struct model *model); // what became of pack_cache: weights_packed.h
 
 struct step {
-    const int32_t *token_ids; // [map.n_rows], in row order
+    const int32_t *token_ids; // [map.n_rows], in row order; or -1 - i: what was drawn last, from row i of logit_rows
     struct batch_map map;
     void *kv_pool;              // page_pool.mem
     const uint32_t *logit_rows; // batch rows whose logits are wanted

@@ -4,6 +4,7 @@
 
 #include "engine/serve/deadline.h"
 #include "engine/serve/histogram.h"
+#include "engine/serve/runner_ahead.h"
 #include "engine/serve/runner_plan.h"
 #include "engine/serve/runner_sample.h"
 
@@ -299,9 +300,9 @@ static void want_scores(struct runner *r, const struct sched_item *item, const s
 }
 
 // The sequence's list of pages is the slot's.
-static uint32_t table_of(const struct runner *r, const struct sequence *seq)
+uint32_t runner_table_of(const struct runner *runner, const struct sequence *seq)
 {
-    return (uint32_t)(seq - r->slots) + 1;
+    return (uint32_t)(seq - runner->slots) + 1;
 }
 
 // Lays the items' tokens out as rows. Logits are wanted of the rows that complete a sequence's known tokens, and of
@@ -313,7 +314,8 @@ static struct step build_step(struct runner *r)
     for (size_t i = 0; i < r->plan.n_items; i++) {
         const struct sched_item *item = &r->plan.items[i];
         const struct sequence *seq = r->active[item->idx];
-        r->batch[i] = (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages, table_of(r, seq) };
+        r->batch[i] =
+            (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages, runner_table_of(r, seq) };
         want_scores(r, item, seq, n_rows);
         for (uint32_t t = 0; t < item->n_tokens - item->n_draft; t++) {
             r->token_ids[n_rows++] = seq->tokens[seq->n_computed + t];
@@ -377,7 +379,11 @@ static struct logits step_and_draw(struct runner *r, struct step *step)
     if (step->n_logit_rows == 0) {
         step->draws = NULL;
     }
+    step->turn = r->turn = !r->turn;
     r->drive.step(r->drive.ctx, step);
+    if (n_host == 0) {
+        runner_ahead_issue(r);
+    }
     if (step->n_logit_rows > 0) {
         r->drawn = r->drive.drawn(r->drive.ctx, step->turn);
     }
@@ -400,6 +406,15 @@ static struct logits run_step(struct runner *r)
     return n_logits > 0 ? r->drive.logits(r->drive.ctx, r->logit_rows, n_logits) : (struct logits){ 0 };
 }
 
+// One that was issued before: the next one is, if it can be, and then its tokens are waited for.
+static void run_ahead(struct runner *r)
+{
+    unsigned turn = r->turn;
+    runner_ahead_adopt(r);
+    runner_ahead_issue(r);
+    r->drawn = r->drive.drawn(r->drive.ctx, turn);
+}
+
 static void charge_tenants(struct runner *r, uint64_t now_ns)
 {
     for (size_t i = 0; i < r->plan.n_items; i++) {
@@ -408,24 +423,39 @@ static void charge_tenants(struct runner *r, uint64_t now_ns)
     }
 }
 
+// False: there is nothing to run now; *ret_has_run is what runner_step is to say.
+static bool plan_step(struct runner *r, uint64_t now_ns, void (*publish)(void *ctx), void *ctx, bool *ret_has_run)
+{
+    runner_plan(r, now_ns);
+    *ret_has_run = r->plan.n_items > 0 || r->plan.n_preempted > 0;
+    if (*ret_has_run) {
+        runner_apply_plan(r, now_ns);
+    }
+    if (r->plan.n_items == 0) { // pages that the preempted shared are free in the next step
+        return false;
+    }
+    if (r->plan.n_admitted > 0) {
+        publish(ctx);
+    }
+    return true;
+}
+
 bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
 {
     uint64_t begin_ns = runner_clock(runner);
     expire(runner, begin_ns);
     runner_flush(runner);
-    runner_plan(runner, begin_ns);
-    if (runner->plan.n_items == 0 && runner->plan.n_preempted == 0) {
-        return false;
-    }
-    runner_apply_plan(runner, begin_ns);
-    if (runner->plan.n_items == 0) { // pages that the preempted shared are free in the next step
-        return true;
-    }
-    if (runner->plan.n_admitted > 0) {
-        publish(ctx);
+    bool is_ahead = runner->is_ahead, has_run;
+    if (!is_ahead && !plan_step(runner, begin_ns, publish, ctx, &has_run)) {
+        return has_run;
     }
     uint64_t model_begin_ns = runner_clock(runner);
-    struct logits logits = run_step(runner);
+    struct logits logits = { 0 };
+    if (is_ahead) {
+        run_ahead(runner);
+    } else {
+        logits = run_step(runner);
+    }
     uint64_t model_end_ns = runner_clock(runner);
     charge_tenants(runner, model_end_ns);
     if (has_failed(runner)) {

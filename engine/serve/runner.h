@@ -78,6 +78,8 @@ struct runner {
     uint32_t *drawn_at;         // [n_slots] of each item, its first row of `drawn`; or DRAWN_BY_HOST
     struct device_draws device_draws;
     struct sample_results drawn;
+    unsigned turn;        // of the last step that the device drew from
+    bool is_ahead;        // a step was issued before the tokens of the one before were taken: see runner_ahead.h
     uint32_t *score_rows; // [batch_tokens] whose logits are wanted for scores of prompts
     size_t n_score_rows;
     struct draw *draws; // [n_draws_max], the first n_draws: who gets a token now
@@ -102,6 +104,7 @@ bool runner_cancel_flagged(struct runner *runner);
 // Puts out what is owed, plans, and runs one step; `publish` is called when events should be seen before the step's
 // work. False: there was nothing to run (no sequences, or all wait for room in the ring).
 bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx);
-bool runner_is_idle(const struct runner *runner); // no sequence, nobody waiting
+uint32_t runner_table_of(const struct runner *runner, const struct sequence *seq); // batch_seq.table
+bool runner_is_idle(const struct runner *runner);                                  // no sequence, nobody waiting
 
 #endif

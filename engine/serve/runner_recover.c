@@ -6,6 +6,7 @@
 // ended with EIO.
 #include "engine/serve/runner_recover.h"
 
+#include "engine/serve/runner_ahead.h"
 #include "engine/serve/runner_plan.h"
 #include <errno.h>
 
@@ -14,6 +15,7 @@
 void runner_drop_device(struct runner *r)
 {
     struct err err;
+    runner_ahead_drop(r);
     err_set(&err, -EIO, "the device failed twice while this was computed: %s", r->failure.msg);
     for (uint32_t i = 0; i < r->n_active; i++) {
         struct sequence *seq = r->active[i];

@@ -103,6 +103,7 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     }
     draft_init(&seq->draft_state);
     seq->n_draft = seq->n_faults = 0;
+    seq->ahead_row = NO_AHEAD_ROW;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
     restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);

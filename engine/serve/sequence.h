@@ -26,6 +26,8 @@ struct sequence_env {
     uint32_t n_ctx;
 };
 
+#define NO_AHEAD_ROW UINT32_MAX
+
 struct sequence {
     const struct sequence_env *env;
     enum sequence_state state;
@@ -43,6 +45,7 @@ struct sequence {
     struct draft_state draft_state;
     int32_t draft[DRAFT_MAX]; // guessed for the step that is planned
     uint32_t n_draft;
+    uint32_t ahead_row;    // its row in the step that was issued before its last token was known; or NO_AHEAD_ROW
     uint32_t n_faults;     // steps with it in which the device failed
     uint32_t n_inserted;   // tokens that are in the prefix cache on its behalf
     uint32_t cache_cursor; // where they end there; 0: at the root

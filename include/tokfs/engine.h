@@ -136,6 +136,7 @@ struct tokfs_engine_stats {
     uint64_t prompt_tokens, cached_tokens, completion_tokens; // cached: of the prompts, taken from the prefix cache
     uint64_t n_preempted;                // running sequences that gave their pages up and were computed again later
     uint64_t n_steps, step_ns;           // forward passes, and the time from planning to publishing of them all
+    uint64_t n_ahead;                    // of them, issued before the tokens of the one before were known
     uint64_t model_ns;                   // of step_ns, inside the forward passes
     uint64_t n_guessed, n_guessed_right; // tokens of speculation
     uint64_t n_forced;                   // tokens that a grammar left no choice for, and that were not sampled

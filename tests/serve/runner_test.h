@@ -25,7 +25,11 @@ struct runner_test_options {
     size_t batch_tokens;
     uint32_t n_events; // of the ring; 0: plenty
     bool no_prefix_cache, no_speculation;
+    bool draws; // the model draws, and says so when it is asked: as a device that runs behind the host
 };
+
+// What a step drew, until it is asked for, and what is computed of the step.
+#define RUNNER_TEST_ROWS_MAX (64 + DRAFT_ROWS_MAX)
 
 struct runner_test {
     struct runner runner;
@@ -35,6 +39,11 @@ struct runner_test {
     float *logits; // [n_slots + DRAFT_ROWS_MAX][RUNNER_TEST_VOCAB]
     uint64_t now_ns, step_ns;
     uint64_t n_computed; // rows of all steps
+    struct sample_result drawn[2][RUNNER_TEST_ROWS_MAX], told[RUNNER_TEST_ROWS_MAX];
+    int32_t last_drawn[RUNNER_TEST_ROWS_MAX]; // of the last step, by the rows that it drew from
+    size_t n_drawn[2];                        // 0: nothing that was not asked for
+    struct step last;                         // for `logits`
+    struct batch_seq last_seqs[64];
 };
 
 // What a choice said, and whether it is right.
@@ -56,6 +65,8 @@ struct runner_test_request {
     uint32_t tenant;
     const char *salt;                   // NULL: none
     double timeout_s;                   // 0: none
+    bool is_typical;                    // the device cannot draw it
+    bool is_penalized;                  // what is drawn depends on what was drawn before (and comes out the same)
     struct runner_test_answer *answers; // [n]
 };
 
@@ -98,19 +109,54 @@ static inline int32_t runner_test_read_next(const struct step *step, uint32_t ro
     return runner_test_next(tokens, n);
 }
 
+static inline struct logits runner_test_logits(void *ctx, const uint32_t *rows, size_t n_rows)
+{
+    struct runner_test *t = ctx;
+    for (size_t i = 0; i < n_rows; i++) {
+        float *logits = t->logits + i * RUNNER_TEST_VOCAB;
+        memset(logits, 0, RUNNER_TEST_VOCAB * sizeof(*logits));
+        logits[runner_test_read_next(&t->last, rows[i])] = 1;
+    }
+    return (struct logits){ .rows = t->logits };
+}
+
+// Greedy: what a row says is drawn from it.
+static inline void runner_test_draw(struct runner_test *t, const struct step *step)
+{
+    assert_int_equal(t->n_drawn[step->turn], 0); // or it would be lost
+    for (size_t i = 0; i < step->n_logit_rows; i++) {
+        t->last_drawn[i] = runner_test_read_next(step, step->logit_rows[i]);
+        t->drawn[step->turn][i] = (struct sample_result){ .id = t->last_drawn[i] };
+    }
+    t->n_drawn[step->turn] = step->n_logit_rows;
+}
+
+static inline struct sample_results runner_test_drawn(void *ctx, unsigned turn)
+{
+    struct runner_test *t = ctx;
+    assert_true(t->n_drawn[turn] > 0);
+    memcpy(t->told, t->drawn[turn], sizeof(t->told));
+    t->n_drawn[turn] = 0;
+    return (struct sample_results){ .rows = t->told };
+}
+
 static inline struct logits runner_test_compute(void *ctx, const struct step *step)
 {
     struct runner_test *t = ctx;
     for (size_t s = 0; s < step->map.n_seqs; s++) {
         const struct batch_seq *seq = &step->map.seqs[s];
         for (size_t i = 0; i < seq->n_rows; i++) {
-            *runner_test_place(step, seq, seq->pos + i) = step->token_ids[seq->row + i];
+            int32_t id = step->token_ids[seq->row + i];
+            *runner_test_place(step, seq, seq->pos + i) = id < 0 ? t->last_drawn[-1 - id] : id;
         }
+        t->last_seqs[s] = *seq;
     }
-    for (size_t i = 0; i < step->n_logit_rows; i++) {
-        float *logits = t->logits + i * RUNNER_TEST_VOCAB;
-        memset(logits, 0, RUNNER_TEST_VOCAB * sizeof(*logits));
-        logits[runner_test_read_next(step, step->logit_rows[i])] = 1;
+    t->last = *step;
+    t->last.map.seqs = t->last_seqs;
+    if (step->draws) {
+        runner_test_draw(t, step);
+    } else {
+        runner_test_logits(t, step->logit_rows, step->n_logit_rows);
     }
     t->now_ns += t->step_ns;
     t->n_computed += step->map.n_rows;
@@ -185,6 +231,8 @@ static inline void runner_test_open(struct runner_test *t, const struct runner_t
     const struct runner_options runner_options = {
         .backend = &t->backend,
         .drive = { .step = runner_test_compute,
+                   .logits = runner_test_logits,
+                   .drawn = options->draws ? runner_test_drawn : NULL,
                    .now_ns = runner_test_now,
                    .ctx = t,
                    .n_vocab = RUNNER_TEST_VOCAB,
@@ -226,6 +274,8 @@ static inline struct tokfs_completion *runner_test_add(struct runner_test *t, co
     params.temperature = 0;
     params.ignore_eos = true;
     params.max_tokens = request->max_tokens;
+    params.typical_p = request->is_typical ? 0.5 : params.typical_p;
+    params.presence_penalty = request->is_penalized ? 1e-6 : 0;
     assert_non_null(c);
     c->prompt = malloc(request->n_prompt * sizeof(*c->prompt));
     assert_non_null(c->prompt);

@@ -86,12 +86,17 @@ static struct answer *run_together(struct tokfs_engine_options options)
     return answers;
 }
 
-static void free_answers(struct answer *answers)
+static void free_some(struct answer *answers, uint32_t n)
 {
-    for (uint32_t i = 0; i < n_many; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         free(answers[i].probs);
     }
     free(answers);
+}
+
+static void free_answers(struct answer *answers)
+{
+    free_some(answers, n_many);
 }
 
 static void expect_same(const struct answer *a, const struct answer *b)
@@ -221,6 +226,78 @@ static void test_device_host_tier_needs_a_device(void **state)
     assert_string_equal(error.param, "host_kv_bytes");
 }
 
+// ---- one step ahead -----------------------------------------------------------------------------------------------
+
+#define N_PLAIN 3
+
+// Nothing of these depends on the token before, but for a bias of nothing, which is enough not to go ahead.
+static void submit_plain(struct tokfs_engine *engine, uint32_t i, bool is_biased, int32_t stop_id, struct answer *a)
+{
+    static const struct tokfs_logit_bias nothing = { 17, 0 };
+    struct request r = request(i);
+    struct tokfs_error error;
+    r.sampling = (struct tokfs_sampling){ .temperature = i,
+                                          .top_p = i == 2 ? 0.9 : 1,
+                                          .logit_bias = &nothing,
+                                          .n_logit_bias = is_biased,
+                                          .stop_token_ids = &stop_id,
+                                          .n_stop_token_ids = i == 1 && stop_id >= 0,
+                                          .logprobs = i == 2,
+                                          .seed = i,
+                                          .max_tokens = 10 + i,
+                                          .ignore_eos = true };
+    a->probs = calloc(ANSWER_TOKENS_MAX, sizeof(*a->probs));
+    assert_int_equal(tokfs_submit_tokens(engine, r.prompt, r.n_prompt, &r.sampling, a, &a->completion, &error), 0);
+}
+
+// fails_after 0: the device does not fail.
+static struct answer *answer_plain(bool is_biased, int32_t stop_id, uint64_t fails_after)
+{
+    struct tokfs_engine_options options = deterministic();
+    options.no_speculation = true;
+    struct tokfs_engine *engine = open_device(options);
+    struct answer *answers = answers_new(N_PLAIN);
+    struct tokfs_engine_stats stats;
+    if (fails_after > 0) {
+        shim_fail_after(fails_after, 1);
+    }
+    for (uint32_t i = 0; i < N_PLAIN; i++) {
+        submit_plain(engine, i, is_biased, stop_id, &answers[i]);
+    }
+    engine_test_finish(engine, answers, N_PLAIN);
+    tokfs_engine_get_stats(engine, &stats);
+    assert_int_equal(stats.n_ahead > 5, !is_biased);
+    assert_int_equal(stats.n_device_restarts, fails_after > 0);
+    tokfs_engine_close(engine);
+    return answers;
+}
+
+static void expect_same_plain(struct answer *got, const struct answer *want)
+{
+    for (uint32_t i = 0; i < N_PLAIN; i++) {
+        answers_equal(&got[i], &want[i]);
+        for (size_t t = 0; t < want[i].n_ids && want[i].n_probs > 0; t++) {
+            assert_memory_equal(&got[i].probs[t][0].logprob, &want[i].probs[t][0].logprob, sizeof(float));
+        }
+    }
+    free_some(got, N_PLAIN);
+}
+
+// Also of an answer that ends where nobody knew, and on a device that fails in between.
+static void test_device_ahead_of_its_tokens_says_the_same(void **state)
+{
+    (void)state;
+    struct answer *whole = answer_plain(true, -1, 0);
+    int32_t stop_id = whole[1].ids[5];
+    struct answer *want = answer_plain(true, stop_id, 0);
+    assert_true(want[1].n_ids <= 6);
+    expect_same_plain(answer_plain(false, -1, 0), whole);
+    expect_same_plain(answer_plain(false, stop_id, 0), want);
+    expect_same_plain(answer_plain(false, stop_id, 130), want);
+    free_some(whole, N_PLAIN);
+    free_some(want, N_PLAIN);
+}
+
 // ---- faults --------------------------------------------------------------------------------------------------------
 
 static void expect_restarts(struct tokfs_engine *engine, uint64_t n)
@@ -345,6 +422,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_device_steps_do_not_wait_for_the_queue),
         cmocka_unit_test(test_device_host_tier_changes_no_answer),
         cmocka_unit_test(test_device_host_tier_needs_a_device),
+        cmocka_unit_test(test_device_ahead_of_its_tokens_says_the_same),
         cmocka_unit_test(test_device_fault_changes_no_answer),
         cmocka_unit_test(test_device_second_fault_is_eio_and_the_next_request_is_answered),
         cmocka_unit_test(test_device_that_is_gone_is_eio_until_it_is_back),

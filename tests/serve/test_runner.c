@@ -319,6 +319,92 @@ static void test_runner_urgent_duplicate_does_not_wait_for_a_low_one(void **stat
     runner_test_close(&t);
 }
 
+// ---- one step ahead -----------------------------------------------------------------------------------------------
+
+static void open_drawing(struct runner_test *t, uint32_t n_pages)
+{
+    runner_test_open(t,
+                     &(struct runner_test_options){
+                         .n_slots = 4, .n_pages = n_pages, .batch_tokens = 32, .no_speculation = true, .draws = true });
+}
+
+// Two answers: one step each, all but the first two and the last issued before the one before was read.
+static void test_runner_goes_ahead_of_its_tokens(void **state)
+{
+    (void)state;
+    struct runner_test t;
+    struct runner_test_answer answers[2];
+    open_drawing(&t, 100);
+    for (int i = 0; i < 2; i++) {
+        runner_test_add(&t, &(struct runner_test_request){ .prompt = prompt_tokens + i,
+                                                           .n_prompt = 8,
+                                                           .max_tokens = i == 0 ? 20 : 10,
+                                                           .answers = &answers[i] });
+    }
+    runner_test_finish(&t);
+    assert_string_equal(answers[0].reason, "length");
+    assert_string_equal(answers[1].reason, "length");
+    assert_int_equal(t.runner.stats.n_steps, 20);
+    assert_true(t.runner.stats.n_ahead >= 17);
+    assert_int_equal(t.n_computed, 16 + 19 + 9); // nothing in vain: that an answer will have its length is known
+    runner_test_close(&t);
+}
+
+// Its row in the step that was issued means nothing, and its pages are others'.
+static void test_runner_ahead_of_what_was_cancelled_and_ran_out_of_time(void **state)
+{
+    (void)state;
+    struct runner_test t;
+    struct runner_test_answer answers[3], next;
+    struct tokfs_completion *first = NULL;
+    open_drawing(&t, 100);
+    for (int i = 0; i < 3; i++) {
+        struct tokfs_completion *c =
+            runner_test_add(&t, &(struct runner_test_request){ .prompt = prompt_tokens + i,
+                                                               .n_prompt = 8,
+                                                               .max_tokens = 60,
+                                                               .timeout_s = i == 1 ? 0.0105 : 0,
+                                                               .answers = &answers[i] });
+        first = i == 0 ? c : first;
+    }
+    for (int i = 0; i < 5; i++) {
+        runner_test_step(&t);
+    }
+    assert_true(t.runner.is_ahead);
+    runner_test_cancel(&t, first);
+    runner_test_add(&t, &(struct runner_test_request){
+                            .prompt = prompt_tokens + 9, .n_prompt = 30, .max_tokens = 5, .answers = &next });
+    runner_test_finish(&t);
+    assert_string_equal(answers[0].reason, "cancel");
+    assert_true(answers[1].is_failed);
+    assert_string_equal(answers[2].reason, "length");
+    assert_string_equal(next.reason, "length");
+    runner_test_close(&t);
+}
+
+// What the next draw depends on is not known before the token is: no step goes ahead.
+static void test_runner_waits_for_tokens_that_the_next_draw_depends_on(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 2; kind++) {
+        struct runner_test t;
+        struct runner_test_answer answers[2];
+        open_drawing(&t, 100);
+        for (int i = 0; i < 2; i++) {
+            runner_test_add(&t, &(struct runner_test_request){ .prompt = prompt_tokens + i,
+                                                               .n_prompt = 8,
+                                                               .max_tokens = 20,
+                                                               .is_typical = i == 1 && kind == 0,
+                                                               .is_penalized = i == 1 && kind == 1,
+                                                               .answers = &answers[i] });
+        }
+        runner_test_finish(&t);
+        assert_int_equal(t.runner.stats.n_ahead, 0);
+        assert_string_equal(answers[1].reason, "length");
+        runner_test_close(&t);
+    }
+}
+
 // ---- random runs --------------------------------------------------------------------------------------------------
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -369,6 +455,8 @@ static void add_random(struct random_run *run)
                                      .priority = below(&run->rnd, 3) == 0 ? (int)below(&run->rnd, 5) - 2 : 0,
                                      .tenant = below(&run->rnd, 4),
                                      .salt = salts[below(&run->rnd, 5)],
+                                     .is_typical = run->t.runner.drive.drawn && below(&run->rnd, 8) == 0,
+                                     .is_penalized = run->t.runner.drive.drawn && below(&run->rnd, 8) == 0,
                                      .timeout_s = below(&run->rnd, 8) == 0 ? 0.001 * (1 + below(&run->rnd, 60)) : 0,
                                      .answers = run->answers[i] });
 }
@@ -389,6 +477,8 @@ static void lose_device(struct random_run *run)
     struct runner *r = &run->t.runner;
     err_set(&r->failure, -EIO, "made to fail");
     runner_drop_device(r);
+    assert_false(r->is_ahead);
+    memset(run->t.n_drawn, 0, sizeof(run->t.n_drawn));
     assert_int_equal(r->pool.n_free, r->pool.n_pages);
     assert_int_equal(r->host_pool.n_free, r->host_pool.n_pages);
     assert_int_equal(runner_renew_device(r, &run->t.backend, &run->t, NULL), 0);
@@ -435,7 +525,8 @@ static void run_random(uint64_t seed, void *ctx)
                                   .batch_tokens = n_slots + below(&run->rnd, below(&run->rnd, 3) == 0 ? 4 : 120),
                                   .n_events = below(&run->rnd, 3) == 0 ? 8u << below(&run->rnd, 4) : 0,
                                   .no_prefix_cache = below(&run->rnd, 12) == 0,
-                                  .no_speculation = below(&run->rnd, 4) == 0 });
+                                  .no_speculation = below(&run->rnd, 4) == 0,
+                                  .draws = below(&run->rnd, 2) });
     uint32_t n_cancel = cancels[below(&run->rnd, 4)], n_events = below(&run->rnd, 3) == 0 ? 12 : UINT32_MAX;
     run->n_requests = 1 + below(&run->rnd, N_REQUESTS_MAX);
     uint32_t n_idle = 0;
@@ -453,6 +544,7 @@ static void run_random(uint64_t seed, void *ctx)
         assert_true(is_over(run, i));
     }
     assert_int_equal(s->n_finished + s->n_cancelled + s->n_failed, run->n_requests);
+    totals->n_ahead += s->n_ahead;
     totals->n_failed += s->n_failed;
     totals->n_cancelled += s->n_cancelled;
     totals->n_preempted += s->n_preempted;
@@ -481,7 +573,7 @@ static void test_runner_random_runs_say_what_the_model_says(void **state)
     if (n >= 100) { // the control
         assert_true(t.n_cancelled > 0 && t.n_failed > 0 && t.n_preempted > 0 && t.n_guessed_right > 0 &&
                     t.cached_tokens > 0 && t.n_evicted > 0 && t.n_from_host > 0 && t.n_host_evicted > 0 &&
-                    t.n_device_restarts > 0);
+                    t.n_device_restarts > 0 && t.n_ahead > 0);
     }
 }
 
@@ -500,6 +592,9 @@ int main(void)
         cmocka_unit_test(test_runner_light_tenants_do_not_wait_for_the_heavy_one),
         cmocka_unit_test(test_runner_what_gave_way_does_not_starve),
         cmocka_unit_test(test_runner_urgent_duplicate_does_not_wait_for_a_low_one),
+        cmocka_unit_test(test_runner_goes_ahead_of_its_tokens),
+        cmocka_unit_test(test_runner_ahead_of_what_was_cancelled_and_ran_out_of_time),
+        cmocka_unit_test(test_runner_waits_for_tokens_that_the_next_draw_depends_on),
         cmocka_unit_test(test_runner_random_runs_say_what_the_model_says),
     };
     return cmocka_run_group_tests_name("runner", tests, NULL, NULL);
