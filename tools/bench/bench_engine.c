@@ -1,7 +1,7 @@
 // Workloads `decode` and `prefill`: the engine alone, through the C API.
 //
-// Each measured round is preceded by a measurement of the memory read bandwidth, because on a shared machine both drift
-// together; the figures are medians over the rounds. The first round only warms up.
+// Each measured round has a measurement of the memory read bandwidth before and after it, because on a shared machine
+// both drift together; the figures are medians over the rounds. The first round only warms up.
 #include "tools/bench/engine_run.h"
 #include <errno.h>
 
@@ -17,17 +17,18 @@ static int measure_rounds(const struct bench_options *options, struct engine_run
                           double (*rate)(const struct engine_run *), double bytes_per_token, struct rounds *ret,
                           struct err *err)
 {
+    double before = 0, after = 0;
     int rc = engine_run_once(run, err);
-
+    rc = rc == 0 ? engine_run_bandwidth(options, &before, err) : rc;
     ret->n = options->n_rounds < ROUNDS_MAX ? options->n_rounds : ROUNDS_MAX;
     for (size_t i = 0; rc == 0 && i < ret->n; i++) {
-        rc = engine_run_bandwidth(options, &ret->bandwidth[i], err);
+        rc = engine_run_once(run, err);
+        rc = rc == 0 ? engine_run_bandwidth(options, &after, err) : rc;
         if (rc == 0) {
-            rc = engine_run_once(run, err);
-        }
-        if (rc == 0) {
+            ret->bandwidth[i] = (before + after) / 2;
             ret->rate[i] = rate(run);
             ret->share[i] = ret->rate[i] * bytes_per_token / ret->bandwidth[i];
+            before = after;
         }
     }
     return rc;
@@ -42,7 +43,7 @@ int bench_decode(const struct bench_options *options, struct bench_report *repor
     if (options->max_tokens < 2) {
         return err_set(err, -EINVAL, "--tokens %u: decode needs at least 2", options->max_tokens);
     }
-    int rc = engine_run_open(options, options->n_sequences, options->max_tokens, &run, err);
+    int rc = engine_run_open(options, options->n_sequences, options->max_tokens, true, &run, err);
     if (rc < 0) {
         return rc;
     }
@@ -80,7 +81,7 @@ int bench_prefill(const struct bench_options *options, struct bench_report *repo
 {
     struct engine_run run;
     struct rounds rounds;
-    int rc = engine_run_open(options, 1, 1, &run, err);
+    int rc = engine_run_open(options, 1, 1, false, &run, err);
 
     if (rc < 0) {
         return rc;

@@ -219,7 +219,7 @@ static int measure_sequences(struct peer *peer, unsigned n_sequences, struct ben
     const struct bench_options *o = peer->options;
     struct measure prefill = { .name = "prefill" }, decode = { .name = n_sequences > 1 ? "batched" : "decode" };
     struct engine_run run;
-    int rc = engine_run_open(o, n_sequences, o->max_tokens, &run, err);
+    int rc = engine_run_open(o, n_sequences, o->max_tokens, false, &run, err);
     if (rc < 0) {
         return rc;
     }

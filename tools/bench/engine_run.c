@@ -6,15 +6,17 @@
 #include <tokfs/measure.h>
 
 #define CTX_TOKENS_SPARE 64 // what the engine wants at least, however short the run
+#define RANDOM_SEED      0x9e3779b97f4a7c15u
 
-int engine_run_open(const struct bench_options *options, size_t n_sequences, size_t max_tokens, struct engine_run *run,
-                    struct err *err)
+int engine_run_open(const struct bench_options *options, size_t n_sequences, size_t max_tokens, bool keeps_prompts,
+                    struct engine_run *run, struct err *err)
 {
     *run = (struct engine_run){
         .n_sequences = n_sequences,
         .max_tokens = max_tokens,
         .prompt_tokens = options->prompt_tokens,
-        .random = 0x9e3779b97f4a7c15u,
+        .random = RANDOM_SEED,
+        .keeps_prompts = keeps_prompts,
     };
     int rc = bench_model_prepare(options, &run->model, err);
     if (rc < 0) {
@@ -40,7 +42,7 @@ int engine_run_open(const struct bench_options *options, size_t n_sequences, siz
         .n_threads = options->n_threads,
         .n_ctx = options->prompt_tokens + max_tokens + CTX_TOKENS_SPARE,
         .max_sequences = (unsigned)n_sequences,
-        .no_prefix_cache = true, // what is measured is computing: each round anew, each token by a step
+        .no_prefix_cache = !keeps_prompts, // what is measured is computing: each token by a step
         .no_speculation = true,
     };
     rc = rc == 0 ? bench_engine_open(&engine_options, &run->engine, err) : rc;
@@ -67,6 +69,7 @@ int engine_run_once(struct engine_run *run, struct err *err)
     int32_t *ids = malloc(run->prompt_tokens * sizeof(ids[0]));
     int rc = ids ? 0 : err_set(err, -ENOMEM, "out of memory for a prompt of %zu tokens", run->prompt_tokens);
 
+    run->random = run->keeps_prompts ? RANDOM_SEED : run->random;
     for (size_t i = 0; rc == 0 && i < run->n_sequences; i++) {
         bench_random_prompt(&run->random, run->info.n_vocab, ids, run->prompt_tokens);
         rc = bench_request_submit(&run->sequences[i], run->engine, ids, run->prompt_tokens, err);

@@ -12,12 +12,15 @@ struct engine_run {
     struct bench_request *sequences; // [n_sequences]
     size_t n_sequences, max_tokens, prompt_tokens;
     uint64_t random; // state of the prompt generator
+    bool keeps_prompts;
 };
 
-int engine_run_open(const struct bench_options *options, size_t n_sequences, size_t max_tokens, struct engine_run *run,
-                    struct err *err);
+// keeps_prompts: all runs have the same prompts, which only the first one computes, the others take from the prefix
+// cache; otherwise each has its own.
+int engine_run_open(const struct bench_options *options, size_t n_sequences, size_t max_tokens, bool keeps_prompts,
+                    struct engine_run *run, struct err *err);
 void engine_run_close(struct engine_run *run);
-// Submits every sequence with a fresh random prompt and waits until all have ended. Results in run->sequences.
+// Submits every sequence with a random prompt and waits until all have ended. Results in run->sequences.
 int engine_run_once(struct engine_run *run, struct err *err);
 // The machine's read bandwidth now, in bytes per second.
 int engine_run_bandwidth(const struct bench_options *options, double *ret, struct err *err);
