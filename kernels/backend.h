@@ -43,6 +43,8 @@ struct op_linear {
     size_t x_stride, y_stride;
     size_t n_rows;
     bool accumulate;
+    const struct matrix
+        *next; // what is multiplied after this, as far as it is known, or NULL: it may be asked for early
 };
 
 // Products with several weights, each of rows of its own: as op_linear for each part, of rows [row, row + n_rows) of x

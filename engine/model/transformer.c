@@ -88,8 +88,30 @@ static float embed_scale(const struct model_config *c)
     }
 }
 
+// Tells the weights of each product which are multiplied after them, from the head round to the first layer. What comes
+// after a router is its rows' affair.
+static void chain_weights(struct weights *w)
+{
+    struct weight_matrix *last = &w->lm_head;
+    for (size_t layer = 0; layer < w->n_layers; layer++) {
+        struct layer_weights *l = &w->layers[layer];
+        struct weight_matrix *products[] = { &l->qkv, &l->o, &l->gate_up, &l->down, &l->router };
+        for (size_t i = 0; i < sizeof(products) / sizeof(*products); i++) {
+            if (products[i]->n_pieces > 0) {
+                last->next = products[i]->pieces[0];
+                last = products[i];
+            }
+        }
+    }
+    last->next = w->lm_head.pieces[0];
+    for (size_t layer = 0; layer < w->n_layers; layer++) {
+        w->layers[layer].router.next = NULL;
+    }
+}
+
 int activations_init(struct model *m, struct err *err)
 {
+    chain_weights(&m->weights);
     struct backend *b = m->backend;
     struct buffer list[N_BUFFERS];
     list_buffers(&m->act, &m->config, m->batch_rows_max, m->logit_rows_max, list);
@@ -162,7 +184,8 @@ void model_linear(struct model *m, const struct weight_matrix *w, const float *b
                                       .x_stride = n_in,
                                       .y_stride = n_out,
                                       .n_rows = n_rows,
-                                      .accumulate = accumulate };
+                                      .accumulate = accumulate,
+                                      .next = i + 1 < w->n_pieces ? w->pieces[i + 1] : w->next };
         m->backend->ops->linear(m->backend, &op);
     }
 }
@@ -294,7 +317,8 @@ static void run_head(struct model *m, const uint32_t *rows, size_t n_rows, float
                                       .maxima = maxima,
                                       .x_stride = n_embd,
                                       .y_stride = n_vocab,
-                                      .n_rows = n_rows };
+                                      .n_rows = n_rows,
+                                      .next = m->weights.lm_head.next };
     ops->linear(m->backend, &linear);
     if (m->config.logit_softcap > 0) {
         const struct op_softcap softcap = { .x = a->logits, .n = n_rows * n_vocab, .cap = m->config.logit_softcap };

@@ -15,7 +15,8 @@ struct weight_matrix {
     struct matrix *pieces[WEIGHT_PIECES_MAX];
     uint32_t n_rows[WEIGHT_PIECES_MAX];
     enum dtype dtypes[WEIGHT_PIECES_MAX];
-    uint32_t n_pieces; // 0: the model has none
+    uint32_t n_pieces;         // 0: the model has none
+    const struct matrix *next; // what a step multiplies after it; NULL: that depends
 };
 
 struct expert_weights {

@@ -43,19 +43,28 @@ static void run_tiles(void *ctx, size_t begin, size_t end, size_t worker)
     }
 }
 
-static size_t chunk_tiles(const struct cpu_backend *cpu, const struct linear_run *run)
+static size_t chunk_tiles(const struct cpu_backend *cpu, const struct matrix *m, size_t n_rows, size_t tiles_together)
 {
-    const struct matrix *m = run->job.w;
-    if (m->bytes < INLINE_BYTES / run->job.n_rows) {
+    if (m->bytes < INLINE_BYTES / n_rows) {
         return m->n_tiles;
     }
     size_t even = (m->n_tiles + 4 * cpu->n_threads - 1) / (4 * cpu->n_threads);
-    size_t stream =
-        CHUNK_BYTES / m->tile_bytes > run->tiles_together ? CHUNK_BYTES / m->tile_bytes : run->tiles_together;
+    size_t stream = CHUNK_BYTES / m->tile_bytes > tiles_together ? CHUNK_BYTES / m->tile_bytes : tiles_together;
     return stream < even ? stream : even;
 }
 
-static void linear_pass(struct cpu_backend *cpu, struct linear_run *run)
+// Where few rows wait for weights, those of the next product are asked for early.
+static struct pool_ahead weights_ahead(const struct cpu_backend *cpu, const struct linear_run *run,
+                                       const struct matrix *next)
+{
+    if (next == NULL || run->job.n_blocks > 1) {
+        return (struct pool_ahead){ 0 };
+    }
+    size_t n = chunk_tiles(cpu, next, run->job.n_rows, 1);
+    return (struct pool_ahead){ next->data, (next->n_tiles - 1) / n + 1, n * next->tile_bytes };
+}
+
+static void linear_pass(struct cpu_backend *cpu, struct linear_run *run, const struct matrix *next)
 {
     struct linear_job *job = &run->job;
     size_t block_rows = dtype_is_plain(job->w->dtype) ? cpu->kernels->linear_rows : cpu->kernels->quant_rows;
@@ -63,7 +72,8 @@ static void linear_pass(struct cpu_backend *cpu, struct linear_run *run)
     job->packed = cpu->packed;
     run->tiles_together = job->n_rows * job->w->n_in * sizeof(float) <= RESIDENT_BYTES ? 1 : LINEAR_TILES_TOGETHER;
     pool_run(cpu->pool, job->n_rows, PACK_FLOATS / job->w->n_in + 1, pack_rows, run);
-    pool_run(cpu->pool, job->w->n_tiles, chunk_tiles(cpu, run), run_tiles, run);
+    size_t chunk = chunk_tiles(cpu, job->w, job->n_rows, run->tiles_together);
+    pool_run_ahead(cpu->pool, job->w->n_tiles, chunk, run_tiles, run, weights_ahead(cpu, run, next));
 }
 
 void cpu_linear(struct backend *b, const struct op_linear *op)
@@ -84,6 +94,6 @@ void cpu_linear(struct backend *b, const struct op_linear *op)
                      .n_rows = op->n_rows - row < LINEAR_ROWS_MAX ? op->n_rows - row : LINEAR_ROWS_MAX,
                      .accumulate = op->accumulate },
         };
-        linear_pass(cpu, &run);
+        linear_pass(cpu, &run, op->next);
     }
 }

@@ -12,7 +12,7 @@
 // k for four conversions and 2R broadcasts, which stay in registers (R = VEC_LINEAR_ROWS); with VDPBF16PS 2R for two
 // loads and R broadcasts.
 
-#define PREFETCH_BYTES 4096
+#define PREFETCH_BYTES 8192
 
 // Whether inputs are kept as pairs of bf16.
 VEC bool linear_has_pairs(enum dtype dtype)

@@ -12,7 +12,7 @@
 // rows and two vectors does 16 R dot products and 4 R floating-point operations per group, which with VPDPBUSD at the
 // rate of multiply-adds leaves at most 80 % of its peak.
 
-#define QUANT_PREFETCH_BYTES 4096
+#define QUANT_PREFETCH_BYTES 8192
 
 struct quant_row { // a packed row's part of a k block
     int8_t q[LINEAR_K_BLOCK];

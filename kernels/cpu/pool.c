@@ -34,6 +34,10 @@
 #include <time.h>
 #include <unistd.h>
 
+// What a worker that waits asks for at most: what memory gives while a few small operations run, and less than an L2
+// cache holds.
+#define AHEAD_BYTES ((size_t)128 << 10)
+
 // Longer than the gap between two operations of a step, shorter than anyone notices on an idle machine.
 #define SPIN_NS 50000
 
@@ -65,6 +69,7 @@ struct pool {
     host_fn *fn;
     void *ctx;
     size_t n_items, chunk_items;
+    struct pool_ahead ahead;
     _Alignas(64) atomic_uint epoch; // futex of parked workers; counts jobs
     atomic_uint n_parked;
     atomic_bool is_stopping;
@@ -98,8 +103,29 @@ static void relax(void)
 #endif
 }
 
-// Spins until *word differs from `value` (or, with until_equal, is it). False: time is up.
-static bool spin(atomic_uint *word, unsigned value, bool until_equal, int64_t spin_ns)
+// Memory that a thread asks for while it waits.
+struct stretch {
+    const unsigned char *at, *end;
+};
+
+// Of the job's memory ahead, what this worker begins with. The caller has taken a chunk of the job, which is therefore
+// still there.
+static struct stretch stretch_of(const struct pool *pool, size_t worker)
+{
+    const struct pool_ahead *ahead = &pool->ahead;
+    size_t n_active = atomic_load_explicit(&pool->n_active, memory_order_relaxed);
+    if (ahead->mem == NULL || worker >= n_active) {
+        return (struct stretch){ 0 };
+    }
+    size_t begin = ahead->n_chunks * worker / n_active, end = ahead->n_chunks * (worker + 1) / n_active;
+    size_t bytes = (end - begin) * ahead->chunk_bytes;
+    const unsigned char *at = ahead->mem + begin * ahead->chunk_bytes;
+    return (struct stretch){ at, at + (bytes < AHEAD_BYTES ? bytes : AHEAD_BYTES) };
+}
+
+// Spins until *word differs from `value` (or, with until_equal, is it), and asks for `next`, a line at a time. False:
+// time is up.
+static bool spin(atomic_uint *word, unsigned value, bool until_equal, int64_t spin_ns, struct stretch *next)
 {
     int64_t start_ns = spin_ns > 0 ? now_ns() : 0;
     do {
@@ -107,7 +133,12 @@ static bool spin(atomic_uint *word, unsigned value, bool until_equal, int64_t sp
             if ((atomic_load_explicit(word, memory_order_acquire) == value) == until_equal) {
                 return true;
             }
-            relax();
+            if (next->at < next->end) {
+                __builtin_prefetch(next->at, 0, 2);
+                next->at += 64;
+            } else {
+                relax();
+            }
         }
     } while (spin_ns > 0 && now_ns() - start_ns < spin_ns);
     return false;
@@ -137,16 +168,19 @@ static void run_chunk(struct pool *pool, size_t chunk, size_t worker)
     }
 }
 
-// Own chunks first, then those of the workers after this one.
-static void run_chunks(struct pool *pool, size_t worker)
+// Own chunks first, then those of the workers after this one. Returns what to ask for afterwards.
+static struct stretch run_chunks(struct pool *pool, size_t worker)
 {
+    struct stretch next = { 0 };
     for (size_t i = 0; i < pool->n_threads; i++) {
         struct worker *w = &pool->workers[(worker + i) % pool->n_threads];
         size_t chunk;
         while (worker_take(w, &chunk)) {
+            next = stretch_of(pool, worker);
             run_chunk(pool, chunk, worker);
         }
     }
+    return next;
 }
 
 static void wait_on_bench(struct pool *pool, size_t worker)
@@ -157,9 +191,9 @@ static void wait_on_bench(struct pool *pool, size_t worker)
     }
 }
 
-static void wait_for_job(struct pool *pool, unsigned seen)
+static void wait_for_job(struct pool *pool, unsigned seen, struct stretch *next)
 {
-    if (spin(&pool->epoch, seen, false, pool->spin_ns)) {
+    if (spin(&pool->epoch, seen, false, pool->spin_ns, next)) {
         return;
     }
     atomic_fetch_add(&pool->n_parked, 1);
@@ -175,14 +209,15 @@ static void *worker_main(void *arg)
     struct pool *pool = w->pool;
     atomic_store(&w->tid, gettid());
     // Epoch 0 is before the first job: a worker that starts late may find the job under way, or over.
+    struct stretch next = { 0 };
     for (unsigned seen = 0;;) {
         wait_on_bench(pool, w->index);
-        wait_for_job(pool, seen);
+        wait_for_job(pool, seen, &next);
         seen = atomic_load(&pool->epoch);
         if (atomic_load(&pool->is_stopping)) {
             return NULL;
         }
-        run_chunks(pool, w->index);
+        next = run_chunks(pool, w->index);
     }
 }
 
@@ -194,9 +229,9 @@ static void announce(struct pool *pool)
     }
 }
 
-static void wait_for_workers(struct pool *pool)
+static void wait_for_workers(struct pool *pool, struct stretch *next)
 {
-    if (spin(&pool->n_undone, 0, true, pool->spin_ns)) {
+    if (spin(&pool->n_undone, 0, true, pool->spin_ns, next)) {
         return;
     }
     atomic_store(&pool->is_caller_parked, true);
@@ -292,6 +327,12 @@ static void look_around(struct pool *pool)
 
 void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx)
 {
+    pool_run_ahead(pool, n_items, chunk_items, fn, ctx, (struct pool_ahead){ 0 });
+}
+
+void pool_run_ahead(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx,
+                    struct pool_ahead ahead)
+{
     assert(chunk_items > 0);
     if (n_items == 0) {
         return;
@@ -309,6 +350,7 @@ void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn
     pool->ctx = ctx;
     pool->n_items = n_items;
     pool->chunk_items = chunk_items;
+    pool->ahead = ahead;
     atomic_store_explicit(&pool->n_undone, (unsigned)n_chunks, memory_order_relaxed);
     for (size_t i = 0; i < n_active; i++) {
         struct worker *w = &pool->workers[i];
@@ -317,8 +359,8 @@ void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn
         atomic_store_explicit(&w->n_left, (unsigned)(w->chunk_end - begin), memory_order_release);
     }
     announce(pool);
-    run_chunks(pool, 0);
-    wait_for_workers(pool);
+    struct stretch next = run_chunks(pool, 0);
+    wait_for_workers(pool, &next);
 }
 
 // ---- life ----------------------------------------------------------------------------------------------------------

@@ -27,4 +27,16 @@ void pool_limit(struct pool *pool, size_t n);
 // Runs fn over items 0 .. n_items - 1 in chunks of chunk_items; returns when all are done. Does not allocate.
 void pool_run(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx);
 
+// What a later loop will read: memory of n_chunks chunks, dealt to the workers as those of that loop will be. It need
+// not be there any more when it is looked at.
+struct pool_ahead {
+    const unsigned char *mem; // NULL: nothing is known
+    size_t n_chunks, chunk_bytes;
+};
+
+// The same; and workers that wait for others, or for the loop after this one, meanwhile have the beginning of what they
+// will read brought into their caches.
+void pool_run_ahead(struct pool *pool, size_t n_items, size_t chunk_items, host_fn *fn, void *ctx,
+                    struct pool_ahead ahead);
+
 #endif

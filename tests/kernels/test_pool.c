@@ -79,6 +79,30 @@ static void test_pool_many_small_jobs_are_each_complete(void **state)
     pool_free(pool);
 }
 
+// Workers may ask for memory that has gone, or never was: nothing is read of it.
+static void test_pool_memory_ahead_need_not_be_there(void **state)
+{
+    (void)state;
+    struct pool *pool;
+    assert_int_equal(pool_new(3, &pool, NULL), 0);
+    unsigned char *mem = malloc(1 << 20);
+    assert_non_null(mem);
+    const struct pool_ahead aheads[] = { { mem, 16, 1 << 16 }, { mem, 1, 1 << 20 }, { mem, 1 << 20, 64 }, { 0 } };
+    free(mem);
+    for (size_t i = 0; i < 400; i++) {
+        struct counts *counts = calloc(1, sizeof(*counts));
+        assert_non_null(counts);
+        counts->n_threads = 3;
+        pool_run_ahead(pool, 100, 1 + i % 7, count, counts, aheads[i % 4]);
+        pool_run(pool, 2, 5, count, counts); // by the caller alone
+        for (size_t j = 0; j < 100; j++) {
+            assert_int_equal(atomic_load(&counts->item[j]), j < 2 ? 2 : 1);
+        }
+        free(counts);
+    }
+    pool_free(pool);
+}
+
 static void test_pool_any_number_of_workers_takes_part(void **state)
 {
     (void)state;
@@ -113,6 +137,7 @@ int main(void)
         cmocka_unit_test(test_pool_any_sizes_run_every_item_once),
         cmocka_unit_test(test_pool_parked_workers_take_part_again),
         cmocka_unit_test(test_pool_many_small_jobs_are_each_complete),
+        cmocka_unit_test(test_pool_memory_ahead_need_not_be_there),
         cmocka_unit_test(test_pool_any_number_of_workers_takes_part),
         cmocka_unit_test(test_pool_too_many_threads_are_refused),
     };
