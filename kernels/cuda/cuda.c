@@ -25,11 +25,21 @@
 #define STAGE_BYTES    ((size_t)4 << 20)
 #define PARTIALS_BYTES ((size_t)64 << 20)
 
+// K and V as attention_hopper.cu reads them: whether it does with this layout, and in which pool they are.
+struct hopper_kv {
+    struct kv_layout layout;
+    bool is_there;
+    const void *pool;
+    struct gpu_tensor_map map;
+};
+
 struct cuda_backend {
     struct backend backend;
     struct gpu *gpu;
     struct pool *pool; // of the host, for work between steps
     bool is_deterministic;
+    bool has_hopper; // an sm_90, and nobody wants its attention by mma.sync
+    struct hopper_kv hopper;
     struct stage stage;
     struct step_block step;
     struct graphs graphs;
@@ -476,10 +486,47 @@ static void cuda_combine(struct backend *b, const struct op_combine *op)
 
 // ---- a step --------------------------------------------------------------------------------------------------------
 
+static bool is_same_layout(const struct kv_layout *a, const struct kv_layout *b)
+{
+    return a->dtype == b->dtype && a->page_tokens == b->page_tokens && a->page_bytes == b->page_bytes &&
+           a->n_layers == b->n_layers && a->n_kv_heads == b->n_kv_heads && a->head_dim == b->head_dim;
+}
+
+static bool make_hopper_map(struct cuda_backend *cuda, const struct kv_layout *kv, const void *pool)
+{
+    struct gpu_tensor tensor;
+    cuda->hopper.layout = *kv;
+    cuda->hopper.pool = pool;
+    return gpu_attention_hopper_tensor(kv, pool, gpu_facts_of(cuda->gpu)->bytes, &tensor) &&
+           gpu_tensor_map_make(cuda->gpu, &tensor, &cuda->hopper.map);
+}
+
+// Before the pool is known: any memory of the device will do to see whether there can be a map.
+static bool uses_hopper(struct cuda_backend *cuda, const struct kv_layout *kv)
+{
+    if (cuda->has_hopper && !is_same_layout(&cuda->hopper.layout, kv)) {
+        cuda->hopper.is_there = make_hopper_map(cuda, kv, cuda->partials);
+    }
+    return cuda->has_hopper && cuda->hopper.is_there;
+}
+
+// NULL: attention is by mma.sync.
+static const struct gpu_tensor_map *hopper_map_of(struct cuda_backend *cuda, const struct op_attention *op)
+{
+    if (!uses_hopper(cuda, op->kv)) {
+        return NULL;
+    }
+    bool is_made = cuda->hopper.pool == op->pool || make_hopper_map(cuda, op->kv, op->pool);
+    assert(is_made);
+    return &cuda->hopper.map;
+}
+
 // n_padded: see step_options.
 static void bring(struct cuda_backend *cuda, const struct op_step *op, size_t n_padded)
 {
     const struct step_options options = { .n_partials_bytes = PARTIALS_BYTES,
+                                          .prefill_rows = uses_hopper(cuda, op->kv) ? ATTENTION_HOPPER_ROWS
+                                                                                    : ATTENTION_PREFILL_ROWS,
                                           .n_padded_rows = n_padded,
                                           .is_deterministic = cuda->is_deterministic };
     bool has_moved = draws_reserve(&cuda->draws, n_padded > op->n_logit_rows ? n_padded : op->n_logit_rows);
@@ -541,8 +588,11 @@ static void cuda_attention(struct backend *b, const struct op_attention *op)
         gpu_attention_rows(queue_of(cuda), op, &cuda->step.map);
         return;
     }
+    const struct gpu_tensor_map *hopper = hopper_map_of(cuda, op);
     for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++) {
-        if (plans[i]->n_work > 0) {
+        if (plans[i]->n_work > 0 && hopper && plans[i] == &window->prefill) {
+            gpu_attention_hopper(queue_of(cuda), op, &cuda->step.map, plans[i], hopper);
+        } else if (plans[i]->n_work > 0) {
             gpu_attention_tiles(queue_of(cuda), op, &cuda->step.map, plans[i], cuda->partials);
         }
     }
@@ -685,9 +735,23 @@ static const struct backend_ops cuda_ops = {
     .spread = cuda_spread,
 };
 
+// TOKFS_CUDA_ATTENTION=mma: for comparisons.
+static int choose_attention(struct cuda_backend *cuda, struct err *err)
+{
+    const char *wanted = getenv("TOKFS_CUDA_ATTENTION");
+    if (wanted && strcmp(wanted, "mma") != 0) {
+        return err_set_param(err, -EINVAL, "TOKFS_CUDA_ATTENTION", "TOKFS_CUDA_ATTENTION: %s: not mma", wanted);
+    }
+    cuda->has_hopper = !wanted && gpu_facts_of(cuda->gpu)->capability == 90;
+    return 0;
+}
+
 static int cuda_init(struct cuda_backend *cuda, const struct backend_options *options, struct err *err)
 {
     int r = gpu_open(&cuda->gpu, err);
+    if (r == 0) {
+        r = choose_attention(cuda, err);
+    }
     if (r == 0) {
         r = pool_new(options->n_threads, &cuda->pool, err);
     }

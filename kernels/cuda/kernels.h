@@ -67,11 +67,12 @@ struct gpu_attention_plan {
     const struct gpu_merge *merges;
     const int32_t *rows;
     size_t n_work, n_merges, n_partials;
-    bool is_decode; // pieces of ATTENTION_DECODE_ROWS packed rows; else of ATTENTION_PREFILL_ROWS
+    bool is_decode; // pieces of ATTENTION_DECODE_ROWS packed rows; else of ATTENTION_PREFILL_ROWS, or _HOPPER_ROWS
 };
 
 #define ATTENTION_DECODE_ROWS      16
 #define ATTENTION_PREFILL_ROWS     64
+#define ATTENTION_HOPPER_ROWS      128
 #define ATTENTION_TILE             64 // positions; pieces begin at multiples of it
 #define ATTENTION_HEAD_DIM_MAX_GPU 256
 
@@ -119,6 +120,13 @@ size_t gpu_attention_partial_floats(const struct op_attention *op);
 void gpu_attention_tiles(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map,
                          const struct gpu_attention_plan *plan, float *partials);
 void gpu_attention_rows(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map);
+
+// attention_hopper.cu: prefill on sm_90a, pieces of ATTENTION_HOPPER_ROWS that hold all positions. K and V as it reads
+// them, in a pool of no more than so many bytes; false: not with this layout.
+bool gpu_attention_hopper_tensor(const struct kv_layout *kv, const void *pool, uint64_t pool_bytes_max,
+                                 struct gpu_tensor *ret);
+void gpu_attention_hopper(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map,
+                          const struct gpu_attention_plan *plan, const struct gpu_tensor_map *kv);
 
 // sampling.cu
 void gpu_sample(gpu_queue queue, const struct gpu_sample *args);

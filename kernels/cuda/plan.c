@@ -1,5 +1,5 @@
 // Sequences whose packed rows fit a decode piece are decoded; the others, and all when the result must not depend on
-// the batch, are prefilled in pieces of 64 packed rows with all their positions.
+// the batch, are prefilled in pieces of 64 or 128 packed rows (prefill_rows) with all their positions.
 //
 // Decode pieces are cut along the positions until there are two CTAs for each processor (and each has 256 positions at
 // least, so that merging costs little): with few sequences a long context would otherwise be read by few processors.
@@ -73,7 +73,7 @@ struct plan_counts plan_bounds(const struct batch_map *map, const struct plan_op
 {
     struct plan_counts bounds = { 0 };
     for (size_t s = 0; s < map->n_seqs; s++) {
-        bounds.n_prefill += ceil_div(map->seqs[s].n_rows * options->group, ATTENTION_PREFILL_ROWS);
+        bounds.n_prefill += ceil_div(map->seqs[s].n_rows * options->group, options->prefill_rows);
     }
     bound_decode(n_decoded(map, options), map->n_rows, options, &bounds);
     return bounds;
@@ -81,7 +81,7 @@ struct plan_counts plan_bounds(const struct batch_map *map, const struct plan_op
 
 struct plan_counts plan_bounds_of_rows(size_t n_rows, const struct plan_options *options)
 {
-    struct plan_counts bounds = { .n_prefill = n_rows * ceil_div(options->group, ATTENTION_PREFILL_ROWS) };
+    struct plan_counts bounds = { .n_prefill = n_rows * ceil_div(options->group, options->prefill_rows) };
     bool may_decode = !options->is_deterministic && options->group <= ATTENTION_DECODE_ROWS;
     bound_decode(may_decode ? n_rows : 0, n_rows, options, &bounds);
     return bounds;
@@ -90,9 +90,9 @@ struct plan_counts plan_bounds_of_rows(size_t n_rows, const struct plan_options 
 static void plan_prefill(const struct batch_seq *seq, size_t index, const struct plan_options *options,
                          struct gpu_work *work, size_t *n_work)
 {
-    size_t n_packed = seq->n_rows * options->group;
-    for (size_t packed = 0; packed < n_packed; packed += ATTENTION_PREFILL_ROWS) {
-        size_t last = packed + ATTENTION_PREFILL_ROWS < n_packed ? packed + ATTENTION_PREFILL_ROWS : n_packed;
+    size_t n_packed = seq->n_rows * options->group, step = options->prefill_rows;
+    for (size_t packed = 0; packed < n_packed; packed += step) {
+        size_t last = packed + step < n_packed ? packed + step : n_packed;
         work[(*n_work)++] = (struct gpu_work){ .seq = (int32_t)index,
                                                .packed_row = (int32_t)packed,
                                                .begin = (int32_t)first_position(seq, packed / options->group, options),

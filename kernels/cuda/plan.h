@@ -8,7 +8,8 @@ struct plan_options {
     size_t group; // query heads of a KV head
     size_t n_kv_heads;
     size_t page_tokens;
-    size_t window; // 0: none
+    size_t window;       // 0: none
+    size_t prefill_rows; // packed rows of a piece: ATTENTION_PREFILL_ROWS or _HOPPER_ROWS
     size_t n_processors;
     size_t n_partials_max; // that there is room for
     bool is_deterministic; // pieces do not depend on the batch: nothing is split, and nothing shared

@@ -23,6 +23,7 @@ typedef struct CUgraphExec_st *gpu_graph; // cudaGraphExec_t
 struct gpu_facts {
     char name[128]; // "NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB"
     uint64_t bytes, bytes_free;
+    unsigned capability;   // 80, 90, ...
     unsigned n_processors; // streaming multiprocessors
     unsigned shared_bytes; // that one CTA may have
 };
@@ -76,6 +77,22 @@ struct gpu_gemm {
 };
 bool gpu_has_gemm(const struct gpu *gpu);
 bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *gemm);
+
+// A tensor of elements of 16 bits, and the boxes of it that a kernel copies to shared memory (hopper.h): innermost
+// dimension first. The first stride is an element; a row of a box is as long as the swizzle, or there is none (0).
+struct gpu_tensor {
+    const void *base;       // at a multiple of 16 bytes
+    uint64_t dims[4];       // elements, up to 2^32
+    uint64_t strides[3];    // bytes from one to the next of dimensions 1 ... 3: multiples of 16, below 2^40
+    uint32_t box[4];        // elements, up to 256
+    uint32_t swizzle_bytes; // 128, 64, 32 or 0
+    bool is_f16;
+};
+struct gpu_tensor_map { // CUtensorMap: a parameter of kernels, by value
+    unsigned char opaque[128];
+} __attribute__((aligned(64)));
+// False: this device has none, or not such a one.
+bool gpu_tensor_map_make(const struct gpu *gpu, const struct gpu_tensor *tensor, struct gpu_tensor_map *ret);
 
 #ifdef __cplusplus
 }

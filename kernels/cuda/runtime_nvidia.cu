@@ -7,6 +7,7 @@
 #include "kernels/cuda/runtime.h"
 
 #include <cublas_v2.h>
+#include <cuda.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -143,6 +144,7 @@ static int read_facts(struct gpu_facts *facts, struct err *err)
              (double)bytes / 0x1p30);
     facts->bytes = bytes;
     facts->bytes_free = bytes_free;
+    facts->capability = (unsigned)(p.major * 10 + p.minor);
     facts->n_processors = (unsigned)p.multiProcessorCount;
     facts->shared_bytes = (unsigned)p.sharedMemPerBlockOptin;
     return 0;
@@ -369,4 +371,49 @@ int gpu_failure(struct gpu *gpu, struct err *err)
         return err_set(err, -EIO, "%s: %s: %s", gpu->facts.name, gpu->failed_call, cudaGetErrorString(gpu->failure));
     }
     return 0;
+}
+
+// ---- tensor maps ---------------------------------------------------------------------------------------------------
+
+typedef CUresult (*encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
+                              const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
+                              CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+// The driver has it, which programs do not link to.
+static encode_fn find_encode()
+{
+    void *found = NULL;
+    cudaDriverEntryPointQueryResult result;
+    cudaError_t error =
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
+    if (error != cudaSuccess || result != cudaDriverEntryPointSuccess) {
+        cudaGetLastError(); // the caller goes another way
+        return NULL;
+    }
+    return reinterpret_cast<encode_fn>(found);
+}
+
+bool gpu_tensor_map_make(const struct gpu *gpu, const struct gpu_tensor *t, struct gpu_tensor_map *ret)
+{
+    static_assert(sizeof(*ret) == sizeof(CUtensorMap) && alignof(struct gpu_tensor_map) >= 64, "as the driver has it");
+    encode_fn encode = gpu->facts.capability >= 90 ? find_encode() : NULL;
+    if (!encode) {
+        return false;
+    }
+    const cuuint32_t steps[4] = { 1, 1, 1, 1 };
+    CUtensorMapSwizzle swizzle = t->swizzle_bytes == 128  ? CU_TENSOR_MAP_SWIZZLE_128B
+                                 : t->swizzle_bytes == 64 ? CU_TENSOR_MAP_SWIZZLE_64B
+                                 : t->swizzle_bytes == 32 ? CU_TENSOR_MAP_SWIZZLE_32B
+                                                          : CU_TENSOR_MAP_SWIZZLE_NONE;
+    cuuint64_t dims[4], strides[3];
+    for (int i = 0; i < 4; i++) {
+        dims[i] = t->dims[i];
+    }
+    for (int i = 0; i < 3; i++) {
+        strides[i] = t->strides[i];
+    }
+    return encode(reinterpret_cast<CUtensorMap *>(ret),
+                  t->is_f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 4,
+                  const_cast<void *>(t->base), dims, strides, t->box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
+                  CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }

@@ -102,6 +102,7 @@ static struct plan_options plan_options(const struct step_block *block, const st
                                   .n_kv_heads = op->kv->n_kv_heads,
                                   .page_tokens = op->kv->page_tokens,
                                   .window = window,
+                                  .prefill_rows = options->prefill_rows,
                                   .n_processors = gpu_facts_of(block->gpu)->n_processors,
                                   .n_partials_max = n_floats / op->kv->n_kv_heads / gpu_attention_partial_floats(&like),
                                   .is_deterministic = options->is_deterministic };

@@ -44,6 +44,7 @@ void step_deinit(struct step_block *block); // the queue is empty
 
 struct step_options {
     size_t n_partials_bytes; // room for attention's partial sums
+    size_t prefill_rows;     // of a piece of attention
     size_t n_padded_rows;    // laid out for so many rows; 0: for those that there are
     bool is_deterministic;
 };

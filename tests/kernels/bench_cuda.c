@@ -19,6 +19,7 @@
 
 struct bench {
     struct backend *b;
+    struct backend *ways[2]; // the backend as it is, and with attention by mma.sync alone
     bool is_small;
     double copy_rate; // bytes read and written per second
     size_t n_seqs_max, n_ctx;
@@ -38,6 +39,7 @@ struct bench_case {
     size_t n_out, n_in, n_rows; // of a product
     size_t n_seqs, ctx, shared; // of attention: sequences, positions before each, how many of them in common
     bool is_group;              // each row has weights of its own
+    bool is_mma;                // by the second of the bench's ways
 };
 
 static const struct bench_case cases[] = {
@@ -63,6 +65,8 @@ static const struct bench_case cases[] = {
     { .name = "attention, decode, shared", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .shared = 7680 },
     { .name = "attention, prefill", .n_rows = 2048, .n_seqs = 1, .ctx = 0 },
     { .name = "attention, prefill", .n_rows = 8192, .n_seqs = 1, .ctx = 0 },
+    { .name = "attention, prefill, mma", .n_rows = 2048, .n_seqs = 1, .ctx = 0, .is_mma = true },
+    { .name = "attention, prefill, mma", .n_rows = 8192, .n_seqs = 1, .ctx = 0, .is_mma = true },
 };
 #define N_CASES (sizeof(cases) / sizeof(*cases))
 
@@ -209,6 +213,7 @@ static void measure(struct bench *bench, const struct bench_case *c)
     struct batch_map map = { 0 };
     bool is_bytes;
     double rates[PASSES], work;
+    bench->b = bench->ways[c->is_mma];
     if (s.n_seqs > 0) {
         map = map_of(bench, &s);
     } else {
@@ -268,15 +273,25 @@ static float *random_rows(struct bench *bench, size_t n)
     return x;
 }
 
-static void bench_init(struct bench *bench)
+static struct backend *open_backend(void)
 {
     struct err err = { 0 };
+    struct backend *b = NULL;
     const struct backend_options options = { .n_threads = 1 };
-    int r = cuda_backend_open(&options, &bench->b, &err);
+    int r = cuda_backend_open(&options, &b, &err);
     if (r < 0) {
         fprintf(stderr, "bench_cuda: %s\n", err.msg);
         exit(r == -EOPNOTSUPP ? 77 : 1);
     }
+    return b;
+}
+
+static void bench_init(struct bench *bench)
+{
+    bench->b = bench->ways[0] = open_backend();
+    setenv("TOKFS_CUDA_ATTENTION", "mma", 1);
+    bench->ways[1] = open_backend();
+    unsetenv("TOKFS_CUDA_ATTENTION");
     bench->n_seqs_max = bench->is_small ? 3 : 64;
     bench->n_ctx = bench->is_small ? 1024 : 8192 + PAGE_TOKENS;
     bench->kv = (struct kv_layout){ .dtype = DTYPE_BF16,
@@ -305,11 +320,13 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < N_CASES; i++) {
         measure(&bench, &cases[i]);
     }
+    bench.b = bench.ways[0];
     bench.b->ops->free(bench.b, bench.x);
     bench.b->ops->free(bench.b, bench.y);
     bench.b->ops->free(bench.b, bench.pool);
     free(bench.pages);
     free(bench.seqs);
-    bench.b->ops->close(bench.b);
+    bench.ways[1]->ops->close(bench.ways[1]);
+    bench.ways[0]->ops->close(bench.ways[0]);
     return 0;
 }

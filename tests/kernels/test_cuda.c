@@ -267,9 +267,13 @@ static const struct heads heads[] = {
     { DTYPE_F32, 2, 1, 72, 16, 11, 5.0f, true },  { DTYPE_BF16, 20, 1, 16, 16, 0, 0, false },
 };
 
-#define N_SEQS   3
-#define TOKENS   140 // of a sequence at most
-#define N_LAYERS 2
+#define N_SEQS     3
+#define TOKENS     140 // of a sequence at most
+#define TOKENS_MAX 640 // of a long one
+#define N_LAYERS   2
+
+// Some rows each; few rows each; many rows, one of them behind a long past, which goes round the kernels' stages.
+enum deal { DEAL_SOME, DEAL_FEW, DEAL_LONG };
 
 // Sequences of some tokens before the batch, and some in it.
 struct scene {
@@ -277,22 +281,27 @@ struct scene {
     struct kv_layout kv;
     struct batch_seq seqs[N_SEQS];
     struct batch_map map;
-    uint32_t pages[N_SEQS][TOKENS];
+    uint32_t pages[N_SEQS][TOKENS_MAX];
     unsigned char *pool;
     size_t pool_bytes, row_floats, out_floats;
     float *qkv, inv_freq[128], sinks[32];
     float *before; // [positions of the pool][row_floats]: what is in the pages before; NULL: what is in the pool
 };
 
-static void deal_tokens(struct scene *s, uint64_t *rng, bool is_decode)
+static void deal_tokens(struct scene *s, uint64_t *rng, enum deal deal)
 {
     uint32_t n_pages = 0;
     for (size_t i = 0; i < N_SEQS; i++) {
-        size_t n_rows = is_decode || i == 0 ? 1 + rng_below(rng, 2) : 1 + rng_below(rng, 50);
-        size_t pos = rng_below(rng, is_decode ? TOKENS - 2 : TOKENS - 60);
+        size_t n_rows = deal == DEAL_FEW || i == 0 ? 1 + rng_below(rng, 2) : 1 + rng_below(rng, 50);
+        size_t pos = rng_below(rng, deal == DEAL_FEW ? TOKENS - 2 : TOKENS - 60);
+        bool is_long = deal == DEAL_LONG && i == 1;
+        if (is_long) {
+            n_rows = 70 + rng_below(rng, 20);
+            pos = TOKENS_MAX - 100 - rng_below(rng, 60);
+        }
         s->seqs[i] = (struct batch_seq){ .row = s->map.n_rows, .n_rows = n_rows, .pos = pos, .pages = s->pages[i] };
         s->map.n_rows += n_rows;
-        for (size_t page = 0; page * s->h.page_tokens < TOKENS; page++) {
+        for (size_t page = 0; page * s->h.page_tokens < (is_long ? TOKENS_MAX : TOKENS); page++) {
             s->pages[i][page] = n_pages++;
         }
     }
@@ -300,7 +309,7 @@ static void deal_tokens(struct scene *s, uint64_t *rng, bool is_decode)
     s->pool = malloc(s->pool_bytes);
 }
 
-static struct scene *scene_new(uint64_t *rng, struct heads h, bool is_decode)
+static struct scene *scene_new(uint64_t *rng, struct heads h, enum deal deal)
 {
     struct scene *s = calloc(1, sizeof(*s));
     s->h = h;
@@ -313,10 +322,17 @@ static struct scene *scene_new(uint64_t *rng, struct heads h, bool is_decode)
     s->row_floats = (h.n_heads + 2 * h.n_kv_heads) * h.head_dim;
     s->out_floats = h.n_heads * h.head_dim;
     s->map = (struct batch_map){ .seqs = s->seqs, .n_seqs = N_SEQS };
-    deal_tokens(s, rng, is_decode);
+    deal_tokens(s, rng, deal);
     memset(s->pool, 0, s->pool_bytes);
     s->qkv = random_floats(rng, s->map.n_rows * s->row_floats);
     s->before = random_floats(rng, s->pool_bytes / s->kv.page_bytes * h.page_tokens * s->row_floats);
+    for (size_t i = 0; i < N_SEQS && deal == DEAL_LONG; i++) { // behind the end: what is no number
+        size_t end = s->seqs[i].pos + s->seqs[i].n_rows;
+        float *rows = s->before + s->pages[i][end / h.page_tokens] * h.page_tokens * s->row_floats;
+        for (size_t j = end % h.page_tokens * s->row_floats; j < h.page_tokens * s->row_floats; j++) {
+            rows[j] = NAN;
+        }
+    }
     for (size_t i = 0; i < h.head_dim / 2; i++) {
         s->inv_freq[i] = 0.5f / (float)(i + 1);
     }
@@ -408,12 +424,17 @@ static void played_free(struct played *p)
     free(p->pool);
 }
 
+// Q and the weights of the softmax are rounded to the type of K and V.
+static double rounding_of(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? 1e-5 : dtype == DTYPE_BF16 ? 4e-2 : 5e-3;
+}
+
 static void check_scene(const struct pair *pair, const struct scene *s)
 {
     struct played want = play(pair->cpu, s, &s->map), got = play(pair->cuda, s, &s->map),
                   fixed = play(pair->deterministic, s, &s->map);
-    // Q and the weights of the softmax are rounded to the type of K and V.
-    double rounding = s->h.dtype == DTYPE_F32 ? 1e-5 : s->h.dtype == DTYPE_BF16 ? 4e-2 : 5e-3;
+    double rounding = rounding_of(s->h.dtype);
     assert_all_near(got.qkv, want.qkv, s->map.n_rows * s->row_floats, 1e-5);
     assert_all_near(got.out, want.out, s->map.n_rows * s->out_floats, rounding);
     assert_all_near(fixed.out, want.out, s->map.n_rows * s->out_floats, rounding);
@@ -426,10 +447,56 @@ static void test_attention_of_ragged_batches_is_near_the_reference(void **state)
 {
     uint64_t rng = 7;
     for (size_t i = 0; i < 2 * sizeof(heads) / sizeof(*heads); i++) {
-        struct scene *s = scene_new(&rng, heads[i / 2], i % 2);
+        struct scene *s = scene_new(&rng, heads[i / 2], i % 2 ? DEAL_FEW : DEAL_SOME);
         check_scene(*state, s);
         scene_free(s);
     }
+}
+
+// On an sm_90 prefill has a way of its own; here it goes the way of all others too.
+static void test_attention_of_long_prompts_is_near_the_reference_both_ways(void **state)
+{
+    static const struct heads long_heads[] = {
+        { DTYPE_BF16, 4, 2, 64, 16, 0, 0, false },    { DTYPE_F16, 3, 1, 128, 16, 0, 0, true },
+        { DTYPE_BF16, 2, 1, 256, 32, 300, 0, false }, { DTYPE_F16, 2, 2, 96, 256, 0, 30.0f, true },
+        { DTYPE_BF16, 5, 1, 128, 128, 150, 0, true }, { DTYPE_F16, 4, 4, 72, 64, 1, 0, false },
+        { DTYPE_BF16, 3, 3, 8, 32, 0, 0, true },      { DTYPE_F16, 2, 1, 200, 16, 77, 9.0f, true },
+    };
+    const struct pair *pair = *state;
+    uint64_t rng = 13;
+    setenv("TOKFS_CUDA_ATTENTION", "mma", 1);
+    struct backend *mma = open_cuda(true);
+    unsetenv("TOKFS_CUDA_ATTENTION");
+#ifdef __SANITIZE_ADDRESS__ // thirty times as long
+    const size_t step = 3;
+#else
+    const size_t step = 1;
+#endif
+    for (size_t i = 0; i < sizeof(long_heads) / sizeof(*long_heads); i += step) {
+        struct scene *s = scene_new(&rng, long_heads[i], DEAL_LONG);
+        struct played want = play(pair->cpu, s, &s->map);
+        struct backend *ways[] = { pair->deterministic, i % 4 == 0 ? mma : NULL };
+        for (size_t j = 0; j < 2 && ways[j]; j++) {
+            struct played got = play(ways[j], s, &s->map);
+            assert_all_near(got.out, want.out, s->map.n_rows * s->out_floats, rounding_of(s->h.dtype));
+            played_free(&got);
+        }
+        played_free(&want);
+        scene_free(s);
+    }
+    mma->ops->close(mma);
+}
+
+static void test_attention_of_another_name_is_refused(void **state)
+{
+    (void)state;
+    struct backend *b = NULL;
+    struct err err = { 0 };
+    const struct backend_options options = { .n_threads = 1 };
+    setenv("TOKFS_CUDA_ATTENTION", "wgmma", 1);
+    assert_int_equal(cuda_backend_open(&options, &b, &err), -EINVAL);
+    unsetenv("TOKFS_CUDA_ATTENTION");
+    assert_string_equal(err.msg, "TOKFS_CUDA_ATTENTION: wgmma: not mma");
 }
 
 // One sequence with a long past is cut into pieces whose sums are merged.
@@ -439,7 +506,7 @@ static void test_attention_of_a_long_context_is_merged(void **state)
     uint64_t rng = 8;
     enum { N = 1300 };
     struct heads h = { DTYPE_F16, 4, 1, 32, 16, 0, 0, true };
-    struct scene *s = scene_new(&rng, h, true);
+    struct scene *s = scene_new(&rng, h, DEAL_FEW);
     uint32_t pages[N / 16 + 1];
     s->map.n_seqs = 1;
     s->map.n_rows = 1;
@@ -457,7 +524,7 @@ static void test_heads_are_normed_and_turned_in_one(void **state)
     struct backend *b = ((const struct pair *)*state)->cuda;
     uint64_t rng = 10;
     for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
-        struct scene *s = scene_new(&rng, heads[i], false);
+        struct scene *s = scene_new(&rng, heads[i], DEAL_SOME);
         size_t n = s->map.n_rows * s->row_floats, dim = s->h.head_dim, n_q = s->h.n_heads, n_k = s->h.n_kv_heads;
         float *weights[2] = { random_floats(&rng, dim), random_floats(&rng, dim) }, *results[2];
         float *q_norm = sent_floats(b, weights[0], dim), *k_norm = sent_floats(b, weights[1], dim);
@@ -569,6 +636,7 @@ static void test_plan_has_every_position_of_a_row_once(void **state)
         const struct plan_options options = { .group = 1 + round % 5,
                                               .n_kv_heads = 2,
                                               .page_tokens = FAMILY_PAGE,
+                                              .prefill_rows = ATTENTION_PREFILL_ROWS,
                                               .n_processors = 1 + 20 * (round % 4),
                                               .n_partials_max = round < 15 ? 1000 : 12,
                                               .is_deterministic = round == 4 };
@@ -616,7 +684,7 @@ static void test_attention_of_shared_prefixes_is_merged(void **state)
     const struct heads shared[] = { { DTYPE_BF16, 4, 1, 64, FAMILY_PAGE, 0, 0, false },
                                     { DTYPE_F16, 4, 2, 40, FAMILY_PAGE, 0, 9.0f, true } };
     for (size_t i = 0; i < sizeof(shared) / sizeof(*shared); i++) {
-        struct scene *s = scene_new(&rng, shared[i], true);
+        struct scene *s = scene_new(&rng, shared[i], DEAL_FEW);
         struct family f;
         deal_family(&f, &rng, 2);
         assert_true(s->pool_bytes / s->kv.page_bytes >= 16 + FAMILY_SEQS);
@@ -633,7 +701,7 @@ static void test_attention_deterministic_rows_do_not_depend_on_the_batch(void **
     const struct pair *pair = *state;
     uint64_t rng = 9;
     for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
-        struct scene *s = scene_new(&rng, heads[i], false);
+        struct scene *s = scene_new(&rng, heads[i], DEAL_SOME);
         struct played all = play(pair->deterministic, s, &s->map);
         for (size_t seq = 0; seq < N_SEQS; seq++) { // the last row alone: its K and V, and those before it, are there
             struct scene alone = *s;
@@ -665,6 +733,8 @@ int main(void)
         cmocka_unit_test(test_units_and_caps_are_near_the_reference),
         cmocka_unit_test(test_experts_are_the_same_and_their_sums_near),
         cmocka_unit_test(test_attention_of_ragged_batches_is_near_the_reference),
+        cmocka_unit_test(test_attention_of_long_prompts_is_near_the_reference_both_ways),
+        cmocka_unit_test(test_attention_of_another_name_is_refused),
         cmocka_unit_test(test_attention_of_a_long_context_is_merged),
         cmocka_unit_test(test_heads_are_normed_and_turned_in_one),
         cmocka_unit_test(test_plan_has_every_position_of_a_row_once),

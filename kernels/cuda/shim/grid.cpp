@@ -1,7 +1,9 @@
 // Fibres. (By ucontext where there is nothing better: it asks the kernel to save a signal mask each time; and under a
 // sanitizer, which knows it.) A pass runs every thread that can run until it waits or ends; then warps whose lanes are
-// all there act, and when nothing else can move, the barrier opens.
+// all there act, those whose condition has come true go on, or one of the things that run behind the threads' backs
+// happens (hopper.cpp), which it also does now and then before a pass. When nothing else can move, the barrier opens.
 #include "kernels/cuda/shim/grid.h"
+#include "kernels/cuda/shim/scheduler.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -11,7 +13,7 @@
 #define STACK_BYTES ((size_t)256 << 10)
 #define THREADS_MAX 1024
 
-enum state { RUNNABLE, AT_BARRIER, IN_WARP, ENDED };
+enum state { RUNNABLE, AT_BARRIER, IN_WARP, WAITING, ENDED };
 
 struct copy {
     void *to;
@@ -35,6 +37,8 @@ struct fibre {
     uint32_t mask; // IN_WARP: with whom, to do what
     shim_warp_fn *act;
     void *arg;
+    bool (*is_over)(void *); // WAITING, with `arg`: for what
+    const char *waits_for;
     std::vector<std::vector<copy>> groups; // of copies that were not waited for, the open one last
 };
 
@@ -52,14 +56,14 @@ static struct {
 struct shim_place shim_place;
 struct shim_state shim_state;
 
-[[noreturn]] static void fail(const char *what)
+[[noreturn]] void shim_fail(const char *what)
 {
     fprintf(stderr, "gpu shim: CTA (%u, %u, %u), thread %zu: %s\n", blockIdx.x, blockIdx.y, blockIdx.z, cta.current,
             what);
     abort();
 }
 
-static size_t random_below(size_t n)
+size_t shim_random_below(size_t n)
 {
     cta.rng = cta.rng * 6364136223846793005u + 1442695040888963407u; // Knuth's MMIX generator
     return (size_t)(cta.rng >> 33) % n;
@@ -131,7 +135,7 @@ static void run_thread()
     struct fibre *self = &cta.fibres[cta.current];
     for (const auto &group : self->groups) {
         if (!group.empty()) {
-            fail("ends with copies to shared memory that it did not wait for");
+            shim_fail("ends with copies to shared memory that it did not wait for");
         }
     }
     yield(ENDED);
@@ -141,7 +145,7 @@ static void start_threads(dim3 block)
 {
     cta.n_threads = (size_t)block.x * block.y * block.z;
     if (cta.n_threads == 0 || cta.n_threads > THREADS_MAX) {
-        fail("no such number of threads");
+        shim_fail("no such number of threads");
     }
     if (!cta.fibres) {
         cta.fibres = new fibre[THREADS_MAX];
@@ -165,7 +169,7 @@ static bool run_runnable(std::vector<size_t> &order)
         }
     }
     for (size_t n = order.size(); n > 1; n--) {
-        std::swap(order[n - 1], order[random_below(n)]);
+        std::swap(order[n - 1], order[shim_random_below(n)]);
     }
     for (size_t i : order) {
         cta.current = i;
@@ -189,13 +193,13 @@ static bool act_together(size_t warp, size_t first)
         size_t lane = first_of(rest);
         const struct fibre *f = warp + lane < cta.n_threads ? &cta.fibres[warp + lane] : NULL;
         if (!f || f->state == ENDED) {
-            fail("a lane named in a mask has ended");
+            shim_fail("a lane named in a mask has ended");
         }
         if (f->state != IN_WARP) {
             return false;
         }
         if (f->mask != caller->mask || f->act != caller->act) {
-            fail("the lanes of a mask do different things");
+            shim_fail("the lanes of a mask do different things");
         }
         args[lane] = f->arg;
     }
@@ -218,6 +222,19 @@ static bool run_warps()
     return has_acted;
 }
 
+static bool run_waiting()
+{
+    bool has_moved = false;
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        struct fibre *f = &cta.fibres[i];
+        if (f->state == WAITING && f->is_over(f->arg)) {
+            f->state = RUNNABLE;
+            has_moved = true;
+        }
+    }
+    return has_moved;
+}
+
 // True while threads are left.
 static bool open_barrier()
 {
@@ -225,14 +242,17 @@ static bool open_barrier()
     for (size_t i = 0; i < cta.n_threads; i++) {
         cta.current = i;
         if (cta.fibres[i].state == IN_WARP) {
-            fail("waits for lanes that wait at a barrier");
+            shim_fail("waits for lanes that wait at a barrier");
+        }
+        if (cta.fibres[i].state == WAITING) {
+            shim_fail(cta.fibres[i].waits_for);
         }
         is_any_left |= cta.fibres[i].state == AT_BARRIER;
     }
     for (size_t i = 0; i < cta.n_threads; i++) {
         cta.current = i;
         if (is_any_left && cta.fibres[i].state == ENDED) {
-            fail("ended while others wait at a barrier");
+            shim_fail("ended while others wait at a barrier");
         }
         if (cta.fibres[i].state == AT_BARRIER) {
             cta.fibres[i].state = RUNNABLE;
@@ -245,10 +265,15 @@ static void run_cta(dim3 block)
 {
     std::vector<size_t> order;
     start_threads(block);
+    shim_async_begin(cta.n_threads);
     do {
-        while (run_runnable(order) || run_warps()) {
-        }
+        do {
+            if (shim_random_below(4) == 0) {
+                shim_async_step();
+            }
+        } while (run_runnable(order) || run_warps() || run_waiting() || shim_async_step());
     } while (open_barrier());
+    shim_async_end();
 }
 
 void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread)
@@ -269,10 +294,15 @@ void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::functi
     for (size_t i = 0; i < (size_t)grid.x * grid.y * grid.z; i++) {
         shim_place.block =
             dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y));
-        shim_place.shared = static_cast<unsigned char *>(aligned_alloc(128, (shared_bytes + 127) / 128 * 128 + 128));
+        void *memory = NULL;
+        if (posix_memalign(&memory, 1024, 128 + shared_bytes) != 0) {
+            shim_fail("no memory for the shared memory of a CTA");
+        }
+        shim_place.shared = static_cast<unsigned char *>(memory) + 128;
+        shim_place.shared_bytes = shared_bytes;
         memset(shim_place.shared, 0xff, shared_bytes);
         run_cta(block);
-        free(shim_place.shared);
+        free(memory);
     }
 }
 
@@ -287,12 +317,29 @@ void shim_warp(uint32_t mask, shim_warp_fn *act, void *arg)
 {
     struct fibre *self = &cta.fibres[cta.current];
     if (!(mask >> cta.current % 32 & 1)) {
-        fail("is not in its own mask");
+        shim_fail("is not in its own mask");
     }
     self->mask = mask;
     self->act = act;
     self->arg = arg;
     yield(IN_WARP);
+}
+
+void shim_wait(bool (*is_over)(void *arg), void *arg, const char *what)
+{
+    if (is_over(arg)) {
+        return;
+    }
+    struct fibre *self = &cta.fibres[cta.current];
+    self->is_over = is_over;
+    self->arg = arg;
+    self->waits_for = what;
+    yield(WAITING);
+}
+
+size_t shim_thread()
+{
+    return cta.current;
 }
 
 unsigned shim_lane()
@@ -315,7 +362,7 @@ static void act_shuffle(void *const args[32])
     for (size_t lane = 0; lane < 32; lane++) {
         struct shim_shuffle *to = static_cast<struct shim_shuffle *>(args[lane]);
         if (to && !args[to->source]) {
-            fail("shuffles from a lane outside the mask");
+            shim_fail("shuffles from a lane outside the mask");
         }
         if (to) {
             to->result = static_cast<const struct shim_shuffle *>(args[to->source])->bits;
@@ -360,7 +407,7 @@ uint32_t __ballot_sync(uint32_t mask, bool predicate)
 void gpu_copy_async_16(void *shared, const void *src, bool is_there)
 {
     if ((uintptr_t)shared % 16 || (is_there && (uintptr_t)src % 16)) {
-        fail("copies 16 bytes that are not aligned");
+        shim_fail("copies 16 bytes that are not aligned");
     }
     cta.fibres[cta.current].groups.back().push_back({ shared, src, is_there });
 }
@@ -422,7 +469,7 @@ static void act_load_transposed(void *const args[32])
 static void load_matrices(uint32_t r[4], const void *row, shim_warp_fn *act)
 {
     if ((uintptr_t)row % 16) {
-        fail("loads a matrix row that is not aligned");
+        shim_fail("loads a matrix row that is not aligned");
     }
     struct load_matrices arg = { static_cast<const uint16_t *>(row), r };
     shim_warp(0xffffffffu, act, &arg);

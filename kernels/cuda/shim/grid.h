@@ -6,7 +6,7 @@
 // Shared memory: static arrays (one CTA runs at a time), and the launch's dynamic bytes, filled with NaN anew for each
 // CTA and exactly as long as asked for, so that AddressSanitizer sees what lies beyond. Copies to shared memory that
 // were not waited for have not happened. Matrix instructions are modelled by their documented layouts (gpu_nvcc.h says
-// them).
+// them). What only sm_90a has is in shim/hopper.h.
 //
 // One launching thread per process. Not modelled: time, caches, memory order between CTAs of a launch.
 #ifndef TOKFS_KERNELS_CUDA_SHIM_GRID_H
@@ -40,6 +40,10 @@ struct __align__(16) float4
 {
     float x, y, z, w;
 };
+struct __align__(8) float2
+{
+    float x, y;
+};
 struct __align__(8) uint2
 {
     uint32_t x, y;
@@ -53,7 +57,8 @@ struct __align__(16) uint4
 
 struct shim_place {
     dim3 thread, block, block_dim, grid_dim;
-    unsigned char *shared;
+    unsigned char *shared; // aligned to 128 and no more
+    size_t shared_bytes;
 };
 extern struct shim_place shim_place;
 

@@ -95,6 +95,7 @@ int gpu_open(struct gpu **ret, struct err *err)
     gpu->bytes_free = device_bytes;
     snprintf(gpu->facts.name, sizeof(gpu->facts.name), "model of a GPU on the host");
     gpu->facts.bytes = gpu->facts.bytes_free = device_bytes;
+    gpu->facts.capability = 90;
     gpu->facts.n_processors = 4;
     gpu->facts.shared_bytes = 227 << 10;
     *ret = gpu;
@@ -308,4 +309,22 @@ bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *gemm)
         multiply(gemm);
     }
     return true;
+}
+
+// The map is the tensor itself. What the driver's cuTensorMapEncodeTiled refuses is refused.
+bool gpu_tensor_map_make(const struct gpu *gpu, const struct gpu_tensor *t, struct gpu_tensor_map *ret)
+{
+    (void)gpu;
+    static_assert(sizeof(*t) <= sizeof(*ret), "a map holds the tensor");
+    bool is_good = (uintptr_t)t->base % 16 == 0 && t->box[0] % 8 == 0 &&
+                   (t->swizzle_bytes == 0 || t->box[0] * 2 == t->swizzle_bytes);
+    for (int i = 0; i < 4; i++) {
+        is_good &= t->dims[i] > 0 && t->dims[i] <= (uint64_t)1 << 32 && t->box[i] > 0 && t->box[i] <= 256;
+        is_good &= i == 3 || (t->strides[i] % 16 == 0 && t->strides[i] < (uint64_t)1 << 40);
+    }
+    if (is_good) {
+        memset(ret, 0, sizeof(*ret));
+        memcpy(ret, t, sizeof(*t));
+    }
+    return is_good;
 }
