@@ -30,6 +30,7 @@ struct backend_options {
 };
 
 #define MAXIMA_OUTPUTS 32
+#define BACKEND_MARKS  8
 
 // y[r][o] = sum_i x[r][i] * w[o][i] (+ bias[o]) (+ y[r][o] when accumulate)
 struct op_linear {
@@ -339,6 +340,13 @@ struct backend_ops {
     void (*host_free)(struct backend *b, void *mem);
     void (*copy_out)(struct backend *b, void *host_dst, const void *src, size_t bytes);
     void (*copy_in)(struct backend *b, void *dst, const void *host_src, size_t bytes);
+    // Optional, likewise. Makes pages of the caller's memory, one piece at a time, such that the device reads them by
+    // itself: what matrix_fill is given from there is not copied before, and has to stay as it is until the device has
+    // come to a mark that was set after it. False: it stays memory like any other. host_unpin waits.
+    bool (*host_pin)(struct backend *b, void *mem, size_t bytes);
+    void (*host_unpin)(struct backend *b, void *mem);
+    void (*mark)(struct backend *b, unsigned mark); // below BACKEND_MARKS
+    void (*wait)(struct backend *b, unsigned mark); // one that was never set is passed
 
     // Optional: NULL where the host has to draw.
     void (*sample)(struct backend *b, const struct op_sample *op);

@@ -56,6 +56,7 @@ struct loop {
     size_t n_pending;
     void (*turn_end)(void *ctx);
     void *turn_end_ctx;
+    struct iovec registered; // the buffer; of length 0: none
     bool may_watch;
     struct loop_watcher *watchers[LOOP_WATCHERS_MAX]; // NULL: none
     bool is_enabled;
@@ -215,6 +216,30 @@ static void enqueue_rw(struct loop *loop, struct loop_op *op, enum code code, in
     enqueue(loop, op, code, fd);
 }
 
+bool loop_register_buffer(struct loop *loop, void *mem, size_t bytes)
+{
+    const struct iovec buffer = { mem, bytes };
+    assert(loop->registered.iov_len == 0);
+    bool is_registered = io_uring_register_buffers(&loop->ring, &buffer, 1) == 0;
+    loop->registered = is_registered ? buffer : loop->registered;
+    return is_registered;
+}
+
+static bool is_registered(const struct loop *loop, const struct loop_op *op)
+{
+    uintptr_t offset = (uintptr_t)op->buf - (uintptr_t)loop->registered.iov_base;
+    return offset < loop->registered.iov_len && op->len <= loop->registered.iov_len - offset;
+}
+
+static void prepare_read(struct io_uring_sqe *sqe, const struct loop_op *op)
+{
+    if (is_registered(op->owner, op)) {
+        io_uring_prep_read_fixed(sqe, op->fd, op->buf, op->len, op->offset, 0);
+    } else {
+        io_uring_prep_read(sqe, op->fd, op->buf, op->len, op->offset);
+    }
+}
+
 void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset)
 {
     enqueue_rw(loop, op, CODE_READ, fd, buf, len, offset);
@@ -349,7 +374,7 @@ static void prepare(struct io_uring_sqe *sqe, struct loop_op *op)
 {
     static_assert(sizeof(op->timeout) == sizeof(struct __kernel_timespec), "a timer's storage");
     switch ((enum code)op->code) {
-    case CODE_READ: io_uring_prep_read(sqe, op->fd, op->buf, op->len, op->offset); break;
+    case CODE_READ: prepare_read(sqe, op); break;
     case CODE_WRITE: io_uring_prep_write(sqe, op->fd, op->buf, op->len, op->offset); break;
     case CODE_FSYNC: io_uring_prep_fsync(sqe, op->fd, 0); break;
     case CODE_FDATASYNC: io_uring_prep_fsync(sqe, op->fd, IORING_FSYNC_DATASYNC); break;

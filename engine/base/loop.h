@@ -57,6 +57,10 @@ size_t loop_n_pending(const struct loop *loop);
 // it.
 void loop_read(struct loop *loop, struct loop_op *op, int fd, void *buf, size_t len, uint64_t offset);
 void loop_write(struct loop *loop, struct loop_op *op, int fd, const void *buf, size_t len, uint64_t offset);
+// Memory that many reads go to: the kernel holds its pages, so that reads into it need not look them up. It stays until
+// the loop is freed. One piece, of a GiB at most. False: the system does not let it (RLIMIT_MEMLOCK), and nothing is
+// different.
+bool loop_register_buffer(struct loop *loop, void *mem, size_t bytes);
 // Opens `path` (which must stay until done; flags: O_*; no file is created): the descriptor, O_CLOEXEC. In a kernel
 // worker, as the files of a mount answer when it pleases them. `personality`: on whose behalf, 0 for the process's own.
 void loop_open(struct loop *loop, struct loop_op *op, const char *path, int flags, unsigned personality);

@@ -6,7 +6,8 @@
 //
 // Invariants
 // 1. Chunks are planned, and consumed, in the order of (file, offset); reads between them may end in any order.
-// 2. A slot is, in turn: free, reading, ready; slots [head, head + n_busy) of the ring are not free.
+// 2. A slot is, in turn: free, reading, ready, and where the backend copies from it by itself, lent; slots
+//    [head, head + n_busy) of the ring are reading or ready, the N_LENT before head may be lent.
 // 3. A chunk begins and ends at multiples of BLOCK, as O_DIRECT asks. `n_wanted` of its bytes must arrive; what follows
 // up to the
 //    block's end (or the file's) may.
@@ -29,7 +30,8 @@
 
 #define BLOCK       4096u        // alignment of direct reads: memory, offset and length
 #define CHUNK_BYTES (4u << 20)   // one read
-#define N_SLOTS     8u           // reads in flight
+#define N_SLOTS     8u           // reads in flight, and buffers that a device copies from
+#define N_LENT      3u           // of them, these, where there is such a device
 #define GAP_MAX     (256u << 10) // unwanted bytes between two tensors that are read rather than skipped
 
 struct stream;
@@ -55,7 +57,8 @@ struct stream {
     size_t n_tensors;
     const struct tensor_read *read;
     struct err *err;
-    int rc; // first failure
+    int rc;                 // first failure
+    struct backend *device; // that copies from the slots by itself; NULL: none
 
     size_t plan_idx;      // next wanted tensor that the plan has not finished
     uint64_t plan_offset; // in its file: bytes before it are planned
@@ -109,12 +112,22 @@ static void give(struct stream *s, uint64_t n_rows, const void *data)
     s->n_given += n_rows * per_row;
 }
 
+// Of all that was handed out: the mark of the slot in hand is set anew when it is consumed.
+static void await_copies(struct stream *s)
+{
+    if (s->device) {
+        s->device->ops->mark(s->device, s->head);
+        s->device->ops->wait(s->device, s->head);
+    }
+}
+
 // Rows that begin at an odd address (headers need not be padded) are moved down to their alignment, over bytes that
 // have been handed out already. `data` lies in a slot, whose first byte is aligned, so that there is room before it.
-static unsigned char *align_rows(unsigned char *data, size_t len, size_t align)
+static unsigned char *align_rows(struct stream *s, unsigned char *data, size_t len, size_t align)
 {
     size_t odd = (uintptr_t)data % align;
     if (odd) {
+        await_copies(s);
         memmove(data - odd, data, len);
     }
     return data - odd;
@@ -139,7 +152,7 @@ static void consume_bytes(struct stream *s, unsigned char *data, size_t len)
     }
     size_t n_rows = len / per_row;
     if (n_rows > 0 && !s->rc) {
-        give(s, n_rows, align_rows(data, n_rows * per_row, dtype_align(t->dtype)));
+        give(s, n_rows, align_rows(s, data, n_rows * per_row, dtype_align(t->dtype)));
     }
     s->carry_len = len - n_rows * per_row;
     memcpy(s->carry, data + n_rows * per_row, s->carry_len);
@@ -218,8 +231,13 @@ static void submit(struct stream *s, struct slot *slot)
 
 static void issue(struct stream *s)
 {
-    while (!s->rc && s->n_busy < N_SLOTS && s->plan_idx < s->n_tensors) {
-        struct slot *slot = &s->slots[(s->head + s->n_busy) % N_SLOTS];
+    unsigned n_most = s->device ? N_SLOTS - N_LENT : N_SLOTS;
+    while (!s->rc && s->n_busy < n_most && s->plan_idx < s->n_tensors) {
+        unsigned i = (s->head + s->n_busy) % N_SLOTS;
+        struct slot *slot = &s->slots[i];
+        if (s->device) {
+            s->device->ops->wait(s->device, i); // nearly always over: others were consumed since
+        }
         uint64_t end = stretch_end(s);
         slot->file_idx = s->tensors[s->plan_idx].file_idx;
         slot->offset = s->plan_offset / BLOCK * BLOCK;
@@ -298,6 +316,9 @@ static void read_done(struct loop_op *op, int res)
     slot->is_ready = true;
     while (!s->rc && s->n_busy > 0 && s->slots[s->head].is_ready) {
         consume_slot(s, &s->slots[s->head]);
+        if (s->device) {
+            s->device->ops->mark(s->device, s->head);
+        }
         s->slots[s->head].is_ready = false;
         s->head = (s->head + 1) % N_SLOTS;
         s->n_busy--;
@@ -320,6 +341,10 @@ static int alloc_buffers(struct stream *s)
     if (!s->carry || s->bufs == MAP_FAILED) {
         return err_set(s->err, -ENOMEM, "no memory to read weights: %u buffers x %u bytes + a row of %" PRIu64 " bytes",
                        N_SLOTS, CHUNK_BYTES, longest);
+    }
+    struct backend *b = s->read->backend;
+    if (b && b->ops->host_pin && b->ops->host_pin(b, s->bufs, (size_t)N_SLOTS * CHUNK_BYTES)) {
+        s->device = b;
     }
     for (unsigned i = 0; i < N_SLOTS; i++) {
         s->slots[i].stream = s;
@@ -375,6 +400,7 @@ int tensor_stream_read(const struct tensor_file *files, const struct tensor_info
         rc = loop_new(2 * N_SLOTS, &s.loop, err); // reads and their cancellation
     }
     if (rc == 0) {
+        loop_register_buffer(s.loop, s.bufs, (size_t)N_SLOTS * CHUNK_BYTES);
         set_all_direct(&s, true);
         issue(&s);
         rc = loop_run_until_idle(s.loop);
@@ -386,6 +412,9 @@ int tensor_stream_read(const struct tensor_file *files, const struct tensor_info
         assert(rc || (s.idx == n_tensors && s.bytes_done == s.bytes_total));
     }
     loop_free(s.loop);
+    if (s.device) {
+        s.device->ops->host_unpin(s.device, s.bufs);
+    }
     free(s.carry);
     if (s.bufs != MAP_FAILED) {
         munmap(s.bufs, (size_t)N_SLOTS * CHUNK_BYTES);

@@ -6,7 +6,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/str.h"
-#include "kernels/dtype.h"
+#include "kernels/backend.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -54,6 +54,9 @@ struct tensor_read {
     int (*sink)(void *ctx, const struct tensor_run *run, struct err *err);  // non-zero stops with that value
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // or NULL
     void *ctx;
+    // That the sink fills matrices of, or NULL. One that can read the buffers by itself is given them, and they are
+    // read into again when it has done so.
+    struct backend *backend;
 };
 
 // Reads the tensors with is_used set; `tensors` are in the order of (file_idx, offset). Memory: a few buffers and one

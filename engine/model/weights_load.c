@@ -408,7 +408,7 @@ static int read_pass(struct loader *l, bool of_scales, struct err *err)
         t->is_used = t->is_used && (weight_unpack_use(l->scheme, l->config, t->user_idx, &unit)->packing ==
                                     STACKED_SCALES) == of_scales;
     }
-    const struct tensor_read read = { load_run, l->progress && !of_scales ? report_progress : NULL, l };
+    const struct tensor_read read = { load_run, l->progress && !of_scales ? report_progress : NULL, l, l->w->backend };
     int rc = checkpoint_read(l->cp, &read, err);
     for (size_t i = 0; i < n; i++) {
         checkpoint_tensor(l->cp, i)->is_used = was_used[i];

@@ -24,6 +24,7 @@
 
 #define STAGE_BYTES    ((size_t)4 << 20)
 #define PARTIALS_BYTES ((size_t)64 << 20)
+_Static_assert(GPU_MARK_FILLED + BACKEND_MARKS == GPU_N_MARKS, "a mark of the runtime for each of the backend");
 
 // K and V as attention_hopper.cu reads them: whether it does with this layout, and in which pool they are.
 struct hopper_kv {
@@ -44,6 +45,10 @@ struct cuda_backend {
     struct step_block step;
     struct graphs graphs;
     struct draws draws;
+    struct {
+        const unsigned char *mem; // [bytes] that weights come from; NULL: none is pinned
+        size_t bytes;
+    } pinned;
     float *partials; // PARTIALS_BYTES
     void *rows_16;   // [rows_16_bytes]
     size_t rows_16_bytes;
@@ -131,6 +136,37 @@ static void cuda_copy_in(struct backend *b, void *dst, const void *host_src, siz
     gpu_copy_in(cuda_of(b)->gpu, dst, host_src, bytes);
 }
 
+static bool cuda_host_pin(struct backend *b, void *mem, size_t bytes)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    bool is_pinned = !cuda->pinned.mem && gpu_host_pin(cuda->gpu, mem, bytes);
+    if (is_pinned) {
+        cuda->pinned.mem = mem;
+        cuda->pinned.bytes = bytes;
+    }
+    return is_pinned;
+}
+
+static void cuda_host_unpin(struct backend *b, void *mem)
+{
+    struct cuda_backend *cuda = cuda_of(b);
+    assert(cuda->pinned.mem == mem);
+    gpu_host_unpin(cuda->gpu, mem);
+    cuda->pinned.mem = NULL;
+}
+
+static void cuda_mark(struct backend *b, unsigned mark)
+{
+    assert(mark < BACKEND_MARKS);
+    gpu_mark(cuda_of(b)->gpu, GPU_MARK_FILLED + mark);
+}
+
+static void cuda_wait(struct backend *b, unsigned mark)
+{
+    assert(mark < BACKEND_MARKS);
+    gpu_wait(cuda_of(b)->gpu, GPU_MARK_FILLED + mark);
+}
+
 static void cuda_sync(struct backend *b)
 {
     gpu_sync(cuda_of(b)->gpu, NULL);
@@ -196,6 +232,14 @@ static struct matrix *cuda_matrix_new(struct backend *b, enum dtype dtype, size_
     return m;
 }
 
+// From the file's bytes to the device: from pinned memory they go by themselves.
+static void send_rows(struct cuda_backend *cuda, void *dst, const void *rows, size_t bytes)
+{
+    uintptr_t offset = (uintptr_t)rows - (uintptr_t)cuda->pinned.mem;
+    bool is_pinned = cuda->pinned.mem && offset < cuda->pinned.bytes && bytes <= cuda->pinned.bytes - offset;
+    (is_pinned ? gpu_copy_in : gpu_upload)(cuda->gpu, dst, rows, bytes);
+}
+
 #define EXPAND_BLOCK (16 * QUANT_SUPERBLOCK)
 
 static void fill_expanded(struct cuda_backend *cuda, struct matrix *m, size_t first, size_t n, const unsigned char *src)
@@ -217,7 +261,7 @@ static void fill_blocks(struct cuda_backend *cuda, struct matrix *m, size_t row,
     size_t row_bytes = dtype_row_bytes(m->source, m->gpu.n_in), step = n_fill_rows(m);
     for (size_t i = 0; i < n_rows; i += step) {
         size_t n = n_rows - i < step ? n_rows - i : step;
-        gpu_upload(cuda->gpu, cuda->rows_16, rows + i * row_bytes, n * row_bytes);
+        send_rows(cuda, cuda->rows_16, rows + i * row_bytes, n * row_bytes);
         gpu_blocks_pack(queue_of(cuda), &m->gpu, row + i, n, cuda->rows_16);
     }
 }
@@ -235,7 +279,7 @@ static void cuda_matrix_fill(struct backend *b, struct matrix *m, size_t row, si
         fill_expanded(cuda_of(b), m, first, n, host_rows);
     } else {
         size_t element = dtype_bytes(m->gpu.dtype);
-        gpu_upload(cuda_of(b)->gpu, (unsigned char *)m->gpu.data + first * element, host_rows, n * element);
+        send_rows(cuda_of(b), (unsigned char *)m->gpu.data + first * element, host_rows, n * element);
     }
 }
 
@@ -729,6 +773,10 @@ static const struct backend_ops cuda_ops = {
     .host_free = cuda_host_free,
     .copy_out = cuda_copy_out,
     .copy_in = cuda_copy_in,
+    .host_pin = cuda_host_pin,
+    .host_unpin = cuda_host_unpin,
+    .mark = cuda_mark,
+    .wait = cuda_wait,
     .sample = cuda_sample,
     .drawn = cuda_drawn,
     .n_workers = cuda_n_workers,

@@ -41,17 +41,21 @@ void gpu_free(struct gpu *gpu, void *mem);           // waits for what uses it
 void *gpu_host_alloc(struct gpu *gpu, size_t bytes); // pinned; NULL: no memory
 void gpu_host_free(struct gpu *gpu, void *mem);
 
+bool gpu_host_pin(struct gpu *gpu, void *mem, size_t bytes); // whole pages of the caller's
+void gpu_host_unpin(struct gpu *gpu, void *mem);             // waits for what uses it
+
 // From pageable memory, which is the caller's again on return.
 void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes);
-// From pinned memory, which must stay until gpu_sync.
+// From pinned memory, which must stay until gpu_wait for a mark that was set later, or gpu_sync.
 void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes);
 void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes); // waits
 void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes);
 // To pinned memory, when the queue comes to it: it is there after gpu_wait for a mark that was set later, or gpu_sync.
 void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes);
 
-// Marks in the queue: where the results of op_sample have been copied out, and step inputs in; of two turns each.
-enum { GPU_MARK_DRAWN, GPU_MARK_SENT = 2, GPU_N_MARKS = 4 };
+// Marks in the queue: where the results of op_sample have been copied out, and step inputs in; of two turns each; and
+// those of whoever fills weights from pinned memory.
+enum { GPU_MARK_DRAWN, GPU_MARK_SENT = 2, GPU_MARK_FILLED = 4, GPU_N_MARKS = 12 };
 void gpu_mark(struct gpu *gpu, unsigned mark);
 void gpu_wait(struct gpu *gpu, unsigned mark); // until the queue has passed it; a mark that was never set is passed
 

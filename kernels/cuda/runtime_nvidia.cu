@@ -266,6 +266,22 @@ void gpu_host_free(struct gpu *gpu, void *mem)
     check(gpu, cudaFreeHost(mem), "cudaFreeHost");
 }
 
+bool gpu_host_pin(struct gpu *gpu, void *mem, size_t bytes)
+{
+    (void)gpu;
+    if (cudaHostRegister(mem, bytes, cudaHostRegisterDefault) != cudaSuccess) {
+        cudaGetLastError(); // the caller knows
+        return false;
+    }
+    return true;
+}
+
+void gpu_host_unpin(struct gpu *gpu, void *mem)
+{
+    check(gpu, cudaStreamSynchronize(gpu->queue), "cudaStreamSynchronize");
+    check(gpu, cudaHostUnregister(mem), "cudaHostUnregister");
+}
+
 void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes)
 {
     for (size_t at = 0, i = 0; at < bytes; at += UPLOAD_BYTES, i ^= 1) {

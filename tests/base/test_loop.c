@@ -174,6 +174,29 @@ static void test_loop_file_write_then_read_at_offsets(void **state)
     close(fd);
 }
 
+// Whether or not the system lets the buffer be registered; beside it, and over its end, reads are as any other.
+static void test_loop_reads_into_a_registered_buffer(void **state)
+{
+    struct loop *loop = *state;
+    static char memory[3 * 4096];
+    char *buffer = memory + 4096;
+    int fd = open_temporary();
+    struct probe within = PROBE, across = PROBE, beside = PROBE;
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    if (!loop_register_buffer(loop, buffer, 4096)) {
+        print_message("the system registers no buffer\n");
+    }
+    loop_read(loop, &within.op, fd, buffer + 100, 4, 1);
+    loop_read(loop, &across.op, fd, buffer + 4094, 8, 2);
+    loop_read(loop, &beside.op, fd, memory, 10, 0);
+    assert_int_equal(loop_run_until_idle(loop), 0);
+    assert_true(within.res == 4 && across.res == 8 && beside.res == 10);
+    assert_memory_equal(buffer + 100, "1234", 4);
+    assert_memory_equal(buffer + 4094, "23456789", 8);
+    assert_memory_equal(memory, "0123456789", 10);
+    close(fd);
+}
+
 static void test_loop_failing_call_gives_errno(void **state)
 {
     struct loop *loop = *state;
@@ -599,6 +622,7 @@ int main(void)
         LOOP_TEST(test_loop_timers_expire_in_order_of_deadline),
         LOOP_TEST(test_loop_timer_zero_and_forever),
         LOOP_TEST(test_loop_file_write_then_read_at_offsets),
+        LOOP_TEST(test_loop_reads_into_a_registered_buffer),
         LOOP_TEST(test_loop_file_is_made_and_renamed),
         LOOP_TEST(test_loop_failing_call_gives_errno),
         LOOP_TEST(test_loop_cancel_pending_pipe_read_ends_it),

@@ -1,4 +1,4 @@
-// What a test can make the model of a GPU do.
+// What a test can make the model of a GPU do, and hear of it.
 #ifndef TOKFS_KERNELS_CUDA_SHIM_FAULTS_H
 #define TOKFS_KERNELS_CUDA_SHIM_FAULTS_H
 
@@ -21,6 +21,9 @@ uint64_t shim_n_graphs(void);         // recorded since the program began
 uint64_t shim_n_graph_launches(void); // of theirs
 uint64_t shim_n_launches(void);       // since the program began
 uint64_t shim_n_syncs(void);          // how often all of the queue was waited for
+// Bytes that came from pinned memory, and from other memory by way of a copy of the host's; since the program began.
+uint64_t shim_bytes_copied_in(void), shim_bytes_uploaded(void);
+uint64_t shim_bytes_pinned(void), shim_bytes_pinned_most(void); // of the caller's memory: now, and at any time
 
 #ifdef __cplusplus
 }

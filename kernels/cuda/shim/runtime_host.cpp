@@ -1,5 +1,7 @@
 // The host as the device: memory is memory, and all is done when it is issued, but for copies out, which reach the
-// host's memory when they are waited for. What is copied in again before that is what the queue has put there.
+// host's memory when they are waited for. What is copied in again before that is what the queue has put there. A copy
+// in reads its source at some time before it is waited for: whoever changes that meanwhile is told, by the end of the
+// program.
 #include "kernels/cpu/convert.h"
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
@@ -11,16 +13,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vector>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 struct copy_out {
     void *to;
     std::vector<unsigned char> bytes; // as they were when the queue came to them
 };
 
+struct copy_in {
+    const void *from;
+    size_t bytes; // 0: it has been looked at
+    uint64_t hash;
+};
+
 struct gpu {
     struct gpu_facts facts;
     std::vector<struct copy_out> copies; // that nobody has waited for, in order
-    size_t marks[GPU_N_MARKS];           // how many of them were before
+    std::vector<struct copy_in> copies_in;
+    size_t marks[GPU_N_MARKS]; // how many of them were before
+    size_t marks_in[GPU_N_MARKS];
+    std::map<void *, size_t> pinned; // memory of the caller
     std::map<void *, size_t> allocations;
     uint64_t bytes_free;
 };
@@ -30,7 +43,7 @@ struct CUgraphExec_st {
     std::vector<std::function<void()>> work;
 };
 
-static uint64_t device_bytes = UINT64_MAX;
+static uint64_t device_bytes = UINT64_MAX, n_copied_in, n_uploaded, n_pinned, n_pinned_most;
 static unsigned n_refusals, n_recording_refusals;
 static uint64_t n_graphs, n_graph_launches;
 
@@ -83,6 +96,26 @@ uint64_t shim_n_syncs(void)
 uint64_t shim_n_launches(void)
 {
     return shim_state.n_launches;
+}
+
+uint64_t shim_bytes_copied_in(void)
+{
+    return n_copied_in;
+}
+
+uint64_t shim_bytes_uploaded(void)
+{
+    return n_uploaded;
+}
+
+uint64_t shim_bytes_pinned(void)
+{
+    return n_pinned;
+}
+
+uint64_t shim_bytes_pinned_most(void)
+{
+    return n_pinned_most;
 }
 
 int gpu_open(struct gpu **ret, struct err *err)
@@ -166,6 +199,34 @@ void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes)
 {
     gpu_copy(gpu, dst, host_src, bytes);
+    n_uploaded += bytes;
+}
+
+static bool overlap(const void *a, size_t n_a, const void *b, size_t n_b)
+{
+    uintptr_t x = reinterpret_cast<uintptr_t>(a), y = reinterpret_cast<uintptr_t>(b);
+    return x < y + n_b && y < x + n_a;
+}
+
+static void check_source(struct copy_in *copy)
+{
+    if (copy->bytes > 0 && XXH3_64bits(copy->from, copy->bytes) != copy->hash) {
+        fprintf(stderr, "shim: %zu bytes of pinned memory were changed before their copy was waited for\n",
+                copy->bytes);
+        abort();
+    }
+    copy->bytes = 0;
+}
+
+static void check_sources(struct gpu *gpu, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        check_source(&gpu->copies_in[i]);
+    }
+    gpu->copies_in.erase(gpu->copies_in.begin(), gpu->copies_in.begin() + (ptrdiff_t)n);
+    for (size_t &mark : gpu->marks_in) {
+        mark -= mark < n ? mark : n;
+    }
 }
 
 // The parts of it that copies out are to fill come from these, the latest of which is right.
@@ -173,13 +234,19 @@ void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t byte
 {
     const unsigned char *src = static_cast<const unsigned char *>(pinned_src);
     unsigned char *to = static_cast<unsigned char *>(dst);
+    bool is_final = true; // what is there now; else the queue puts it there
     gpu_copy(gpu, dst, pinned_src, bytes);
+    n_copied_in += bytes;
     for (const struct copy_out &out : gpu->copies) {
         const unsigned char *begin = static_cast<const unsigned char *>(out.to), *end = begin + out.bytes.size();
         const unsigned char *from = begin > src ? begin : src, *until = end < src + bytes ? end : src + bytes;
         if (from < until) {
             gpu_copy(gpu, to + (from - src), out.bytes.data() + (from - begin), (size_t)(until - from));
+            is_final = false;
         }
+    }
+    if (is_final) {
+        gpu->copies_in.push_back({ pinned_src, bytes, XXH3_64bits(pinned_src, bytes) });
     }
 }
 
@@ -193,6 +260,11 @@ void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t byt
 {
     const unsigned char *from = static_cast<const unsigned char *>(src);
     expect_not_recording("something is copied out");
+    for (struct copy_in &in : gpu->copies_in) { // those before it in the queue are done by then
+        if (overlap(in.from, in.bytes, pinned_dst, bytes)) {
+            check_source(&in);
+        }
+    }
     gpu->copies.push_back({ pinned_dst, std::vector<unsigned char>(from, from + bytes) });
     memset(pinned_dst, 0xff, bytes);
 }
@@ -211,17 +283,35 @@ static void deliver(struct gpu *gpu, size_t n)
 void gpu_host_free(struct gpu *gpu, void *mem)
 {
     deliver(gpu, gpu->copies.size());
+    check_sources(gpu, gpu->copies_in.size());
     free(mem);
+}
+
+bool gpu_host_pin(struct gpu *gpu, void *mem, size_t bytes)
+{
+    gpu->pinned[mem] = bytes;
+    n_pinned += bytes;
+    n_pinned_most = n_pinned > n_pinned_most ? n_pinned : n_pinned_most;
+    return true;
+}
+
+void gpu_host_unpin(struct gpu *gpu, void *mem)
+{
+    check_sources(gpu, gpu->copies_in.size());
+    n_pinned -= gpu->pinned.at(mem);
+    gpu->pinned.erase(mem);
 }
 
 void gpu_mark(struct gpu *gpu, unsigned mark)
 {
     gpu->marks[mark] = gpu->copies.size();
+    gpu->marks_in[mark] = gpu->copies_in.size();
 }
 
 void gpu_wait(struct gpu *gpu, unsigned mark)
 {
     expect_not_recording("a mark is waited for");
+    check_sources(gpu, gpu->marks_in[mark]);
     deliver(gpu, gpu->marks[mark]);
 }
 
@@ -229,6 +319,7 @@ int gpu_sync(struct gpu *gpu, struct err *err)
 {
     expect_not_recording("the queue is waited for");
     shim_state.n_syncs++;
+    check_sources(gpu, gpu->copies_in.size());
     deliver(gpu, gpu->copies.size());
     return gpu_failure(gpu, err);
 }
