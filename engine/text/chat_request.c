@@ -7,9 +7,9 @@
 // llama-server name them.
 #include "engine/text/chat_request.h"
 
-#include "engine/text/json_fields.h"
 #include "engine/text/chat_message.h"
 #include "engine/text/chat_tools.h"
+#include "engine/text/json_fields.h"
 
 #include <errno.h>
 #include <string.h>
