@@ -118,6 +118,10 @@ def test_redis_tells_of_all_nodes():
         ask(b1, "France")
         with follower(redis.url) as f:
             holds(f, "France", n1=True, n2=False)
+            with f.connect() as s:  # a head alone, after which the connection goes on
+                s.sendall(b"HEAD /kv/index HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                _, rest = b"".join(iter(lambda: s.recv(4096), b"")).split(b"\r\n\r\n", 1)
+                assert rest.startswith(b"HTTP/1.1 "), rest
             listed = [json.loads(line) for line in f.ask("GET", "/kv/index")[2].splitlines()]
             assert len(listed) == figure(f, "index_placements") > 0
             assert all(set(e) == {"hash", "peer", "model", "block_size", "tiers"} for e in listed)

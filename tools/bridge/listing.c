@@ -77,6 +77,9 @@ enum MHD_Result listing_start(struct request *request)
     if (!bridge->scoring) {
         return respond_error(request, 501, "no_scores", "this bridge was not started with --score");
     }
+    if (strcmp(request->method, "HEAD") == 0) { // after a head alone the library would send the last chunk all the same
+        return respond_static(request, 200, "application/x-ndjson", STR(""));
+    }
     request->listing = calloc(1, sizeof(*request->listing));
     if (!request->listing) {
         return respond_error(request, 503, "out_of_memory", "out of memory");
