@@ -3,6 +3,7 @@
 #include "engine/model/config.h"
 #include "engine/base/json.h"
 #include "engine/model/config_layers.h"
+#include "engine/model/config_quantization.h"
 #include "engine/model/config_reader.h"
 #include "engine/model/family.h"
 #include <errno.h>
@@ -166,18 +167,6 @@ static int parse_activation(const struct config_reader *r, const struct family *
                          STR_ARG(config_clip(v)));
 }
 
-// Files of a family with a quantized type must say so.
-static int check_quantization(const struct config_reader *r, const struct family *family)
-{
-    const char *key = "quantization_config";
-    const struct json *v = config_get(r->object, key), *method = v ? config_get(v, "quant_method") : NULL;
-    if (!family->quantization || (method && str_eq(method->text, str_from(family->quantization)))) {
-        return 0;
-    }
-    return err_set_param(r->err, -EOPNOTSUPP, key, "%s: %s: quant_method \"%.*s\" is not supported, %s is", r->file,
-                         key, STR_ARG(method ? config_clip(method) : STR("none")), family->quantization);
-}
-
 static int parse_dtype(const struct config_reader *r, struct model_config *c)
 {
     static const struct {
@@ -313,7 +302,7 @@ static int parse_config(const struct config_reader *r, struct model_config *c)
     if ((rc = family_check_fields(r, family)) < 0 || (rc = parse_activation(r, family, c)) < 0 ||
         (rc = parse_shape(r, family, c)) < 0 || (rc = config_layers_parse(r, family, c)) < 0 ||
         (rc = parse_features(r, family, c)) < 0 || (rc = parse_experts(r, family, c)) < 0 ||
-        (rc = check_quantization(r, family)) < 0 || (rc = parse_scores(r, family, c)) < 0 ||
+        (rc = config_quantization_parse(r, family, c)) < 0 || (rc = parse_scores(r, family, c)) < 0 ||
         (rc = parse_dtype(r, c)) < 0 || (rc = parse_ropes(r, family, c)) < 0) {
         return rc;
     }

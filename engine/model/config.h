@@ -7,6 +7,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/str.h"
+#include "engine/model/f8.h"
 #include "engine/model/rope.h"
 #include "kernels/backend.h"
 #include <stdbool.h>
@@ -38,6 +39,7 @@ enum model_feature {
     FEATURE_MXFP4 = 1 << 19,             // experts are stacked, of type MXFP4, gate and up row by row
     FEATURE_PARTIAL_ROPE = 1 << 6,       // partial_rotary_factor counts
     FEATURE_PERMUTED = 1 << 20,          // rows of q and k: dimensions that turn together lie side by side
+    FEATURE_F8 = 1 << 21,                // projections may be of type F8_E4M3, with scales
     FEATURE_FUSED = 1 << 7,              // the file has one tensor for q, k, v and one for gate and up
 };
 
@@ -46,6 +48,12 @@ enum layer_flag {
     LAYER_WINDOWED = 1 << 0, // attention sees the last `window` positions only
     LAYER_EXPERTS = 1 << 2,  // its feed-forward is a mixture
     LAYER_NOPE = 1 << 1,     // Q and K are not turned
+};
+
+// How weights of F8_E4M3 may be scaled, with FEATURE_F8.
+struct f8_config {
+    struct f8_grid block; // zeros: not by blocks
+    bool has_rows;        // one scale, or one per row
 };
 
 struct model_config {
@@ -63,6 +71,7 @@ struct model_config {
     float attn_softcap, logit_softcap; // 0: none
     struct rope_config rope;
     struct rope_config window_rope; // of windowed layers, with FEATURE_WINDOW_ROPE
+    struct f8_config f8;
     enum dtype dtype;               // torch_dtype; the tensors' own types decide
     int32_t bos_id;                 // -1: none
     int32_t eos_ids[MODEL_EOS_MAX]; // config.json's and generation_config.json's, without repeats

@@ -202,7 +202,6 @@ static const struct neutral_field {
     double neutral;       // a number that changes nothing; NAN: only null and false do
     uint32_t honoured_by; // families with one of these features read it
 } neutral_fields[] = {
-    { "quantization_config", NAN, FEATURE_MXFP4 },
     { "compression_config", NAN, 0 },
     { "partial_rotary_factor", 1, FEATURE_PARTIAL_ROPE },
     { "swiglu_alpha", 1.702, 0 },

@@ -6,6 +6,7 @@
 
 #include "engine/base/err.h"
 #include "engine/base/str.h"
+#include "engine/model/f8.h"
 #include "kernels/backend.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,10 +29,13 @@ struct tensor_info {
     uint32_t
         n_row_dims; // the first dimensions, of which each element is a row: 0 or 1, or more where runs may end within
     uint64_t shape[TENSOR_DIMS_MAX];
-    uint32_t file_idx;      // shard
-    uint64_t offset, bytes; // in that file, from its beginning
-    bool is_used;           // for the loader: wanted; the others are not read
-    uint32_t user_idx;      // for the loader: which of its destinations
+    uint32_t file_idx;                // shard
+    uint64_t offset, bytes;           // in that file, from its beginning
+    bool is_used;                     // for the loader: wanted; the others are not read
+    uint32_t user_idx;                // for the loader: which of its destinations
+    bool is_scales;                   // for the loader: not what the destination holds but what that is multiplied with
+    struct f8_grid grid;              // what one of these is for
+    const struct tensor_info *scales; // for the loader: of a tensor of F8_E4M3; NULL of others
 };
 
 // What runs consist of: a 1-d tensor is one row.

@@ -1,6 +1,7 @@
 // Which tensors a checkpoint must have, and whether a file has them: everything is checked before the first byte is
 // loaded.
 #include "engine/model/mxfp4.h"
+#include "engine/model/weights_f8.h"
 #include "engine/model/weights_table.h"
 #include <assert.h>
 #include <errno.h>
@@ -126,7 +127,8 @@ static int bind_part(const struct binding *b, size_t part_idx, struct weight_uni
         return err_set(b->err, -EINVAL, "tensor \"%s\" is missing", name);
     }
     bool is_packed = part->packing == STACKED_GROUPS || part->packing == STACKED_SCALES;
-    if (is_packed ? !str_eq(t->dtype_name, STR("U8")) : !t->is_loadable) {
+    bool is_f8 = tensor_is_f8(t) && weight_places[part->place].is_matrix && part->packing == PLAIN;
+    if (is_packed ? !str_eq(t->dtype_name, STR("U8")) : !t->is_loadable && !is_f8) {
         return err_set(b->err, -EOPNOTSUPP, "%s: tensor \"%s\" has dtype %.*s, which is not supported",
                        checkpoint_file_name(b->cp, t->file_idx), name, STR_ARG(t->dtype_name));
     }
@@ -135,7 +137,7 @@ static int bind_part(const struct binding *b, size_t part_idx, struct weight_uni
         t->is_used = true;
         t->user_idx = weight_pack_use(b->scheme, b->c, part_idx, unit);
     }
-    return rc;
+    return rc == 0 && is_f8 ? f8_bind(b->cp, b->c, t, b->err) : rc;
 }
 
 static int bind_place(const struct binding *b, enum place_id id, struct weight_unit unit)
@@ -158,6 +160,7 @@ static bool is_known_extra(const struct binding *b, struct str name)
                str_eq(name, STR("rope_factors_short.weight"));
     }
     return str_ends_with(name, STR(".rotary_emb.inv_freq")) || // buffers that old versions saved
+           (model_has(b->c, FEATURE_F8) && f8_is_input_scale(name)) ||
            (model_has(b->c, FEATURE_TIED) && str_eq(name, STR("lm_head.weight")));
 }
 
@@ -191,7 +194,7 @@ static enum dtype first_dtype(const struct binding *b)
         snprintf(name, sizeof(name), part->name, 0u, 0u);
         const struct tensor_info *t = part->place == QKV ? checkpoint_find(b->cp, str_from(name)) : NULL;
         if (t && t->is_used) {
-            return t->dtype;
+            return tensor_loaded_dtype(t);
         }
     }
     return DTYPE_F32;
@@ -204,9 +207,14 @@ static uint64_t loaded_bytes(const struct binding *b, const struct tensor_info *
     const struct weight_part *part = weight_unpack_use(b->scheme, b->c, t->user_idx, &unit);
     bool is_expanded = part->packing == STACKED_GROUPS;
     uint64_t n = t->bytes;
-    enum dtype from = is_expanded ? DTYPE_BF16 : t->dtype;
+    enum dtype from = is_expanded ? DTYPE_BF16 : tensor_loaded_dtype(t);
+    if (t->is_scales) { // until all is loaded
+        return 0;
+    }
     if (is_expanded) {
         n *= 4;
+    } else if (t->scales) {
+        n *= 2;
     }
     struct dtype_format has = dtype_format(from),
                         gets = dtype_format(weight_stored_dtype(b->c, part->place, from, form));

@@ -1,10 +1,11 @@
 // From tensors to matrices on a backend.
 //
 // Matrices are filled run by run as the files are read, so that no second copy of the weights exists. They keep the
-// type of the file, but for experts of MXFP4 in a safetensors file, which become bf16 and for which their scales are
-// read first; or they are quantized a few rows at a time, by all workers. Where the parts of a projection have
-// different types it is in as many pieces. Vectors (norms, biases) become f32.
+// type of the file, but for experts of MXFP4 and projections of F8_E4M3 in a safetensors file, which become bf16 and
+// for which their scales are read first; or they are quantized a few rows at a time, by all workers. Where the parts of
+// a projection have different types it is in as many pieces. Vectors (norms, biases) become f32.
 #include "engine/model/mxfp4.h"
+#include "engine/model/weights_f8.h"
 #include "engine/model/weights_packed.h"
 #include "engine/model/weights_table.h"
 #include "kernels/quant.h"
@@ -27,7 +28,8 @@ struct loader {
     const struct model_config *config;
     float *vector;    // [longest vector], a vector as f32 on the host
     uint8_t **scales; // [n_layers][2], of gate_up and down: [n_experts][n][n_groups]; NULL where nothing is packed
-    uint16_t *rows;   // [EXPAND_ROWS][longest row], of expanded matrices
+    struct f8_scales f8;
+    uint16_t *rows;         // [EXPAND_ROWS][longest row], of expanded matrices
     unsigned char *ordered; // [head_dim / 2][longest row], of heads whose rows are interleaved; or NULL
     enum weight_form form;
     float *values;            // [n_workers][longest row], of rows that change their type
@@ -70,7 +72,7 @@ static void plan_pieces(const struct loader *l, enum place_id id, struct weight_
         snprintf(name, sizeof(name), part->name, unit.layer, unit.expert);
         const struct tensor_info *t = checkpoint_find(l->cp, str_from(name));
         assert(t && n < WEIGHT_PIECES_MAX);
-        enum dtype dtype = part->packing == STACKED_GROUPS ? DTYPE_BF16 : t->dtype;
+        enum dtype dtype = part->packing == STACKED_GROUPS ? DTYPE_BF16 : tensor_loaded_dtype(t);
         ret->dtypes[n] = weight_stored_dtype(l->config, id, dtype, l->form);
         ret->n_rows[n] = (uint32_t)weight_dim(l->config, part->n);
         is_uniform = is_uniform && ret->dtypes[n] == ret->dtypes[0];
@@ -237,6 +239,36 @@ static void expand_expert(struct loader *l, const struct weight_part *part, stru
     }
 }
 
+struct f8_rows {
+    const struct loader *l;
+    const struct tensor_run *run;
+    uint64_t first; // of the run
+    size_t n_in;
+};
+
+static void expand_f8_rows(void *ctx, size_t begin, size_t end, size_t worker)
+{
+    (void)worker;
+    const struct f8_rows *job = ctx;
+    for (size_t i = begin; i < end; i++) {
+        uint64_t row = job->first + i;
+        f8_scales_expand(&job->l->f8, job->run->tensor, job->run->row + row,
+                         (const uint8_t *)job->run->data + row * job->n_in, job->l->rows + i * job->n_in);
+    }
+}
+
+static void load_f8_rows(struct loader *l, const struct weight_part *part, struct weight_unit unit,
+                         const struct tensor_run *run)
+{
+    struct backend *b = l->w->backend;
+    struct f8_rows job = { l, run, 0, weight_dim(l->config, weight_places[part->place].n_in) };
+    for (; job.first < run->n_rows; job.first += EXPAND_ROWS) {
+        size_t left = run->n_rows - job.first, n = left < EXPAND_ROWS ? left : EXPAND_ROWS;
+        b->ops->spread(b, n, expand_f8_rows, &job);
+        fill_part(l, part, unit, run->row + job.first, n, l->rows, DTYPE_BF16);
+    }
+}
+
 // ---- vectors -------------------------------------------------------------------------------------------------------
 
 static bool is_norm(enum place_id id)
@@ -323,9 +355,11 @@ static void hash_samples(struct loader *l, const struct tensor_run *run)
 
 static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
 {
-    (void)err;
     struct loader *l = ctx;
     hash_samples(l, run);
+    if (run->tensor->is_scales) {
+        return f8_scales_take(&l->f8, run, err);
+    }
     struct weight_unit unit;
     const struct weight_part *part = weight_unpack_use(l->scheme, l->config, run->tensor->user_idx, &unit);
     bool is_matrix = weight_places[part->place].is_matrix;
@@ -333,6 +367,8 @@ static int load_run(void *ctx, const struct tensor_run *run, struct err *err)
         load_stacked_rows(l, part, unit, run);
     } else if (part->packing != PLAIN) {
         load_experts(l, part, unit, run);
+    } else if (run->tensor->scales) {
+        load_f8_rows(l, part, unit, run);
     } else if (is_matrix) {
         fill_part(l, part, unit, run->row, run->n_rows, run->data, run->tensor->dtype);
     } else {
@@ -373,12 +409,24 @@ static int make_layers(struct weights *w, const struct model_config *c)
     return w->layers ? 0 : -ENOMEM;
 }
 
+static size_t longest_row(const struct model_config *c)
+{
+    size_t n = 0;
+    for (int id = 0; id < N_PLACES; id++) {
+        size_t n_in = weight_dim(c, weight_places[id].n_in);
+        n = weight_places[id].is_matrix && n_in > n ? n_in : n;
+    }
+    return n;
+}
+
 static int make_scales(struct loader *l)
 {
     const struct model_config *c = l->config;
-    size_t n_in = c->n_embd > c->n_ff_expert ? c->n_embd : c->n_ff_expert;
+    l->rows = malloc(EXPAND_ROWS * longest_row(c) * sizeof(*l->rows));
+    if (model_has(c, FEATURE_F8)) {
+        return l->rows ? f8_scales_init(&l->f8, l->cp) : -ENOMEM;
+    }
     l->scales = calloc(2 * (size_t)c->n_layers, sizeof(*l->scales));
-    l->rows = malloc(EXPAND_ROWS * n_in * sizeof(*l->rows));
     bool is_complete = l->scales && l->rows;
     for (size_t i = 0; is_complete && i < checkpoint_n_tensors(l->cp); i++) {
         const struct tensor_info *t = checkpoint_tensor(l->cp, i);
@@ -405,8 +453,9 @@ static int read_pass(struct loader *l, bool of_scales, struct err *err)
         struct tensor_info *t = checkpoint_tensor(l->cp, i);
         struct weight_unit unit;
         was_used[i] = t->is_used;
-        t->is_used = t->is_used && (weight_unpack_use(l->scheme, l->config, t->user_idx, &unit)->packing ==
-                                    STACKED_SCALES) == of_scales;
+        bool is_scales =
+            t->is_scales || weight_unpack_use(l->scheme, l->config, t->user_idx, &unit)->packing == STACKED_SCALES;
+        t->is_used = t->is_used && is_scales == of_scales;
     }
     const struct tensor_read read = { load_run, l->progress && !of_scales ? report_progress : NULL, l, l->w->backend };
     int rc = checkpoint_read(l->cp, &read, err);
@@ -419,23 +468,13 @@ static int read_pass(struct loader *l, bool of_scales, struct err *err)
 
 static bool has_scales(const struct loader *l)
 {
-    return l->cp->format == CHECKPOINT_SAFETENSORS && model_has(l->config, FEATURE_MXFP4);
+    return l->cp->format == CHECKPOINT_SAFETENSORS && (l->config->features & (FEATURE_MXFP4 | FEATURE_F8));
 }
 
 static int read_all(struct loader *l, struct err *err)
 {
     int rc = has_scales(l) ? read_pass(l, true, err) : 0;
     return rc < 0 ? rc : read_pass(l, false, err);
-}
-
-static size_t longest_row(const struct model_config *c)
-{
-    size_t n = 0;
-    for (int id = 0; id < N_PLACES; id++) {
-        size_t n_in = weight_dim(c, weight_places[id].n_in);
-        n = weight_places[id].is_matrix && n_in > n ? n_in : n;
-    }
-    return n;
 }
 
 // Twice the longest vector: as it is in the file, and in order.
@@ -459,6 +498,7 @@ static void loader_deinit(struct loader *l)
         free(l->scales[i]);
     }
     free(l->scales);
+    f8_scales_deinit(&l->f8);
     free(l->rows);
     free(l->vector);
     free(l->ordered);

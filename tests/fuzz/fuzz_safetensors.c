@@ -22,6 +22,8 @@ const struct str fuzz_seeds[] = {
         "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},"
         "\"c\":{\"dtype\":\"F16\",\"shape\":[31,1],\"data_offsets\":[1,63]},"
         "\"d\":{\"dtype\":\"BOOL\",\"shape\":[],\"data_offsets\":[63,64]}}  "),
+    STR("{\"a.weight\":{\"dtype\":\"F8_E4M3\",\"shape\":[4,14],\"data_offsets\":[0,56]},"
+        "\"a.weight_scale_inv\":{\"dtype\":\"F32\",\"shape\":[1,2],\"data_offsets\":[56,64]}}"),
     STR("#\x02\0\0\0\0\0\0\0{}"),
     { NULL, 0 },
 };

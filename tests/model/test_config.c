@@ -24,6 +24,8 @@
 #define GEMMA3             FAMILY("gemma3_text", "Gemma3")
 #define MIXTRAL            FAMILY("mixtral", "Mixtral")
 #define QWEN3_MOE          FAMILY("qwen3_moe", "Qwen3Moe")
+#define F8(method)         "\"quantization_config\": {\"quant_method\": " method "}"
+#define F8_WEIGHTS(fields) F8("\"compressed-tensors\", \"config_groups\": {\"group_0\": {\"weights\": {" fields "}}}")
 #define GPT_OSS            FAMILY("gpt_oss", "GptOss") ", \"quantization_config\": {\"quant_method\": \"mxfp4\"}"
 #define MISTRAL            FAMILY("mistral", "Mistral")
 #define QWEN3              FAMILY("qwen3", "Qwen3")
@@ -268,6 +270,24 @@ static void test_config_bad_field_is_named(void **state)
         { "\"model_type\": \"mistral\"", -EOPNOTSUPP, "model_type mistral" },
         { "\"hidden_act\": \"gelu\"", -EOPNOTSUPP, "hidden_act \"gelu\"" },
         { "\"quantization_config\": {\"bits\": 4}", -EOPNOTSUPP, "quantization_config" },
+        { "\"quantization_config\": {\"quant_method\": \"awq\"}", -EOPNOTSUPP,
+          "quant_method \"awq\" is not supported" },
+        { F8("\"fp8\", \"fmt\": \"e5m2\""), -EOPNOTSUPP, "quantization_config: fmt (e5m2)" },
+        { F8("\"fp8\", \"weight_block_size\": [128]"), -EINVAL, "weight_block_size must be a pair of whole numbers" },
+        { F8("\"fp8\", \"weight_block_size\": [128, 0]"), -EINVAL,
+          "weight_block_size must be a pair of whole numbers" },
+        { F8("\"fp8\", \"modules_to_not_convert\": \"lm_head\""), -EINVAL,
+          "quantization_config: modules_to_not_convert must be a list of names, not string lm_head" },
+        { F8("\"fbgemm_fp8\", \"modules_to_not_convert\": [1]"), -EINVAL, "modules_to_not_convert must be a list" },
+        { F8("\"compressed-tensors\", \"format\": \"pack-quantized\""), -EOPNOTSUPP, "format (pack-quantized)" },
+        { F8("\"compressed-tensors\", \"kv_cache_scheme\": {}"), -EOPNOTSUPP, "kv_cache_scheme ({})" },
+        { F8("\"compressed-tensors\""), -EOPNOTSUPP, "config_groups is not an object of one group" },
+        { F8("\"compressed-tensors\", \"config_groups\": {\"a\": 1}"), -EINVAL, "weights is not an object" },
+        { F8_WEIGHTS("\"type\": \"int\""), -EOPNOTSUPP, "type (int)" },
+        { F8_WEIGHTS("\"num_bits\": 4"), -EOPNOTSUPP, "num_bits (4)" },
+        { F8_WEIGHTS("\"num_bits\": 8"), -EINVAL, "strategy is missing" },
+        { F8_WEIGHTS("\"strategy\": \"group\""), -EOPNOTSUPP, "strategy (group)" },
+        { F8_WEIGHTS("\"strategy\": \"block\""), -EINVAL, "block_structure is missing" },
         { "\"sliding_window\": 128", -EOPNOTSUPP, "sliding_window (128) is not supported" },
         { "\"partial_rotary_factor\": 0.5", -EOPNOTSUPP, "partial_rotary_factor (0.5)" },
         { "\"num_local_experts\": 8", -EOPNOTSUPP, "num_local_experts" },

@@ -58,6 +58,11 @@ static const struct fixture fixtures[] = {
     { "qwen3-moe", F32_TOLERANCE, true, 0 },
     { "qwen3-moe-sparse", F32_TOLERANCE, false, 0 },
     { "gpt-oss", 0.15, true, 0 }, // experts in bf16
+    { "f8-blocks", 0.15, true, 0 },
+    { "f8-tensor", 0.15, false, 0 },
+    { "f8-rows", 0.3, false, 0 }, // inputs in bf16; the bits of a checkpoint in bf16 of the same values
+    { "f8-fbgemm", 0.15, false, 0 },
+    { "f8-experts", 0.15, false, 0 },
     { "gemma", F32_TOLERANCE, false, 0 },
     { "gemma2", F32_TOLERANCE, true, 0 },
     { "gemma3", F32_TOLERANCE, true, 0 },

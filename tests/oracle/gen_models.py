@@ -13,11 +13,12 @@ import copy
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
     Gemma2Config,
     Gemma3TextConfig,
@@ -111,6 +112,33 @@ PHI3_LONGROPE = dict(
     pad_token_id=0,
 )
 
+FP8_BLOCKS = dict(quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[128, 128])
+FP8_STATIC = dict(quant_method="fp8", activation_scheme="static", ignored_layers=["lm_head"])
+FBGEMM = dict(quant_method="fbgemm_fp8", activation_scale_ub=1200.0, modules_to_not_convert=["lm_head"])
+
+
+def compressed(strategy, **more):
+    weights = dict(type="float", num_bits=8, symmetric=True, dynamic=False, strategy=strategy, **more)
+    inputs = dict(type="float", num_bits=8, symmetric=True, dynamic=True, strategy="token")
+    groups = dict(group_0=dict(targets=["Linear"], weights=weights, input_activations=inputs, output_activations=None))
+    return dict(
+        quant_method="compressed-tensors",
+        format="float-quantized",
+        config_groups=groups,
+        ignore=["lm_head"],
+        kv_cache_scheme=None,
+        quantization_status="compressed",
+    )
+
+
+# What one scale is for: (rows, columns), 0 meaning all of them; how the tensor is called, shaped and stored.
+def f8(config, rows, cols, suffix="weight_scale", dtype=torch.float32, dims=2, plain=("lm_head",), inputs=False):
+    return dict(config=config, grid=(rows, cols), suffix=suffix, dtype=dtype, dims=dims, plain=plain, inputs=inputs)
+
+
+# Wide enough for two blocks each way, of which the last are cut.
+WIDE = dict(SMALL, hidden_size=160, intermediate_size=160, num_hidden_layers=2)
+
 # name: (config class, changes to SHAPE, dtype, options)
 CASES = {
     "gqa-f32": (LlamaConfig, {}, torch.float32, {}),
@@ -199,6 +227,34 @@ CASES = {
         torch.float32,
         dict(LONG, mxfp4=True),
     ),
+    "f8-blocks": (
+        Qwen3Config,
+        WIDE,
+        torch.bfloat16,
+        dict(
+            LONG,
+            f8=f8(
+                FP8_BLOCKS | dict(modules_to_not_convert=["lm_head", "model.layers.1.mlp.down_proj"]),
+                128,
+                128,
+                suffix="weight_scale_inv",
+                plain=("lm_head", "layers.1.mlp.down_proj"),
+            ),
+        ),
+    ),
+    "f8-tensor": (LlamaConfig, SMALL, torch.bfloat16, dict(f8=f8(FP8_STATIC, 0, 0, dims=0, inputs=True))),
+    "f8-rows": (LlamaConfig, SMALL, torch.bfloat16, dict(f8=f8(compressed("channel"), 1, 0, dtype=torch.bfloat16))),
+    "f8-fbgemm": (LlamaConfig, SMALL, torch.bfloat16, dict(f8=f8(FBGEMM, 1, 0))),
+    "f8-experts": (
+        Qwen3MoeConfig,
+        dict(SMALL, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=12),
+        torch.bfloat16,
+        dict(
+            f8=f8(
+                compressed("block", block_structure=[8, 16]), 8, 16, dtype=torch.bfloat16, plain=("lm_head", "mlp.gate.")
+            )
+        ),
+    ),
     "gemma": (GemmaConfig, dict(SMALL, pad_token_id=0, tie_word_embeddings=True), torch.float32, LONG),
     "gemma2": (Gemma2Config, GEMMA2, torch.float32, LONG),
     "gemma3": (Gemma3TextConfig, GEMMA3, torch.float32, LONG),
@@ -272,6 +328,42 @@ def save_mxfp4(model, path, seed):
     return model
 
 
+def quantize_f8(weight, options):
+    """Codes, scales as they are stored, and what both mean as bf16."""
+    n_rows, n_cols = weight.shape
+    rows, cols = (options["grid"][0] or n_rows, options["grid"][1] or n_cols)
+    grid = (-(-n_rows // rows), -(-n_cols // cols))
+    padded = torch.zeros(grid[0] * rows, grid[1] * cols)
+    padded[:n_rows, :n_cols] = weight.float()
+    largest = padded.reshape(grid[0], rows, grid[1], cols).abs().amax((1, 3))
+    scales = (largest / torch.finfo(torch.float8_e4m3fn).max).to(options["dtype"])
+    spread = scales.float().repeat_interleave(rows, 0).repeat_interleave(cols, 1)[:n_rows, :n_cols]
+    codes = (weight.float() / spread).clamp(-448, 448).to(torch.float8_e4m3fn)
+    shape = grid if options["dims"] == 2 else grid[: options["dims"]]
+    return codes, scales.reshape(shape), (codes.float() * spread).to(torch.bfloat16)
+
+
+def rewrite_as_f8(path, options):
+    """Makes F8_E4M3 of the linear layers of a saved model; gives the directory of a model with their values as bf16."""
+    plain_path = Path(tempfile.mkdtemp())
+    tensors, expanded = {}, {}
+    for name, t in load_file(path / "model.safetensors").items():
+        is_linear = t.dim() == 2 and "embed_tokens" not in name and not any(p in name for p in options["plain"])
+        if not is_linear:
+            tensors[name] = expanded[name] = t
+            continue
+        base = name.removesuffix("weight")
+        tensors[name], tensors[base + options["suffix"]], expanded[name] = quantize_f8(t, options)
+        if options["inputs"]:
+            tensors[base + "input_scale"] = torch.tensor(0.25)
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    save_file(expanded, plain_path / "model.safetensors", metadata={"format": "pt"})
+    shutil.copy(path / "config.json", plain_path / "config.json")
+    config = json.loads((path / "config.json").read_text()) | {"quantization_config": options["config"]}
+    (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    return plain_path
+
+
 def make_case(out, name, config_class, changes, dtype, options):
     config = config_class(**copy.deepcopy({**SHAPE, **changes}))
     config.dtype = dtype
@@ -283,9 +375,13 @@ def make_case(out, name, config_class, changes, dtype, options):
     else:
         model.to(dtype).save_pretrained(path, max_shard_size=options.get("max_shard_size", "1GB"))
 
+    plain_path = rewrite_as_f8(path, options["f8"]) if "f8" in options else path
+
     # Read as f32, not widened after: rope frequencies must not pass through the small type.
     if not options.get("mxfp4"):
-        reference = transformers.AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager")
+        reference = transformers.AutoModelForCausalLM.from_pretrained(plain_path, dtype=torch.float32, attn_implementation="eager")
+    if plain_path != path:
+        shutil.rmtree(plain_path)
     generator = torch.Generator().manual_seed(1)
     prompts = [
         torch.randint(0, config.vocab_size, (n,), generator=generator).tolist()

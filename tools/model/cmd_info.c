@@ -14,7 +14,7 @@ struct dtype_total {
     uint64_t n_tensors, bytes;
 };
 
-#define N_FEATURES 14
+#define N_FEATURES 15
 #define DTYPES_MAX 32 // more than the format has
 
 struct info {
@@ -61,6 +61,7 @@ static int list_features(const struct model_config *c, const char *ret[N_FEATURE
         { FEATURE_SINKS, "attention sinks" },
         { FEATURE_EXPERT_BIAS, "bias of experts" },
         { FEATURE_MXFP4, "experts of MXFP4, as bf16 in memory" },
+        { FEATURE_F8, "projections of F8_E4M3, as bf16 in memory" },
         { FEATURE_SOFTCAPS, "soft caps" },
     };
     int n = 0;
