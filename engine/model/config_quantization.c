@@ -99,13 +99,16 @@ static int parse_compressed(const struct config_reader *r, struct f8_config *f8)
 {
     const struct json *groups = config_get(r->object, "config_groups");
     int rc;
-    if ((rc = check_text(r, "format", "float-quantized")) < 0 || (rc = check_names(r, "ignore")) < 0 ||
-        (rc = check_text(r, "quantization_status", "compressed")) < 0) {
+    if ((rc = check_text(r, "format", "float-quantized")) < 0 || (rc = check_names(r, "ignore")) < 0) {
         return rc;
     }
     const struct json *cache = config_get(r->object, "kv_cache_scheme");
+    const struct json *transforms = config_get(r->object, "transform_config");
     if (cache) {
         return config_unsupported(r, "kv_cache_scheme", cache);
+    }
+    if (transforms && transforms->n_children > 0) { // rotations of weights, which inputs need as well
+        return config_unsupported(r, "transform_config", transforms);
     }
     if (!groups || groups->type != JSON_OBJECT || groups->n_children != 1) {
         return err_set_param(r->err, -EOPNOTSUPP, KEY, "%s: config_groups is not an object of one group", r->file);

@@ -39,6 +39,13 @@ const struct str fuzz_seeds[] = {
         ",\"head_dim\":8,\"num_local_experts\":8,\"num_experts_per_tok\":2,\"sliding_window\":3,\"swiglu_limit\":7.0,"
         "\"quantization_config\":{\"quant_method\":\"mxfp4\"},\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":32.0,"
         "\"truncate\":false,\"original_max_position_embeddings\":64}}"),
+    STR("{\"model_type\":\"qwen3\"," SHAPE
+        ",\"quantization_config\":{\"quant_method\":\"fp8\",\"fmt\":\"e4m3\",\"activation_scheme\":\"dynamic\","
+        "\"weight_block_size\":[128,128],\"modules_to_not_convert\":[\"lm_head\"]}}"),
+    STR("{\"model_type\":\"qwen3\"," SHAPE ",\"quantization_config\":{\"quant_method\":\"compressed-tensors\","
+                                           "\"format\":\"float-quantized\",\"ignore\":[],"
+        "\"config_groups\":{\"group_0\":{\"weights\":{\"type\":\"float\",\"num_bits\":8,\"strategy\":\"block\","
+        "\"block_structure\":[128,128]}}}}}"),
     STR("{\"model_type\":\"phi3\"," SHAPE
         ",\"partial_rotary_factor\":0.5,\"original_max_position_embeddings\":32,\"rope_scaling\":{\"type\":\"su\","
         "\"short_factor\":[1,2],\"long_factor\":[1.5,9]}}"),

@@ -281,6 +281,7 @@ static void test_config_bad_field_is_named(void **state)
         { F8("\"fbgemm_fp8\", \"modules_to_not_convert\": [1]"), -EINVAL, "modules_to_not_convert must be a list" },
         { F8("\"compressed-tensors\", \"format\": \"pack-quantized\""), -EOPNOTSUPP, "format (pack-quantized)" },
         { F8("\"compressed-tensors\", \"kv_cache_scheme\": {}"), -EOPNOTSUPP, "kv_cache_scheme ({})" },
+        { F8("\"compressed-tensors\", \"transform_config\": {\"a\": 1}"), -EOPNOTSUPP, "transform_config ({" },
         { F8("\"compressed-tensors\""), -EOPNOTSUPP, "config_groups is not an object of one group" },
         { F8("\"compressed-tensors\", \"config_groups\": {\"a\": 1}"), -EINVAL, "weights is not an object" },
         { F8_WEIGHTS("\"type\": \"int\""), -EOPNOTSUPP, "type (int)" },
