@@ -43,7 +43,7 @@ const struct str fuzz_seeds[] = {
         ",\"quantization_config\":{\"quant_method\":\"fp8\",\"fmt\":\"e4m3\",\"activation_scheme\":\"dynamic\","
         "\"weight_block_size\":[128,128],\"modules_to_not_convert\":[\"lm_head\"]}}"),
     STR("{\"model_type\":\"qwen3\"," SHAPE ",\"quantization_config\":{\"quant_method\":\"compressed-tensors\","
-                                           "\"format\":\"float-quantized\",\"ignore\":[],"
+        "\"format\":\"float-quantized\",\"ignore\":[],"
         "\"config_groups\":{\"group_0\":{\"weights\":{\"type\":\"float\",\"num_bits\":8,\"strategy\":\"block\","
         "\"block_structure\":[128,128]}}}}}"),
     STR("{\"model_type\":\"phi3\"," SHAPE
