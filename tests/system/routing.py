@@ -2,11 +2,13 @@
 """Scores of the bridge: the forms of a prompt, what they are answered, what is refused. And a bridge that sends requests to peers."""
 import concurrent.futures
 import contextlib
+import http.server
 import json
 import os
 import shutil
 import signal
 import sys
+import threading
 
 from bridge import POSTS, Bridge, free_port
 from following import MODEL, Redis, chat, figure, holds, node
@@ -308,6 +310,50 @@ def test_router_tells_what_a_peer_without_room_says():
         m.stop(signal.SIGKILL)
         status, _, answer = asked(r, "France")
         assert status == 503 and json.loads(answer)["error"]["code"] == "mount_unavailable", answer
+
+
+class BreaksOff(http.server.BaseHTTPRequestHandler):
+    """A peer whose streams end without the last chunk, those of five tokens before their last event too."""
+    protocol_version = "HTTP/1.1"
+    CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n'
+
+    def do_GET(self):
+        words = json.dumps({"object": "list", "data": [{"id": "demo", "object": "model"}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(words)))
+        self.end_headers()
+        self.wfile.write(words)
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in [self.CHUNK] + ([] if body["max_tokens"] == 5 else [b"data: [DO", b"NE]\n\n"]):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.wfile.flush()
+        self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+def test_stream_that_has_its_last_event_is_whole():
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), BreaksOff)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with router("round-robin", "--peer", f"http://127.0.0.1:{server.server_port}") as r:
+            until(lambda: asked(r, "France", stream=True)[0] == 200, "the peer is known")
+            whole = (BreaksOff.CHUNK + b"data: [DONE]\n\n").decode()
+            cut = BreaksOff.CHUNK.decode()
+            for _ in range(5):
+                until(lambda: asked(r, "France", stream=True)[2] == whole, "it is passed on as it is")
+            until(lambda: asked(r, "France", stream=True, max_tokens=5)[2].startswith(cut + 'data: {"error":'), "what is cut is told")
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_burst_with_a_new_prefix_goes_to_one_peer():

@@ -25,6 +25,20 @@ static void find_cached_tokens(struct routed *routed, struct str bytes)
     }
 }
 
+static const struct str DONE = STR("data: [DONE]\n\n"); // the last event; its first letter comes once
+
+static void find_done(struct routed *routed, struct str bytes)
+{
+    if (bytes.len > DONE.len) {
+        bytes = str_skip(bytes, bytes.len - DONE.len);
+        routed->n_done = 0;
+    }
+    for (size_t i = 0; i < bytes.len; i++) {
+        bool goes_on = routed->n_done < DONE.len && bytes.ptr[i] == DONE.ptr[routed->n_done];
+        routed->n_done = goes_on ? routed->n_done + 1 : bytes.ptr[i] == DONE.ptr[0];
+    }
+}
+
 static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t size)
 {
     struct request *request = cls;
@@ -72,6 +86,7 @@ static bool data(void *ctx, struct str bytes)
         return false;
     }
     find_cached_tokens(routed, bytes);
+    find_done(routed, bytes);
     strbuf_append(&routed->bytes, bytes);
     if (is_first && client_status(routed->call) == 200 &&
         strncmp(client_content_type(routed->call), "text/event-stream", 17) == 0) {
@@ -123,7 +138,8 @@ static void ended(void *ctx, const char *why)
     snprintf(type, sizeof(type), "%s", client_content_type(routed->call));
     routed->call = NULL;
     routed->is_over = true;
-    routed->why = why;
+    routed->why =
+        routed->is_streaming && routed->n_done == DONE.len ? NULL : why; // all of it came before the peer went
     if (why) {
         log_info("peer %s: %s", scorer_peer_name(router_scorer(router), (unsigned)routed->peer), why);
         peers_failed(router->peers, (unsigned)routed->peer);
@@ -174,7 +190,7 @@ bool router_ask(struct routed *routed, unsigned idx)
     }
     peers_url(router->peers, idx, request->route->path, url);
     strbuf_reset(&routed->bytes);
-    routed->n_sent = 0;
+    routed->n_sent = routed->n_done = 0;
     routed->is_over = routed->has_cached_tokens = false;
     routed->why = NULL;
     const struct client_request call = { .url = url, .headers = headers, .body = strbuf_str(&request->body) };

@@ -43,6 +43,7 @@ struct routed {
     struct client_call *call;
     struct strbuf bytes; // that came and were not sent
     size_t n_sent;
+    size_t n_done; // bytes of the last event of a stream that what came ends with
     uint64_t cached_tokens;
     bool has_cached_tokens, is_streaming, is_held, is_over;
     const char *why; // it broke off
