@@ -256,8 +256,9 @@ static int cuda_init(struct cuda_backend *cuda, const struct backend_options *op
     }
     cuda->is_deterministic = options->deterministic;
     cuda->graphs = (struct graphs){ .gpu = cuda->gpu, .is_off = options->no_graphs };
-    snprintf(cuda->description, sizeof(cuda->description), "cuda %s%s", gpu_facts_of(cuda->gpu)->name,
-             cuda->is_deterministic ? ", deterministic" : "");
+    const struct gpu_facts *facts = gpu_facts_of(cuda->gpu);
+    snprintf(cuda->description, sizeof(cuda->description), "cuda %s, %s%s", facts->name,
+             facts->library[0] ? facts->library : "no cuBLAS", cuda->is_deterministic ? ", deterministic" : "");
     return 0;
 }
 

@@ -21,7 +21,8 @@ typedef struct CUstream_st *gpu_queue;    // cudaStream_t
 typedef struct CUgraphExec_st *gpu_graph; // cudaGraphExec_t
 
 struct gpu_facts {
-    char name[128]; // "NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB"
+    char name[128];   // "NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB"
+    char library[32]; // that does large products: "cuBLAS 13.0"; empty: none
     uint64_t bytes, bytes_free;
     unsigned capability;   // 80, 90, ...
     unsigned n_processors; // streaming multiprocessors

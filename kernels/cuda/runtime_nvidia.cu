@@ -6,7 +6,6 @@
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
 
-#include <cublas_v2.h>
 #include <cuda.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,17 +16,22 @@
 #define UPLOAD_BYTES    ((size_t)8 << 20)  // of each of two pinned buffers
 #define WORKSPACE_BYTES ((size_t)32 << 20) // cuBLAS asks for 32 MiB on Hopper
 
+// Of cuBLAS what is used: the same in its versions 11, 12 and 13, any of which may be opened, and none is needed to
+// build.
+typedef struct blas_context *blas_handle; // cublasHandle_t
+enum { BLAS_SUCCESS = 0, BLAS_OP_N = 0, BLAS_OP_T = 1, BLAS_COMPUTE_32F = 68, BLAS_GEMM_DEFAULT = -1 };
+
 struct blas {
     void *library;
-    cublasHandle_t handle;
+    blas_handle handle;
     void *workspace;
-    cublasStatus_t (*create)(cublasHandle_t *);
-    cublasStatus_t (*destroy)(cublasHandle_t);
-    cublasStatus_t (*set_stream)(cublasHandle_t, cudaStream_t);
-    cublasStatus_t (*set_workspace)(cublasHandle_t, void *, size_t);
-    cublasStatus_t (*gemm)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int, const void *,
-                           const void *, cudaDataType, int, const void *, cudaDataType, int, const void *, void *,
-                           cudaDataType, int, cublasComputeType_t, cublasGemmAlgo_t);
+    int (*create)(blas_handle *);
+    int (*destroy)(blas_handle);
+    int (*set_stream)(blas_handle, cudaStream_t);
+    int (*set_workspace)(blas_handle, void *, size_t);
+    int (*get_property)(libraryPropertyType, int *);
+    int (*gemm)(blas_handle, int, int, int, int, int, const void *, const void *, cudaDataType, int, const void *,
+                cudaDataType, int, const void *, void *, cudaDataType, int, int, int);
 };
 
 struct gpu {
@@ -54,8 +58,15 @@ static bool check(struct gpu *gpu, cudaError_t error, const char *call)
     return error == cudaSuccess;
 }
 
+// Before a call whose failure the caller copes with: an error of a launch is not to be taken for one.
+static void note_launches(struct gpu *gpu)
+{
+    check(gpu, cudaGetLastError(), "a launch");
+}
+
 // ---- cuBLAS --------------------------------------------------------------------------------------------------------
 
+// The library stays loaded: what the runtime keeps of its kernels would be gone with it.
 static void blas_close(struct blas *blas)
 {
     if (blas->handle) {
@@ -63,9 +74,6 @@ static void blas_close(struct blas *blas)
     }
     if (blas->workspace) {
         cudaFree(blas->workspace);
-    }
-    if (blas->library) {
-        dlclose(blas->library);
     }
     memset(blas, 0, sizeof(*blas));
 }
@@ -76,23 +84,47 @@ template <class Fn> static bool find(void *library, const char *name, Fn *ret)
     return *ret != NULL;
 }
 
-#define STRING_OF(x)  #x
-#define STRING_OF_(x) STRING_OF(x)
-
-static void blas_open(struct blas *blas, cudaStream_t queue)
+// A library that is there may be for a newer driver: then it makes no handle. The stream before the workspace, which a
+// new stream takes away.
+static bool blas_open_at(struct blas *blas, const char *path, cudaStream_t queue)
 {
-    blas->library = dlopen("libcublas.so." STRING_OF_(CUBLAS_VER_MAJOR), RTLD_NOW | RTLD_LOCAL);
+    blas->library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     bool is_open = blas->library && find(blas->library, "cublasCreate_v2", &blas->create) &&
                    find(blas->library, "cublasDestroy_v2", &blas->destroy) &&
                    find(blas->library, "cublasSetStream_v2", &blas->set_stream) &&
                    find(blas->library, "cublasSetWorkspace_v2", &blas->set_workspace) &&
-                   find(blas->library, "cublasGemmEx", &blas->gemm) &&
-                   blas->create(&blas->handle) == CUBLAS_STATUS_SUCCESS &&
+                   find(blas->library, "cublasGetProperty", &blas->get_property) &&
+                   find(blas->library, "cublasGemmEx", &blas->gemm) && blas->create(&blas->handle) == BLAS_SUCCESS &&
                    cudaMalloc(&blas->workspace, WORKSPACE_BYTES) == cudaSuccess &&
-                   blas->set_stream(blas->handle, queue) == CUBLAS_STATUS_SUCCESS &&
-                   blas->set_workspace(blas->handle, blas->workspace, WORKSPACE_BYTES) == CUBLAS_STATUS_SUCCESS;
+                   blas->set_stream(blas->handle, queue) == BLAS_SUCCESS &&
+                   blas->set_workspace(blas->handle, blas->workspace, WORKSPACE_BYTES) == BLAS_SUCCESS;
     if (!is_open) {
         blas_close(blas);
+        cudaGetLastError(); // large products go another way
+    }
+    return is_open;
+}
+
+// The one of this program's CUDA, else another; where the loader looks, else where toolkits are installed.
+static void blas_open(struct blas *blas, cudaStream_t queue)
+{
+    const int versions[] = { CUDART_VERSION / 1000, 13, 12, 11 };
+    const char *const folders[] = { "", "/usr/local/cuda/lib64/" };
+    bool is_open = false;
+    for (size_t i = 0; i < 2 * (sizeof(versions) / sizeof(*versions)) && !is_open; i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "%slibcublas.so.%d", folders[i % 2], versions[i / 2]);
+        is_open = blas_open_at(blas, path, queue);
+    }
+}
+
+static void name_library(const struct blas *blas, char *ret, size_t size)
+{
+    int major = 0, minor = 0;
+    if (blas->handle) {
+        blas->get_property(MAJOR_VERSION, &major);
+        blas->get_property(MINOR_VERSION, &minor);
+        snprintf(ret, size, "cuBLAS %d.%d", major, minor);
     }
 }
 
@@ -109,15 +141,32 @@ bool gpu_gemm(struct gpu *gpu, const struct gpu_gemm *g)
     }
     const float alpha = 1.0f, beta = g->accumulate ? 1.0f : 0.0f;
     cudaDataType type = g->is_f16 ? CUDA_R_16F : CUDA_R_16BF;
-    return gpu->blas.gemm(gpu->blas.handle, CUBLAS_OP_T, CUBLAS_OP_N, (int)g->n_out, (int)g->n_rows, (int)g->n_in,
-                          &alpha, g->w, type, (int)g->n_in, g->x, type, (int)g->n_in, &beta, g->y, CUDA_R_32F,
-                          (int)g->y_stride, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT) == CUBLAS_STATUS_SUCCESS;
+    return gpu->blas.gemm(gpu->blas.handle, BLAS_OP_T, BLAS_OP_N, (int)g->n_out, (int)g->n_rows, (int)g->n_in, &alpha,
+                          g->w, type, (int)g->n_in, g->x, type, (int)g->n_in, &beta, g->y, CUDA_R_32F, (int)g->y_stride,
+                          BLAS_COMPUTE_32F, BLAS_GEMM_DEFAULT) == BLAS_SUCCESS;
 }
 
 // ---- opening -------------------------------------------------------------------------------------------------------
 
+// CUDA of `version`, as the runtime tells it: 1000 * major + 10 * minor.
+static int old_driver(struct err *err, int version)
+{
+    int built = CUDART_VERSION;
+    if (version == 0) {
+        return err_set_param(err, -EOPNOTSUPP, "device", "cuda: there is no NVIDIA driver (libcuda.so.1)");
+    }
+    return err_set_param(err, -EOPNOTSUPP, "device",
+                         "cuda: the driver is for CUDA %d.%d and older, and this program was built with CUDA %d.%d: it "
+                         "takes a newer driver, or a build with an older toolkit",
+                         version / 1000, version % 1000 / 10, built / 1000, built % 1000 / 10);
+}
+
 static int no_device(struct err *err, cudaError_t error)
 {
+    int version = 0;
+    if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&version) == cudaSuccess) {
+        return old_driver(err, version);
+    }
     return err_set_param(err, -EOPNOTSUPP, "device", "cuda: no GPU that can be used: %s", cudaGetErrorString(error));
 }
 
@@ -180,6 +229,7 @@ int gpu_open(struct gpu **ret, struct err *err)
         return r;
     }
     blas_open(&gpu->blas, gpu->queue);
+    name_library(&gpu->blas, gpu->facts.library, sizeof(gpu->facts.library));
     *ret = gpu;
     return 0;
 }
@@ -235,6 +285,7 @@ gpu_queue gpu_queue_of(struct gpu *gpu)
 void *gpu_alloc(struct gpu *gpu, size_t bytes)
 {
     void *mem = NULL;
+    note_launches(gpu);
     if (cudaMalloc(&mem, bytes > 0 ? bytes : 1) != cudaSuccess) {
         cudaGetLastError(); // the caller knows
         return NULL;
@@ -252,7 +303,7 @@ void gpu_free(struct gpu *gpu, void *mem)
 void *gpu_host_alloc(struct gpu *gpu, size_t bytes)
 {
     void *mem = NULL;
-    (void)gpu;
+    note_launches(gpu);
     if (cudaHostAlloc(&mem, bytes, cudaHostAllocDefault) != cudaSuccess) {
         cudaGetLastError();
         return NULL;
@@ -268,7 +319,7 @@ void gpu_host_free(struct gpu *gpu, void *mem)
 
 bool gpu_host_pin(struct gpu *gpu, void *mem, size_t bytes)
 {
-    (void)gpu;
+    note_launches(gpu);
     if (cudaHostRegister(mem, bytes, cudaHostRegisterDefault) != cudaSuccess) {
         cudaGetLastError(); // the caller knows
         return false;
@@ -337,7 +388,7 @@ static int cannot_record(struct gpu *gpu, cudaError_t error, struct err *err)
 
 int gpu_record_begin(struct gpu *gpu, struct err *err)
 {
-    check(gpu, cudaGetLastError(), "a launch"); // what was before is not the recording's
+    note_launches(gpu); // what was before is not the recording's
     cudaError_t error = cudaStreamBeginCapture(gpu->queue, cudaStreamCaptureModeThreadLocal);
     if (error != cudaSuccess) {
         return cannot_record(gpu, error, err);
@@ -382,7 +433,7 @@ int gpu_sync(struct gpu *gpu, struct err *err)
 
 int gpu_failure(struct gpu *gpu, struct err *err)
 {
-    check(gpu, cudaGetLastError(), "a launch");
+    note_launches(gpu);
     if (gpu->failure != cudaSuccess) {
         return err_set(err, -EIO, "%s: %s: %s", gpu->facts.name, gpu->failed_call, cudaGetErrorString(gpu->failure));
     }
@@ -399,9 +450,13 @@ typedef CUresult (*encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, vo
 static encode_fn find_encode()
 {
     void *found = NULL;
-    cudaDriverEntryPointQueryResult result;
+    cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+#if CUDART_VERSION >= 12050
     cudaError_t error =
         cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
+#else
+    cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
+#endif
     if (error != cudaSuccess || result != cudaDriverEntryPointSuccess) {
         cudaGetLastError(); // the caller goes another way
         return NULL;

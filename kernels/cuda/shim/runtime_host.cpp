@@ -127,6 +127,7 @@ int gpu_open(struct gpu **ret, struct err *err)
     struct gpu *gpu = new struct gpu();
     gpu->bytes_free = device_bytes;
     snprintf(gpu->facts.name, sizeof(gpu->facts.name), "model of a GPU on the host");
+    snprintf(gpu->facts.library, sizeof(gpu->facts.library), "a model of its library");
     gpu->facts.bytes = gpu->facts.bytes_free = device_bytes;
     gpu->facts.capability = 90;
     gpu->facts.n_processors = 4;
