@@ -284,6 +284,7 @@ struct backend_ops {
     bool has_host_memory;               // the host may read and write what `alloc` gave, after `sync`
     bool has_block_kv;                  // K and V may be of a block type
     bool has_head_norms;                // rope_kv norms heads
+    bool has_f8;                        // matrices may be of type f8
     size_t head_dim_step, head_dim_max; // attention and rope take multiples of the first up to the second
 
     void (*close)(struct backend *b);

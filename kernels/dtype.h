@@ -1,5 +1,5 @@
 // Element types of stored tensors. Plain types are elements side by side; block types (quant.h) are blocks of elements
-// that share their scales, so that only whole blocks have a size.
+// that share their scales, so that only whole blocks have a size. Those before DTYPE_F8 are types of GGUF files.
 #ifndef TOKFS_KERNELS_DTYPE_H
 #define TOKFS_KERNELS_DTYPE_H
 
@@ -20,6 +20,7 @@ enum dtype {
     DTYPE_Q5_0,
     DTYPE_Q5_1,
     DTYPE_MXFP4,
+    DTYPE_F8, // matrices of backends that have it (has_f8 in backend.h)
     N_DTYPES
 };
 
@@ -43,6 +44,7 @@ static inline struct dtype_format dtype_format(enum dtype dtype)
     case DTYPE_Q5_0: return (struct dtype_format){ "q5_0", 32, 22 };
     case DTYPE_Q5_1: return (struct dtype_format){ "q5_1", 32, 24 };
     case DTYPE_MXFP4: return (struct dtype_format){ "mxfp4", 32, 17 };
+    case DTYPE_F8: return (struct dtype_format){ "f8", 128, 132 };
     case N_DTYPES: break;
     }
     assert(0 && "a dtype");

@@ -8,7 +8,7 @@
 static_assert(sizeof(struct block_q8_0) == 34 && sizeof(struct block_q4_0) == 18 && sizeof(struct block_q4_k) == 144 &&
                   sizeof(struct block_q5_k) == 176 && sizeof(struct block_q6_k) == 210 &&
                   sizeof(struct block_q4_1) == 20 && sizeof(struct block_q5_0) == 22 &&
-                  sizeof(struct block_q5_1) == 24 && sizeof(struct block_mxfp4) == 17,
+                  sizeof(struct block_q5_1) == 24 && sizeof(struct block_mxfp4) == 17 && sizeof(struct block_f8) == 132,
               "blocks are without padding, as in the file");
 
 // ---- to f32 --------------------------------------------------------------------------------------------------------
@@ -100,6 +100,15 @@ static void expand_mxfp4(const void *src, float *dst)
     for (size_t i = 0; i < QUANT_BLOCK / 2; i++) {
         dst[i] = power * values[block.q[i] & 15];
         dst[i + QUANT_BLOCK / 2] = power * values[block.q[i] >> 4];
+    }
+}
+
+static void expand_f8(const void *src, float *dst)
+{
+    struct block_f8 block;
+    memcpy(&block, src, sizeof(block));
+    for (size_t i = 0; i < QUANT_F8_BLOCK; i++) {
+        dst[i] = block.d * f32_from_f8(block.q[i]);
     }
 }
 
@@ -272,6 +281,7 @@ static const struct format {
     [DTYPE_Q5_K] = { expand_q5_k, NULL },      [DTYPE_Q6_K] = { expand_q6_k, NULL },
     [DTYPE_Q4_1] = { expand_q4_1, NULL },      [DTYPE_Q5_0] = { expand_q5_0, NULL },
     [DTYPE_Q5_1] = { expand_q5_1, NULL },      [DTYPE_MXFP4] = { expand_mxfp4, NULL },
+    [DTYPE_F8] = { expand_f8, NULL },
 };
 
 void quant_expand(enum dtype dtype, const void *src, size_t n, float *dst)

@@ -1,4 +1,5 @@
-// The block formats of GGUF files: runs of weights that share a scale. Scalar and exact; packed kernels are elsewhere.
+// Block formats: runs of weights that share a scale. Scalar and exact; packed kernels are elsewhere. All but f8 are
+// those of GGUF files.
 //
 // Layouts as ggml defines them: https://github.com/ggml-org/ggml, docs/gguf.md (list of types) and src/ggml-common.h
 // (fields of a block); the k-quants are described in https://github.com/ggml-org/llama.cpp/pull/1684. Little endian,
@@ -11,6 +12,7 @@
 
 #define QUANT_BLOCK      32  // elements of a block of the others
 #define QUANT_SUPERBLOCK 256 // of q4_k, q5_k, q6_k
+#define QUANT_F8_BLOCK   128 // of f8
 
 struct block_q8_0 { // x[i] = d * q[i]
     uint16_t d;
@@ -84,6 +86,13 @@ static inline void quant_k_scale(const uint8_t scales[12], unsigned g, unsigned 
         *ret_min = (unsigned)(scales[g + 4] >> 4) | (unsigned)(scales[g] >> 6) << 4;
     }
 }
+
+// x[i] = d * q[i], codes of F8_E4M3 (convert.h); d is binary32. No type of a file: codes and scales lie in tensors of
+// their own there (engine/model/f8.h). Where a code is not a number, nor is d: kernels take no notice of such codes.
+struct block_f8 {
+    float d;
+    uint8_t q[QUANT_F8_BLOCK];
+};
 
 // n elements of any dtype (whole blocks; `src` need not be aligned) as f32. Products of a scale and what it scales are
 // rounded once each, in the order of the formulas above.

@@ -54,6 +54,7 @@ enum layer_flag {
 struct f8_config {
     struct f8_grid block; // zeros: not by blocks
     bool has_rows;        // one scale, or one per row
+    bool is_kept;         // for the loader: they may stay codes and scales; else they become bf16
 };
 
 struct model_config {

@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 // GGUF's names of types, by enum dtype.
-static const char *const type_names[N_DTYPES] = {
+static const char *const type_names[DTYPE_F8] = {
     [DTYPE_F32] = "F32",   [DTYPE_F16] = "F16",   [DTYPE_BF16] = "BF16", [DTYPE_Q8_0] = "Q8_0",
     [DTYPE_Q4_0] = "Q4_0", [DTYPE_Q4_K] = "Q4_K", [DTYPE_Q5_K] = "Q5_K", [DTYPE_Q6_K] = "Q6_K",
     [DTYPE_Q4_1] = "Q4_1", [DTYPE_Q5_0] = "Q5_0", [DTYPE_Q5_1] = "Q5_1", [DTYPE_MXFP4] = "MXFP4",
@@ -14,7 +14,7 @@ static const char *const type_names[N_DTYPES] = {
 static void set_dtype(struct tensor_info *t, const struct gguf_tensor *source)
 {
     t->dtype_name = str_from(source->storage->name);
-    for (int dtype = 0; dtype < N_DTYPES; dtype++) {
+    for (int dtype = 0; dtype < DTYPE_F8; dtype++) {
         if (str_eq(t->dtype_name, str_from(type_names[dtype]))) {
             t->is_loadable = true;
             t->dtype = (enum dtype)dtype;

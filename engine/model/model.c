@@ -155,6 +155,7 @@ static int load(struct model *m, const struct model_options *o, struct checkpoin
 {
     enum dtype dtype;
     uint64_t weight_bytes;
+    m->config.f8.is_kept = m->backend->ops->has_f8 && o->weights == WEIGHTS_AS_STORED;
     int rc = check_backend(m, err);
     if (rc < 0 || (rc = weights_bind(cp, &m->config, o->weights, &dtype, &weight_bytes, err)) < 0 ||
         (rc = check_memory(m, weight_bytes, o, err)) < 0) {

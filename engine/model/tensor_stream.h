@@ -36,6 +36,7 @@ struct tensor_info {
     bool is_scales;                   // for the loader: not what the destination holds but what that is multiplied with
     struct f8_grid grid;              // what one of these is for
     const struct tensor_info *scales; // for the loader: of a tensor of F8_E4M3; NULL of others
+    bool is_kept;                     // for the loader: it stays F8_E4M3, in blocks with their scales
 };
 
 // What runs consist of: a 1-d tensor is one row.

@@ -83,6 +83,7 @@ static float embed_scale(const struct model_config *c)
     float scale = sqrtf((float)c->n_embd);
     switch (c->dtype) {
     case DTYPE_F16: return f32_from_f16(f16_from_f32(scale));
+    case DTYPE_F8: // of a checkpoint whose other weights are bf16
     case DTYPE_BF16: return f32_from_bf16(bf16_from_f32(scale));
     default: return scale;
     }

@@ -214,7 +214,7 @@ static uint64_t loaded_bytes(const struct binding *b, const struct tensor_info *
     if (is_expanded) {
         n *= 4;
     } else if (t->scales) {
-        n *= 2;
+        n = dtype_row_bytes(from, n);
     }
     struct dtype_format has = dtype_format(from),
                         gets = dtype_format(weight_stored_dtype(b->c, part->place, from, form));

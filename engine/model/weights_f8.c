@@ -112,6 +112,7 @@ int f8_bind(struct checkpoint *cp, const struct model_config *c, struct tensor_i
     scales->user_idx = t->user_idx;
     scales->grid = grid;
     t->scales = scales;
+    t->is_kept = c->f8.is_kept && f8_fits_blocks(&grid, t->shape[1]);
     return 0;
 }
 
@@ -168,10 +169,15 @@ int f8_scales_take(struct f8_scales *s, const struct tensor_run *run, struct err
     return 0;
 }
 
-void f8_scales_expand(const struct f8_scales *s, const struct tensor_info *t, uint64_t row, const uint8_t *codes,
-                      uint16_t *bf16)
+void f8_scales_apply(const struct f8_scales *s, const struct tensor_info *t, uint64_t row, const uint8_t *codes,
+                     void *ret)
 {
     const struct f8_grid *grid = &t->scales->grid;
     size_t n = t->shape[1];
-    f8_expand(codes, n, values_of(s, t->scales) + row / grid->n_rows * n_blocks(n, grid->n_cols), grid->n_cols, bf16);
+    const float *scales = values_of(s, t->scales) + row / grid->n_rows * n_blocks(n, grid->n_cols);
+    if (t->is_kept) {
+        f8_to_blocks(codes, n, scales, grid->n_cols, ret);
+    } else {
+        f8_expand(codes, n, scales, grid->n_cols, ret);
+    }
 }

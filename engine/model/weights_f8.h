@@ -1,5 +1,5 @@
 // Projections of F8_E4M3 in safetensors files: finding their scales, keeping these while weights are loaded, and rows
-// of bf16 made from both (weights.c, weights_load.c).
+// of bf16 or of blocks made from both (weights.c, weights_load.c).
 //
 // Beside NAME.weight there is NAME.weight_scale_inv or NAME.weight_scale, which the codes are multiplied with.
 #ifndef TOKFS_MODEL_WEIGHTS_F8_H
@@ -16,7 +16,7 @@ static inline bool tensor_is_f8(const struct tensor_info *t)
 // The type of what is made of a bound tensor.
 static inline enum dtype tensor_loaded_dtype(const struct tensor_info *t)
 {
-    return t->scales ? DTYPE_BF16 : t->dtype;
+    return t->is_kept ? DTYPE_F8 : t->scales ? DTYPE_BF16 : t->dtype;
 }
 
 // Binds the scales of `t`, a matrix of F8_E4M3 of the right shape, to the same use. -EINVAL: they are missing, there
@@ -34,8 +34,8 @@ struct f8_scales {
 int f8_scales_init(struct f8_scales *s, struct checkpoint *cp);
 void f8_scales_deinit(struct f8_scales *s);                                             // also when zeroed
 int f8_scales_take(struct f8_scales *s, const struct tensor_run *run, struct err *err); // -EINVAL: not finite
-// Row `row` of the matrix `t` as bf16.
-void f8_scales_expand(const struct f8_scales *s, const struct tensor_info *t, uint64_t row, const uint8_t *codes,
-                      uint16_t *bf16);
+// Row `row` of the matrix `t`, as the type that it is loaded as.
+void f8_scales_apply(const struct f8_scales *s, const struct tensor_info *t, uint64_t row, const uint8_t *codes,
+                     void *ret);
 
 #endif

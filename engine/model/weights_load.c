@@ -1,8 +1,9 @@
 // From tensors to matrices on a backend.
 //
 // Matrices are filled run by run as the files are read, so that no second copy of the weights exists. They keep the
-// type of the file, but for experts of MXFP4 and projections of F8_E4M3 in a safetensors file, which become bf16 and
-// for which their scales are read first; or they are quantized a few rows at a time, by all workers. Where the parts of
+// type of the file, but for experts of MXFP4 and projections of F8_E4M3 in a safetensors file, which become bf16 (F8
+// blocks, where the backend has them), and for which their scales are read first; or they are quantized a few rows at a
+// time, by all workers. Where the parts of
 // a projection have different types it is in as many pieces. Vectors (norms, biases) become f32.
 #include "engine/model/mxfp4.h"
 #include "engine/model/weights_f8.h"
@@ -243,17 +244,18 @@ struct f8_rows {
     const struct loader *l;
     const struct tensor_run *run;
     uint64_t first; // of the run
-    size_t n_in;
+    size_t n_in, row_bytes;
+    char *rows; // [EXPAND_ROWS][row_bytes]
 };
 
-static void expand_f8_rows(void *ctx, size_t begin, size_t end, size_t worker)
+static void scale_f8_rows(void *ctx, size_t begin, size_t end, size_t worker)
 {
     (void)worker;
     const struct f8_rows *job = ctx;
     for (size_t i = begin; i < end; i++) {
         uint64_t row = job->first + i;
-        f8_scales_expand(&job->l->f8, job->run->tensor, job->run->row + row,
-                         (const uint8_t *)job->run->data + row * job->n_in, job->l->rows + i * job->n_in);
+        f8_scales_apply(&job->l->f8, job->run->tensor, job->run->row + row,
+                        (const uint8_t *)job->run->data + row * job->n_in, job->rows + i * job->row_bytes);
     }
 }
 
@@ -261,11 +263,13 @@ static void load_f8_rows(struct loader *l, const struct weight_part *part, struc
                          const struct tensor_run *run)
 {
     struct backend *b = l->w->backend;
-    struct f8_rows job = { l, run, 0, weight_dim(l->config, weight_places[part->place].n_in) };
+    enum dtype dtype = tensor_loaded_dtype(run->tensor);
+    size_t n_in = weight_dim(l->config, weight_places[part->place].n_in);
+    struct f8_rows job = { l, run, 0, n_in, dtype_row_bytes(dtype, n_in), (char *)l->rows };
     for (; job.first < run->n_rows; job.first += EXPAND_ROWS) {
         size_t left = run->n_rows - job.first, n = left < EXPAND_ROWS ? left : EXPAND_ROWS;
-        b->ops->spread(b, n, expand_f8_rows, &job);
-        fill_part(l, part, unit, run->row + job.first, n, l->rows, DTYPE_BF16);
+        b->ops->spread(b, n, scale_f8_rows, &job);
+        fill_part(l, part, unit, run->row + job.first, n, l->rows, dtype);
     }
 }
 

@@ -1,5 +1,6 @@
-// Conversions between f32 and the stored 16-bit formats, bit for bit what F16C and AVX-512 do: round to nearest even,
-// denormals kept. Formats: IEEE 754-2008 binary16; bf16 is the upper half of a binary32.
+// Conversions between f32 and the stored formats of 16 and 8 bits, bit for bit what F16C and AVX-512 do: round to
+// nearest even, denormals kept. Formats: IEEE 754-2008 binary16; bf16 is the upper half of a binary32; F8_E4M3 has 1
+// sign, 4 exponent and 3 mantissa bits, no infinities, and NaN at 0x7f and 0xff (https://arxiv.org/abs/2209.05433).
 #ifndef TOKFS_KERNELS_CPU_CONVERT_H
 #define TOKFS_KERNELS_CPU_CONVERT_H
 
@@ -32,6 +33,24 @@ static inline uint16_t bf16_from_f32(float x)
         return (uint16_t)(bits >> 16 | 0x40u); // a NaN stays one: quiet, its upper payload kept
     }
     return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+static inline int f8_is_nan(uint8_t x)
+{
+    return (x & 0x7fu) == 0x7fu;
+}
+
+// Exponents 1 ... 15 are 2^-6 ... 2^8, exponent 0 counts multiples of 2^-9.
+static inline float f32_from_f8(uint8_t x)
+{
+    uint32_t sign = (uint32_t)(x & 0x80u) << 24, exponent = x >> 3 & 15u, mantissa = x & 7u;
+    if (f8_is_nan(x)) {
+        return f32_from_bits(sign | 0x7fc00000u);
+    }
+    if (exponent == 0) {
+        return f32_from_bits(sign | f32_bits((float)mantissa * 0x1p-9f));
+    }
+    return f32_from_bits(sign | (exponent + 120u) << 23 | mantissa << 20);
 }
 
 static inline float f32_from_f16(uint16_t x)

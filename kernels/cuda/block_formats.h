@@ -66,7 +66,8 @@ static __device__ __forceinline__ float f16_of(uint2 four, int i)
 #define MINUS_136  0xc308c308u
 #define MINUS_138  0xc30ac30au
 #define MINUS_144  0xc310c310u
-#define TIMES_2126 0x7e807e80u // 2^126
+#define TIMES_2120 0x7b807b80u // 2^120
+#define TIMES_2126 0x7e807e80u
 
 // 128 + the four bits at the bottom of each half: in bf16 the mantissa of 128 counts ones.
 static __device__ __forceinline__ uint32_t nibbles_128(uint32_t word)
@@ -291,6 +292,44 @@ struct fmt_mxfp4 {
         uint32_t scale = raw->scales[half] >> 8 * group & 0xffu, bits = scale << 23;
         bits = scale == 0 ? 0x00400000u : scale == 255 ? 0x7fc00000u : bits;
         return group_scale{ { __uint_as_float(bits), 0.0f }, 0.0f };
+    }
+};
+
+struct fmt_f8 {
+    typedef struct gpu_bf16 element;
+    static const enum dtype dtype = DTYPE_F8;
+    static const size_t record = 2048 + 64;
+    static const bool is_split = true, has_halves = false, has_min = false;
+    struct raw {
+        uint4 codes[2][2];
+        float scale[2]; // of the chunk's groups
+    };
+
+    static __device__ __forceinline__ void load(const struct blocks_run *run, size_t tile, size_t chunk, unsigned lane,
+                                                struct raw *ret)
+    {
+        const unsigned char *at = record_of(run, record, tile, chunk);
+#pragma unroll
+        for (unsigned half = 0; half < 2; half++) {
+            ret->codes[half][0] = load_16(at + half * 1024 + lane * 16);
+            ret->codes[half][1] = load_16(at + half * 1024 + 512 + lane * 16);
+            ret->scale[half] = __ldg(reinterpret_cast<const float *>(at + 2048) + lane / 4 + 8 * half);
+        }
+    }
+
+    // Sign, exponent (4 bits) and mantissa (3) go where bf16 has them; its exponent is 120 more, for denormals too.
+    static __device__ __forceinline__ void pairs(const struct raw *raw, int half, int group, uint32_t ret[4])
+    {
+#pragma unroll
+        for (int p = 0; p < 4; p++) {
+            uint32_t word = word_of(raw->codes[half][group / 2], group % 2 * 2 + p / 2), top = word << 8 * (1 - p % 2);
+            ret[p] = gpu_bf16x2_fma((top & 0x80008000u) | (top >> 4 & 0x07f007f0u), TIMES_2120, 0x80008000u);
+        }
+    }
+
+    static __device__ __forceinline__ struct group_scale scales(const struct raw *raw, int half, int)
+    {
+        return group_scale{ { raw->scale[half], 0.0f }, 0.0f };
     }
 };
 

@@ -1,4 +1,4 @@
-// Weights of GGUF's block formats (kernels/quant.h) as the GPU keeps them, so that a lane finds what it multiplies in
+// Weights in block formats (kernels/quant.h) as the GPU keeps them, so that a lane finds what it multiplies in
 // loads of 16 bytes, as many bytes as in the file.
 //
 // A tile is 16 outputs, a chunk of it 128 inputs: one record of codes, then scales. Lane l = 4 * g + t of a warp has,
@@ -32,6 +32,7 @@ static inline struct blocks_format blocks_format(enum dtype dtype)
     case DTYPE_Q5_K: return (struct blocks_format){ 1280, 128 };
     case DTYPE_Q6_K: return (struct blocks_format){ 1536, 160 }; // [16][8] scales, [16] d
     case DTYPE_MXFP4: return (struct blocks_format){ 1024, 64 }; // [16][4 groups] scales
+    case DTYPE_F8: return (struct blocks_format){ 2048, 64 };    // [16] d, f32
     default: return (struct blocks_format){ 0, 0 };
     }
 }

@@ -70,21 +70,36 @@ static __device__ void pack_rows(fmt_mxfp4, const unsigned char *row, size_t k, 
     }
 }
 
-static __device__ void pack_rows(fmt_q8_0, const unsigned char *row, size_t k, const struct pack_place *at)
+// Codes of a byte: byte e / 2 + e % 2 * 2 of the words that each four make. `flip` is what is kept of them otherwise.
+static __device__ void put_bytes(const struct pack_place *at, const unsigned char *q, unsigned flip)
 {
-    const unsigned char *block = row + k / 32 * 34;
     uint32_t *words = reinterpret_cast<uint32_t *>(at->record) + at->half * 256 + at->group / 2 * 128 + at->lane * 4 +
                       at->group % 2 * 2;
     for (unsigned w = 0; w < 2; w++) {
         uint32_t word = 0;
-        for (unsigned e = 0; e < 4; e++) { // byte e / 2 + e % 2 * 2
-            unsigned code = block[2 + w * 16 + 4 * at->t + e] ^ 0x80u;
-            word |= code << 8 * (e / 2 + e % 2 * 2);
+        for (unsigned e = 0; e < 4; e++) {
+            word |= (q[w * 16 + 4 * at->t + e] ^ flip) << 8 * (e / 2 + e % 2 * 2);
         }
         words[w] = word;
     }
+}
+
+static __device__ void pack_rows(fmt_q8_0, const unsigned char *row, size_t k, const struct pack_place *at)
+{
+    const unsigned char *block = row + k / 32 * 34;
+    put_bytes(at, block + 2, 0x80u);
     if (at->t == 0) {
         put_half(at->record + 2048 + at->row * 8 + at->group * 2, block);
+    }
+}
+
+// A block is a chunk of its row, and begins at a multiple of 4 bytes.
+static __device__ void pack_rows(fmt_f8, const unsigned char *row, size_t k, const struct pack_place *at)
+{
+    const unsigned char *block = row + k / 128 * 132;
+    put_bytes(at, block + 4 + k % 128, 0);
+    if (at->t == 0 && at->group == 0) {
+        reinterpret_cast<float *>(at->record + 2048)[at->row] = *reinterpret_cast<const float *>(block);
     }
 }
 
@@ -170,6 +185,7 @@ void gpu_blocks_pack(gpu_queue queue, const struct gpu_matrix *w, size_t row, si
     case DTYPE_Q5_K: gpu_launch(queue, pack<fmt_q5_k>, grid, THREADS, 0, run); return;
     case DTYPE_Q6_K: gpu_launch(queue, pack<fmt_q6_k>, grid, THREADS, 0, run); return;
     case DTYPE_MXFP4: gpu_launch(queue, pack<fmt_mxfp4>, grid, THREADS, 0, run); return;
+    case DTYPE_F8: gpu_launch(queue, pack<fmt_f8>, grid, THREADS, 0, run); return;
     default: assert(0 && "a block format");
     }
 }
@@ -241,6 +257,7 @@ void gpu_blocks_expand(gpu_queue queue, const struct gpu_matrix *w, size_t row, 
     case DTYPE_Q5_K: launch_expand<fmt_q5_k>(queue, &run, tile, n, rows_bf16); return;
     case DTYPE_Q6_K: launch_expand<fmt_q6_k>(queue, &run, tile, n, rows_bf16); return;
     case DTYPE_MXFP4: launch_expand<fmt_mxfp4>(queue, &run, tile, n, rows_bf16); return;
+    case DTYPE_F8: launch_expand<fmt_f8>(queue, &run, tile, n, rows_bf16); return;
     default: assert(0 && "a block format");
     }
 }
@@ -293,6 +310,7 @@ void gpu_embed_blocks(gpu_queue queue, const struct op_embed *op, const struct g
     case DTYPE_Q5_K: launch_embed<fmt_q5_k>(queue, op, &run, token_ids, drawn); return;
     case DTYPE_Q6_K: launch_embed<fmt_q6_k>(queue, op, &run, token_ids, drawn); return;
     case DTYPE_MXFP4: launch_embed<fmt_mxfp4>(queue, op, &run, token_ids, drawn); return;
+    case DTYPE_F8: launch_embed<fmt_f8>(queue, op, &run, token_ids, drawn); return;
     default: assert(0 && "a block format");
     }
 }

@@ -174,6 +174,7 @@ static const char *cuda_describe(const struct backend *b)
 static const struct backend_ops cuda_ops = {
     .name = "cuda",
     .has_head_norms = true,
+    .has_f8 = true,
     .head_dim_step = 2,
     .head_dim_max = ATTENTION_HEAD_DIM_MAX_GPU,
     .close = cuda_close,

@@ -265,6 +265,7 @@ static void launch_dtype(gpu_queue queue, enum dtype dtype, struct blocks_run *r
     case DTYPE_Q5_K: launch<fmt_q5_k>(queue, run, rows_max, parts, n_parts, pairs); return;
     case DTYPE_Q6_K: launch<fmt_q6_k>(queue, run, rows_max, parts, n_parts, pairs); return;
     case DTYPE_MXFP4: launch<fmt_mxfp4>(queue, run, rows_max, parts, n_parts, pairs); return;
+    case DTYPE_F8: launch<fmt_f8>(queue, run, rows_max, parts, n_parts, pairs); return;
     case DTYPE_F16: launch<fmt_plain<struct gpu_f16>>(queue, run, rows_max, parts, n_parts, pairs); return;
     case DTYPE_BF16: launch<fmt_plain<struct gpu_bf16>>(queue, run, rows_max, parts, n_parts, pairs); return;
     default: assert(0 && "a type that gpu_blocks_has");
@@ -308,6 +309,7 @@ bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gp
     case DTYPE_Q5_K: launch_glu<fmt_q5_k>(queue, &run); return true;
     case DTYPE_Q6_K: launch_glu<fmt_q6_k>(queue, &run); return true;
     case DTYPE_MXFP4: launch_glu<fmt_mxfp4>(queue, &run); return true;
+    case DTYPE_F8: launch_glu<fmt_f8>(queue, &run); return true;
     default: return false;
     }
 }

@@ -45,6 +45,17 @@ static inline float *random_floats(uint64_t *state, size_t n)
     return x;
 }
 
+#define N_CPU_DTYPES DTYPE_F8 // those that the CPU backend has come first
+
+// Random codes, every value that they can have, and a scale of about 0.01.
+static inline void random_f8(uint64_t *state, struct block_f8 *block)
+{
+    block->d = 0.01f * rng_float(state);
+    for (size_t i = 0; i < QUANT_F8_BLOCK; i++) {
+        block->q[i] = f8_is_nan(block->q[i]) ? 0x80u : block->q[i];
+    }
+}
+
 // Rows of random blocks whose scales are about 0.01.
 static inline void *random_blocks(uint64_t *state, enum dtype dtype, size_t n, float **ret_values)
 {
@@ -57,6 +68,10 @@ static inline void *random_blocks(uint64_t *state, enum dtype dtype, size_t n, f
     for (size_t at = 0; at < bytes; at += block_bytes) {
         if (dtype == DTYPE_MXFP4) {
             blocks[at] = (unsigned char)(115 + rng_below(state, 8));
+            continue;
+        }
+        if (dtype == DTYPE_F8) {
+            random_f8(state, (struct block_f8 *)(blocks + at));
             continue;
         }
         uint16_t d = f16_from_f32(0.01f * rng_float(state)), dmin = f16_from_f32(0.01f * rng_float(state));

@@ -215,7 +215,7 @@ static void test_amx_blocks_of_any_format_equal_scalar(void **state)
     static const struct shape sizes[] = { { 1, 1 }, { 33, 2 }, { 47, 3 }, { 32, 16 }, { 70, 17 }, { 16, 21 } };
     struct backend *scalar = open_on(&cpu_kernels_scalar, 1);
     uint64_t rng = 12;
-    for (int dtype = DTYPE_Q8_0; dtype < N_DTYPES; dtype++) {
+    for (int dtype = DTYPE_Q8_0; dtype < N_CPU_DTYPES; dtype++) {
         size_t block_len = dtype_format((enum dtype)dtype).block_len;
         for (size_t i = 0; i < 6; i++) {
             size_t n_blocks = block_len == QUANT_BLOCK ? sizes[i].n_in : sizes[i].n_in % 4 + 1;
@@ -262,7 +262,7 @@ static void test_amx_row_alone_equals_row_in_batch(void **state)
     for (size_t i = 0; i < all->n; i++) {
         check_invariance(all->b[i], DTYPE_BF16, (struct shape){ 40, 530 }, 75, 40);
         check_invariance(all->b[i], DTYPE_BF16, (struct shape){ 3, 70 }, 530, 520); // two passes
-        for (int dtype = DTYPE_Q8_0; dtype < N_DTYPES; dtype++) {
+        for (int dtype = DTYPE_Q8_0; dtype < N_CPU_DTYPES; dtype++) {
             check_invariance(all->b[i], (enum dtype)dtype, (struct shape){ 40, 768 }, 45, 40);
         }
     }

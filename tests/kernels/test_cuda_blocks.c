@@ -15,7 +15,8 @@ static const struct product products[] = {
     { DTYPE_Q6_K, 31, 256, 2 },  { DTYPE_Q6_K, 10, 1280, 7 }, { DTYPE_Q6_K, 8, 512, 12 },  { DTYPE_Q6_K, 18, 256, 66 },
     { DTYPE_MXFP4, 24, 160, 1 }, { DTYPE_MXFP4, 7, 1056, 6 }, { DTYPE_MXFP4, 49, 64, 63 }, { DTYPE_MXFP4, 3, 96, 129 },
     { DTYPE_Q5_K, 20, 256, 1 },  { DTYPE_Q5_K, 7, 1536, 8 },  { DTYPE_Q5_K, 33, 512, 17 }, { DTYPE_Q5_K, 9, 256, 68 },
-    { DTYPE_Q5_0, 4, 256, 2 },   { DTYPE_Q5_1, 3, 64, 9 },
+    { DTYPE_F8, 22, 128, 1 },    { DTYPE_F8, 70, 1152, 8 },   { DTYPE_F8, 37, 384, 41 },   { DTYPE_F8, 9, 256, 71 },
+    { DTYPE_F8, 16, 2176, 3 },   { DTYPE_F8, 3, 128, 64 },    { DTYPE_Q5_0, 4, 256, 2 },   { DTYPE_Q5_1, 3, 64, 9 },
 };
 #define N_PRODUCTS (sizeof(products) / sizeof(*products))
 
@@ -159,7 +160,7 @@ static void draw_token(struct backend *b, int32_t id)
 static void test_embeddings_are_what_the_blocks_stand_for(void **state)
 {
     const struct pair *pair = *state;
-    const enum dtype dtypes[] = { DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_MXFP4 };
+    const enum dtype dtypes[] = { DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_MXFP4, DTYPE_F8 };
     uint64_t rng = 3;
     enum { N = 512, ROWS = 37, IDS = 5 };
     draw_token(pair->cuda, 17);
@@ -185,12 +186,53 @@ static void test_embeddings_are_what_the_blocks_stand_for(void **state)
     }
 }
 
+// Every code of f8 under several scales, to the sign of zero; and what is no number makes its output none.
+static void test_codes_of_f8_are_exact(void **state)
+{
+    const struct pair *pair = *state;
+    struct backend *b = pair->cuda;
+    enum { N = 256, ROWS = 5, N_BLOCKS = ROWS * N / QUANT_F8_BLOCK };
+    static const float scales[N_BLOCKS] = { 1, 1, 0x1p-12f, 0x1p60f, -3, 0.1f, 0x1p-130f, 0, 1, NAN };
+    struct block_f8 blocks[N_BLOCKS];
+    float values[ROWS * N], x[N], y[ROWS * N] = { 0 }, sums[ROWS] = { 0 };
+    const int32_t ids[ROWS] = { 0, 1, 2, 3, 4 };
+    for (size_t i = 0; i < ROWS * N; i++) {
+        uint8_t code = (uint8_t)i;
+        blocks[i / QUANT_F8_BLOCK].d = scales[i / QUANT_F8_BLOCK];
+        blocks[i / QUANT_F8_BLOCK].q[i % QUANT_F8_BLOCK] = f8_is_nan(code) && i < (ROWS - 1) * N ? 0 : code;
+        x[i % N] = 1;
+    }
+    blocks[N_BLOCKS - 2].q[127] = 0; // and those of the block whose scale is NaN stay
+    quant_expand(DTYPE_F8, blocks, ROWS * N, values);
+    struct matrix *w = b->ops->matrix_new(b, DTYPE_F8, ROWS, N);
+    b->ops->matrix_fill(b, w, 0, ROWS, blocks);
+    const struct op_embed embed = {
+        .table = w, .token_ids = ids, .y = sent(b, y, sizeof(y)), .n_rows = ROWS, .scale = 1
+    };
+    b->ops->embed(b, &embed);
+    fetch(b, y, embed.y, sizeof(y));
+    for (size_t i = 0; i < ROWS * N; i++) {
+        assert_true(isnan(values[i]) ? isnan(y[i]) : f32_bits(y[i]) == f32_bits(values[i]));
+    }
+    float *device_x = sent_floats(b, x, N), *device_y = sent_floats(b, sums, ROWS);
+    const struct op_linear linear = {
+        .w = w, .x = device_x, .y = device_y, .x_stride = N, .y_stride = ROWS, .n_rows = 1
+    };
+    b->ops->linear(b, &linear);
+    fetch(b, sums, device_y, sizeof(sums));
+    b->ops->free(b, device_x);
+    b->ops->matrix_free(b, w);
+    for (size_t row = 0; row < ROWS; row++) {
+        assert_int_equal(isnan(sums[row]), row == ROWS - 1);
+    }
+}
+
 // ---- fused units ---------------------------------------------------------------------------------------------------
 
 static const struct product gated[] = {
-    { DTYPE_Q4_K, 64, 512, 1 }, { DTYPE_Q8_0, 96, 96, 8 },  { DTYPE_MXFP4, 32, 160, 3 },
-    { DTYPE_BF16, 22, 72, 1 },  { DTYPE_F16, 40, 64, 8 },   { DTYPE_F32, 6, 40, 5 },
-    { DTYPE_Q6_K, 32, 256, 2 }, { DTYPE_Q5_K, 32, 256, 4 }, { DTYPE_Q4_0, 64, 64, 6 },
+    { DTYPE_Q4_K, 64, 512, 1 }, { DTYPE_Q8_0, 96, 96, 8 }, { DTYPE_MXFP4, 32, 160, 3 }, { DTYPE_BF16, 22, 72, 1 },
+    { DTYPE_F16, 40, 64, 8 },   { DTYPE_F32, 6, 40, 5 },   { DTYPE_Q6_K, 32, 256, 2 },  { DTYPE_Q5_K, 32, 256, 4 },
+    { DTYPE_Q4_0, 64, 64, 6 },  { DTYPE_F8, 96, 256, 7 },
 };
 
 // y[n_rows][n_out / 2] by one operation (false: there is none) or by two.
@@ -266,6 +308,8 @@ static const struct group groups[] = {
     { { DTYPE_Q8_0, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q8_0, DTYPE_Q8_0 }, 8, 64, { 1, 1, 2, 1, 1 } },
     { { DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16 }, 8, 33, { 1, 1, 2, 1, 1 } },
     { { DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K }, 8, 256, { 66, 70, 65, 80, 90 } },
+    { { DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8 }, 19, 128, { 1, 3, 1, 8, 2 } },
+    { { DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8 }, 8, 256, { 9, 65, 1, 40, 2 } },
 };
 
 static float *run_group(struct backend *b, const struct group *g, struct scene scenes[N_PARTS], const float *x,
@@ -337,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_products_are_those_of_the_blocks),
         cmocka_unit_test(test_rows_do_not_depend_on_the_batch),
         cmocka_unit_test(test_embeddings_are_what_the_blocks_stand_for),
+        cmocka_unit_test(test_codes_of_f8_are_exact),
         cmocka_unit_test(test_a_product_that_ends_in_a_unit_is_the_two_in_one),
         cmocka_unit_test(test_groups_are_the_products_of_their_parts),
     };

@@ -53,7 +53,7 @@ static void test_linear_blocks_of_any_format_equal_double_and_all_isas_agree(voi
 {
     static const struct shape sizes[] = { { 1, 1 }, { 33, 2 }, { 47, 3 }, { 32, 16 }, { 70, 17 }, { 16, 21 } };
     uint64_t rng = 12;
-    for (int dtype = DTYPE_Q8_0; dtype < N_DTYPES; dtype++) {
+    for (int dtype = DTYPE_Q8_0; dtype < N_CPU_DTYPES; dtype++) {
         size_t block_len = dtype_format((enum dtype)dtype).block_len;
         for (size_t i = 0; i < 6; i++) {
             size_t n_blocks = block_len == QUANT_BLOCK ? sizes[i % 6].n_in : sizes[i % 6].n_in % 4 + 1;
@@ -96,7 +96,7 @@ static void test_linear_row_alone_equals_row_in_batch(void **state)
 {
     const struct test_backends *all = *state;
     uint64_t rng = 3;
-    for (int dtype = 0; dtype < N_DTYPES; dtype++) {
+    for (int dtype = 0; dtype < N_CPU_DTYPES; dtype++) {
         size_t n_in = dtype_is_plain((enum dtype)dtype) ? 530 : 768;
         struct problem p = problem_make(&rng, (enum dtype)dtype, (struct shape){ 40, n_in }, 45);
         for (size_t i = 0; i < all->n; i++) {

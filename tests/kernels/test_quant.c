@@ -18,7 +18,7 @@ static size_t read_hex(const char *hex, unsigned char *ret)
 
 static enum dtype dtype_named(const char *name)
 {
-    for (int dtype = 0; dtype < N_DTYPES; dtype++) {
+    for (int dtype = 0; dtype < N_CPU_DTYPES; dtype++) {
         if (strcmp(dtype_name((enum dtype)dtype), name) == 0) {
             return (enum dtype)dtype;
         }
@@ -187,7 +187,7 @@ static void test_quant_matrix_product_is_that_of_the_values(void **state)
 {
     const struct test_backends *all = *state;
     uint64_t rng = 7;
-    for (int dtype = DTYPE_Q8_0; dtype < N_DTYPES; dtype++) {
+    for (int dtype = DTYPE_Q8_0; dtype < N_CPU_DTYPES; dtype++) {
         size_t n_in = dtype_format((enum dtype)dtype).block_len * 3;
         for (size_t i = 0; i < all->n; i++) {
             check_product(all->b[i], (enum dtype)dtype, 41, n_in, &rng);
@@ -200,7 +200,7 @@ static void test_quant_matrix_embeds_the_values(void **state)
     const struct test_backends *all = *state;
     uint64_t rng = 8;
     const size_t n_vocab = 37, n_embd = 256;
-    for (int dtype = DTYPE_Q8_0; dtype < N_DTYPES; dtype++) {
+    for (int dtype = DTYPE_Q8_0; dtype < N_CPU_DTYPES; dtype++) {
         float *w, y[2 * 256];
         unsigned char *rows = random_elements(&rng, (enum dtype)dtype, n_vocab * n_embd, &w);
         struct backend *b = all->b[all->n - 1];

@@ -1,5 +1,6 @@
 // Weights on their way to a device, over a model of a GPU: read into pinned buffers, from where the device takes them
 // by itself. The model ends the program when a buffer is read into again too early.
+#include "engine/model/model.h"
 #include "engine/model/safetensors.h"
 #include "kernels/backend.h"
 #include "kernels/cuda/shim/faults.h"
@@ -162,12 +163,59 @@ static void test_device_load_of_a_file_that_became_shorter_is_told(void **state)
     close_load(&load, st);
 }
 
+// 0, or what model_open says, and then *err why.
+static int open_model(struct backend *b, const char *name, uint64_t memory_max, uint64_t *ret_bytes, struct err *err)
+{
+    char model_dir[4096];
+    struct model *m;
+    snprintf(model_dir, sizeof(model_dir), "%s/tests/fixtures/models/%s", test_source_root(), name);
+    const struct model_options options = { .dir = model_dir,
+                                           .backend = b,
+                                           .batch_rows_max = 4,
+                                           .logit_rows_max = 1,
+                                           .page_tokens = 16,
+                                           .memory_max = memory_max };
+    int rc = model_open(&options, &m, err);
+    if (rc == 0) {
+        *ret_bytes = model_weight_bytes(m);
+        model_free(m);
+    }
+    return rc;
+}
+
+// On the device they take little more than a byte each, and are counted so beforehand; the CPU has them as bf16. Where
+// rows are no whole blocks (f8-blocks) both do.
+static void test_device_load_of_f8_takes_a_byte_per_weight(void **state)
+{
+    (void)state;
+    const struct backend_options options = { .n_threads = 1 };
+    struct backend *b, *cpu;
+    struct err err;
+    uint64_t on_device, on_cpu;
+    const uint64_t n_f8 = 2 * (128 * 128 + 2 * 64 * 128 + 128 * 128 + 3 * 128 * 256) - 64 * 128;
+    const uint64_t as_bf16 = n_f8 * 2 + (2u * 61 + 64) * 128 * 2;
+    assert_int_equal(backend_open("cuda", &options, &b, &err), 0);
+    assert_int_equal(backend_open("cpu", &options, &cpu, &err), 0);
+    assert_int_equal(open_model(b, "f8-whole", 0, &on_device, &err), 0);
+    assert_int_equal(open_model(cpu, "f8-whole", 0, &on_cpu, &err), 0);
+    assert_true(on_cpu - on_device > n_f8 * 9 / 10);
+    assert_int_equal(open_model(b, "f8-whole", as_bf16, &on_device, &err), 0);
+    assert_int_equal(open_model(cpu, "f8-whole", as_bf16, &on_cpu, &err), -ENOMEM);
+    assert_non_null(strstr(err.msg, "does not fit"));
+    assert_int_equal(open_model(b, "f8-blocks", 0, &on_device, &err), 0);
+    assert_int_equal(open_model(cpu, "f8-blocks", 0, &on_cpu, &err), 0);
+    assert_true(on_cpu < on_device * 11 / 10);
+    cpu->ops->close(cpu);
+    b->ops->close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_load_takes_no_copy_and_bounded_memory),
         cmocka_unit_test(test_device_load_of_tensors_at_odd_bytes),
         cmocka_unit_test(test_device_load_of_a_file_that_became_shorter_is_told),
+        cmocka_unit_test(test_device_load_of_f8_takes_a_byte_per_weight),
     };
     strcpy(dir, "/tmp/tokfs-test-XXXXXX");
     if (!mkdtemp(dir)) {

@@ -2,12 +2,14 @@
 #include "engine/model/model.h"
 #include "engine/model/weights_f8.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/quant.h"
 #include "tests/model/model_run.h"
 #include "tests/unit.h"
 #include <errno.h>
 #include <math.h>
 
 #define BLOCKS_FIXTURE "tests/fixtures/models/f8-blocks"
+#define WHOLE_FIXTURE  "tests/fixtures/models/f8-whole"
 
 // ---- codes ---------------------------------------------------------------------------------------------------------
 
@@ -123,7 +125,7 @@ static void check_scaled(struct small *s, size_t n_scales, size_t (*scale_of)(si
     assert_int_equal(f8_scales_take(&scales, &run, &err), 0);
     for (size_t row = 0; row < N_ROWS; row++) {
         memset(codes, 0x38, sizeof(codes)); // 1
-        f8_scales_expand(&scales, s->weight, row, codes, out);
+        f8_scales_apply(&scales, s->weight, row, codes, out);
         for (size_t col = 0; col < N_COLS; col++) {
             assert_true(f32_from_bf16(out[col]) == values[scale_of(row, col)]);
         }
@@ -207,6 +209,49 @@ static void test_f8_wrong_scales_are_refused_by_name(void **state)
     }
 }
 
+// ---- blocks --------------------------------------------------------------------------------------------------------
+
+#define WIDE_ROWS 3
+#define WIDE_COLS 384
+
+// What the file says of each element, as blocks have it.
+static void check_blocks(const struct f8_grid *grid, const float *scales)
+{
+    uint8_t codes[WIDE_COLS];
+    struct block_f8 blocks[WIDE_COLS / QUANT_F8_BLOCK];
+    float values[WIDE_COLS];
+    size_t n_groups = (WIDE_COLS - 1) / grid->n_cols + 1;
+    assert_true(f8_fits_blocks(grid, WIDE_COLS));
+    for (size_t row = 0; row < WIDE_ROWS; row++) {
+        const float *of_row = scales + row / grid->n_rows * n_groups;
+        for (size_t i = 0; i < WIDE_COLS; i++) {
+            codes[i] = f8_is_nan((uint8_t)i) ? 0 : (uint8_t)i;
+        }
+        codes[300] = row == 2 ? 0xff : 1; // makes its block one
+        f8_to_blocks(codes, WIDE_COLS, of_row, grid->n_cols, blocks);
+        quant_expand(DTYPE_F8, blocks, WIDE_COLS, values);
+        for (size_t i = 0; i < WIDE_COLS; i++) {
+            float want = f32_from_f8(codes[i]) * of_row[i / grid->n_cols];
+            assert_true(row == 2 && i >= 256 ? isnan(values[i]) : f32_bits(values[i]) == f32_bits(want));
+        }
+    }
+}
+
+static void test_f8_blocks_have_codes_and_scales_of_all_shapes(void **state)
+{
+    (void)state;
+    static const float scales[] = { 1, 0.3f, 0x1p-20f, -7, 1e30f, 0x1p-140f, 5, 6, 0 };
+    static const struct f8_grid grids[] = {
+        { WIDE_ROWS, WIDE_COLS }, { 1, WIDE_COLS }, { 128, 128 }, { 1, 128 }, { 2, 256 }, { 2, 1000 }
+    };
+    for (size_t i = 0; i < sizeof(grids) / sizeof(*grids); i++) {
+        check_blocks(&grids[i], scales);
+    }
+    assert_false(f8_fits_blocks(&(struct f8_grid){ 128, 64 }, WIDE_COLS));
+    assert_false(f8_fits_blocks(&(struct f8_grid){ 128, 192 }, WIDE_COLS));
+    assert_false(f8_fits_blocks(&(struct f8_grid){ 1, 192 }, 192));
+}
+
 // ---- a checkpoint --------------------------------------------------------------------------------------------------
 
 static void test_f8_checkpoint_binds_and_other_types_do_not(void **state)
@@ -233,6 +278,37 @@ static void test_f8_checkpoint_binds_and_other_types_do_not(void **state)
     assert_int_equal(weights_bind(cp, &config, WEIGHTS_AS_STORED, &dtype, &bytes, &err), -EOPNOTSUPP);
     assert_non_null(strstr(err.msg, "model.layers.1.mlp.up_proj.weight\" has dtype F8_E5M2, which is not supported"));
     checkpoint_close(cp);
+}
+
+static uint64_t bound_bytes(const char *fixture, bool is_kept, enum dtype *ret_dtype)
+{
+    static struct model_config config;
+    char dir[4096];
+    struct checkpoint *cp;
+    struct err err;
+    uint64_t bytes;
+    source_path(dir, sizeof(dir), fixture);
+    assert_int_equal(model_config_read(dir, &config, &err), 0);
+    config.f8.is_kept = is_kept;
+    assert_int_equal(checkpoint_open(dir, &cp, &err), 0);
+    assert_int_equal(weights_bind(cp, &config, WEIGHTS_AS_STORED, ret_dtype, &bytes, &err), 0);
+    checkpoint_close(cp);
+    return bytes;
+}
+
+// 128 + 4 bytes for 128 weights; where rows are no whole blocks they become bf16 all the same.
+static void test_f8_checkpoint_that_stays_f8_is_counted_as_such(void **state)
+{
+    (void)state;
+    enum dtype dtype;
+    const uint64_t n_f8 = 2 * (128 * 128 + 2 * 64 * 128 + 128 * 128 + 3 * 128 * 256) - 64 * 128; // but a k_proj
+    uint64_t expanded = bound_bytes(WHOLE_FIXTURE, false, &dtype);
+    assert_int_equal(dtype, DTYPE_BF16);
+    assert_int_equal(bound_bytes(WHOLE_FIXTURE, true, &dtype), expanded - 2 * n_f8 + n_f8 / 128 * 132);
+    assert_int_equal(dtype, DTYPE_F8);
+    expanded = bound_bytes(BLOCKS_FIXTURE, false, &dtype);
+    assert_int_equal(bound_bytes(BLOCKS_FIXTURE, true, &dtype), expanded);
+    assert_int_equal(dtype, DTYPE_BF16);
 }
 
 static void test_f8_weights_are_quantized_from_their_values(void **state)
@@ -269,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_f8_scales_of_tensors_rows_and_blocks),
         cmocka_unit_test(test_f8_wrong_scales_are_refused_by_name),
         cmocka_unit_test(test_f8_checkpoint_binds_and_other_types_do_not),
+        cmocka_unit_test(test_f8_blocks_have_codes_and_scales_of_all_shapes),
+        cmocka_unit_test(test_f8_checkpoint_that_stays_f8_is_counted_as_such),
         cmocka_unit_test(test_f8_weights_are_quantized_from_their_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,6 +63,8 @@ static const struct fixture fixtures[] = {
     { "f8-rows", 0.3, false, 0 }, // inputs in bf16; the bits of a checkpoint in bf16 of the same values
     { "f8-fbgemm", 0.15, false, 0 },
     { "f8-experts", 0.15, false, 0 },
+    { "f8-whole", 0.15, false, 0 },
+    { "f8-whole-experts", 0.15, false, 0 },
     { "gemma", F32_TOLERANCE, false, 0 },
     { "gemma2", F32_TOLERANCE, true, 0 },
     { "gemma3", F32_TOLERANCE, true, 0 },

@@ -138,6 +138,8 @@ def f8(config, rows, cols, suffix="weight_scale", dtype=torch.float32, dims=2, p
 
 # Wide enough for two blocks each way, of which the last are cut.
 WIDE = dict(SMALL, hidden_size=160, intermediate_size=160, num_hidden_layers=2)
+# All projections have multiples of 128 inputs, which backends may keep as they are.
+WHOLE = dict(SMALL, hidden_size=128, intermediate_size=256, num_hidden_layers=2, head_dim=64)
 
 # name: (config class, changes to SHAPE, dtype, options)
 CASES = {
@@ -254,6 +256,27 @@ CASES = {
                 compressed("block", block_structure=[8, 16]), 8, 16, dtype=torch.bfloat16, plain=("lm_head", "mlp.gate.")
             )
         ),
+    ),
+    "f8-whole": (
+        Qwen3Config,
+        WHOLE,
+        torch.bfloat16,
+        dict(
+            LONG,
+            f8=f8(
+                FP8_BLOCKS | dict(modules_to_not_convert=["lm_head", "model.layers.1.self_attn.k_proj"]),
+                128,
+                128,
+                suffix="weight_scale_inv",
+                plain=("lm_head", "layers.1.self_attn.k_proj"),
+            ),
+        ),
+    ),
+    "f8-whole-experts": (
+        Qwen3MoeConfig,
+        dict(WHOLE, num_hidden_layers=1, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=128),
+        torch.bfloat16,
+        dict(f8=f8(compressed("channel"), 1, 0, dtype=torch.bfloat16, plain=("lm_head", "mlp.gate."))),
     ),
     "gemma": (GemmaConfig, dict(SMALL, pad_token_id=0, tie_word_embeddings=True), torch.float32, LONG),
     "gemma2": (Gemma2Config, GEMMA2, torch.float32, LONG),

@@ -61,7 +61,7 @@ static int list_features(const struct model_config *c, const char *ret[N_FEATURE
         { FEATURE_SINKS, "attention sinks" },
         { FEATURE_EXPERT_BIAS, "bias of experts" },
         { FEATURE_MXFP4, "experts of MXFP4, as bf16 in memory" },
-        { FEATURE_F8, "projections of F8_E4M3, as bf16 in memory" },
+        { FEATURE_F8, "projections of F8_E4M3, as bf16 in memory of the CPU" },
         { FEATURE_SOFTCAPS, "soft caps" },
     };
     int n = 0;
