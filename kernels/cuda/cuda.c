@@ -236,6 +236,9 @@ static int cuda_init(struct cuda_backend *cuda, const struct backend_options *op
         r = choose_attention(cuda, err);
     }
     if (r == 0) {
+        r = gemm_init(&cuda->gemm, cuda->gpu, options->deterministic, err);
+    }
+    if (r == 0) {
         r = pool_new(options->n_threads, &cuda->pool, err);
     }
     if (r == 0) {

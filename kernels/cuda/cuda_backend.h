@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/pool.h"
 #include "kernels/cuda/draws.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kernels.h"
 #include "kernels/cuda/stage.h"
@@ -26,6 +27,7 @@ struct cuda_backend {
     bool is_deterministic;
     bool has_hopper; // an sm_90, and nobody wants its attention by mma.sync
     struct hopper_kv hopper;
+    struct gemm gemm;
     struct stage stage;
     struct step_block step;
     struct graphs graphs;
@@ -42,7 +44,9 @@ struct cuda_backend {
 
 struct matrix {
     struct gpu_matrix gpu;
-    enum dtype source; // of the rows that matrix_fill is given
+    enum dtype source;         // of the rows that matrix_fill is given
+    bool has_map;              // products can be by wgmma
+    struct gpu_tensor_map map; // of gpu.data
 };
 
 static inline struct cuda_backend *cuda_of(struct backend *b)

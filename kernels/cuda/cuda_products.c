@@ -1,28 +1,34 @@
 // Products of rows and weights, and which kernel does which: by the number of rows, the type of the weights, and
-// whether there is cuBLAS.
+// whether there is cuBLAS, or wgmma.
 #include "kernels/cuda/blocks.h"
 #include "kernels/cuda/cuda_backend.h"
 
 #include <assert.h>
 
-#define EXPANDED_BYTES ((size_t)64 << 20) // of weights in block formats, for cuBLAS
+#define EXPANDED_BYTES ((size_t)64 << 20) // of weights in block formats, for one product of rounded rows
 
-// Outputs whose weights are made 16 bits for one product of the library; all where they are.
+// Outputs whose weights are made 16 bits for one product; all where they are.
 static size_t n_slab_outputs(const struct gpu_matrix *w)
 {
     size_t n = EXPANDED_BYTES / (w->n_in * 2) / BLOCKS_TILE * BLOCKS_TILE;
     return !blocks_has(w->dtype) || n >= w->n_out ? w->n_out : n > 0 ? n : BLOCKS_TILE;
 }
 
-// By cuBLAS, from rounded rows. False: it does not do this one.
-static bool linear_by_library(struct cuda_backend *cuda, const struct op_linear *op, const struct gpu_matrix *w)
+// Of rounded rows: by cuBLAS or wgmma. With `deterministic` a matrix has one way, whatever the rows.
+static bool is_by_rounded(const struct cuda_backend *cuda, const struct matrix *m)
 {
-    size_t x_bytes = (op->n_rows * w->n_in * 2 + 255) / 256 * 256, n_outputs = n_slab_outputs(w);
-    size_t w_bytes = blocks_has(w->dtype) ? n_outputs * w->n_in * 2 : 0;
-    if (w->dtype == DTYPE_F32 || cuda->is_deterministic || !gpu_has_gemm(cuda->gpu) ||
-        !cuda_grow_rows_16(cuda, x_bytes + w_bytes)) {
-        return false;
+    if (blocks_has(m->gpu.dtype)) {
+        return !cuda->is_deterministic && gemm_has_any(&cuda->gemm);
     }
+    return m->gpu.dtype != DTYPE_F32 && (cuda->gemm.has_cublas || m->has_map);
+}
+
+// All of op's rows, rounded at rows_16, and behind them weights of block formats as far as they are expanded at a time.
+static bool multiply_rounded(struct cuda_backend *cuda, const struct op_linear *op, size_t x_bytes)
+{
+    const struct gpu_matrix *w = &op->w->gpu;
+    void *expanded = (unsigned char *)cuda->rows_16 + x_bytes;
+    size_t n_outputs = n_slab_outputs(w);
     struct gpu_gemm gemm = { .w = w->data,
                              .x = cuda->rows_16,
                              .n_rows = op->n_rows,
@@ -34,19 +40,42 @@ static bool linear_by_library(struct cuda_backend *cuda, const struct op_linear 
     for (size_t out = 0; out < w->n_out; out += n_outputs) {
         gemm.y = op->y + out;
         gemm.n_out = w->n_out - out < n_outputs ? w->n_out - out : n_outputs;
-        if (w_bytes > 0) {
-            gemm.w = (unsigned char *)cuda->rows_16 + x_bytes;
-            gpu_blocks_expand(queue_of(cuda), w, out, gemm.n_out, (unsigned char *)cuda->rows_16 + x_bytes);
+        if (blocks_has(w->dtype)) {
+            gemm.w = expanded;
+            gpu_blocks_expand(queue_of(cuda), w, out, gemm.n_out, expanded);
         }
-        if (!gpu_gemm(cuda->gpu, &gemm)) {
-            assert(out == 0); // it does all of one shape or none
+        if (!gemm_multiply(&cuda->gemm, &gemm, op->bias ? op->bias + out : NULL, op->w->has_map ? &op->w->map : NULL)) {
+            assert(out == 0); // all of one shape go or none
             return false;
         }
     }
-    if (op->bias) {
-        gpu_add_bias(queue_of(cuda), op, w->n_out);
-    }
     return true;
+}
+
+// As many rows at a time as there is memory for. False: not of this matrix, or not one of them.
+static bool linear_by_rounded(struct cuda_backend *cuda, const struct op_linear *op)
+{
+    const struct gpu_matrix *w = &op->w->gpu;
+    if (!is_by_rounded(cuda, op->w)) {
+        return false;
+    }
+    size_t w_bytes = blocks_has(w->dtype) ? n_slab_outputs(w) * w->n_in * 2 : 0, n_step = op->n_rows;
+    size_t x_bytes = (n_step * w->n_in * 2 + 255) / 256 * 256;
+    if (!cuda_grow_rows_16(cuda, x_bytes + w_bytes)) {
+        n_step = cuda->rows_16_bytes > w_bytes ? (cuda->rows_16_bytes - w_bytes) / 256 * 256 / (w->n_in * 2) : 0;
+        x_bytes = (n_step * w->n_in * 2 + 255) / 256 * 256;
+    }
+    for (size_t row = 0; n_step > 0 && row < op->n_rows; row += n_step) {
+        struct op_linear some = *op;
+        some.x += row * op->x_stride;
+        some.y += row * op->y_stride;
+        some.n_rows = op->n_rows - row < n_step ? op->n_rows - row : n_step;
+        if (!multiply_rounded(cuda, &some, x_bytes)) {
+            assert(row == 0);
+            return false;
+        }
+    }
+    return n_step > 0;
 }
 
 // Rows of x rounded for the kernels of linear_blocks.cu; NULL: they read x as it is.
@@ -66,7 +95,7 @@ void cuda_linear(struct backend *b, const struct op_linear *op)
     }
     bool is_block = blocks_has(w->dtype);
     size_t n_few = is_block ? PART_ROWS_MAX : cuda->is_deterministic ? 0 : GEMV_ROWS_MAX;
-    if (op->n_rows > n_few && linear_by_library(cuda, op, w)) {
+    if (op->n_rows > n_few && linear_by_rounded(cuda, op)) {
         return;
     }
     if (is_block) {
@@ -103,7 +132,7 @@ static bool is_one_launch(const struct cuda_backend *cuda, const struct op_linea
         }
         n_rows += op->parts[i].n_rows;
     }
-    bool is_many = n_rows / op->n_parts > PART_ROWS_MAX && gpu_has_gemm(cuda->gpu);
+    bool is_many = n_rows / op->n_parts > PART_ROWS_MAX && gemm_has_any(&cuda->gemm);
     return gpu_blocks_has(first->dtype, first->n_in) && (cuda->is_deterministic || !is_many);
 }
 

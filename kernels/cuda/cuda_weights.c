@@ -40,24 +40,38 @@ static size_t matrix_bytes_of(const struct gpu_matrix *m)
                                 : m->n_out * m->n_in * dtype_bytes(m->dtype);
 }
 
+#define ROUNDED_ROWS_MIN 64 // rows of x that wgmma must be able to take at a time
+
+// Memory of the matrix: false if there is none.
+static bool matrix_alloc(struct cuda_backend *cuda, struct matrix *m)
+{
+    size_t n_rows = n_fill_rows(m) < m->gpu.n_out ? n_fill_rows(m) : m->gpu.n_out;
+    if (blocks_has(m->gpu.dtype) && !cuda_grow_rows_16(cuda, n_rows * dtype_row_bytes(m->source, m->gpu.n_in))) {
+        return false;
+    }
+    m->gpu.data = gpu_alloc(cuda->gpu, matrix_bytes_of(&m->gpu));
+    m->has_map = m->gpu.data && gemm_map(&cuda->gemm, &m->gpu, &m->map);
+    if (m->has_map && !cuda_grow_rows_16(cuda, ROUNDED_ROWS_MIN * m->gpu.n_in * 2)) {
+        gpu_free(cuda->gpu, m->gpu.data);
+        m->gpu.data = NULL;
+    }
+    return m->gpu.data;
+}
+
 // Rows of block types that have no kernels are expanded: see matrix_fill.
 struct matrix *cuda_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in)
 {
     struct cuda_backend *cuda = cuda_of(b);
     assert(n_out > 0 && n_in > 0);
-    struct matrix *m = calloc(1, sizeof(*m));
+    struct matrix *m = aligned_alloc(_Alignof(struct matrix), sizeof(*m));
     if (!m) {
         return NULL;
     }
-    m->source = dtype;
-    m->gpu = (struct gpu_matrix){ .dtype = dtype_is_plain(dtype) || blocks_has(dtype) ? dtype : DTYPE_BF16,
-                                  .n_out = n_out,
-                                  .n_in = n_in };
-    size_t n_rows = n_fill_rows(m) < n_out ? n_fill_rows(m) : n_out;
-    if (!blocks_has(dtype) || cuda_grow_rows_16(cuda, n_rows * dtype_row_bytes(dtype, n_in))) {
-        m->gpu.data = gpu_alloc(cuda->gpu, matrix_bytes_of(&m->gpu));
-    }
-    if (!m->gpu.data) {
+    *m = (struct matrix){ .source = dtype,
+                          .gpu = { .dtype = dtype_is_plain(dtype) || blocks_has(dtype) ? dtype : DTYPE_BF16,
+                                   .n_out = n_out,
+                                   .n_in = n_in } };
+    if (!matrix_alloc(cuda, m)) {
         free(m);
         return NULL;
     }

@@ -93,6 +93,7 @@ static __device__ __forceinline__ uint64_t gpu_wgmma_advance(uint64_t matrix, ui
 //       a in registers as gpu_mma has it, b MN-major in shared memory
 //   void gpu_wgmma_fence()
 //   void gpu_wgmma_commit()                        what was issued is a group
-//   template <int LEFT, int N> void gpu_wgmma_wait(float (&d)[N])   all groups but the last LEFT are done; d is theirs
+//   template <int LEFT> void gpu_wgmma_wait()                       all groups but the last LEFT are done
+//   template <int LEFT, int N> void gpu_wgmma_wait(float (&d)[N])   the same, and d is theirs
 
 #endif

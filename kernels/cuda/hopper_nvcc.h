@@ -121,10 +121,15 @@ static __device__ __forceinline__ void gpu_wgmma_commit()
     asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
 
+template <int LEFT> static __device__ __forceinline__ void gpu_wgmma_wait()
+{
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(LEFT) : "memory");
+}
+
 // The empty statements keep the compiler from reading d earlier.
 template <int LEFT, int N> static __device__ __forceinline__ void gpu_wgmma_wait(float (&d)[N])
 {
-    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(LEFT) : "memory");
+    gpu_wgmma_wait<LEFT>();
 #pragma unroll
     for (int i = 0; i < N; i++) {
         asm volatile("" : "+f"(d[i])::"memory");
@@ -141,9 +146,11 @@ static __device__ __forceinline__ void gpu_wgmma_values(float (&d)[N / 2], const
 // clang-format off
 #define WGMMA_D8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
 #define WGMMA_D32(d, i) WGMMA_D8(d, i), WGMMA_D8(d, i + 8), WGMMA_D8(d, i + 16), WGMMA_D8(d, i + 24)
+#define WGMMA_D_16(d) WGMMA_D8(d, 0)
 #define WGMMA_D_64(d) WGMMA_D32(d, 0)
 #define WGMMA_D_128(d) WGMMA_D32(d, 0), WGMMA_D32(d, 32)
 #define WGMMA_D_256(d) WGMMA_D_128(d), WGMMA_D32(d, 64), WGMMA_D32(d, 96)
+#define WGMMA_N_16 "%0,%1,%2,%3,%4,%5,%6,%7"
 #define WGMMA_N_64 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define WGMMA_N_128 WGMMA_N_64 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
 #define WGMMA_N_256 WGMMA_N_128 ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79,%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95" \
@@ -172,8 +179,10 @@ static __device__ __forceinline__ void gpu_wgmma_values(float (&d)[N / 2], const
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)accumulate));                      \
     }
 #define WGMMA_BOTH(type, name)                                                                                         \
+    WGMMA_SHARED(type, name, 16, "%8", "%9", "%10")                                                                    \
     WGMMA_SHARED(type, name, 64, "%32", "%33", "%34")                                                                  \
     WGMMA_SHARED(type, name, 128, "%64", "%65", "%66")                                                                 \
+    WGMMA_SHARED(type, name, 256, "%128", "%129", "%130")                                                              \
     WGMMA_VALUES(type, name, 64, "%32", "%33", "%34", "%35", "%36", "%37")                                             \
     WGMMA_VALUES(type, name, 128, "%64", "%65", "%66", "%67", "%68", "%69")                                            \
     WGMMA_VALUES(type, name, 256, "%128", "%129", "%130", "%131", "%132", "%133")

@@ -141,6 +141,12 @@ void gpu_add_bias(gpu_queue queue, const struct op_linear *op, size_t n_out);
 
 #define GEMV_ROWS_MAX 8
 
+// linear_hopper.cu: any number of rows on sm_90a, dense weights of 16 bits. w as it reads them; false: not of this
+// shape, or not here.
+bool gpu_linear_hopper_map(const struct gpu *gpu, const void *w, size_t n_out, size_t n_in, bool is_f16,
+                           struct gpu_tensor_map *ret);
+void gpu_linear_hopper(struct gpu *gpu, const struct gpu_gemm *gemm, const float *bias, const struct gpu_tensor_map *w);
+
 // linear_blocks.cu. Weights of block formats, and for parts plain ones of 16 bits too; n_in in whole blocks, and in
 // groups of 32. `x16`: gpu_blocks_x16_bytes for all rows of x, or NULL: then 8 rows of x at a time, and of a part at
 // most.

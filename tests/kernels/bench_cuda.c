@@ -17,9 +17,12 @@
 #define PASS_SECONDS 0.05
 #define N_MATRICES   64
 
+// The backend as it is; with products by wgmma even where there is cuBLAS; all by mma.sync.
+enum way { WAY_BEST, WAY_WGMMA, WAY_MMA, N_WAYS };
+
 struct bench {
     struct backend *b;
-    struct backend *ways[2]; // the backend as it is, and with attention by mma.sync alone
+    struct backend *ways[N_WAYS]; // NULL: not on this device
     bool is_small;
     double copy_rate; // bytes read and written per second
     size_t n_seqs_max, n_ctx;
@@ -39,14 +42,49 @@ struct bench_case {
     size_t n_out, n_in, n_rows; // of a product
     size_t n_seqs, ctx, shared; // of attention: sequences, positions before each, how many of them in common
     bool is_group;              // each row has weights of its own
-    bool is_mma;                // by the second of the bench's ways
+    enum way way;
 };
 
 static const struct bench_case cases[] = {
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 1 },
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 8 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 16 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 16 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 64 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 256 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 256 },
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 2048 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 8192 },
+    { .name = "linear bf16, wgmma", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 16, .way = WAY_WGMMA },
+    { .name = "linear bf16, wgmma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 16, .way = WAY_WGMMA },
+    { .name = "linear bf16, wgmma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 64, .way = WAY_WGMMA },
+    { .name = "linear bf16, wgmma", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 256, .way = WAY_WGMMA },
+    { .name = "linear bf16, wgmma",
+      .dtype = DTYPE_BF16,
+      .n_out = 28672,
+      .n_in = 4096,
+      .n_rows = 256,
+      .way = WAY_WGMMA },
+    { .name = "linear bf16, wgmma",
+      .dtype = DTYPE_BF16,
+      .n_out = 28672,
+      .n_in = 4096,
+      .n_rows = 2048,
+      .way = WAY_WGMMA },
+    { .name = "linear bf16, wgmma",
+      .dtype = DTYPE_BF16,
+      .n_out = 4096,
+      .n_in = 4096,
+      .n_rows = 8192,
+      .way = WAY_WGMMA },
+    { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 16, .way = WAY_MMA },
+    { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 16, .way = WAY_MMA },
+    { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 64, .way = WAY_MMA },
+    { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 256, .way = WAY_MMA },
+    { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 256, .way = WAY_MMA },
+    { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 2048, .way = WAY_MMA },
+    { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 8192, .way = WAY_MMA },
     { .name = "linear q8_0", .dtype = DTYPE_Q8_0, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
     { .name = "linear q4_0", .dtype = DTYPE_Q4_0, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
     { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 4096, .n_in = 4096, .n_rows = 1 },
@@ -69,8 +107,8 @@ static const struct bench_case cases[] = {
     { .name = "attention, decode, shared", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .shared = 7680 },
     { .name = "attention, prefill", .n_rows = 2048, .n_seqs = 1, .ctx = 0 },
     { .name = "attention, prefill", .n_rows = 8192, .n_seqs = 1, .ctx = 0 },
-    { .name = "attention, prefill, mma", .n_rows = 2048, .n_seqs = 1, .ctx = 0, .is_mma = true },
-    { .name = "attention, prefill, mma", .n_rows = 8192, .n_seqs = 1, .ctx = 0, .is_mma = true },
+    { .name = "attention, prefill, mma", .n_rows = 2048, .n_seqs = 1, .ctx = 0, .way = WAY_MMA },
+    { .name = "attention, prefill, mma", .n_rows = 8192, .n_seqs = 1, .ctx = 0, .way = WAY_MMA },
 };
 #define N_CASES (sizeof(cases) / sizeof(*cases))
 
@@ -217,7 +255,11 @@ static void measure(struct bench *bench, const struct bench_case *c)
     struct batch_map map = { 0 };
     bool is_bytes;
     double rates[PASSES], work;
-    bench->b = bench->ways[c->is_mma];
+    bench->b = bench->ways[c->way];
+    if (!bench->b) {
+        printf("%-26s not on this device\n", c->name);
+        return;
+    }
     if (s.n_seqs > 0) {
         map = map_of(bench, &s);
     } else {
@@ -277,13 +319,23 @@ static float *random_rows(struct bench *bench, size_t n)
     return x;
 }
 
-static struct backend *open_backend(void)
+// NULL: not on this device.
+static struct backend *open_backend(enum way way)
 {
+    static const char *const products[N_WAYS] = { NULL, "wgmma", "mma" };
     struct err err = { 0 };
     struct backend *b = NULL;
     const struct backend_options options = { .n_threads = 1 };
+    if (way != WAY_BEST) {
+        setenv("TOKFS_CUDA_PRODUCTS", products[way], 1);
+    }
+    if (way == WAY_MMA) {
+        setenv("TOKFS_CUDA_ATTENTION", "mma", 1);
+    }
     int r = cuda_backend_open(&options, &b, &err);
-    if (r < 0) {
+    unsetenv("TOKFS_CUDA_PRODUCTS");
+    unsetenv("TOKFS_CUDA_ATTENTION");
+    if (r < 0 && (way != WAY_WGMMA || r != -EINVAL)) {
         fprintf(stderr, "bench_cuda: %s\n", err.msg);
         exit(r == -EOPNOTSUPP ? 77 : 1);
     }
@@ -292,10 +344,10 @@ static struct backend *open_backend(void)
 
 static void bench_init(struct bench *bench)
 {
-    bench->b = bench->ways[0] = open_backend();
-    setenv("TOKFS_CUDA_ATTENTION", "mma", 1);
-    bench->ways[1] = open_backend();
-    unsetenv("TOKFS_CUDA_ATTENTION");
+    for (enum way way = WAY_BEST; way < N_WAYS; way++) {
+        bench->ways[way] = open_backend(way);
+    }
+    bench->b = bench->ways[WAY_BEST];
     bench->n_seqs_max = bench->is_small ? 3 : 64;
     bench->n_ctx = bench->is_small ? 1024 : 8192 + PAGE_TOKENS;
     bench->kv = (struct kv_layout){ .dtype = DTYPE_BF16,
@@ -324,13 +376,16 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < N_CASES; i++) {
         measure(&bench, &cases[i]);
     }
-    bench.b = bench.ways[0];
+    bench.b = bench.ways[WAY_BEST];
     bench.b->ops->free(bench.b, bench.x);
     bench.b->ops->free(bench.b, bench.y);
     bench.b->ops->free(bench.b, bench.pool);
     free(bench.pages);
     free(bench.seqs);
-    bench.ways[1]->ops->close(bench.ways[1]);
-    bench.ways[0]->ops->close(bench.ways[0]);
+    for (enum way way = N_WAYS; way-- > 0;) {
+        if (bench.ways[way]) {
+            bench.ways[way]->ops->close(bench.ways[way]);
+        }
+    }
     return 0;
 }

@@ -17,6 +17,18 @@ static inline struct backend *open_cuda(bool is_deterministic)
     return b;
 }
 
+// With products by "mma" or "wgmma" (TOKFS_CUDA_PRODUCTS); NULL: this device has no wgmma.
+static inline struct backend *open_cuda_products(const char *way, bool is_deterministic)
+{
+    struct backend *b = NULL;
+    const struct backend_options options = { .n_threads = 1, .deterministic = is_deterministic };
+    setenv("TOKFS_CUDA_PRODUCTS", way, 1);
+    int r = cuda_backend_open(&options, &b, NULL);
+    unsetenv("TOKFS_CUDA_PRODUCTS");
+    assert_true(r == 0 || (r == -EINVAL && strcmp(way, "wgmma") == 0));
+    return r == 0 ? b : NULL;
+}
+
 struct pair {
     struct backend *cpu, *cuda, *deterministic;
 };

@@ -111,6 +111,73 @@ static void test_linear_deterministic_rows_do_not_depend_on_the_batch(void **sta
     }
 }
 
+// Of linear_hopper.cu all shapes, a stage's ring that goes round, CTAs with one and several tiles; and outputs, inputs
+// and rows that fill no tile. On other devices than an sm_90 these are tiles of mma.sync.
+static const struct product wide_products[] = {
+    { DTYPE_BF16, 129, 8, 1 },    { DTYPE_F16, 70, 1000, 16 }, { DTYPE_BF16, 500, 200, 40 },
+    { DTYPE_F16, 130, 776, 64 },  { DTYPE_BF16, 70, 72, 300 }, { DTYPE_F16, 300, 328, 200 },
+    { DTYPE_BF16, 520, 64, 129 }, { DTYPE_F16, 513, 24, 300 }, { DTYPE_BF16, 200, 456, 65 },
+};
+
+// The first `n` rows and the others each for themselves.
+static void check_wide(struct backend *b, const struct linear_case *c, const float *want, size_t n)
+{
+    size_t n_y = c->p.n_rows * c->y_stride;
+    float *whole = copy_of(c->y, n_y), *parts = copy_of(c->y, n_y);
+    run_linear(b, c, 0, c->p.n_rows, whole);
+    assert_all_near(whole, want, n_y, c->p.dtype == DTYPE_BF16 ? 1e-1 : 1e-2);
+    run_linear(b, c, n, c->p.n_rows - n, parts);
+    run_linear(b, c, 0, n, parts);
+    assert_same_bits(parts, whole, n_y, b);
+    free(whole);
+    free(parts);
+}
+
+static void test_linear_of_any_rows_is_near_the_reference_both_ways(void **state)
+{
+    const struct pair *pair = *state;
+    uint64_t rng = 14;
+    struct backend *mma = open_cuda_products("mma", true);
+#ifdef __SANITIZE_ADDRESS__
+    const size_t step = 3;
+#else
+    const size_t step = 1;
+#endif
+    for (size_t i = 0; i < sizeof(wide_products) / sizeof(*wide_products); i += step) {
+        struct linear_case c = linear_case(&rng, wide_products[i]);
+        size_t n = c.p.n_rows * c.y_stride;
+        float *want = copy_of(c.y, n);
+        run_linear(pair->cpu, &c, 0, c.p.n_rows, want);
+        check_wide(pair->deterministic, &c, want, rng_below(&rng, c.p.n_rows + 1));
+        if (i % 4 == 0) {
+            check_wide(mma, &c, want, rng_below(&rng, c.p.n_rows + 1));
+        }
+        free(want);
+        linear_case_free(&c);
+    }
+    mma->ops->close(mma);
+}
+
+static void test_products_of_another_name_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *way;
+        bool is_deterministic;
+        const char *msg;
+    } cases[] = { { "tiles", false, "TOKFS_CUDA_PRODUCTS: tiles: not cublas, wgmma or mma" },
+                  { "cublas", true, "TOKFS_CUDA_PRODUCTS: cublas: not with deterministic" } };
+    for (size_t i = 0; i < 2; i++) {
+        struct backend *b = NULL;
+        struct err err = { 0 };
+        const struct backend_options options = { .n_threads = 1, .deterministic = cases[i].is_deterministic };
+        setenv("TOKFS_CUDA_PRODUCTS", cases[i].way, 1);
+        assert_int_equal(cuda_backend_open(&options, &b, &err), -EINVAL);
+        unsetenv("TOKFS_CUDA_PRODUCTS");
+        assert_string_equal(err.msg, cases[i].msg);
+    }
+}
+
 // ---- rows and elements ---------------------------------------------------------------------------------------------
 
 static void test_embed_and_gather_rows_are_exact(void **state)
@@ -728,6 +795,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear_every_way_is_near_the_reference),
         cmocka_unit_test(test_linear_deterministic_rows_do_not_depend_on_the_batch),
+        cmocka_unit_test(test_linear_of_any_rows_is_near_the_reference_both_ways),
+        cmocka_unit_test(test_products_of_another_name_are_refused),
         cmocka_unit_test(test_embed_and_gather_rows_are_exact),
         cmocka_unit_test(test_norm_of_rows_and_heads_is_near_the_reference),
         cmocka_unit_test(test_units_and_caps_are_near_the_reference),

@@ -127,6 +127,29 @@ static void test_products_are_those_of_the_blocks(void **state)
     }
 }
 
+// Where there is no cuBLAS: weights expanded to bf16 and wgmma, or the kernels of few rows.
+static void test_many_rows_without_the_library_are_right_both_ways(void **state)
+{
+    static const char *const ways[] = { "wgmma", "mma" };
+    (void)state;
+    uint64_t rng = 9;
+    for (size_t i = 0; i < 2 * N_PRODUCTS; i++) {
+        if (products[i / 2].n_rows <= 64) {
+            continue;
+        }
+        struct backend *b = open_cuda_products(ways[i % 2], false);
+        struct scene s = scene_new(&rng, products[i / 2]);
+        float *got = copy_of(s.y, s.p.n_rows * s.y_stride);
+        if (b) {
+            run_linear(b, &s, 0, s.p.n_rows, got);
+            assert_is_product(&s, got, i % 2 == 0);
+            b->ops->close(b);
+        }
+        free(got);
+        scene_free(&s);
+    }
+}
+
 static void test_rows_do_not_depend_on_the_batch(void **state)
 {
     const struct pair *pair = *state;
@@ -379,6 +402,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products_are_those_of_the_blocks),
+        cmocka_unit_test(test_many_rows_without_the_library_are_right_both_ways),
         cmocka_unit_test(test_rows_do_not_depend_on_the_batch),
         cmocka_unit_test(test_embeddings_are_what_the_blocks_stand_for),
         cmocka_unit_test(test_codes_of_f8_are_exact),

@@ -241,6 +241,80 @@ static void test_a_ring_passes_on_what_was_put_in(void **)
     assert_true(n_wrong > 0);
 }
 
+// ---- products of what boxes bring ----------------------------------------------------------------------------------
+
+#define N_BOXES 10
+
+// d[64][64] = a a^T of a [64][64 * N_BOXES], a box of 64 columns at a time in two stages; a warpgroup and a thread
+// beside it. A stage is given back when the products that read it are over, or not.
+static void square(const __grid_constant__ struct gpu_tensor_map map, float *out, bool waits)
+{
+    unsigned char *stages = aligned_shared();
+    uint64_t *full = reinterpret_cast<uint64_t *>(stages + 2 * 8192), *free = full + 2;
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < 2; i++) {
+            gpu_barrier_init(&full[i], 1);
+            gpu_barrier_init(&free[i], 128);
+        }
+        gpu_barrier_init_done();
+    }
+    __syncthreads();
+    for (int i = 0; i < N_BOXES && threadIdx.x == 128; i++) {
+        gpu_barrier_wait(&free[i % 2], (unsigned)(i / 2 % 2) ^ 1);
+        gpu_barrier_arrive_expect(&full[i % 2], 8192);
+        gpu_tensor_load(stages + i % 2 * 8192, &map, &full[i % 2], i * 64, 0, 0, 0);
+    }
+    float d[32];
+    for (int i = 0; i < N_BOXES && threadIdx.x < 128; i++) {
+        uint64_t a = gpu_wgmma_matrix(gpu_shared_address(stages + i % 2 * 8192), GPU_SWIZZLE_128, 16, 1024);
+        gpu_barrier_wait(&full[i % 2], (unsigned)(i / 2 % 2));
+        gpu_wgmma_fence();
+        for (uint32_t k = 0; k < 64; k += 16) {
+            gpu_wgmma<struct gpu_f16, 64>(d, gpu_wgmma_advance(a, k * 2), gpu_wgmma_advance(a, k * 2), i + (int)k > 0);
+        }
+        gpu_wgmma_commit();
+        if (waits && i > 0) {
+            gpu_wgmma_wait<1>();
+        }
+        if (i > 0) {
+            gpu_barrier_arrive(&free[(i - 1) % 2]);
+        }
+    }
+    if (threadIdx.x < 128) {
+        gpu_wgmma_wait<0>(d);
+        memcpy(out + threadIdx.x * 32, d, sizeof(d));
+    }
+}
+
+static void test_a_stage_is_kept_until_its_products_are_over(void **)
+{
+    static uint16_t a[64 * 64 * N_BOXES];
+    float d[2][128 * 32];
+    struct gpu *gpu;
+    struct gpu_tensor_map map;
+    for (unsigned i = 0; i < sizeof(a) / 2; i++) {
+        a[i] = f16_from_f32((float)(i * 7 % 23) - 11);
+    }
+    const struct gpu_tensor tensor = {
+        a, { 64 * N_BOXES, 64, 1, 1 }, { 128 * N_BOXES, sizeof(a), sizeof(a) }, { 64, 64, 1, 1 }, 128, true
+    };
+    assert_int_equal(gpu_open(&gpu, NULL), 0);
+    assert_true(gpu_tensor_map_make(gpu, &tensor, &map));
+    for (int i = 0; i < 2; i++) {
+        gpu_launch(NULL, square, 1, 160, 1024 + 2 * 8192 + 32, map, (float *)d[i], i == 0);
+    }
+    for (unsigned i = 0; i < 128 * 32; i++) {
+        unsigned m = i / 1024 * 16 + i / 32 % 32 / 4 + i / 2 % 2 * 8, n = i % 32 / 4 * 8 + i / 32 % 4 * 2 + i % 2;
+        float want = 0;
+        for (unsigned k = 0; k < 64 * N_BOXES; k++) {
+            want += f32_from_f16(a[m * 64 * N_BOXES + k]) * f32_from_f16(a[n * 64 * N_BOXES + k]);
+        }
+        assert_true(d[0][i] == want);
+    }
+    assert_memory_not_equal(d[1], d[0], sizeof(d[0]));
+    gpu_close(gpu);
+}
+
 // ---- what must not be ----------------------------------------------------------------------------------------------
 
 #define ZEROS 8192 // bytes of matrices of zeros, then a barrier
@@ -604,6 +678,7 @@ int main()
         cmocka_unit_test(test_products_of_every_layout_are_right),
         cmocka_unit_test(test_boxes_lie_as_documented_and_are_zero_outside),
         cmocka_unit_test(test_a_ring_passes_on_what_was_put_in),
+        cmocka_unit_test(test_a_stage_is_kept_until_its_products_are_over),
         cmocka_unit_test(test_results_are_there_after_the_wait),
         cmocka_unit_test(test_broken_rules_are_found),
         cmocka_unit_test(test_registers_move_between_warpgroups),

@@ -85,6 +85,10 @@ static inline void gpu_wgmma_values(float (&d)[N / 2], const uint32_t (&a)[4], u
 {
     shim_wgmma({ d, N, a, 0, b, accumulate, shim_f32_of(T()) });
 }
+template <int LEFT> static inline void gpu_wgmma_wait()
+{
+    shim_wgmma_wait(LEFT);
+}
 template <int LEFT, int N> static inline void gpu_wgmma_wait(float (&d)[N])
 {
     (void)d;
