@@ -18,7 +18,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define EXPAND_ROWS  32
+#define EXPAND_ROWS  128
 #define CONVERT_ROWS 64
 #define SAMPLE_BYTES 4096
 
