@@ -152,7 +152,8 @@ class BenchTool(unittest.TestCase):
     def test_decode(self):
         # Long enough that the first still speaks when a slow machine has the second begin.
         f = self.figures("decode", *TINY, "--sequences", "2", "--tokens", "400", "--rounds", "1")
-        self.assert_keys(f, "decode_tokens_per_s read_bandwidth_bytes_per_s bandwidth_share bandwidth_share_kv weight_bytes kv_bytes sequences outside_share")
+        self.assert_keys(f, "decode_tokens_per_s read_bandwidth_bytes_per_s bandwidth_share bandwidth_share_kv weight_bytes kv_bytes sequences outside_share "
+                            "outside_us ahead_share")
 
     SCHEDULE = ("ttft_ms_p50 ttft_ms_p90 ttft_ms_p99 itl_ms_p50 itl_ms_p90 itl_ms_p99 requests_per_s answer_tokens_per_s "
                 "prompt_tokens_per_s hit_rate fairness timed_out preemptions evicted_pages queued_max requests tenants steps simulated_s")

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <tokfs/measure.h>
 
 #define CTX_TOKENS_SPARE 64 // what the engine wants at least, however short the run
@@ -85,6 +86,11 @@ int engine_run_bandwidth(const struct bench_options *options, double *ret, struc
     return tokfs_measure_memory_read(options->n_threads, 0.5, ret, &error) < 0
                ? err_set(err, error.code, "%s", error.msg)
                : 0;
+}
+
+bool engine_run_is_on_gpu(const struct engine_run *run)
+{
+    return strncmp(run->info.backend, "cuda", 4) == 0;
 }
 
 void engine_run_describe(const struct engine_run *run, struct bench_report *report)

@@ -24,6 +24,7 @@ void engine_run_close(struct engine_run *run);
 int engine_run_once(struct engine_run *run, struct err *err);
 // The machine's read bandwidth now, in bytes per second.
 int engine_run_bandwidth(const struct bench_options *options, double *ret, struct err *err);
+bool engine_run_is_on_gpu(const struct engine_run *run);
 // Tokens per second of what has just run: of all sequences together while all of them decode (0: they never did), of
 // the first one's prompt.
 double engine_run_decode_rate(const struct engine_run *run);

@@ -53,13 +53,12 @@ static int run_line(void *ctx, struct arena *arena, struct str line, struct err 
 
 static int run(const struct command *command, int argc, char **argv)
 {
-    static const struct option options[] = { { "backend", required_argument, NULL, 'b' },
-                                             { "isa", required_argument, NULL, 'i' },
-                                             { "threads", required_argument, NULL, 't' },
-                                             { "chunk", required_argument, NULL, 'c' },
-                                             { "ctx", required_argument, NULL, 'x' },
-                                             { "help", no_argument, NULL, 'h' },
-                                             { 0 } };
+    static const struct option options[] = {
+        { "backend", required_argument, NULL, 'b' }, { "isa", required_argument, NULL, 'i' },
+        { "threads", required_argument, NULL, 't' }, { "chunk", required_argument, NULL, 'c' },
+        { "ctx", required_argument, NULL, 'x' },     { "no-deterministic", no_argument, NULL, 'n' },
+        { "help", no_argument, NULL, 'h' },          { 0 }
+    };
     struct prompt_runner r = { .backend_name = "auto", .chunk = PROMPT_CHUNK };
     r.backend_options.deterministic = true;
     int64_t n_threads = 0;
@@ -78,6 +77,7 @@ static int run(const struct command *command, int argc, char **argv)
         case 't': rc = option_whole("threads", optarg, 1, 4096, &n_threads, &err); break;
         case 'c': rc = option_whole("chunk", optarg, 1, 65536, &r.chunk, &err); break;
         case 'x': rc = option_whole("ctx", optarg, 1, INT32_MAX, &r.n_ctx, &err); break;
+        case 'n': r.backend_options.deterministic = false; break;
         case 'h': return command_help(command);
         default: return 2;
         }
@@ -98,7 +98,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_logits = {
     .name = "logits",
-    .synopsis = "[--threads N] [--backend NAME] [--isa NAME] [--chunk N] [--ctx N] MODEL",
+    .synopsis = "[--threads N] [--backend NAME] [--isa NAME] [--chunk N] [--ctx N] [--no-deterministic] MODEL",
     .summary = "reads JSON arrays of token ids, one a line; prints the logits of every position",
     .options =
         "  --threads N     of the CPU backend (default: one per processor)\n"
@@ -106,6 +106,7 @@ const struct command command_logits = {
         "  --isa NAME      of the CPU backend: scalar, avx2, avx2vnni, avx512, avx512vnni, avx512bf16, amx (default:\n"
         "                  the best there is)\n"
         "  --chunk N       tokens computed in one step (default 64); changes no bit of the result\n"
-        "  --ctx N         longest prompt (default: the model's context, at most 4096)\n",
+        "  --ctx N         longest prompt (default: the model's context, at most 4096)\n"
+        "  --no-deterministic  on a GPU, the kernels that are taken without --deterministic\n",
     .run = run,
 };
