@@ -32,7 +32,7 @@ struct bench {
     unsigned char *pool;
     struct kv_layout kv;
     struct batch_seq *seqs;
-    uint32_t *pages; // [n_seqs_max][n_ctx / page_tokens]
+    uint32_t *pages; // [n_pages], those of a sequence after another's
     size_t n_pages;
 };
 
@@ -43,11 +43,14 @@ struct bench_case {
     size_t n_seqs, ctx, shared; // of attention: sequences, positions before each, how many of them in common
     bool is_group;              // each row has weights of its own
     enum way way;
+    double goal; // percent of a copy's rate, or TFLOP/s; 0: none
 };
 
 static const struct bench_case cases[] = {
-    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 1 },
-    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 1, .goal = 85 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 1, .goal = 85 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 16384, .n_in = 2048, .n_rows = 1, .goal = 85 },
+    { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 128256, .n_in = 2048, .n_rows = 1, .goal = 85 },
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 8 },
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 16 },
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 16 },
@@ -85,10 +88,10 @@ static const struct bench_case cases[] = {
     { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 256, .way = WAY_MMA },
     { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 2048, .way = WAY_MMA },
     { .name = "linear bf16, mma", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 8192, .way = WAY_MMA },
-    { .name = "linear q8_0", .dtype = DTYPE_Q8_0, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear q8_0", .dtype = DTYPE_Q8_0, .n_out = 28672, .n_in = 4096, .n_rows = 1, .goal = 85 },
     { .name = "linear q4_0", .dtype = DTYPE_Q4_0, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
     { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 4096, .n_in = 4096, .n_rows = 1 },
-    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 1 },
+    { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 1, .goal = 85 },
     { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 8 },
     { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 32 },
     { .name = "linear q4_k", .dtype = DTYPE_Q4_K, .n_out = 28672, .n_in = 4096, .n_rows = 64 },
@@ -103,12 +106,13 @@ static const struct bench_case cases[] = {
     { .name = "experts f8", .dtype = DTYPE_F8, .n_out = 1536, .n_in = 2048, .n_rows = 8, .is_group = true },
     { .name = "experts bf16", .dtype = DTYPE_BF16, .n_out = 1536, .n_in = 2048, .n_rows = 8, .is_group = true },
     { .name = "attention, decode", .n_rows = 1, .n_seqs = 1, .ctx = 8192 },
-    { .name = "attention, decode", .n_rows = 1, .n_seqs = 64, .ctx = 8192 },
+    { .name = "attention, decode", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .goal = 85 },
+    { .name = "attention, decode", .n_rows = 1, .n_seqs = 256, .ctx = 1024, .goal = 85 },
     { .name = "attention, decode, shared", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .shared = 7680 },
     { .name = "attention, prefill", .n_rows = 2048, .n_seqs = 1, .ctx = 0 },
-    { .name = "attention, prefill", .n_rows = 8192, .n_seqs = 1, .ctx = 0 },
+    { .name = "attention, prefill", .n_rows = 8192, .n_seqs = 1, .ctx = 0, .goal = 550 },
     { .name = "attention, prefill, mma", .n_rows = 2048, .n_seqs = 1, .ctx = 0, .way = WAY_MMA },
-    { .name = "attention, prefill, mma", .n_rows = 8192, .n_seqs = 1, .ctx = 0, .way = WAY_MMA },
+    { .name = "attention, prefill, mma", .n_rows = 8192, .n_seqs = 1, .ctx = 0, .way = WAY_MMA, .goal = 335 },
 };
 #define N_CASES (sizeof(cases) / sizeof(*cases))
 
@@ -146,6 +150,14 @@ static struct bench_case shape_of(const struct bench *bench, const struct bench_
     return s;
 }
 
+// Of both signs, with all bits of the mantissa: what products of zeros save in power makes them faster.
+static void fill_bf16(uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (uint16_t)(0x3f00u | (i * 2654435761u >> 13 & 0x807fu));
+    }
+}
+
 static void make_matrices(struct bench *bench, const struct bench_case *s)
 {
     size_t bytes = dtype_row_bytes(s->dtype, s->n_out * s->n_in), total = (size_t)256 << 20;
@@ -153,8 +165,11 @@ static void make_matrices(struct bench *bench, const struct bench_case *s)
     n = s->is_group && n < s->n_rows ? s->n_rows : n;
     unsigned char *rows = malloc(bytes);
     assert(rows);
-    for (size_t i = 0; i < bytes; i++) { // random, but for the upper halves of what may be a scale in f16
+    for (size_t i = 0; i < bytes && s->dtype != DTYPE_BF16; i++) { // but for the upper halves of what may be an f16
         rows[i] = (unsigned char)(i * 2654435761u >> 13 & 0x2fu);
+    }
+    if (s->dtype == DTYPE_BF16) {
+        fill_bf16((uint16_t *)(void *)rows, bytes / 2);
     }
     for (bench->n_matrices = 0; bench->n_matrices < n && bench->n_matrices < N_MATRICES; bench->n_matrices++) {
         struct matrix *m = bench->b->ops->matrix_new(bench->b, s->dtype, s->n_out, s->n_in);
@@ -191,7 +206,7 @@ static double run_linear(struct bench *bench, const struct bench_case *s, size_t
 
 static struct batch_map map_of(struct bench *bench, const struct bench_case *s)
 {
-    size_t n_seq_pages = bench->n_ctx / PAGE_TOKENS, n_rows = 0;
+    size_t n_seq_pages = (s->ctx + s->n_rows) / PAGE_TOKENS + 1, n_rows = 0;
     for (size_t i = 0; i < s->n_seqs; i++) {
         uint32_t *pages = bench->pages + i * n_seq_pages;
         for (size_t page = 0; page < n_seq_pages; page++) { // 7919 is prime
@@ -280,7 +295,11 @@ static void measure(struct bench *bench, const struct bench_case *c)
     if (is_bytes) {
         printf(" %5.0f %%", 100 * rate / bench->copy_rate);
     }
+    if (c->goal > 0) {
+        printf(" (goal %.0f %s)", c->goal, is_bytes ? "%" : "TFLOP/s");
+    }
     printf("\n");
+    fflush(stdout); // who is stopped has told what it had
     for (; bench->n_matrices > 0; bench->n_matrices--) {
         bench->b->ops->matrix_free(bench->b, bench->matrices[bench->n_matrices - 1]);
     }
@@ -320,6 +339,21 @@ static float *random_rows(struct bench *bench, size_t n)
 }
 
 // NULL: not on this device.
+// K and V of random elements.
+static unsigned char *random_pool(struct bench *bench)
+{
+    size_t page_bytes = bench->kv.page_bytes, bytes = bench->n_pages * page_bytes;
+    unsigned char *pool = bench->b->ops->alloc(bench->b, bytes), *page = malloc(page_bytes);
+    assert(pool && page);
+    fill_bf16((uint16_t *)(void *)page, page_bytes / 2);
+    bench->b->ops->upload(bench->b, pool, page, page_bytes);
+    for (size_t n = page_bytes; n < bytes; n *= 2) {
+        bench->b->ops->copy(bench->b, pool + n, pool, n < bytes - n ? n : bytes - n);
+    }
+    free(page);
+    return pool;
+}
+
 static struct backend *open_backend(enum way way)
 {
     static const char *const products[N_WAYS] = { NULL, "wgmma", "mma" };
@@ -348,7 +382,7 @@ static void bench_init(struct bench *bench)
         bench->ways[way] = open_backend(way);
     }
     bench->b = bench->ways[WAY_BEST];
-    bench->n_seqs_max = bench->is_small ? 3 : 64;
+    bench->n_seqs_max = bench->is_small ? 3 : 256;
     bench->n_ctx = bench->is_small ? 1024 : 8192 + PAGE_TOKENS;
     bench->kv = (struct kv_layout){ .dtype = DTYPE_BF16,
                                     .page_tokens = PAGE_TOKENS,
@@ -356,11 +390,11 @@ static void bench_init(struct bench *bench)
                                     .n_layers = 1,
                                     .n_kv_heads = N_KV_HEADS,
                                     .head_dim = HEAD_DIM };
-    bench->n_pages = bench->n_seqs_max * bench->n_ctx / PAGE_TOKENS;
+    bench->n_pages = (bench->is_small ? 3 : 64) * (bench->n_ctx / PAGE_TOKENS + 1);
     size_t n_floats = bench->is_small ? 1 << 20 : (size_t)1 << 26;
     bench->x = random_rows(bench, n_floats);
     bench->y = bench->b->ops->alloc(bench->b, n_floats * sizeof(float));
-    bench->pool = bench->b->ops->alloc(bench->b, bench->n_pages * bench->kv.page_bytes);
+    bench->pool = random_pool(bench);
     bench->pages = calloc(bench->n_pages, sizeof(*bench->pages));
     bench->seqs = calloc(bench->n_seqs_max, sizeof(*bench->seqs));
     assert(bench->y && bench->pool && bench->pages && bench->seqs);

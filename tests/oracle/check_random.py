@@ -2,7 +2,7 @@
 """Compares `tokfs-model random` and `logits` with transformers: the directory loads there, its tokenizer and chat template work,
 and the logits of a prompt agree.
 
-Needs: torch, transformers (PyPI). Usage: tests/oracle/check_random.py TOKFS_MODEL DIR... (models made by `random`)
+Needs: torch, transformers (PyPI). Usage: tests/oracle/check_random.py TOKFS_MODEL [--backend NAME] DIR... (models made by `random`)
 """
 
 import json
@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 TEXT = "There was a little girl named Lily. Ünïcödé 日本語 123!\n\n  indented"
 
 
-def check(tool, directory):
+def check(tool, options, directory):
     tokenizer = AutoTokenizer.from_pretrained(directory)
     model, loading = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, output_loading_info=True)
     assert not loading["missing_keys"] and not loading["unexpected_keys"], loading
@@ -31,14 +31,17 @@ def check(tool, directory):
 
     with torch.no_grad():
         expected = model(torch.tensor([ids])).logits[0]
-    run = subprocess.run([tool, "logits", directory], input=json.dumps(ids), capture_output=True, text=True, check=True)
+    run = subprocess.run([tool, "logits", *options, directory], input=json.dumps(ids), capture_output=True, text=True, check=True)
     logits = torch.tensor(json.loads(run.stdout)["logits"])
+    worst, deviation = (logits - expected).abs().max(), expected.std()
+    assert logits.shape == expected.shape and worst < 0.25 * deviation, (directory, worst, deviation)
     print(
-        f"{directory}: {len(TEXT)} characters, {len(ids)} tokens, logits deviate by {expected.std():.2f},"
-        f" largest difference {(logits - expected).abs().max():.3g}, same argmax at"
+        f"{directory}: {len(TEXT)} characters, {len(ids)} tokens, logits deviate by {deviation:.2f},"
+        f" largest difference {worst:.3g}, same argmax at"
         f" {(logits.argmax(1) == expected.argmax(1)).sum()} of {len(ids)} positions"
     )
 
 
-for path in sys.argv[2:]:
-    check(sys.argv[1], path)
+options = sys.argv[2:4] if sys.argv[2] == "--backend" else []
+for path in sys.argv[2 + len(options):]:
+    check(sys.argv[1], options, path)
