@@ -40,6 +40,7 @@ const char options_help[] =
     "  --device NAME       auto, cpu or cuda (default auto)\n"
     "  --deterministic     on a GPU, too, answers do not depend on what runs beside them (the CPU's never do)\n"
     "  --no-graphs         on a GPU: kernels are launched one by one, not as recorded steps (for debugging)\n"
+    "  --no-ahead          on a GPU: a step waits for the tokens of the one before (for debugging)\n"
     "  --weights FORM      stored (as they are; default), or quantized while they load: q8 or q4\n"
     "  --pack-cache FILE   keep the weights as they are computed with in FILE, or beside the model (auto), from where\n"
     "                      the next start takes them\n"
@@ -157,6 +158,7 @@ static const struct option_row option_rows[] = {
     { "device", OPTION_CHOICE, AT(engine.device), .choices = option_devices },
     { "deterministic", OPTION_SET, AT(engine.deterministic) },
     { "no-graphs", OPTION_SET, AT(engine.no_graphs) },
+    { "no-ahead", OPTION_SET, AT(engine.no_ahead) },
     { "weights", OPTION_CHOICE, AT(engine.weights), .choices = option_weights },
     { "pack-cache", OPTION_TAKE, .take = take_pack_cache },
     { "kv-dtype", OPTION_CHOICE, AT(engine.kv_dtype), .choices = option_kv_dtypes },

@@ -336,11 +336,15 @@ struct backend_ops {
     // Optional: NULL where `alloc` gives the host's memory. Bytes that it can still give.
     uint64_t (*memory_free)(struct backend *b);
     // Optional, likewise. Memory of the host that the device reads and writes by itself (NULL: there is none), and
-    // copies to it and from it, which are done in the order of operations: nothing waits.
+    // copies to it and from it. They run beside the operations, in order among themselves: each begins when the
+    // operations that were issued before it are over, and returns its number (not 0). Nothing waits on the host.
     void *(*host_alloc)(struct backend *b, size_t bytes);
     void (*host_free)(struct backend *b, void *mem);
-    void (*copy_out)(struct backend *b, void *host_dst, const void *src, size_t bytes);
-    void (*copy_in)(struct backend *b, void *dst, const void *host_src, size_t bytes);
+    uint64_t (*copy_out)(struct backend *b, void *host_dst, const void *src, size_t bytes);
+    uint64_t (*copy_in)(struct backend *b, void *dst, const void *host_src, size_t bytes);
+    // Operations that are issued from now on begin when this copy, and those before it, are over. Without it they must
+    // not write what is copied out, nor read or write what is copied in.
+    void (*await_copy)(struct backend *b, uint64_t copy);
     // Optional, likewise. Makes pages of the caller's memory, one piece at a time, such that the device reads them by
     // itself: what matrix_fill is given from there is not copied before, and has to stay as it is until the device has
     // come to a mark that was set after it. False: it stays memory like any other. host_unpin waits.

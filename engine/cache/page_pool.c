@@ -45,7 +45,8 @@ static int init(struct page_pool *pool, enum page_tier tier, struct backend *bac
         p.free_list = malloc(n_pages * sizeof(*p.free_list));
         p.n_holders = calloc(n_pages, sizeof(*p.n_holders));
         p.n_keepers = calloc(n_pages, sizeof(*p.n_keepers));
-        if (p.free_list && p.n_holders && p.n_keepers) {
+        p.copies = calloc(n_pages, sizeof(*p.copies));
+        if (p.free_list && p.n_holders && p.n_keepers && p.copies) {
             p.mem = alloc_pages(&p);
         }
     }
@@ -53,6 +54,7 @@ static int init(struct page_pool *pool, enum page_tier tier, struct backend *bac
         free(p.free_list);
         free(p.n_holders);
         free(p.n_keepers);
+        free(p.copies);
         return no_memory(&p, err);
     }
     fill_free_list(&p);
@@ -79,6 +81,8 @@ void page_pool_drop_memory(struct page_pool *pool)
         const struct backend_ops *ops = pool->backend->ops;
         (pool->tier == PAGE_ON_HOST ? ops->host_free : ops->free)(pool->backend, pool->mem);
         pool->mem = NULL;
+        memset(pool->copies, 0, pool->n_pages * sizeof(*pool->copies));
+        pool->n_awaited = 0;
     }
 }
 
@@ -96,6 +100,7 @@ void page_pool_deinit(struct page_pool *pool)
     free(pool->free_list);
     free(pool->n_holders);
     free(pool->n_keepers);
+    free(pool->copies);
     memset(pool, 0, sizeof(*pool));
 }
 
@@ -147,6 +152,20 @@ void page_pool_drop(struct page_pool *pool, uint32_t page)
     if (--pool->n_keepers[page] == 0 && pool->n_holders[page] == 0) {
         pool->n_cached--;
         pool->free_list[pool->n_free++] = page;
+    }
+}
+
+bool page_pool_is_coming(const struct page_pool *pool, uint32_t page)
+{
+    assert(page < pool->n_pages);
+    return pool->copies[page] > pool->n_awaited;
+}
+
+void page_pool_await(struct page_pool *pool, uint32_t page)
+{
+    if (page_pool_is_coming(pool, page)) {
+        pool->backend->ops->await_copy(pool->backend, pool->copies[page]);
+        pool->n_awaited = pool->copies[page];
     }
 }
 

@@ -23,6 +23,10 @@ struct page_pool {
     uint32_t *free_list; // [n_pages], a stack of page indices, the top at n_free - 1
     uint32_t *n_holders; // [n_pages]
     uint32_t *n_keepers; // [n_pages]
+    // Of a pool on the device. The number of the last copy between the tiers that reads or writes the page (backend.h),
+    // which operations have to await before they touch it; and up to which they have. 0: none.
+    uint64_t *copies; // [n_pages]
+    uint64_t n_awaited;
 };
 
 // 0; -EINVAL (no pages, or pages of no bytes) or -ENOMEM: err has the arithmetic.
@@ -44,6 +48,9 @@ void page_pool_hold(struct page_pool *pool, uint32_t page);      // one holder m
 void page_pool_give(struct page_pool *pool, uint32_t page);      // one holder less; asserts that there was one
 void page_pool_keep(struct page_pool *pool, uint32_t page);      // one keeper more; asserts that it is in use
 void page_pool_drop(struct page_pool *pool, uint32_t page);      // one keeper less; asserts that there was one
+// Operations on the page that are issued from now on find the copies of it done.
+void page_pool_await(struct page_pool *pool, uint32_t page);
+bool page_pool_is_coming(const struct page_pool *pool, uint32_t page); // such a copy has not been awaited yet
 void *page_pool_address(const struct page_pool *pool, uint32_t page);
 
 #endif

@@ -136,6 +136,9 @@ uint32_t radix_find_text(const struct radix *radix, uint32_t root, const struct 
 
 // A page with one holder: a free one, or the one that was not used for the longest time. False: all are held.
 bool radix_take_page(struct radix *radix, uint32_t *ret_page);
+// Where there is a host tier: moves pages that nobody holds there until so many are free, as far as that goes. Who
+// takes them later need not wait for their copies.
+void radix_make_room(struct radix *radix, uint32_t n_pages);
 // Drops all that no sequence holds.
 void radix_clear(struct radix *radix);
 

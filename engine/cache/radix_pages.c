@@ -5,8 +5,11 @@
 //                     <--- a sequence matches it -----
 //
 // A page leaves the device from the end of a path's part on the device, and the host from the end of a path, so that
-// what is left of a path is always its beginning. Copies are done in the order of the backend's operations: what is
-// issued later finds them done.
+// what is left of a path is always its beginning.
+//
+// Copies between the tiers run beside the backend's operations, in order among themselves. So the host's pages need no
+// care. Of the device's each knows its last copy, which is awaited before operations touch the page: when it is taken,
+// copied from, or when a sequence begins with it (sequence_pages.c).
 #include "engine/cache/radix_node.h"
 
 #include <assert.h>
@@ -42,7 +45,12 @@ void radix_copy_page(const struct radix *radix, uint32_t to, uint32_t from)
     size_t bytes = radix->pool->page_bytes;
     void *dst = address_of(radix, to), *src = address_of(radix, from);
     assert(!radix_is_on_host(to));
-    (radix_is_on_host(from) ? b->ops->copy_in : b->ops->copy)(b, dst, src, bytes);
+    if (radix_is_on_host(from)) {
+        radix->pool->copies[to] = b->ops->copy_in(b, dst, src, bytes);
+    } else {
+        page_pool_await(radix->pool, from);
+        b->ops->copy(b, dst, src, bytes);
+    }
 }
 
 // ---- what nodes keep ------------------------------------------------------------------------------------------------
@@ -177,7 +185,8 @@ static void move_to_host(struct radix *r, uint32_t node, uint32_t host_page)
 {
     struct backend *b = r->pool->backend;
     uint32_t i = r->nodes[node].n_on_device - 1, page = host_page | RADIX_ON_HOST;
-    b->ops->copy_out(b, address_of(r, page), address_of(r, pages_of(r, node)[i]), r->pool->page_bytes);
+    uint32_t there = pages_of(r, node)[i];
+    r->pool->copies[there] = b->ops->copy_out(b, address_of(r, page), address_of(r, there), r->pool->page_bytes);
     move_page(r, node, i, page);
     page_pool_give(r->host, host_page);
     r->n_evicted++;
@@ -200,14 +209,30 @@ static bool evict(struct radix *r)
     return true;
 }
 
-bool radix_take_page(struct radix *radix, uint32_t *ret_page)
+// What it held may still be on its way to the host.
+static bool take_page(struct radix *r, uint32_t *ret_page)
 {
-    while (!page_pool_take(radix->pool, ret_page)) {
-        if (!evict(radix)) {
+    while (!page_pool_take(r->pool, ret_page)) {
+        if (!evict(r)) {
             return false;
         }
     }
     return true;
+}
+
+bool radix_take_page(struct radix *radix, uint32_t *ret_page)
+{
+    bool is_taken = take_page(radix, ret_page);
+    if (is_taken) {
+        page_pool_await(radix->pool, *ret_page);
+    }
+    return is_taken;
+}
+
+void radix_make_room(struct radix *radix, uint32_t n_pages)
+{
+    while (radix->host && radix->pool->n_free < n_pages && evict(radix)) {
+    }
 }
 
 // Nodes can run out before pages do: short ones stay where branches have been evicted.
@@ -233,7 +258,7 @@ static uint32_t fetch_page(struct radix *r, uint32_t node, uint32_t i, uint32_t 
         return there;
     }
     assert(there == host_page);
-    bool is_taken = radix_take_page(r, &page);
+    bool is_taken = take_page(r, &page); // copies of it are in order with this one
     assert(is_taken);
     radix_copy_page(r, page, host_page);
     move_page(r, node, i, page);

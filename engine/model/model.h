@@ -51,7 +51,8 @@ struct step {
     // What is drawn from them where the backend does that (model_can_draw): [n_logit_rows]; NULL: the logits are wanted
     // themselves.
     const struct sample_row *draws;
-    unsigned turn; // of the draws: 0 or 1
+    unsigned turn;       // of the draws: 0 or 1
+    bool is_drawn_later; // draws is NULL, and the logits stay where they are until model_draw
 };
 
 // Host memory, valid until the next step; NULL when no logits were asked for.
@@ -60,10 +61,12 @@ struct logits {
     const float *maxima; // [n_rows][ceil(n_vocab / MAXIMA_OUTPUTS)], as op_linear; NULL where they are not known
 };
 
-// Runs one forward pass: writes K and V of the new rows. Does not allocate and does not fail. With draws it gives no
-// logits and need not have ended on return; what the step points to is the caller's again.
+// Runs one forward pass: writes K and V of the new rows. Does not allocate and does not fail. It need not have ended on
+// return, but where it gives logits; what the step points to is the caller's again.
 struct logits model_step(struct model *model, const struct step *step);
 bool model_can_draw(const struct model *model);
+// Draws from the logits of the last step, which was one that is drawn later; [its n_logit_rows].
+void model_draw(struct model *model, const struct sample_row *rows, size_t n_rows, unsigned turn);
 // Waits for what the last step of that turn has drawn.
 struct sample_results model_drawn(struct model *model, unsigned turn);
 // 0, or -EIO: the backend's device has failed, and what was computed means nothing (backend.h, `failure`).

@@ -370,14 +370,11 @@ static void run_layers(struct model *m, const struct step *step)
     }
 }
 
-static void draw(struct model *m, const struct step *step)
+void model_draw(struct model *m, const struct sample_row *rows, size_t n_rows, unsigned turn)
 {
-    run_head(m, step->logit_rows, step->n_logit_rows, NULL);
-    const struct op_sample sample = { .logits = m->act.logits,
-                                      .rows = step->draws,
-                                      .n_rows = step->n_logit_rows,
-                                      .n_vocab = m->config.n_vocab,
-                                      .turn = step->turn };
+    const struct op_sample sample = {
+        .logits = m->act.logits, .rows = rows, .n_rows = n_rows, .n_vocab = m->config.n_vocab, .turn = turn
+    };
     m->backend->ops->sample(m->backend, &sample);
 }
 
@@ -394,7 +391,10 @@ static void issue(void *ctx, size_t n_rows, size_t n_logit_rows)
     step.n_logit_rows = n_logit_rows;
     run_layers(given->model, &step);
     if (n_logit_rows > 0) {
-        draw(given->model, &step);
+        run_head(given->model, step.logit_rows, n_logit_rows, NULL);
+    }
+    if (n_logit_rows > 0 && step.draws) {
+        model_draw(given->model, step.draws, n_logit_rows, step.turn);
     }
 }
 
@@ -410,17 +410,17 @@ static void list_windows(const struct model_config *c, struct op_step *op)
     }
 }
 
-// All of the step but logits for the host.
-static void run(struct model *m, const struct step *step, bool is_drawn)
+// All of the step but logits for the host. has_head: others are wanted on the device.
+static void run(struct model *m, const struct step *step, bool has_head)
 {
     const struct model_config *c = &m->config;
     struct issue given = { m, *step };
     struct op_step op = { .model = m,
                           .token_ids = step->token_ids,
                           .map = step->map,
-                          .logit_rows = is_drawn ? step->logit_rows : NULL,
-                          .n_logit_rows = is_drawn ? step->n_logit_rows : 0,
-                          .draws = is_drawn ? step->draws : NULL,
+                          .logit_rows = has_head ? step->logit_rows : NULL,
+                          .n_logit_rows = has_head ? step->n_logit_rows : 0,
+                          .draws = has_head ? step->draws : NULL,
                           .n_vocab = c->n_vocab,
                           .turn = step->turn,
                           .kv = &m->kv,
@@ -440,14 +440,13 @@ struct logits model_step(struct model *m, const struct step *step)
 {
     assert(step->map.n_rows > 0 && step->map.n_rows <= m->batch_rows_max);
     assert(step->n_logit_rows <= m->logit_rows_max);
-    bool is_drawn = step->draws && step->n_logit_rows > 0;
-    run(m, step, is_drawn);
-    if (is_drawn) {
-        return (struct logits){ 0 };
-    }
-    if (step->n_logit_rows > 0) {
+    bool has_head = (step->draws || step->is_drawn_later) && step->n_logit_rows > 0;
+    run(m, step, has_head);
+    if (step->n_logit_rows > 0 && !has_head) {
         return model_logits(m, step->logit_rows, step->n_logit_rows);
     }
-    m->backend->ops->sync(m->backend); // the batch map is the caller's again
+    if (!m->backend->ops->step) {
+        m->backend->ops->sync(m->backend); // the batch map is the caller's again
+    }
     return (struct logits){ 0 };
 }

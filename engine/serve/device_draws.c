@@ -91,3 +91,9 @@ bool device_draws_add(struct device_draws *draws, const struct sampler_input *in
     draws->rows[draws->n_rows++] = row;
     return true;
 }
+
+void device_draws_add_nothing(struct device_draws *draws)
+{
+    assert(draws->n_rows < draws->n_rows_max);
+    draws->rows[draws->n_rows++] = (struct sample_row){ .top_p = 1, .repetition_penalty = 1, .log_min_p = -INFINITY };
+}

@@ -26,5 +26,7 @@ void device_draws_reset(struct device_draws *draws);                            
 // how many tokens. False, and nothing is added: the host is to draw it. Does not allocate.
 bool device_draws_add(struct device_draws *draws, const struct sampler_input *input, uint32_t ahead, bool wants_probs,
                       uint32_t n_top);
+// Adds a row that nobody will look at.
+void device_draws_add_nothing(struct device_draws *draws);
 
 #endif

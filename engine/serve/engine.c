@@ -219,6 +219,11 @@ static struct sample_results run_model_drawn(void *ctx, unsigned turn)
     return model_drawn(ctx, turn);
 }
 
+static void run_model_draw(void *ctx, const struct sample_row *rows, size_t n_rows, unsigned turn)
+{
+    model_draw(ctx, rows, n_rows, turn);
+}
+
 static int run_model_failure(void *ctx, struct err *err)
 {
     return model_failure(ctx, err);
@@ -251,6 +256,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
                    .logits = run_model_head,
                    .failure = run_model_failure,
                    .drawn = model_can_draw(e->model) ? run_model_drawn : NULL,
+                   .draw = model_can_draw(e->model) ? run_model_draw : NULL,
                    .now_ns = machine_clock,
                    .ctx = e->model,
                    .n_vocab = config->n_vocab,
@@ -268,6 +274,7 @@ static int open_runner(struct tokfs_engine *e, const struct tokfs_engine_options
         .no_prefix_cache = options->no_prefix_cache,
         .no_speculation = options->no_speculation,
         .no_jump_forward = options->no_jump_forward,
+        .no_ahead = options->no_ahead,
     };
     rc = runner_init(&e->runner, &runner_options, err);
     e->has_runner = rc == 0;

@@ -13,6 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Pages that are kept free where others can go to the host, so that their copies are over when they are taken: of the
+// pool, and at most.
+#define ROOM_SHARE 32
+#define ROOM_MAX   128
+
 static int allocate(struct runner *r)
 {
     r->slots = calloc(r->n_slots, sizeof(*r->slots));
@@ -28,9 +33,11 @@ static int allocate(struct runner *r)
     r->tenants = calloc(r->n_slots, sizeof(*r->tenants));
     r->match_pages = calloc(r->env.n_ctx / r->env.page_tokens + 1, sizeof(*r->match_pages));
     r->logit_rows = calloc(r->n_slots + DRAFT_ROWS_MAX, sizeof(*r->logit_rows));
+    r->step.items = calloc(r->n_slots, sizeof(*r->step.items));
+    r->ahead.items = calloc(r->n_slots, sizeof(*r->ahead.items));
     bool is_done = r->slots && r->active && r->idle && r->sched_active && r->sched_waiting && r->plan.items &&
                    r->plan.preempted && r->batch && r->token_ids && r->logit_rows && r->match_pages && r->score_rows &&
-                   r->tenants;
+                   r->tenants && r->step.items && r->ahead.items;
     for (uint32_t i = 0; i < r->n_slots && is_done; i++) {
         is_done = sequence_init(&r->slots[i], &r->env) == 0;
         r->n_slots_ready += is_done;
@@ -55,6 +62,7 @@ int runner_init(struct runner *runner, const struct runner_options *options, str
         .has_prefix_cache = !options->no_prefix_cache,
         .has_speculation = !options->no_speculation,
         .has_jump_forward = !options->no_jump_forward,
+        .has_ahead = !options->no_ahead,
     };
     runner->waiting_last = &runner->waiting_first;
     runner->next_deadline_ns = DEADLINE_NEVER;
@@ -93,6 +101,8 @@ void runner_deinit(struct runner *runner)
     free(runner->batch);
     free(runner->token_ids);
     free(runner->logit_rows);
+    free(runner->step.items);
+    free(runner->ahead.items);
     free(runner->score_rows);
     free(runner->match_pages);
     free(runner->tenants);
@@ -285,8 +295,9 @@ void runner_flush(struct runner *r)
 // ---- the step -----------------------------------------------------------------------------------------------------
 
 // The rows of an item, from batch row first_row on, that say how probable the next tokens of its prompt are.
-static void want_scores(struct runner *r, const struct sched_item *item, const struct sequence *seq, size_t first_row)
+static void want_scores(struct runner *r, const struct step_item *item, size_t first_row)
 {
+    const struct sequence *seq = item->seq;
     if (!sequence_is_scored(seq)) {
         return;
     }
@@ -305,30 +316,40 @@ uint32_t runner_table_of(const struct runner *runner, const struct sequence *seq
     return (uint32_t)(seq - runner->slots) + 1;
 }
 
-// Lays the items' tokens out as rows. Logits are wanted of the rows that complete a sequence's known tokens, and of
-// those of the guesses after them.
-static struct step build_step(struct runner *r)
+// A token that is known, or the one that the step that runs draws.
+static int32_t token_at(const struct sequence *seq, uint32_t pos)
+{
+    return pos < seq->n_tokens ? seq->tokens[pos] : -1 - (int32_t)seq->drawn_at;
+}
+
+struct step runner_build_step(struct runner *r, struct issued_step *issued)
 {
     size_t n_rows = 0, n_logits = 0;
+    issued->n_items = r->plan.n_items;
     r->n_score_rows = 0;
-    for (size_t i = 0; i < r->plan.n_items; i++) {
-        const struct sched_item *item = &r->plan.items[i];
-        const struct sequence *seq = r->active[item->idx];
-        r->batch[i] =
-            (struct batch_seq){ n_rows, item->n_tokens, seq->n_computed, seq->pages, runner_table_of(r, seq) };
-        want_scores(r, item, seq, n_rows);
+    for (size_t i = 0; i < issued->n_items; i++) {
+        const struct sched_item *planned = &r->plan.items[i];
+        struct sequence *seq = r->active[planned->idx];
+        struct step_item *item = &issued->items[i];
+        uint32_t pos = seq->n_computed + seq->n_issued;
+        sequence_await_pages(seq);
+        *item = (struct step_item){ seq, planned->n_tokens, planned->n_draft, DRAWN_BY_HOST };
+        r->batch[i] = (struct batch_seq){ n_rows, item->n_tokens, pos, seq->pages, runner_table_of(r, seq) };
+        want_scores(r, item, n_rows);
         for (uint32_t t = 0; t < item->n_tokens - item->n_draft; t++) {
-            r->token_ids[n_rows++] = seq->tokens[seq->n_computed + t];
+            r->token_ids[n_rows++] = token_at(seq, pos + t);
         }
         memcpy(&r->token_ids[n_rows], seq->draft, item->n_draft * sizeof(*seq->draft));
         n_rows += item->n_draft;
-        for (uint32_t k = item->n_draft + 1; k > 0 && runner_is_completing(item, seq); k--) {
+        for (uint32_t k = item->n_draft + 1; k > 0 && runner_is_completing(item); k--) {
             r->logit_rows[n_logits++] = (uint32_t)n_rows - k;
         }
     }
+    issued->n_logit_rows = n_logits;
+    issued->is_drawn_later = false;
     return (struct step){
         .token_ids = r->token_ids,
-        .map = { .seqs = r->batch, .n_seqs = r->plan.n_items, .n_rows = n_rows },
+        .map = { .seqs = r->batch, .n_seqs = issued->n_items, .n_rows = n_rows },
         .kv_pool = r->pool.mem,
         .logit_rows = r->logit_rows,
         .n_logit_rows = n_logits,
@@ -339,8 +360,8 @@ static struct step build_step(struct runner *r)
 static bool has_failed(struct runner *r)
 {
     if (r->drive.failure && r->failure.code == 0 && r->drive.failure(r->drive.ctx, &r->failure) < 0) {
-        for (size_t i = 0; i < r->plan.n_items; i++) {
-            r->active[r->plan.items[i].idx]->n_faults++;
+        for (size_t i = 0; i < r->step.n_items; i++) {
+            r->step.items[i].seq->n_faults++;
         }
     }
     return r->failure.code != 0;
@@ -363,7 +384,7 @@ static void take_scores(struct runner *r)
         while (r->score_rows[n_taken] >= r->batch[item].row + r->batch[item].n_rows) {
             item++;
         }
-        struct sequence *seq = r->active[r->plan.items[item].idx];
+        struct sequence *seq = r->step.items[item].seq;
         struct scores *scores = seq->choice->scores;
         uint32_t pos = scores->next;
         sequence_remember(seq, pos, scores_take(scores, &r->samplers[0], logits, seq->tokens[pos]), false);
@@ -372,32 +393,42 @@ static void take_scores(struct runner *r)
     }
 }
 
-// A step whose tokens the device draws, as far as it can; returns the logits of the other rows.
-static struct logits step_and_draw(struct runner *r, struct step *step)
+// Tokens of the step, which was issued, and the logits of the rows that the host draws from. While the device is busy
+// with it the next one is issued, if it can be.
+static struct logits wait_for_tokens(struct runner *r, size_t n_host, void (*publish)(void *ctx), void *ctx)
 {
-    size_t n_host = runner_sample_prepare(r, step);
-    if (step->n_logit_rows == 0) {
-        step->draws = NULL;
-    }
-    step->turn = r->turn = !r->turn;
-    r->drive.step(r->drive.ctx, step);
     if (n_host == 0) {
-        runner_ahead_issue(r);
+        runner_ahead_issue(r, publish, ctx);
     }
-    if (step->n_logit_rows > 0) {
-        r->drawn = r->drive.drawn(r->drive.ctx, step->turn);
+    radix_make_room(&r->radix, r->pool.n_pages / ROOM_SHARE < ROOM_MAX ? r->pool.n_pages / ROOM_SHARE : ROOM_MAX);
+    if (r->step.n_logit_rows > 0) {
+        r->drawn = r->drive.drawn(r->drive.ctx, r->step.turn);
     }
     return n_host > 0 ? r->drive.logits(r->drive.ctx, r->host_rows, n_host) : (struct logits){ 0 };
 }
 
-// One forward pass: scores of prompts first, since what is sampled after them may be read with them.
-static struct logits run_step(struct runner *r)
+// A step whose tokens the device draws, as far as it can.
+static struct logits step_and_draw(struct runner *r, struct step *step, void (*publish)(void *ctx), void *ctx)
 {
-    struct step step = build_step(r);
+    size_t n_host = runner_sample_prepare(r, step);
+    r->step.n_logit_rows = step->n_logit_rows;
+    if (step->n_logit_rows == 0) {
+        step->draws = NULL;
+    }
+    step->turn = r->step.turn = r->turn = !r->turn;
+    r->drive.step(r->drive.ctx, step);
+    return wait_for_tokens(r, n_host, publish, ctx);
+}
+
+// One forward pass: scores of prompts first, since what is sampled after them may be read with them.
+static struct logits run_step(struct runner *r, void (*publish)(void *ctx), void *ctx)
+{
+    struct step step = runner_build_step(r, &r->step);
     histogram_add(&r->stats, TOKFS_HISTOGRAM_STEP_TOKENS, step.map.n_rows);
     r->drawn = (struct sample_results){ 0 };
     if (r->n_score_rows == 0) {
-        return r->drive.drawn && step.n_logit_rows > 0 ? step_and_draw(r, &step) : r->drive.step(r->drive.ctx, &step);
+        return r->drive.drawn && step.n_logit_rows > 0 ? step_and_draw(r, &step, publish, ctx)
+                                                       : r->drive.step(r->drive.ctx, &step);
     }
     size_t n_logits = step.n_logit_rows;
     step.n_logit_rows = 0;
@@ -406,27 +437,25 @@ static struct logits run_step(struct runner *r)
     return n_logits > 0 ? r->drive.logits(r->drive.ctx, r->logit_rows, n_logits) : (struct logits){ 0 };
 }
 
-// One that was issued before: the next one is, if it can be, and then its tokens are waited for.
-static void run_ahead(struct runner *r)
+// One that was issued before. From one without draws nothing is waited for: what is issued next finds K and V.
+static struct logits run_ahead(struct runner *r, void (*publish)(void *ctx), void *ctx)
 {
-    unsigned turn = r->turn;
-    runner_ahead_adopt(r);
-    runner_ahead_issue(r);
-    r->drawn = r->drive.drawn(r->drive.ctx, turn);
+    r->drawn = (struct sample_results){ 0 };
+    return wait_for_tokens(r, runner_ahead_adopt(r), publish, ctx);
 }
 
 static void charge_tenants(struct runner *r, uint64_t now_ns)
 {
-    for (size_t i = 0; i < r->plan.n_items; i++) {
-        const struct sched_item *item = &r->plan.items[i];
-        admission_charge(&r->served, r->active[item->idx]->completion->tenant, item->n_tokens, now_ns);
+    for (size_t i = 0; i < r->step.n_items; i++) {
+        const struct step_item *item = &r->step.items[i];
+        admission_charge(&r->served, item->seq->completion->tenant, item->n_tokens, now_ns);
     }
 }
 
 // False: there is nothing to run now; *ret_has_run is what runner_step is to say.
 static bool plan_step(struct runner *r, uint64_t now_ns, void (*publish)(void *ctx), void *ctx, bool *ret_has_run)
 {
-    runner_plan(r, now_ns);
+    runner_plan(r, now_ns, false);
     *ret_has_run = r->plan.n_items > 0 || r->plan.n_preempted > 0;
     if (*ret_has_run) {
         runner_apply_plan(r, now_ns);
@@ -450,12 +479,7 @@ bool runner_step(struct runner *runner, void (*publish)(void *ctx), void *ctx)
         return has_run;
     }
     uint64_t model_begin_ns = runner_clock(runner);
-    struct logits logits = { 0 };
-    if (is_ahead) {
-        run_ahead(runner);
-    } else {
-        logits = run_step(runner);
-    }
+    struct logits logits = is_ahead ? run_ahead(runner, publish, ctx) : run_step(runner, publish, ctx);
     uint64_t model_end_ns = runner_clock(runner);
     charge_tenants(runner, model_end_ns);
     if (has_failed(runner)) {

@@ -17,8 +17,9 @@ struct runner_drive {
     struct logits (*step)(void *ctx, const struct step *step); // as model_step
     // As model_logits; for requests that ask for log probabilities of prompts.
     struct logits (*logits)(void *ctx, const uint32_t *rows, size_t n_rows);
-    // As model_drawn: what computes a step draws from it, too. NULL: the runner does.
+    // As model_drawn and model_draw: what computes a step draws from it, too. NULL both: the runner does.
     struct sample_results (*drawn)(void *ctx, unsigned turn);
+    void (*draw)(void *ctx, const struct sample_row *rows, size_t n_rows, unsigned turn);
     int (*failure)(void *ctx, struct err *err); // as model_failure; NULL: it cannot fail
     uint64_t (*now_ns)(void *ctx);
     void *ctx;
@@ -38,10 +39,29 @@ struct runner_options {
     size_t batch_tokens;   // >= n_slots
     bool no_prefix_cache;
     bool no_speculation;
+    bool no_ahead; // a step is issued when the tokens of the one before are known
     bool no_jump_forward;
 };
 
 struct draw;
+
+// Who takes part in a step that was issued, in the order of its rows.
+struct step_item {
+    struct sequence *seq;
+    uint32_t n_tokens, n_draft; // as sched_item
+    uint32_t drawn_at;          // its first row of what the device draws; or DRAWN_BY_HOST, if anything is drawn
+};
+
+#define DRAWN_BY_HOST UINT32_MAX
+
+// A step that was issued. At most two are: the one whose tokens are taken next, and the one after it (runner_ahead.h).
+struct issued_step {
+    struct step_item *items; // [n_slots], the first n_items
+    size_t n_items;
+    size_t n_logit_rows; // that the device draws from, or keeps logits of
+    unsigned turn;       // of its draws
+    bool is_drawn_later; // its logits are on the device, and what to draw from them is told when more is known
+};
 
 struct runner {
     struct sequence_env env;
@@ -49,7 +69,7 @@ struct runner {
     struct event_ring *ring;
     struct page_pool pool, host_pool;
     struct radix radix;
-    bool has_prefix_cache, has_speculation, has_jump_forward;
+    bool has_prefix_cache, has_speculation, has_jump_forward, has_ahead;
     struct backend *backend;
     struct sampler *samplers; // [n_samplers] one for each worker of the backend
     size_t n_samplers;
@@ -75,11 +95,12 @@ struct runner {
     int32_t *token_ids;         // [batch_tokens]
     uint32_t *logit_rows;       // [n_slots + DRAFT_ROWS_MAX]
     uint32_t *host_rows;        // as logit_rows: of them, those that the device does not draw from
-    uint32_t *drawn_at;         // [n_slots] of each item, its first row of `drawn`; or DRAWN_BY_HOST
     struct device_draws device_draws;
     struct sample_results drawn;
-    unsigned turn;        // of the last step that the device drew from
-    bool is_ahead;        // a step was issued before the tokens of the one before were taken: see runner_ahead.h
+    struct issued_step step;  // the one whose tokens are taken
+    struct issued_step ahead; // the one after it, if is_ahead: issued before those tokens were known
+    unsigned turn;            // of the last step that the device draws from
+    bool is_ahead;
     uint32_t *score_rows; // [batch_tokens] whose logits are wanted for scores of prompts
     size_t n_score_rows;
     struct draw *draws; // [n_draws_max], the first n_draws: who gets a token now

@@ -49,35 +49,37 @@ static void look_up(struct runner *r, const struct choice *choice, const int32_t
     seq->next_block = n_most == seq->n_tokens - 1 ? next_block(r, root, tokens, seq->n_tokens, cached->n_tokens) : 0;
 }
 
+// As it will be when the step that runs is over. What that step computes is in no cache yet: others wait for it.
 // Counting a sequence's own pages takes time; they matter only where a decode may find no page.
 static struct sched_seq view_of(struct runner *r, const struct sequence *seq, bool is_short_of_pages)
 {
     uint32_t root = seq->completion->cache_root;
-    struct sched_seq view = { .n_tokens = seq->n_tokens,
-                              .n_computed = seq->n_computed,
+    struct sched_seq view = { .n_tokens = seq->n_tokens + seq->is_drawing,
+                              .n_computed = seq->n_computed + seq->n_issued,
                               .n_pages = seq->n_pages,
-                              .is_decoding = seq->state == SEQUENCE_DECODE,
+                              .is_decoding = seq->state == SEQUENCE_DECODE || seq->is_drawing,
                               .n_draft = seq->n_draft,
                               .priority = completion_priority(seq->completion),
-                              .is_blocked = sequence_is_blocked(seq) };
+                              .is_blocked = sequence_is_blocked(seq) || sequence_is_ending(seq) };
     if (seq->n_pages == 0 && !view.is_blocked) {
         look_up(r, seq->choice, seq->tokens, &view);
-    } else if (seq->n_tokens - seq->n_computed > 1 && !view.is_decoding) {
+    } else if (seq->n_tokens - seq->n_computed > 1 && seq->state != SEQUENCE_DECODE) {
         view.next_block = next_block(r, root, seq->tokens, seq->n_tokens, seq->n_computed);
     }
     view.n_own = is_short_of_pages ? sequence_n_own_pages(seq) : 0;
     return view;
 }
 
-// Guesses for those that decode, as far as the step stays short of DRAFT_ROWS_MAX rows.
-static void guess(struct runner *r)
+// Guesses for those that decode, as far as the step stays short of DRAFT_ROWS_MAX rows. Ahead there are none: they
+// follow tokens that are not known yet.
+static void guess(struct runner *r, bool is_ahead)
 {
     size_t n_decoding = 0;
     for (uint32_t i = 0; i < r->n_active; i++) {
         r->active[i]->n_draft = 0;
         n_decoding += r->active[i]->state == SEQUENCE_DECODE;
     }
-    if (!r->has_speculation || n_decoding == 0 || n_decoding != r->n_active || r->n_waiting > 0) {
+    if (is_ahead || !r->has_speculation || n_decoding == 0 || n_decoding != r->n_active || r->n_waiting > 0) {
         return;
     }
     size_t n_most = n_decoding < DRAFT_ROWS_MAX ? DRAFT_ROWS_MAX / n_decoding - 1 : 0;
@@ -167,10 +169,10 @@ static size_t view_waiting(struct runner *r, uint64_t now_ns)
     return n;
 }
 
-void runner_plan(struct runner *r, uint64_t now_ns)
+void runner_plan(struct runner *r, uint64_t now_ns, bool is_ahead)
 {
     order_active(r);
-    guess(r);
+    guess(r, is_ahead);
     uint32_t n_pages_free = r->pool.n_free + r->pool.n_cached;
     for (uint32_t i = 0; i < r->n_active; i++) {
         r->sched_active[i] = view_of(r, r->active[i], n_pages_free < r->n_active);
@@ -211,6 +213,26 @@ static void admit_planned(struct runner *r, uint64_t now_ns)
     }
 }
 
+// Who waits for pages on their way from the host sits out, as long as there is something else to do: they come
+// meanwhile.
+static void put_off_coming(struct runner *r)
+{
+    size_t n_kept = 0;
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        n_kept += !sequence_is_coming(r->active[r->plan.items[i].idx]);
+    }
+    if (n_kept == 0 || n_kept == r->plan.n_items) {
+        return;
+    }
+    n_kept = 0;
+    for (size_t i = 0; i < r->plan.n_items; i++) {
+        if (!sequence_is_coming(r->active[r->plan.items[i].idx])) {
+            r->plan.items[n_kept++] = r->plan.items[i];
+        }
+    }
+    r->plan.n_items = n_kept;
+}
+
 void runner_apply_plan(struct runner *r, uint64_t now_ns)
 {
     for (size_t i = 0; i < r->plan.n_preempted; i++) {
@@ -226,5 +248,8 @@ void runner_apply_plan(struct runner *r, uint64_t now_ns)
     }
     for (size_t i = 0; i < r->plan.n_items; i++) {
         sequence_take_pages(r->active[r->plan.items[i].idx], r->plan.items[i].n_pages);
+    }
+    if (r->radix.host) {
+        put_off_coming(r);
     }
 }

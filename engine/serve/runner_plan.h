@@ -4,9 +4,13 @@
 
 #include "engine/serve/runner.h"
 
-void runner_plan(struct runner *runner, uint64_t now_ns); // fills runner->plan
+// Fills runner->plan. is_ahead: for the step after the one that runs, as runner_ahead.c has marked its sequences.
+void runner_plan(struct runner *runner, uint64_t now_ns, bool is_ahead);
 // Preempts, admits, and gives the items what they need of the cache and of pages.
 void runner_apply_plan(struct runner *runner, uint64_t now_ns);
+// Lays the plan's items out as rows of a step. Logits are wanted of the rows that complete a sequence's known tokens,
+// and of those of the guesses after them. In runner.c.
+struct step runner_build_step(struct runner *runner, struct issued_step *issued);
 // A waiting choice begins in an idle slot; in runner.c.
 void runner_admit(struct runner *runner, struct choice *choice, uint64_t now_ns);
 // Gives what sequences owe to the ring; those that have ended leave, the others keep their order; also in runner.c.

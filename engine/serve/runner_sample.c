@@ -21,8 +21,6 @@
 #define GROUP_ROWS_MIN    8
 #define GROUP_WORKER_ROWS 4
 
-#define DRAWN_BY_HOST UINT32_MAX
-
 struct draw {
     struct sequence *seq;
     uint32_t drawn_at;    // by the device: its row of what was drawn; or DRAWN_BY_HOST
@@ -44,8 +42,7 @@ int runner_sample_init(struct runner *runner)
     if (rc == 0 && runner->drive.drawn) {
         size_t n_rows = runner->n_slots + DRAFT_ROWS_MAX;
         runner->host_rows = calloc(n_rows, sizeof(*runner->host_rows));
-        runner->drawn_at = calloc(runner->n_slots, sizeof(*runner->drawn_at));
-        rc = runner->host_rows && runner->drawn_at ? 0 : -ENOMEM;
+        rc = runner->host_rows ? 0 : -ENOMEM;
         rc = rc == 0 ? device_draws_init(&runner->device_draws, runner->drive.n_vocab, n_rows) : rc;
     }
     while (rc == 0 && runner->n_samplers < n) {
@@ -63,7 +60,6 @@ void runner_sample_deinit(struct runner *runner)
     free(runner->samplers);
     free(runner->draws);
     free(runner->host_rows);
-    free(runner->drawn_at);
     device_draws_deinit(&runner->device_draws);
 }
 
@@ -88,14 +84,13 @@ size_t runner_sample_prepare(struct runner *r, struct step *step)
 {
     size_t n_host = 0, n_device = 0, next = 0;
     device_draws_reset(&r->device_draws);
-    for (size_t i = 0; i < r->plan.n_items; i++) {
-        const struct sched_item *item = &r->plan.items[i];
-        const struct sequence *seq = r->active[item->idx];
-        if (!runner_is_completing(item, seq)) {
+    for (size_t i = 0; i < r->step.n_items; i++) {
+        struct step_item *item = &r->step.items[i];
+        if (!runner_is_completing(item)) {
             continue;
         }
-        bool is_device = describe(r, seq, item->n_draft);
-        r->drawn_at[i] = is_device ? (uint32_t)n_device : DRAWN_BY_HOST;
+        bool is_device = describe(r, item->seq, item->n_draft);
+        item->drawn_at = is_device ? (uint32_t)n_device : DRAWN_BY_HOST;
         for (uint32_t k = 0; k <= item->n_draft; k++) { // logit_rows shrinks in place
             uint32_t row = r->logit_rows[next++];
             r->logit_rows[n_device] = is_device ? row : r->logit_rows[n_device];
@@ -106,6 +101,35 @@ size_t runner_sample_prepare(struct runner *r, struct step *step)
     }
     step->n_logit_rows = n_device;
     step->draws = r->device_draws.rows;
+    return n_host;
+}
+
+// Rows of those that left since, and of those whose next token is known by now, are drawn from, and not looked at.
+size_t runner_sample_later(struct runner *r)
+{
+    struct device_draws *draws = &r->device_draws;
+    size_t n_host = 0;
+    device_draws_reset(draws);
+    for (size_t i = 0; i < r->step.n_items; i++) {
+        struct step_item *item = &r->step.items[i];
+        if (!runner_is_completing(item)) {
+            continue;
+        }
+        while (draws->n_rows < item->drawn_at) {
+            device_draws_add_nothing(draws);
+        }
+        if (!describe(r, item->seq, 0)) {
+            r->host_rows[n_host++] = r->logit_rows[item->drawn_at];
+            item->drawn_at = DRAWN_BY_HOST;
+        }
+    }
+    if (draws->n_rows > 0) {
+        while (draws->n_rows < r->step.n_logit_rows) {
+            device_draws_add_nothing(draws);
+        }
+        r->drive.draw(r->drive.ctx, draws->rows, draws->n_rows, r->step.turn);
+    }
+    r->step.n_logit_rows = draws->n_rows;
     return n_host;
 }
 
@@ -141,11 +165,11 @@ struct logits runner_skip_rows(const struct runner *runner, struct logits logits
 static size_t collect(struct runner *r, size_t begin, struct logits *logits)
 {
     size_t i = begin;
-    for (r->n_draws = 0; i < r->plan.n_items && r->n_draws < r->n_draws_max; i++) {
-        const struct sched_item *item = &r->plan.items[i];
-        struct sequence *seq = r->active[item->idx];
-        size_t n_logits = runner_is_completing(item, seq) ? 1 + item->n_draft : 0;
-        uint32_t at = r->drawn.rows && n_logits > 0 ? r->drawn_at[i] : DRAWN_BY_HOST;
+    for (r->n_draws = 0; i < r->step.n_items && r->n_draws < r->n_draws_max; i++) {
+        const struct step_item *item = &r->step.items[i];
+        struct sequence *seq = item->seq;
+        size_t n_logits = runner_is_completing(item) ? 1 + item->n_draft : 0;
+        uint32_t at = r->drawn.rows && n_logits > 0 ? item->drawn_at : DRAWN_BY_HOST;
         if (sequence_advance(seq, item->n_tokens - item->n_draft)) {
             struct draw *d = &r->draws[r->n_draws++];
             *d = (struct draw){ .seq = seq, .drawn_at = at, .logits = *logits, .n_draft = item->n_draft };
@@ -266,7 +290,7 @@ static void take(struct runner *r, size_t begin, size_t end)
 {
     struct draw *d = r->draws, *draws_end = d + r->n_draws;
     for (size_t i = begin; i < end; i++) {
-        struct sequence *seq = r->active[r->plan.items[i].idx];
+        struct sequence *seq = r->step.items[i].seq;
         if (d < draws_end && d->seq == seq) {
             append(r, d);
             if (d->n_draft > 0) {
@@ -284,11 +308,11 @@ static void take(struct runner *r, size_t begin, size_t end)
 
 void runner_sample(struct runner *runner, struct logits logits, void (*publish)(void *ctx), void *ctx)
 {
-    for (size_t begin = 0, end; begin < runner->plan.n_items; begin = end) {
+    for (size_t begin = 0, end; begin < runner->step.n_items; begin = end) {
         end = collect(runner, begin, &logits);
         draw_all(runner);
         take(runner, begin, end);
-        if (end < runner->plan.n_items) {
+        if (end < runner->step.n_items) {
             publish(ctx);
         }
     }

@@ -103,7 +103,8 @@ void sequence_begin(struct sequence *seq, struct choice *choice, uint64_t now_ns
     }
     draft_init(&seq->draft_state);
     seq->n_draft = seq->n_faults = 0;
-    seq->ahead_row = NO_AHEAD_ROW;
+    seq->n_issued = 0;
+    seq->is_drawing = seq->is_ahead = false;
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
     restart_detokenizer(seq, !completion->sampling.shows_special);
     strbuf_reset(&seq->text);
@@ -507,4 +508,10 @@ bool sequence_is_blocked(const struct sequence *seq)
 {
     return seq->n_untold > 0 || seq->owes_started || seq->owes_token || !answer_parts_is_empty(&seq->parts) ||
            seq->state == SEQUENCE_ENDING;
+}
+
+bool sequence_is_ending(const struct sequence *seq)
+{
+    uint32_t n_tokens = seq->n_tokens + seq->is_drawing;
+    return seq->n_computed + seq->n_issued >= seq->n_tokens && n_tokens >= seq->choice->n_tokens_max;
 }

@@ -26,8 +26,6 @@ struct sequence_env {
     uint32_t n_ctx;
 };
 
-#define NO_AHEAD_ROW UINT32_MAX
-
 struct sequence {
     const struct sequence_env *env;
     enum sequence_state state;
@@ -41,11 +39,17 @@ struct sequence {
     uint32_t n_computed;                 // of them, whose K and V are in pages
     uint32_t *pages;                     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
     uint32_t n_pages;
-    uint32_t copied_page; // held until its copy is made: the cached tokens end within it; or none
+    bool has_begun_cached; // with pages that may be on their way from the host: awaited before its first step
+    uint32_t copied_page;  // held until its copy is made: the cached tokens end within it; or none
     struct draft_state draft_state;
     int32_t draft[DRAFT_MAX]; // guessed for the step that is planned
     uint32_t n_draft;
-    uint32_t ahead_row;    // its row in the step that was issued before its last token was known; or NO_AHEAD_ROW
+    // Where it stands when the step that runs is over, as far as that is known: see runner_ahead.c, which alone sets
+    // these, while it plans the step after.
+    uint32_t n_issued;     // tokens that the step that runs computes
+    bool is_drawing;       // the token after them is drawn by the step that runs,
+    uint32_t drawn_at;     // from this of its logit rows
+    bool is_ahead;         // it has rows in the step that was issued ahead, which mean something
     uint32_t n_faults;     // steps with it in which the device failed
     uint32_t n_inserted;   // tokens that are in the prefix cache on its behalf
     uint32_t cache_cursor; // where they end there; 0: at the root
@@ -75,6 +79,10 @@ void sequence_use_cache(struct sequence *seq, uint32_t n_cached);
 // Brings to the device those of its pages that are in the host tier. After all that begin in a step hold theirs: what
 // is brought takes the place of what nobody holds. The scheduler promised that there are pages: asserted.
 void sequence_fetch_pages(struct sequence *seq);
+// Some of its pages are on their way to the device.
+bool sequence_is_coming(const struct sequence *seq);
+// What is issued from now on finds them there.
+void sequence_await_pages(struct sequence *seq);
 // Takes pages until it holds n_pages. The scheduler promised that they are there: asserted.
 void sequence_take_pages(struct sequence *seq, uint32_t n_pages);
 // The whole blocks that it has computed become part of the prefix cache.
@@ -110,5 +118,7 @@ bool sequence_flush(struct sequence *seq, struct event_ring *ring);
 // Whether rows of its prompt are wanted for scores.
 bool sequence_is_scored(const struct sequence *seq);
 bool sequence_is_blocked(const struct sequence *seq);
+// Nothing comes after what the step that runs computes and draws of it.
+bool sequence_is_ending(const struct sequence *seq);
 
 #endif

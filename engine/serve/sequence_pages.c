@@ -27,6 +27,7 @@ void sequence_use_cache(struct sequence *seq, uint32_t n_cached)
     seq->n_pages = n_cached / env->page_tokens;
     seq->copied_page = n_cached % env->page_tokens != 0 ? seq->pages[seq->n_pages] : NO_PAGE;
     seq->n_computed = n_cached;
+    seq->has_begun_cached = true;
 }
 
 void sequence_fetch_pages(struct sequence *seq)
@@ -37,6 +38,23 @@ void sequence_fetch_pages(struct sequence *seq)
             return;
         }
     }
+}
+
+bool sequence_is_coming(const struct sequence *seq)
+{
+    bool is_coming = false;
+    for (uint32_t i = 0; i < seq->n_pages && seq->has_begun_cached && !is_coming; i++) {
+        is_coming = page_pool_is_coming(seq->env->radix->pool, seq->pages[i]);
+    }
+    return is_coming;
+}
+
+void sequence_await_pages(struct sequence *seq)
+{
+    for (uint32_t i = 0; i < seq->n_pages && seq->has_begun_cached; i++) {
+        page_pool_await(seq->env->radix->pool, seq->pages[i]);
+    }
+    seq->has_begun_cached = false;
 }
 
 static void copy_page(struct sequence *seq, uint32_t to)
@@ -81,6 +99,7 @@ static void release(struct sequence *seq)
         page_pool_give(seq->env->radix->pool, seq->pages[--seq->n_pages]);
     }
     seq->n_computed = seq->n_inserted = seq->cache_cursor = 0;
+    seq->is_ahead = seq->has_begun_cached = false;
     if (seq->state == SEQUENCE_DECODE) {
         seq->state = SEQUENCE_PREFILL;
     }

@@ -56,6 +56,7 @@ struct tokfs_engine_options {
     bool no_prefix_cache;   // compute every prompt anew
     bool no_speculation;    // one token per sequence and step, no guesses
     bool no_graphs;         // on a GPU, each kernel of a step is launched by itself, for debugging
+    bool no_ahead;          // on a GPU, a step is issued when the tokens of the one before are known, for debugging
     bool deterministic;     // on a GPU, too, an answer does not depend on what runs beside it; the CPU's never do
     bool no_jump_forward;   // tokens that a grammar forces are sampled as any other
     void (*progress)(void *ctx, uint64_t bytes_done, uint64_t bytes_total); // while weights load, on the calling thread

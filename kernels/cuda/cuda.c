@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define STAGE_BYTES ((size_t)4 << 20)
-_Static_assert(GPU_MARK_FILLED + BACKEND_MARKS == GPU_N_MARKS, "a mark of the runtime for each of the backend");
+_Static_assert(GPU_MARK_FILLED + BACKEND_MARKS == GPU_MARK_ROWS, "a mark of the runtime for each of the backend");
 
 // ---- memory --------------------------------------------------------------------------------------------------------
 
@@ -74,14 +74,19 @@ static void cuda_host_free(struct backend *b, void *mem)
     }
 }
 
-static void cuda_copy_out(struct backend *b, void *host_dst, const void *src, size_t bytes)
+static uint64_t cuda_copy_out(struct backend *b, void *host_dst, const void *src, size_t bytes)
 {
-    gpu_copy_out(cuda_of(b)->gpu, host_dst, src, bytes);
+    return gpu_move_out(cuda_of(b)->gpu, host_dst, src, bytes);
 }
 
-static void cuda_copy_in(struct backend *b, void *dst, const void *host_src, size_t bytes)
+static uint64_t cuda_copy_in(struct backend *b, void *dst, const void *host_src, size_t bytes)
 {
-    gpu_copy_in(cuda_of(b)->gpu, dst, host_src, bytes);
+    return gpu_move_in(cuda_of(b)->gpu, dst, host_src, bytes);
+}
+
+static void cuda_await_copy(struct backend *b, uint64_t copy)
+{
+    gpu_await_move(cuda_of(b)->gpu, copy);
 }
 
 static bool cuda_host_pin(struct backend *b, void *mem, size_t bytes)
@@ -208,6 +213,7 @@ static const struct backend_ops cuda_ops = {
     .host_free = cuda_host_free,
     .copy_out = cuda_copy_out,
     .copy_in = cuda_copy_in,
+    .await_copy = cuda_await_copy,
     .host_pin = cuda_host_pin,
     .host_unpin = cuda_host_unpin,
     .mark = cuda_mark,

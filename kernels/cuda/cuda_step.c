@@ -123,12 +123,7 @@ static void sample_alone(struct cuda_backend *cuda, const struct op_sample *op, 
     if (draws_reserve(&cuda->draws, op->n_rows)) {
         graphs_forget(&cuda->graphs);
     }
-    size_t rows_bytes = op->n_rows * sizeof(struct gpu_sample_row);
-    size_t bytes = rows_bytes + draws_extra_bytes(op->rows, op->n_rows, op->n_vocab);
-    struct gpu_sample_row *rows = stage_take(&cuda->stage, bytes);
-    draws_fill(op->rows, op->n_rows, op->n_rows, op->n_vocab, rows, (unsigned char *)rows + rows_bytes, rows_bytes);
-    args->rows = stage_send(&cuda->stage, rows, bytes);
-    args->extra = (void *)(uintptr_t)args->rows;
+    draws_bring(&cuda->draws, op->rows, op->n_rows, op->n_vocab, args);
     args->results = cuda->draws.results;
     args->tops = cuda->draws.tops;
     gpu_sample(queue_of(cuda), args);

@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#define ROWS_FIRST 64
+#define ROWS_FIRST  64
+#define BYTES_FIRST ((size_t)256 << 10) // of rows outside of steps
 
 static void free_all(struct draws *draws)
 {
@@ -23,7 +24,32 @@ static void free_all(struct draws *draws)
             gpu_host_free(draws->gpu, draws->host_tops[i]);
         }
     }
-    *draws = (struct draws){ .gpu = draws->gpu };
+    *draws = (struct draws){ .gpu = draws->gpu, .rows = draws->rows };
+}
+
+static void free_rows(struct draws *draws)
+{
+    for (size_t i = 0; i < N_TURNS; i++) {
+        if (draws->rows.host[i]) {
+            gpu_host_free(draws->gpu, draws->rows.host[i]);
+        }
+    }
+    if (draws->rows.device) {
+        gpu_free(draws->gpu, draws->rows.device);
+    }
+    draws->rows = (struct draws_rows){ 0 };
+}
+
+static int allocate_rows(struct draws *draws, size_t bytes)
+{
+    draws->rows.bytes = bytes;
+    draws->rows.device = gpu_alloc(draws->gpu, bytes);
+    bool is_done = draws->rows.device != NULL;
+    for (size_t i = 0; i < N_TURNS; i++) {
+        draws->rows.host[i] = gpu_host_alloc(draws->gpu, bytes);
+        is_done &= draws->rows.host[i] != NULL;
+    }
+    return is_done ? 0 : -ENOMEM;
 }
 
 static int allocate(struct draws *draws, size_t n_rows)
@@ -43,7 +69,7 @@ static int allocate(struct draws *draws, size_t n_rows)
 int draws_init(struct draws *draws, struct gpu *gpu, struct err *err)
 {
     *draws = (struct draws){ .gpu = gpu };
-    if (allocate(draws, ROWS_FIRST) < 0) {
+    if (allocate(draws, ROWS_FIRST) < 0 || allocate_rows(draws, BYTES_FIRST) < 0) {
         draws_deinit(draws);
         return err_set(err, -ENOMEM, "no memory for the tokens that the GPU draws");
     }
@@ -54,6 +80,7 @@ void draws_deinit(struct draws *draws)
 {
     if (draws->gpu) {
         free_all(draws);
+        free_rows(draws);
         draws->gpu = NULL;
     }
 }
@@ -121,6 +148,38 @@ void draws_fill(const struct sample_row *rows, size_t n_rows, size_t n_padded, s
     for (size_t i = n_rows; i < n_padded; i++) {
         ret[i] = (struct gpu_sample_row){ .flags = SAMPLE_IS_PADDING };
     }
+}
+
+static void reserve_rows(struct draws *draws, size_t bytes)
+{
+    size_t wanted = draws->rows.bytes;
+    if (bytes <= wanted) {
+        return;
+    }
+    while (wanted < bytes) {
+        wanted *= 2;
+    }
+    gpu_sync(draws->gpu, NULL);
+    free_rows(draws);
+    int r = allocate_rows(draws, wanted);
+    assert(r == 0); // a few MiB, asked for by a step that has all its pages
+}
+
+void draws_bring(struct draws *draws, const struct sample_row *rows, size_t n_rows, size_t n_vocab,
+                 struct gpu_sample *args)
+{
+    struct draws_rows *block = &draws->rows;
+    size_t rows_bytes = n_rows * sizeof(struct gpu_sample_row);
+    size_t bytes = rows_bytes + draws_extra_bytes(rows, n_rows, n_vocab);
+    reserve_rows(draws, bytes);
+    block->turn = (block->turn + 1) % N_TURNS;
+    gpu_wait(draws->gpu, GPU_MARK_ROWS + block->turn);
+    unsigned char *host = block->host[block->turn];
+    draws_fill(rows, n_rows, n_rows, n_vocab, (struct gpu_sample_row *)host, host + rows_bytes, rows_bytes);
+    gpu_copy_in(draws->gpu, block->device, host, bytes);
+    gpu_mark(draws->gpu, GPU_MARK_ROWS + block->turn);
+    args->rows = (const struct gpu_sample_row *)block->device;
+    args->extra = block->device;
 }
 
 void draws_send(struct draws *draws, const struct sample_row *rows, size_t n_rows, unsigned turn)

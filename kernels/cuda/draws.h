@@ -7,6 +7,14 @@
 
 #define N_TURNS 2
 
+// Rows of draws that are told outside of a step, with their masks and edits: one of the host's buffers is filled while
+// the other one is sent.
+struct draws_rows {
+    unsigned char *device, *host[N_TURNS]; // [bytes]; the host's are pinned
+    size_t bytes;
+    unsigned turn;
+};
+
 struct draws {
     struct gpu *gpu;
     size_t n_rows_max;
@@ -17,6 +25,7 @@ struct draws {
     struct sample_result *host_results[N_TURNS];
     struct sample_top *host_tops[N_TURNS];
     bool has_tops[N_TURNS];
+    struct draws_rows rows;
 };
 
 int draws_init(struct draws *draws, struct gpu *gpu, struct err *err);
@@ -31,6 +40,9 @@ size_t draws_extra_bytes(const struct sample_row *rows, size_t n_rows, size_t n_
 void draws_fill(const struct sample_row *rows, size_t n_rows, size_t n_padded, size_t n_vocab,
                 struct gpu_sample_row *ret, unsigned char *extra, size_t extra_at);
 
+// Sends rows of draws outside of a step: args->rows and args->extra are theirs.
+void draws_bring(struct draws *draws, const struct sample_row *rows, size_t n_rows, size_t n_vocab,
+                 struct gpu_sample *args);
 // Issues the copies to the host, and marks where they end.
 void draws_send(struct draws *draws, const struct sample_row *rows, size_t n_rows, unsigned turn);
 struct sample_results draws_wait(struct draws *draws, unsigned turn);

@@ -15,7 +15,7 @@
 size_t graphs_n_rows(const struct graphs *graphs, const struct op_step *op)
 {
     size_t n = op->map.n_rows, padded = 1;
-    if (graphs->is_off || !op->is_repeatable || !op->draws || op->n_logit_rows != n || n > ROWS_MAX) {
+    if (graphs->is_off || !op->is_repeatable || !op->logit_rows || op->n_logit_rows != n || n > ROWS_MAX) {
         return 0;
     }
     while (padded < n) {
@@ -28,7 +28,7 @@ size_t graphs_n_rows(const struct graphs *graphs, const struct op_step *op)
 
 static struct graph_shape shape_of(const struct op_step *op, const struct step_block *block)
 {
-    struct graph_shape shape = { .model = op->model, .n_rows = block->map.n_rows };
+    struct graph_shape shape = { .model = op->model, .n_rows = block->map.n_rows, .is_drawn = op->draws != NULL };
     for (size_t i = 0; i < block->n_windows; i++) {
         const struct step_window *w = &block->windows[i];
         const size_t n_work[4] = { w->prefill.n_work, w->shared.n_work, w->decode.n_work, w->decode.n_merges };

@@ -11,6 +11,7 @@
 struct graph_shape {
     const void *model;
     size_t n_rows;
+    size_t is_drawn;                    // else the logits are where it ends
     size_t n_work[STEP_WINDOWS_MAX][4]; // pieces of attention, of each kind, and merges
 };
 

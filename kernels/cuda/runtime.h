@@ -1,6 +1,6 @@
 // What the backend asks of a device besides kernels: memory, copies, order, and a library for large products. One queue
-// per device: all that is issued runs in order. Two implementations: runtime_nvidia.cu (CUDA, cuBLAS) and
-// shim/runtime_host.cpp (the host plays the device).
+// per device: all that is issued runs in order, but for moves, which have a queue of their own. Two implementations:
+// runtime_nvidia.cu (CUDA, cuBLAS) and shim/runtime_host.cpp (the host plays the device).
 //
 // A CUDA error sticks: the first is kept, and later calls do nothing that could hide it. gpu_sync and gpu_failure
 // report it.
@@ -54,9 +54,17 @@ void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes);
 // To pinned memory, when the queue comes to it: it is there after gpu_wait for a mark that was set later, or gpu_sync.
 void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes);
 
-// Marks in the queue: where the results of op_sample have been copied out, and step inputs in; of two turns each; and
-// those of whoever fills weights from pinned memory.
-enum { GPU_MARK_DRAWN, GPU_MARK_SENT = 2, GPU_MARK_FILLED = 4, GPU_N_MARKS = 12 };
+// The same beside the queue, in order among themselves: a move begins when what was issued in the queue before it is
+// over. Returns its number, from 1. The memory of both ends must stay as it is, and that of the destination is not to
+// be read, until the move was awaited, or gpu_sync.
+uint64_t gpu_move_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes);
+uint64_t gpu_move_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes);
+// What is issued in the queue from now on begins when this move, and those before it, are over.
+void gpu_await_move(struct gpu *gpu, uint64_t move);
+
+// Marks in the queue: where the results of op_sample have been copied out, step inputs in, and rows of draws that came
+// after their step; of two turns each; and those of whoever fills weights from pinned memory.
+enum { GPU_MARK_DRAWN, GPU_MARK_SENT = 2, GPU_MARK_FILLED = 4, GPU_MARK_ROWS = 12, GPU_N_MARKS = 14 };
 void gpu_mark(struct gpu *gpu, unsigned mark);
 void gpu_wait(struct gpu *gpu, unsigned mark); // until the queue has passed it; a mark that was never set is passed
 
@@ -68,7 +76,7 @@ int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err);
 void gpu_graph_launch(struct gpu *gpu, gpu_graph graph);
 void gpu_graph_free(struct gpu *gpu, gpu_graph graph); // it does not run
 
-int gpu_sync(struct gpu *gpu, struct err *err); // 0, or -EIO with what went wrong first
+int gpu_sync(struct gpu *gpu, struct err *err); // both queues; 0, or -EIO with what went wrong first
 // What has gone wrong until now, as far as it is known; does not wait.
 int gpu_failure(struct gpu *gpu, struct err *err);
 

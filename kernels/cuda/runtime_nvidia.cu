@@ -21,6 +21,8 @@
 typedef struct blas_context *blas_handle; // cublasHandle_t
 enum { BLAS_SUCCESS = 0, BLAS_OP_N = 0, BLAS_OP_T = 1, BLAS_COMPUTE_32F = 68, BLAS_GEMM_DEFAULT = -1 };
 
+#define N_MOVE_MARKS 32
+
 struct blas {
     void *library;
     blas_handle handle;
@@ -41,6 +43,10 @@ struct gpu {
     unsigned char *upload[2]; // pinned, UPLOAD_BYTES each
     cudaEvent_t uploaded[2];  // when what each holds has gone
     cudaEvent_t marks[GPU_N_MARKS];
+    cudaStream_t moves;              // between the device and pages of the host
+    cudaEvent_t issued;              // in the queue, before the last move
+    cudaEvent_t moved[N_MOVE_MARKS]; // after the last ones, number n at n % N_MOVE_MARKS
+    uint64_t n_moves;
     cudaError_t failure; // the first
     const char *failed_call;
     bool is_recording; // a call that fails spoils the recording, and nothing else
@@ -213,6 +219,31 @@ static bool open_buffers(struct gpu *gpu)
     return is_open;
 }
 
+static bool open_moves(struct gpu *gpu)
+{
+    bool is_open = check(gpu, cudaStreamCreateWithFlags(&gpu->moves, cudaStreamNonBlocking), "cudaStreamCreate") &&
+                   check(gpu, cudaEventCreateWithFlags(&gpu->issued, cudaEventDisableTiming), "cudaEventCreate");
+    for (int i = 0; i < N_MOVE_MARKS && is_open; i++) {
+        is_open = check(gpu, cudaEventCreateWithFlags(&gpu->moved[i], cudaEventDisableTiming), "cudaEventCreate");
+    }
+    return is_open;
+}
+
+static void close_moves(struct gpu *gpu)
+{
+    for (int i = 0; i < N_MOVE_MARKS; i++) {
+        if (gpu->moved[i]) {
+            cudaEventDestroy(gpu->moved[i]);
+        }
+    }
+    if (gpu->issued) {
+        cudaEventDestroy(gpu->issued);
+    }
+    if (gpu->moves) {
+        cudaStreamDestroy(gpu->moves);
+    }
+}
+
 int gpu_open(struct gpu **ret, struct err *err)
 {
     struct gpu *gpu = static_cast<struct gpu *>(calloc(1, sizeof(*gpu)));
@@ -220,7 +251,7 @@ int gpu_open(struct gpu **ret, struct err *err)
         return err_set(err, -ENOMEM, "no memory for the state of a GPU");
     }
     int r = read_facts(&gpu->facts, err);
-    if (r == 0 && !open_buffers(gpu)) {
+    if (r == 0 && !(open_buffers(gpu) && open_moves(gpu))) {
         r = err_set(err, gpu->failure == cudaErrorMemoryAllocation ? -ENOMEM : -EIO, "%s: %s: %s", gpu->facts.name,
                     gpu->failed_call, cudaGetErrorString(gpu->failure));
     }
@@ -239,6 +270,10 @@ void gpu_close(struct gpu *gpu)
     if (gpu->queue) {
         cudaStreamSynchronize(gpu->queue);
     }
+    if (gpu->moves) {
+        cudaStreamSynchronize(gpu->moves);
+    }
+    close_moves(gpu);
     blas_close(&gpu->blas);
     for (int i = 0; i < GPU_N_MARKS; i++) {
         if (gpu->marks[i]) {
@@ -294,9 +329,15 @@ void *gpu_alloc(struct gpu *gpu, size_t bytes)
     return mem;
 }
 
+static void wait_for_queues(struct gpu *gpu, const char *call)
+{
+    check(gpu, cudaStreamSynchronize(gpu->queue), call);
+    check(gpu, cudaStreamSynchronize(gpu->moves), call);
+}
+
 void gpu_free(struct gpu *gpu, void *mem)
 {
-    check(gpu, cudaStreamSynchronize(gpu->queue), "cudaStreamSynchronize");
+    wait_for_queues(gpu, "cudaStreamSynchronize");
     check(gpu, cudaFree(mem), "cudaFree");
 }
 
@@ -313,7 +354,7 @@ void *gpu_host_alloc(struct gpu *gpu, size_t bytes)
 
 void gpu_host_free(struct gpu *gpu, void *mem)
 {
-    check(gpu, cudaStreamSynchronize(gpu->queue), "cudaStreamSynchronize");
+    wait_for_queues(gpu, "cudaStreamSynchronize");
     check(gpu, cudaFreeHost(mem), "cudaFreeHost");
 }
 
@@ -363,6 +404,34 @@ void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
 {
     check(gpu, cudaMemcpyAsync(pinned_dst, src, bytes, cudaMemcpyDeviceToHost, gpu->queue), "copy from the GPU");
+}
+
+static uint64_t move(struct gpu *gpu, void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind)
+{
+    uint64_t number = ++gpu->n_moves;
+    check(gpu, cudaEventRecord(gpu->issued, gpu->queue), "cudaEventRecord");
+    check(gpu, cudaStreamWaitEvent(gpu->moves, gpu->issued, 0), "cudaStreamWaitEvent");
+    check(gpu, cudaMemcpyAsync(dst, src, bytes, kind, gpu->moves), "a page's copy");
+    check(gpu, cudaEventRecord(gpu->moved[number % N_MOVE_MARKS], gpu->moves), "cudaEventRecord");
+    return number;
+}
+
+uint64_t gpu_move_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes)
+{
+    return move(gpu, dst, pinned_src, bytes, cudaMemcpyHostToDevice);
+}
+
+uint64_t gpu_move_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
+{
+    return move(gpu, pinned_dst, src, bytes, cudaMemcpyDeviceToHost);
+}
+
+// A mark that was set since for another move is one that comes after it. The oldest that is left waits least.
+void gpu_await_move(struct gpu *gpu, uint64_t number)
+{
+    uint64_t oldest = gpu->n_moves >= N_MOVE_MARKS ? gpu->n_moves - N_MOVE_MARKS + 1 : 1;
+    number = number > oldest ? number : oldest;
+    check(gpu, cudaStreamWaitEvent(gpu->queue, gpu->moved[number % N_MOVE_MARKS], 0), "cudaStreamWaitEvent");
 }
 
 void gpu_mark(struct gpu *gpu, unsigned mark)
@@ -427,7 +496,7 @@ void gpu_graph_free(struct gpu *gpu, gpu_graph graph)
 
 int gpu_sync(struct gpu *gpu, struct err *err)
 {
-    check(gpu, cudaStreamSynchronize(gpu->queue), "a kernel");
+    wait_for_queues(gpu, "a kernel");
     return gpu_failure(gpu, err);
 }
 

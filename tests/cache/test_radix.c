@@ -26,14 +26,27 @@ static void heap_copy(struct backend *b, void *dst, const void *src, size_t byte
     memcpy(dst, src, bytes);
 }
 
+static uint64_t heap_move(struct backend *b, void *dst, const void *src, size_t bytes)
+{
+    heap_copy(b, dst, src, bytes);
+    return 1;
+}
+
+static void heap_await(struct backend *b, uint64_t copy)
+{
+    (void)b;
+    assert_int_equal(copy, 1);
+}
+
 static const struct backend_ops heap_ops = { .name = "heap",
                                              .alloc = heap_alloc,
                                              .free = heap_free,
                                              .host_alloc = heap_alloc,
                                              .host_free = heap_free,
                                              .copy = heap_copy,
-                                             .copy_in = heap_copy,
-                                             .copy_out = heap_copy };
+                                             .copy_in = heap_move,
+                                             .copy_out = heap_move,
+                                             .await_copy = heap_await };
 static struct backend heap = { .ops = &heap_ops };
 
 struct tree {

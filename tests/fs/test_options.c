@@ -142,14 +142,14 @@ static void test_options_of_fstab(void **state)
     struct options o;
     struct err err;
     (void)state;
-    assert_int_equal(
-        parse("m d -o "
-              "rw,noauto,x-y=z,ctx=99,served-name=a\\,b,nosuid,no-speculation,deterministic,no-graphs,max-sessions=3",
-              &o, &err),
-        0);
+    assert_int_equal(parse("m d -o "
+                           "rw,noauto,x-y=z,ctx=99,served-name=a\\,b,nosuid,no-speculation,deterministic,no-graphs,no-"
+                           "ahead,max-sessions=3",
+                           &o, &err),
+                     0);
     assert_int_equal(o.engine.n_ctx, 99);
     assert_string_equal(o.engine.served_name, "a,b");
-    assert_true(o.engine.no_speculation && o.engine.deterministic && o.engine.no_graphs);
+    assert_true(o.engine.no_speculation && o.engine.deterministic && o.engine.no_graphs && o.engine.no_ahead);
     assert_int_equal(o.max_sessions, 3);
     assert_string_equal(o.fuse.ptr, "nosuid");
     options_deinit(&o);

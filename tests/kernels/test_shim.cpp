@@ -1,5 +1,11 @@
 // The model of a GPU: what it says of barriers, warps, copies and matrices, and that it finds what it is for.
 #include "kernels/cuda/gpu.h"
+#include "kernels/cuda/runtime.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 // clang-format off
 extern "C" {
@@ -157,6 +163,83 @@ static void test_copies_come_when_they_are_waited_for(void **)
     assert_true(out[2] == 0);   // not there: zeros
 }
 
+// ---- moves ---------------------------------------------------------------------------------------------------------
+
+#define MOVE_BYTES 64
+
+struct ends {
+    struct gpu *gpu;
+    unsigned char *device, *host;
+};
+
+static struct ends open_ends(void)
+{
+    struct ends e;
+    assert_int_equal(gpu_open(&e.gpu, NULL), 0);
+    e.device = static_cast<unsigned char *>(gpu_alloc(e.gpu, 2 * MOVE_BYTES));
+    e.host = static_cast<unsigned char *>(gpu_host_alloc(e.gpu, MOVE_BYTES));
+    return e;
+}
+
+static void close_ends(const struct ends &e)
+{
+    gpu_free(e.gpu, e.device);
+    gpu_host_free(e.gpu, e.host);
+    gpu_close(e.gpu);
+}
+
+// Out and in again, at some moment: what comes before it is awaited is there at times, and nonsense at others.
+static void test_moves_come_when_they_are_awaited(void **)
+{
+    int n_early = 0, n_late = 0;
+    for (int i = 0; i < 100; i++) {
+        const struct ends e = open_ends();
+        memset(e.device, i, MOVE_BYTES);
+        gpu_move_out(e.gpu, e.host, e.device, MOVE_BYTES);
+        uint64_t back = gpu_move_in(e.gpu, e.device + MOVE_BYTES, e.host, MOVE_BYTES);
+        for (int mark = 0; mark < i % 4; mark++) {
+            gpu_mark(e.gpu, GPU_MARK_SENT);
+        }
+        n_early += e.device[MOVE_BYTES] == i;
+        n_late += e.device[MOVE_BYTES] == 0xff;
+        gpu_await_move(e.gpu, back);
+        assert_memory_equal(e.device + MOVE_BYTES, e.device, MOVE_BYTES);
+        close_ends(e);
+    }
+    assert_true(n_early > 0 && n_late > 0 && n_early + n_late == 100);
+}
+
+// The child's end by a signal; 0: it came to its end.
+static int signal_of_early_write(bool awaits)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        if (!freopen("/dev/null", "w", stderr)) {
+            _exit(1);
+        }
+        for (int i = 0; i < 20; i++) { // once it will not have happened yet
+            const struct ends e = open_ends();
+            uint64_t move = gpu_move_out(e.gpu, e.host, e.device, MOVE_BYTES);
+            if (awaits) {
+                gpu_await_move(e.gpu, move);
+            }
+            e.device[3] = 7;
+            close_ends(e);
+        }
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void test_memory_that_is_written_before_its_move_shows(void **)
+{
+    assert_int_equal(signal_of_early_write(true), 0);
+    assert_int_equal(signal_of_early_write(false), SIGABRT);
+}
+
 int main()
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +248,8 @@ int main()
         cmocka_unit_test(test_a_missing_barrier_shows),
         cmocka_unit_test(test_reductions_reach_every_thread),
         cmocka_unit_test(test_copies_come_when_they_are_waited_for),
+        cmocka_unit_test(test_moves_come_when_they_are_awaited),
+        cmocka_unit_test(test_memory_that_is_written_before_its_move_shows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

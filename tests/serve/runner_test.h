@@ -4,6 +4,10 @@
 // then finds there through the sequence's page table: a page that is not this timeline's, or was written by another
 // sequence, changes the answer. Half of the time it says what it said some tokens before, so that guesses are right now
 // and then. The same calls in the same order give the same run: a failure can be repeated.
+//
+// One that draws is a device that runs behind the host: what it is given waits in a queue, and is done when its tokens
+// are waited for, or at some moment before. Copies between the tiers wait in a queue of their own, and go at their own
+// pace: only what was awaited is in order.
 #ifndef TOKFS_TESTS_SERVE_RUNNER_TEST_H
 #define TOKFS_TESTS_SERVE_RUNNER_TEST_H
 
@@ -18,6 +22,8 @@
 #define RUNNER_TEST_PAGE_TOKENS 4
 #define RUNNER_TEST_CTX_MAX     256
 #define RUNNER_TEST_START_NS    1000000000 // the engine takes 0 for never
+#define RUNNER_TEST_WORKS_MAX   64
+#define RUNNER_TEST_STEPS_MAX   3 // that are issued and not done
 
 struct runner_test_options {
     uint32_t n_slots, n_ctx, n_pages; // n_ctx 0: RUNNER_TEST_CTX_MAX
@@ -25,11 +31,29 @@ struct runner_test_options {
     size_t batch_tokens;
     uint32_t n_events; // of the ring; 0: plenty
     bool no_prefix_cache, no_speculation;
-    bool draws; // the model draws, and says so when it is asked: as a device that runs behind the host
+    bool draws;    // the model draws, and says so when it is asked: as a device that runs behind the host
+    uint64_t seed; // of when such a device does what
 };
 
 // What a step drew, until it is asked for, and what is computed of the step.
 #define RUNNER_TEST_ROWS_MAX (64 + DRAFT_ROWS_MAX)
+
+// What was issued. The arrays of a step are copies.
+struct runner_test_work {
+    enum { RUNNER_TEST_STEP, RUNNER_TEST_DRAW, RUNNER_TEST_COPY } kind;
+    struct step step; // of RUNNER_TEST_DRAW: its draws
+    void *dst, *src;
+    size_t bytes;
+    uint64_t after; // how many of the other queue are done before it
+};
+
+// Of works, in order: those from n_done on wait.
+struct runner_test_queue {
+    struct runner_test_work works[RUNNER_TEST_WORKS_MAX]; // number n at n % RUNNER_TEST_WORKS_MAX
+    uint64_t n_issued, n_done;
+};
+
+enum { RUNNER_TEST_OPERATIONS, RUNNER_TEST_COPIES, RUNNER_TEST_N_QUEUES };
 
 struct runner_test {
     struct runner runner;
@@ -40,10 +64,16 @@ struct runner_test {
     uint64_t now_ns, step_ns;
     uint64_t n_computed; // rows of all steps
     struct sample_result drawn[2][RUNNER_TEST_ROWS_MAX], told[RUNNER_TEST_ROWS_MAX];
-    int32_t last_drawn[RUNNER_TEST_ROWS_MAX]; // of the last step, by the rows that it drew from
+    int32_t last_drawn[RUNNER_TEST_ROWS_MAX]; // of the last draws, by the rows that they drew from
     size_t n_drawn[2];                        // 0: nothing that was not asked for
-    struct step last;                         // for `logits`
-    struct batch_seq last_seqs[64];
+    uint64_t drawn_by[2];                     // the operation that draws; until it is done nothing is there
+    struct step last;                         // for `logits`, and draws that come later
+    // The device that is late.
+    bool is_late;
+    uint64_t rnd;
+    struct runner_test_queue queues[RUNNER_TEST_N_QUEUES];
+    uint64_t n_waits;   // how often its tokens were waited for
+    uint64_t n_awaited; // copies that operations issued from now on find done
 };
 
 // What a choice said, and whether it is right.
@@ -109,9 +139,196 @@ static inline int32_t runner_test_read_next(const struct step *step, uint32_t ro
     return runner_test_next(tokens, n);
 }
 
+// ---- the device that is late --------------------------------------------------------------------------------------
+
+static inline void *runner_test_dup(const void *src, size_t bytes)
+{
+    void *copy = malloc(bytes > 0 ? bytes : 1);
+    assert_non_null(copy);
+    return bytes > 0 ? memcpy(copy, src, bytes) : copy;
+}
+
+static inline void runner_test_free_draws(struct step *step)
+{
+    for (size_t i = 0; i < step->n_logit_rows && step->draws; i++) {
+        free((void *)step->draws[i].edits);
+    }
+    free((void *)step->draws);
+    step->draws = NULL;
+}
+
+static inline const struct sample_row *runner_test_keep_draws(const struct sample_row *draws, size_t n_rows)
+{
+    struct sample_row *kept = draws ? runner_test_dup(draws, n_rows * sizeof(*draws)) : NULL;
+    for (size_t i = 0; i < n_rows && kept; i++) {
+        kept[i].edits = runner_test_dup(draws[i].edits, draws[i].n_edits * sizeof(*draws[i].edits));
+    }
+    return kept;
+}
+
+static inline void runner_test_free_step(struct step *step)
+{
+    runner_test_free_draws(step);
+    for (size_t s = 0; s < step->map.n_seqs; s++) {
+        free((void *)step->map.seqs[s].pages);
+    }
+    free((void *)step->map.seqs);
+    free((void *)step->token_ids);
+    free((void *)step->logit_rows);
+    *step = (struct step){ 0 };
+}
+
+// With all that it points to, as a device has it.
+static inline struct step runner_test_keep_step(const struct step *step)
+{
+    struct step kept = *step;
+    struct batch_seq *seqs = runner_test_dup(step->map.seqs, step->map.n_seqs * sizeof(*seqs));
+    for (size_t s = 0; s < step->map.n_seqs; s++) {
+        size_t n = (seqs[s].pos + seqs[s].n_rows + RUNNER_TEST_PAGE_TOKENS - 1) / RUNNER_TEST_PAGE_TOKENS;
+        seqs[s].pages = runner_test_dup(seqs[s].pages, n * sizeof(*seqs[s].pages));
+    }
+    kept.map.seqs = seqs;
+    kept.token_ids = runner_test_dup(step->token_ids, step->map.n_rows * sizeof(*step->token_ids));
+    kept.logit_rows = runner_test_dup(step->logit_rows, step->n_logit_rows * sizeof(*step->logit_rows));
+    kept.draws = runner_test_keep_draws(step->draws, step->n_logit_rows);
+    return kept;
+}
+
+// What the row is drawn by is right for the tokens that are there: its place, and what it says of them.
+static inline void runner_test_check_draw(const struct step *step, uint32_t row, const struct sample_row *draw)
+{
+    size_t s = 0;
+    while (row >= step->map.seqs[s].row + step->map.seqs[s].n_rows) {
+        s++;
+    }
+    const struct batch_seq *seq = &step->map.seqs[s];
+    size_t n = seq->pos + row - seq->row + 1;
+    if (draw->pos == 0) {
+        return; // nobody looks at it
+    }
+    assert_int_equal(draw->pos, n);
+    bool has_last = draw->n_edits == 0; // none was sampled yet
+    for (uint32_t i = 0; i < draw->n_edits; i++) {
+        has_last |= draw->edits[i].id == *runner_test_place(step, seq, n - 1);
+    }
+    assert_true(draw->presence_penalty == 0 || has_last);
+}
+
+// Greedy: what a row says is drawn from it. Edits say nothing here but what they have to.
+static inline void runner_test_do_draw(struct runner_test *t, const struct step *draws)
+{
+    assert_int_equal(draws->n_logit_rows, t->last.n_logit_rows);
+    for (size_t i = 0; i < draws->n_logit_rows; i++) {
+        runner_test_check_draw(&t->last, t->last.logit_rows[i], &draws->draws[i]);
+        t->last_drawn[i] = runner_test_read_next(&t->last, t->last.logit_rows[i]);
+        t->drawn[draws->turn][i] = (struct sample_result){ .id = t->last_drawn[i] };
+    }
+}
+
+static inline void runner_test_do_step(struct runner_test *t, struct step *step)
+{
+    for (size_t s = 0; s < step->map.n_seqs; s++) {
+        const struct batch_seq *seq = &step->map.seqs[s];
+        for (size_t i = 0; i < seq->n_rows; i++) {
+            int32_t id = step->token_ids[seq->row + i];
+            *runner_test_place(step, seq, seq->pos + i) = id < 0 ? t->last_drawn[-1 - id] : id;
+        }
+    }
+    runner_test_free_step(&t->last);
+    t->last = *step;
+    if (step->draws) {
+        runner_test_do_draw(t, step);
+    }
+}
+
+static inline void runner_test_do(struct runner_test *t, unsigned queue)
+{
+    struct runner_test_queue *q = &t->queues[queue];
+    struct runner_test_work *work = &q->works[q->n_done % RUNNER_TEST_WORKS_MAX];
+    assert_true(q->n_done < q->n_issued);
+    while (t->queues[!queue].n_done < work->after) {
+        runner_test_do(t, !queue);
+    }
+    if (work->kind == RUNNER_TEST_COPY) {
+        memcpy(work->dst, work->src, work->bytes);
+    } else if (work->kind == RUNNER_TEST_DRAW) {
+        runner_test_do_draw(t, &work->step);
+        runner_test_free_draws(&work->step);
+    } else {
+        runner_test_do_step(t, &work->step);
+    }
+    q->n_done++;
+}
+
+static inline void runner_test_do_all(struct runner_test *t)
+{
+    for (unsigned queue = 0; queue < RUNNER_TEST_N_QUEUES; queue++) {
+        while (t->queues[queue].n_done < t->queues[queue].n_issued) {
+            runner_test_do(t, queue);
+        }
+    }
+}
+
+static inline uint32_t runner_test_below(struct runner_test *t, uint32_t n)
+{
+    t->rnd = t->rnd * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((t->rnd >> 33) % n);
+}
+
+// It goes on, as far as it likes.
+static inline void runner_test_go_on(struct runner_test *t)
+{
+    while (runner_test_below(t, 3) == 0) {
+        unsigned queue = runner_test_below(t, RUNNER_TEST_N_QUEUES);
+        if (t->queues[queue].n_done < t->queues[queue].n_issued) {
+            runner_test_do(t, queue);
+        }
+    }
+}
+
+// Returns its number in the queue, from 1.
+static inline uint64_t runner_test_issue(struct runner_test *t, unsigned queue, const struct runner_test_work *work)
+{
+    struct runner_test_queue *q = &t->queues[queue];
+    if (q->n_issued - q->n_done == RUNNER_TEST_WORKS_MAX) {
+        runner_test_do(t, queue);
+    }
+    q->works[q->n_issued++ % RUNNER_TEST_WORKS_MAX] = *work;
+    if (t->is_late) {
+        runner_test_go_on(t);
+    } else {
+        runner_test_do_all(t);
+    }
+    return q->n_issued;
+}
+
+static inline void runner_test_issue_operation(struct runner_test *t, struct runner_test_work work)
+{
+    work.after = t->n_awaited;
+    runner_test_issue(t, RUNNER_TEST_OPERATIONS, &work);
+}
+
+// What waits is never done.
+static inline void runner_test_forget(struct runner_test *t)
+{
+    for (unsigned queue = 0; queue < RUNNER_TEST_N_QUEUES; queue++) {
+        struct runner_test_queue *q = &t->queues[queue];
+        for (; q->n_done < q->n_issued; q->n_done++) {
+            struct runner_test_work *work = &q->works[q->n_done % RUNNER_TEST_WORKS_MAX];
+            if (work->kind == RUNNER_TEST_STEP) {
+                runner_test_free_step(&work->step);
+            } else if (work->kind == RUNNER_TEST_DRAW) {
+                runner_test_free_draws(&work->step);
+            }
+        }
+    }
+    memset(t->n_drawn, 0, sizeof(t->n_drawn));
+}
+
 static inline struct logits runner_test_logits(void *ctx, const uint32_t *rows, size_t n_rows)
 {
     struct runner_test *t = ctx;
+    runner_test_do_all(t);
     for (size_t i = 0; i < n_rows; i++) {
         float *logits = t->logits + i * RUNNER_TEST_VOCAB;
         memset(logits, 0, RUNNER_TEST_VOCAB * sizeof(*logits));
@@ -120,21 +337,32 @@ static inline struct logits runner_test_logits(void *ctx, const uint32_t *rows, 
     return (struct logits){ .rows = t->logits };
 }
 
-// Greedy: what a row says is drawn from it.
-static inline void runner_test_draw(struct runner_test *t, const struct step *step)
+// The operation that draws was issued.
+static inline void runner_test_note_draws(struct runner_test *t, unsigned turn, size_t n_rows)
 {
-    assert_int_equal(t->n_drawn[step->turn], 0); // or it would be lost
-    for (size_t i = 0; i < step->n_logit_rows; i++) {
-        t->last_drawn[i] = runner_test_read_next(step, step->logit_rows[i]);
-        t->drawn[step->turn][i] = (struct sample_result){ .id = t->last_drawn[i] };
-    }
-    t->n_drawn[step->turn] = step->n_logit_rows;
+    t->n_drawn[turn] = n_rows;
+    t->drawn_by[turn] = t->queues[RUNNER_TEST_OPERATIONS].n_issued;
+}
+
+static inline void runner_test_draw(void *ctx, const struct sample_row *rows, size_t n_rows, unsigned turn)
+{
+    struct runner_test *t = ctx;
+    assert_int_equal(t->n_drawn[turn], 0);
+    runner_test_issue_operation(
+        t, (struct runner_test_work){
+               RUNNER_TEST_DRAW,
+               .step = { .draws = runner_test_keep_draws(rows, n_rows), .n_logit_rows = n_rows, .turn = turn } });
+    runner_test_note_draws(t, turn, n_rows);
 }
 
 static inline struct sample_results runner_test_drawn(void *ctx, unsigned turn)
 {
     struct runner_test *t = ctx;
     assert_true(t->n_drawn[turn] > 0);
+    t->n_waits++;
+    while (t->queues[RUNNER_TEST_OPERATIONS].n_done < t->drawn_by[turn]) {
+        runner_test_do(t, RUNNER_TEST_OPERATIONS);
+    }
     memcpy(t->told, t->drawn[turn], sizeof(t->told));
     t->n_drawn[turn] = 0;
     return (struct sample_results){ .rows = t->told };
@@ -143,20 +371,17 @@ static inline struct sample_results runner_test_drawn(void *ctx, unsigned turn)
 static inline struct logits runner_test_compute(void *ctx, const struct step *step)
 {
     struct runner_test *t = ctx;
-    for (size_t s = 0; s < step->map.n_seqs; s++) {
-        const struct batch_seq *seq = &step->map.seqs[s];
-        for (size_t i = 0; i < seq->n_rows; i++) {
-            int32_t id = step->token_ids[seq->row + i];
-            *runner_test_place(step, seq, seq->pos + i) = id < 0 ? t->last_drawn[-1 - id] : id;
-        }
-        t->last_seqs[s] = *seq;
-    }
-    t->last = *step;
-    t->last.map.seqs = t->last_seqs;
-    if (step->draws) {
-        runner_test_draw(t, step);
-    } else {
+    bool is_drawn = step->draws && step->n_logit_rows > 0;
+    assert_true(!is_drawn || t->n_drawn[step->turn] == 0); // or it would be lost
+    runner_test_issue_operation(t, (struct runner_test_work){ RUNNER_TEST_STEP, .step = runner_test_keep_step(step) });
+    if (is_drawn) {
+        runner_test_note_draws(t, step->turn, step->n_logit_rows);
+    } else if (step->n_logit_rows > 0 && !step->is_drawn_later) {
         runner_test_logits(t, step->logit_rows, step->n_logit_rows);
+    }
+    for (struct runner_test_queue *q = &t->queues[RUNNER_TEST_OPERATIONS];
+         q->n_issued - q->n_done > RUNNER_TEST_STEPS_MAX;) {
+        runner_test_do(t, RUNNER_TEST_OPERATIONS);
     }
     t->now_ns += t->step_ns;
     t->n_computed += step->map.n_rows;
@@ -176,16 +401,38 @@ static inline void *runner_test_alloc(struct backend *b, size_t bytes)
     return calloc(1, bytes);
 }
 
+static inline struct runner_test *runner_test_of(struct backend *b)
+{
+    return (struct runner_test *)((char *)b - offsetof(struct runner_test, backend));
+}
+
 static inline void runner_test_free(struct backend *b, void *mem)
 {
-    (void)b;
+    runner_test_do_all(runner_test_of(b));
     free(mem);
 }
 
 static inline void runner_test_copy(struct backend *b, void *dst, const void *src, size_t bytes)
 {
-    (void)b;
-    memcpy(dst, src, bytes);
+    runner_test_issue_operation(
+        runner_test_of(b),
+        (struct runner_test_work){ RUNNER_TEST_COPY, .dst = dst, .src = (void *)(uintptr_t)src, .bytes = bytes });
+}
+
+// Between the tiers, beside the operations: after those that were issued before.
+static inline uint64_t runner_test_move(struct backend *b, void *dst, const void *src, size_t bytes)
+{
+    struct runner_test *t = runner_test_of(b);
+    const struct runner_test_work work = { RUNNER_TEST_COPY, .dst = dst, .src = (void *)(uintptr_t)src, .bytes = bytes,
+                                           .after = t->queues[RUNNER_TEST_OPERATIONS].n_issued };
+    return runner_test_issue(t, RUNNER_TEST_COPIES, &work);
+}
+
+static inline void runner_test_await(struct backend *b, uint64_t copy)
+{
+    struct runner_test *t = runner_test_of(b);
+    assert_true(copy > 0 && copy <= t->queues[RUNNER_TEST_COPIES].n_issued);
+    t->n_awaited = copy > t->n_awaited ? copy : t->n_awaited;
 }
 
 static inline size_t runner_test_n_workers(const struct backend *b)
@@ -210,8 +457,9 @@ static const struct backend_ops runner_test_ops = {
     .copy = runner_test_copy,
     .host_alloc = runner_test_alloc,
     .host_free = runner_test_free,
-    .copy_in = runner_test_copy,
-    .copy_out = runner_test_copy,
+    .copy_in = runner_test_move,
+    .copy_out = runner_test_move,
+    .await_copy = runner_test_await,
     .n_workers = runner_test_n_workers,
     .spread = runner_test_spread,
 };
@@ -224,6 +472,8 @@ static inline void runner_test_open(struct runner_test *t, const struct runner_t
     struct err err;
     *t = (struct runner_test){ .now_ns = RUNNER_TEST_START_NS, .step_ns = 1000000 };
     t->backend.ops = &runner_test_ops;
+    t->is_late = options->draws;
+    t->rnd = options->seed;
     t->tok = byte_tokenizer_new_with(no_specials);
     t->logits = calloc((size_t)(options->n_slots + DRAFT_ROWS_MAX) * RUNNER_TEST_VOCAB, sizeof(*t->logits));
     assert_non_null(t->logits);
@@ -233,6 +483,7 @@ static inline void runner_test_open(struct runner_test *t, const struct runner_t
         .drive = { .step = runner_test_compute,
                    .logits = runner_test_logits,
                    .drawn = options->draws ? runner_test_drawn : NULL,
+                   .draw = options->draws ? runner_test_draw : NULL,
                    .now_ns = runner_test_now,
                    .ctx = t,
                    .n_vocab = RUNNER_TEST_VOCAB,
@@ -258,6 +509,7 @@ static inline void runner_test_close(struct runner_test *t)
     assert_int_equal(t->runner.pool.n_free + t->runner.pool.n_cached, t->runner.pool.n_pages);
     assert_int_equal(t->runner.host_pool.n_free + t->runner.host_pool.n_cached, t->runner.host_pool.n_pages);
     runner_deinit(&t->runner);
+    runner_test_free_step(&t->last);
     event_ring_deinit(&t->ring);
     tokenizer_free(t->tok);
     free(t->logits);

@@ -228,20 +228,22 @@ static void test_device_host_tier_needs_a_device(void **state)
 
 // ---- one step ahead -----------------------------------------------------------------------------------------------
 
-#define N_PLAIN 3
+#define N_PLAIN 5
 
-// Nothing of these depends on the token before, but for a bias of nothing, which is enough not to go ahead.
-static void submit_plain(struct tokfs_engine *engine, uint32_t i, bool is_biased, int32_t stop_id, struct answer *a)
+// The first three need nothing of the token before; the others penalties, biases, bans.
+static void submit_plain(struct tokfs_engine *engine, uint32_t i, int32_t stop_id, struct answer *a)
 {
-    static const struct tokfs_logit_bias nothing = { 17, 0 };
     struct request r = request(i);
     struct tokfs_error error;
-    r.sampling = (struct tokfs_sampling){ .temperature = i,
+    r.sampling = (struct tokfs_sampling){ .temperature = i % 3,
                                           .top_p = i == 2 ? 0.9 : 1,
-                                          .logit_bias = &nothing,
-                                          .n_logit_bias = is_biased,
+                                          .repetition_penalty = i == 3 ? 1.3 : 0,
+                                          .frequency_penalty = i == 4 ? 0.7 : 0,
+                                          .logit_bias = BIASES,
+                                          .n_logit_bias = i == 3 ? 2 : 0,
+                                          .min_tokens = i == 4 ? 5 : 0,
                                           .stop_token_ids = &stop_id,
-                                          .n_stop_token_ids = i == 1 && stop_id >= 0,
+                                          .n_stop_token_ids = i % 3 == 1 && stop_id >= 0,
                                           .logprobs = i == 2,
                                           .seed = i,
                                           .max_tokens = 10 + i,
@@ -250,11 +252,14 @@ static void submit_plain(struct tokfs_engine *engine, uint32_t i, bool is_biased
     assert_int_equal(tokfs_submit_tokens(engine, r.prompt, r.n_prompt, &r.sampling, a, &a->completion, &error), 0);
 }
 
-// fails_after 0: the device does not fail.
-static struct answer *answer_plain(bool is_biased, int32_t stop_id, uint64_t fails_after)
+// fails_after 0: the device does not fail. In batches of a few rows prompts are computed beside answers, and some wait.
+static struct answer *answer_plain(bool no_ahead, unsigned batch_tokens, int32_t stop_id, uint64_t fails_after)
 {
     struct tokfs_engine_options options = deterministic();
     options.no_speculation = true;
+    options.no_ahead = no_ahead;
+    options.batch_tokens = batch_tokens;
+    options.max_sequences = batch_tokens > 0 ? 4 : 0;
     struct tokfs_engine *engine = open_device(options);
     struct answer *answers = answers_new(N_PLAIN);
     struct tokfs_engine_stats stats;
@@ -262,11 +267,11 @@ static struct answer *answer_plain(bool is_biased, int32_t stop_id, uint64_t fai
         shim_fail_after(fails_after, 1);
     }
     for (uint32_t i = 0; i < N_PLAIN; i++) {
-        submit_plain(engine, i, is_biased, stop_id, &answers[i]);
+        submit_plain(engine, i, stop_id, &answers[i]);
     }
     engine_test_finish(engine, answers, N_PLAIN);
     tokfs_engine_get_stats(engine, &stats);
-    assert_int_equal(stats.n_ahead > 5, !is_biased);
+    assert_int_equal(stats.n_ahead > 5, !no_ahead);
     assert_int_equal(stats.n_device_restarts, fails_after > 0);
     tokfs_engine_close(engine);
     return answers;
@@ -287,13 +292,13 @@ static void expect_same_plain(struct answer *got, const struct answer *want)
 static void test_device_ahead_of_its_tokens_says_the_same(void **state)
 {
     (void)state;
-    struct answer *whole = answer_plain(true, -1, 0);
+    struct answer *whole = answer_plain(true, 0, -1, 0);
     int32_t stop_id = whole[1].ids[5];
-    struct answer *want = answer_plain(true, stop_id, 0);
+    struct answer *want = answer_plain(true, 0, stop_id, 0);
     assert_true(want[1].n_ids <= 6);
-    expect_same_plain(answer_plain(false, -1, 0), whole);
-    expect_same_plain(answer_plain(false, stop_id, 0), want);
-    expect_same_plain(answer_plain(false, stop_id, 130), want);
+    expect_same_plain(answer_plain(false, 0, -1, 0), whole);
+    expect_same_plain(answer_plain(false, 9, stop_id, 0), want);
+    expect_same_plain(answer_plain(false, 0, stop_id, 130), want);
     free_some(whole, N_PLAIN);
     free_some(want, N_PLAIN);
 }

@@ -382,8 +382,71 @@ static void test_runner_ahead_of_what_was_cancelled_and_ran_out_of_time(void **s
     runner_test_close(&t);
 }
 
-// What the next draw depends on is not known before the token is: no step goes ahead.
-static void test_runner_waits_for_tokens_that_the_next_draw_depends_on(void **state)
+// A long prompt is computed beside an answer, and the row that ends it is drawn from: only the first step is issued
+// with nothing before it.
+static void test_runner_goes_ahead_beside_chunks_of_prompts(void **state)
+{
+    (void)state;
+    struct runner_test t;
+    struct runner_test_answer answers[2];
+    open_drawing(&t, 100);
+    runner_test_add(&t, &(struct runner_test_request){
+                            .prompt = prompt_tokens, .n_prompt = 8, .max_tokens = 40, .answers = &answers[0] });
+    for (int i = 0; i < 3; i++) {
+        assert_true(runner_test_step(&t));
+    }
+    runner_test_add(&t, &(struct runner_test_request){
+                            .prompt = prompt_tokens + 1, .n_prompt = 100, .max_tokens = 20, .answers = &answers[1] });
+    runner_test_finish(&t);
+    assert_string_equal(answers[0].reason, "length");
+    assert_string_equal(answers[1].reason, "length");
+    assert_int_equal(t.runner.stats.n_ahead, t.runner.stats.n_steps - 1);
+    assert_int_equal(t.n_computed, 8 + 39 + 100 + 19);
+    runner_test_close(&t);
+}
+
+// Steps from which nothing is drawn are issued one after the other: the device is never asked for anything.
+static void test_runner_does_not_wait_for_chunks(void **state)
+{
+    (void)state;
+    struct runner_test t;
+    struct runner_test_answer answer;
+    open_drawing(&t, 100);
+    runner_test_add(&t, &(struct runner_test_request){
+                            .prompt = prompt_tokens, .n_prompt = 250, .max_tokens = 1, .answers = &answer });
+    while (!answer.is_over) {
+        assert_true(answer.n_ids == 0 && t.n_waits == 0);
+        runner_test_step(&t);
+    }
+    assert_int_equal(t.n_waits, 1);
+    assert_int_equal(t.runner.stats.n_steps, (250 + 31) / 32);
+    runner_test_close(&t);
+}
+
+// Who arrives while a step runs is in the next one that is issued, and takes from the cache what others have computed.
+static void test_runner_admits_into_a_step_ahead(void **state)
+{
+    (void)state;
+    struct runner_test t;
+    struct runner_test_answer answers[4];
+    open_drawing(&t, 200);
+    for (int i = 0; i < 4; i++) {
+        runner_test_add(&t, &(struct runner_test_request){
+                                .prompt = prompt_tokens, .n_prompt = 20, .max_tokens = 30, .answers = &answers[i] });
+        for (int k = 0; k < 3; k++) {
+            assert_true(runner_test_step(&t));
+        }
+        assert_true(answers[i].is_started && t.runner.is_ahead);
+    }
+    runner_test_finish(&t);
+    assert_int_equal(t.runner.stats.n_ahead, t.runner.stats.n_steps - 1);
+    assert_int_equal(t.runner.stats.cached_tokens, 3 * 19);
+    runner_test_close(&t);
+}
+
+// What the host draws is waited for. What the device is told after the token before is not: the step is ahead of it,
+// and the device checks what it is told.
+static void test_runner_waits_for_tokens_that_the_host_draws_and_for_no_others(void **state)
 {
     (void)state;
     for (int kind = 0; kind < 2; kind++) {
@@ -399,7 +462,7 @@ static void test_runner_waits_for_tokens_that_the_next_draw_depends_on(void **st
                                                                .answers = &answers[i] });
         }
         runner_test_finish(&t);
-        assert_int_equal(t.runner.stats.n_ahead, 0);
+        assert_int_equal(t.runner.stats.n_ahead, kind == 0 ? 0 : 19);
         assert_string_equal(answers[1].reason, "length");
         runner_test_close(&t);
     }
@@ -476,9 +539,9 @@ static void lose_device(struct random_run *run)
 {
     struct runner *r = &run->t.runner;
     err_set(&r->failure, -EIO, "made to fail");
+    runner_test_forget(&run->t);
     runner_drop_device(r);
     assert_false(r->is_ahead);
-    memset(run->t.n_drawn, 0, sizeof(run->t.n_drawn));
     assert_int_equal(r->pool.n_free, r->pool.n_pages);
     assert_int_equal(r->host_pool.n_free, r->host_pool.n_pages);
     assert_int_equal(runner_renew_device(r, &run->t.backend, &run->t, NULL), 0);
@@ -526,7 +589,8 @@ static void run_random(uint64_t seed, void *ctx)
                                   .n_events = below(&run->rnd, 3) == 0 ? 8u << below(&run->rnd, 4) : 0,
                                   .no_prefix_cache = below(&run->rnd, 12) == 0,
                                   .no_speculation = below(&run->rnd, 4) == 0,
-                                  .draws = below(&run->rnd, 2) });
+                                  .draws = below(&run->rnd, 2),
+                                  .seed = seed });
     uint32_t n_cancel = cancels[below(&run->rnd, 4)], n_events = below(&run->rnd, 3) == 0 ? 12 : UINT32_MAX;
     run->n_requests = 1 + below(&run->rnd, N_REQUESTS_MAX);
     uint32_t n_idle = 0;
@@ -594,7 +658,10 @@ int main(void)
         cmocka_unit_test(test_runner_urgent_duplicate_does_not_wait_for_a_low_one),
         cmocka_unit_test(test_runner_goes_ahead_of_its_tokens),
         cmocka_unit_test(test_runner_ahead_of_what_was_cancelled_and_ran_out_of_time),
-        cmocka_unit_test(test_runner_waits_for_tokens_that_the_next_draw_depends_on),
+        cmocka_unit_test(test_runner_goes_ahead_beside_chunks_of_prompts),
+        cmocka_unit_test(test_runner_does_not_wait_for_chunks),
+        cmocka_unit_test(test_runner_admits_into_a_step_ahead),
+        cmocka_unit_test(test_runner_waits_for_tokens_that_the_host_draws_and_for_no_others),
         cmocka_unit_test(test_runner_random_runs_say_what_the_model_says),
     };
     return cmocka_run_group_tests_name("runner", tests, NULL, NULL);

@@ -14,7 +14,7 @@ struct bench_options {
     const char *dtype;  // f32, f16, bf16
     const char *isa;    // NULL: the best there is
     const char *device; // NULL: auto
-    bool is_deterministic, no_graphs;
+    bool is_deterministic, no_graphs, no_ahead;
     const char *weights;  // NULL: as stored
     const char *kv_dtype; // NULL: auto
     unsigned n_threads;   // 0: one per processor

@@ -37,6 +37,7 @@ int engine_run_open(const struct bench_options *options, size_t n_sequences, siz
         .device = options->device,
         .deterministic = options->is_deterministic,
         .no_graphs = options->no_graphs,
+        .no_ahead = options->no_ahead,
         .isa = options->isa,
         .weights = options->weights,
         .kv_dtype = options->kv_dtype,

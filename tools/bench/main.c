@@ -161,6 +161,7 @@ static void print_help(FILE *out)
         "  --device NAME     decode, prefill: auto, cpu or cuda (default auto)\n"
         "  --deterministic   decode, prefill: on a GPU, kernels whose results do not depend on the batch\n"
         "  --no-graphs       decode, prefill: on a GPU, kernels are launched one by one\n"
+        "  --no-ahead        decode: on a GPU, a step waits for the tokens of the one before\n"
         "  --isa NAME        CPU path: scalar, avx2, avx2vnni, avx512, avx512vnni, avx512bf16, amx (default: the\n"
         "                    best there is)\n"
         "  --threads N       compute threads (default: one per processor)\n"
@@ -206,6 +207,7 @@ enum {
     OPT_DEVICE,
     OPT_DETERMINISTIC,
     OPT_NO_GRAPHS,
+    OPT_NO_AHEAD,
     OPT_ISA,
     OPT_WEIGHTS,
     OPT_PEER_COMMAND,
@@ -293,6 +295,7 @@ static int set_option(struct bench_options *options, int opt, const char *text, 
     case OPT_DEVICE: options->device = text; return option_choice("device", text, option_devices, NULL, err);
     case OPT_DETERMINISTIC: options->is_deterministic = true; return 0;
     case OPT_NO_GRAPHS: options->no_graphs = true; return 0;
+    case OPT_NO_AHEAD: options->no_ahead = true; return 0;
     case OPT_ISA: options->isa = text; return option_choice("isa", text, option_isas, NULL, err);
     case OPT_WEIGHTS: options->weights = text; return option_choice("weights", text, option_weights, NULL, err);
     case OPT_KV_DTYPE: options->kv_dtype = text; return option_choice("kv-dtype", text, option_kv_dtypes, NULL, err);
@@ -323,6 +326,7 @@ static int parse_options(int argc, char **argv, struct bench_options *options)
         { "device", required_argument, NULL, OPT_DEVICE },
         { "deterministic", no_argument, NULL, OPT_DETERMINISTIC },
         { "no-graphs", no_argument, NULL, OPT_NO_GRAPHS },
+        { "no-ahead", no_argument, NULL, OPT_NO_AHEAD },
         { "isa", required_argument, NULL, OPT_ISA },
         { "weights", required_argument, NULL, OPT_WEIGHTS },
         { "kv-dtype", required_argument, NULL, OPT_KV_DTYPE },

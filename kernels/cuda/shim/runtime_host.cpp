@@ -6,6 +6,7 @@
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/shim/faults.h"
+#include "kernels/cuda/shim/moves.h"
 #include <errno.h>
 #include <functional>
 #include <map>
@@ -33,6 +34,7 @@ struct gpu {
     std::vector<struct copy_in> copies_in;
     size_t marks[GPU_N_MARKS]; // how many of them were before
     size_t marks_in[GPU_N_MARKS];
+    shim_moves moves;
     std::map<void *, size_t> pinned; // memory of the caller
     std::map<void *, size_t> allocations;
     uint64_t bytes_free;
@@ -162,6 +164,14 @@ uint64_t gpu_bytes_free(struct gpu *gpu)
     return gpu->bytes_free;
 }
 
+static void await_all_moves(struct gpu *gpu)
+{
+    if (shim_state.has_failed) {
+        gpu->moves.forget();
+    }
+    gpu->moves.await_all();
+}
+
 void *gpu_alloc(struct gpu *gpu, size_t bytes)
 {
     void *mem = NULL;
@@ -177,6 +187,7 @@ void *gpu_alloc(struct gpu *gpu, size_t bytes)
 void gpu_free(struct gpu *gpu, void *mem)
 {
     expect_not_recording("memory is given back");
+    await_all_moves(gpu);
     gpu->bytes_free += gpu->bytes_free < UINT64_MAX ? gpu->allocations.at(mem) : 0;
     gpu->allocations.erase(mem);
     free(mem);
@@ -283,6 +294,7 @@ static void deliver(struct gpu *gpu, size_t n)
 
 void gpu_host_free(struct gpu *gpu, void *mem)
 {
+    await_all_moves(gpu);
     deliver(gpu, gpu->copies.size());
     check_sources(gpu, gpu->copies_in.size());
     free(mem);
@@ -303,8 +315,34 @@ void gpu_host_unpin(struct gpu *gpu, void *mem)
     gpu->pinned.erase(mem);
 }
 
+static uint64_t issue_move(struct gpu *gpu, void *dst, const void *src, size_t bytes)
+{
+    expect_not_recording("a page is moved");
+    if (shim_state.has_failed) {
+        gpu->moves.forget();
+    }
+    return gpu->moves.issue(dst, src, bytes);
+}
+
+uint64_t gpu_move_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes)
+{
+    return issue_move(gpu, dst, pinned_src, bytes);
+}
+
+uint64_t gpu_move_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
+{
+    return issue_move(gpu, pinned_dst, src, bytes);
+}
+
+void gpu_await_move(struct gpu *gpu, uint64_t move)
+{
+    expect_not_recording("a move is awaited");
+    gpu->moves.await(move);
+}
+
 void gpu_mark(struct gpu *gpu, unsigned mark)
 {
+    gpu->moves.go_on();
     gpu->marks[mark] = gpu->copies.size();
     gpu->marks_in[mark] = gpu->copies_in.size();
 }
@@ -320,6 +358,7 @@ int gpu_sync(struct gpu *gpu, struct err *err)
 {
     expect_not_recording("the queue is waited for");
     shim_state.n_syncs++;
+    await_all_moves(gpu);
     check_sources(gpu, gpu->copies_in.size());
     deliver(gpu, gpu->copies.size());
     return gpu_failure(gpu, err);
