@@ -7,9 +7,9 @@
 //   share tiles of 64 positions; decode pieces have 16 packed rows, and each warp takes a quarter of the tile's
 //   positions. Pieces that hold a part of the positions leave their unfinished sums (maximum, sum, weighted values) in
 //   `partials`, which merge adds up in the order of positions. Positions that several decoded sequences share
-//   (cascade.h) are pieces of 64 packed rows of all of them: K and V are read once for the group, and merged with what
-//   each has of its own. Floor of decode: bytes of K and V, the shared ones once / bandwidth; of
-//   prefill: 4 * rows * positions / 2 * heads * head_dim operations.
+//   (cascade.h) are pieces of 64 packed rows of all of them (on an sm_90 of 128, by attention_hopper.cu): K and V are
+//   read once for the group, and merged with what each has of its own. Floor of decode: bytes of K and V, the shared
+//   ones once / bandwidth; of prefill: 4 * rows * positions / 2 * heads * head_dim operations.
 // rows: any type and head, a warp per row and head, 32 positions at a time. For f32, and what tiles cannot take.
 //
 // A row's result depends on where its pieces begin and end, nothing else: with pieces that hold all positions, on its
@@ -18,22 +18,6 @@
 
 #define WARPS   4
 #define THREADS (WARPS * GPU_WARP)
-
-static __device__ __forceinline__ struct packed_row unpack_work(const struct attention_run *run,
-                                                                const struct gpu_work *work, int row)
-{
-    int packed = work->packed_row + row;
-    if (work->n_listed == 0) {
-        return unpack(run, blockIdx.y, work->seq, packed);
-    }
-    int group = (int)(run->n_heads / run->n_kv_heads), token = packed / group;
-    struct packed_row p;
-    p.is_there = token < work->n_listed;
-    p.row = (size_t)run->rows[work->list + (p.is_there ? token : 0)];
-    p.head = blockIdx.y * (size_t)group + (size_t)(packed % group);
-    p.pos = run->map.row_pos[p.row];
-    return p;
-}
 
 // ---- tiles ---------------------------------------------------------------------------------------------------------
 
@@ -57,7 +41,7 @@ static __device__ void load_q(struct attention_tile<T, DIM, IS_DECODE> *tile, co
 {
     size_t row_floats = (run->n_heads + 2 * run->n_kv_heads) * run->head_dim;
     for (int i = (int)threadIdx.x; i < tile->rows * DIM; i += THREADS) {
-        struct packed_row p = unpack_work(run, work, i / DIM);
+        struct packed_row p = unpack_work(run, work, blockIdx.y, i / DIM);
         size_t d = (size_t)(i % DIM);
         bool is_there = p.is_there && d < run->head_dim;
         tile->q[i / DIM][d] =
@@ -166,12 +150,6 @@ static __device__ __forceinline__ float *output_of(const struct attention_run *r
     return p->is_there ? run->out + (p->row * run->n_heads + p->head) * run->head_dim : NULL;
 }
 
-static __device__ __forceinline__ float *partial_of(const struct attention_run *run, int partial, int row)
-{
-    size_t index = (blockIdx.y * run->n_partials + (size_t)partial) * ATTENTION_DECODE_ROWS + (size_t)row;
-    return run->partials + index * (2 + run->head_dim);
-}
-
 // Each warp has all keys of its own 16 rows, or all that the piece has: then they are rows of the partials from the
 // work's on.
 template <int DIM>
@@ -180,7 +158,7 @@ static __device__ void finish_prefill(const struct attention_run *run, const str
 {
     for (int half = 0; half < 2; half++) {
         int row = first_row + (int)lane / 4 + half * 8;
-        struct packed_row p = unpack_work(run, work, row);
+        struct packed_row p = unpack_work(run, work, blockIdx.y, row);
         float *out = output_of(run, &p);
         if (!out) {
             continue;
@@ -188,7 +166,7 @@ static __device__ void finish_prefill(const struct attention_run *run, const str
         bool is_part = work->partial >= 0;
         float factor = is_part ? 1.0f : completion(run, p.head, sums->max[half], sums->sum[half]);
         if (is_part) {
-            float *partial = partial_of(run, work->partial, row);
+            float *partial = partial_of(run, blockIdx.y, work->partial, row);
             partial[0] = sums->max[half];
             partial[1] = sums->sum[half];
             out = partial + 2;
@@ -228,7 +206,7 @@ static __device__ void finish_decode(const struct attention_run *run, const stru
     __syncthreads();
     for (int i = (int)threadIdx.x; i < ATTENTION_DECODE_ROWS * DIM; i += THREADS) {
         int row = i / DIM, d = i % DIM;
-        struct packed_row p = unpack_work(run, work, row);
+        struct packed_row p = unpack_work(run, work, blockIdx.y, row);
         float *out = output_of(run, &p), max = -INFINITY, sum = 0.0f, value = 0.0f;
         if (!out || d >= (int)run->head_dim) {
             continue;
@@ -245,7 +223,7 @@ static __device__ void finish_decode(const struct attention_run *run, const stru
             out[d] = value * completion(run, p.head, max, sum);
             continue;
         }
-        float *partial = partial_of(run, work->partial, row);
+        float *partial = partial_of(run, blockIdx.y, work->partial, row);
         partial[0] = max;
         partial[1] = sum;
         partial[2 + d] = value;
@@ -265,7 +243,7 @@ static __global__ void __launch_bounds__(THREADS) attention_tiles(struct attenti
     const int first_row = IS_DECODE ? 0 : (int)warp * 16, first_key = IS_DECODE ? (int)warp * tile_type::keys : 0;
     int pos[2], n_tokens = run.map.seq_pos[work.seq] + run.map.seq_n_rows[work.seq];
     for (int half = 0; half < 2; half++) {
-        pos[half] = unpack_work(&run, &work, first_row + (int)lane / 4 + half * 8).pos;
+        pos[half] = unpack_work(&run, &work, blockIdx.y, first_row + (int)lane / 4 + half * 8).pos;
     }
     struct attention_sums<DIM> sums = {
         { -INFINITY, -INFINITY }, { 0.0f, 0.0f },
@@ -301,8 +279,8 @@ static __device__ __forceinline__ const float *merge_source(const struct attenti
                                                             const struct gpu_merge *merge, int j, int row)
 {
     return j < merge->n_shared
-               ? partial_of(run, merge->shared_partial + j * merge->shared_step, merge->shared_row + row)
-               : partial_of(run, merge->partial + j - merge->n_shared, row);
+               ? partial_of(run, blockIdx.y, merge->shared_partial + j * merge->shared_step, merge->shared_row + row)
+               : partial_of(run, blockIdx.y, merge->partial + j - merge->n_shared, row);
 }
 
 // One CTA per merge and KV head: partial sums of the same rows, in the order of positions.

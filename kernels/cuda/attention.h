@@ -72,6 +72,31 @@ static __device__ __forceinline__ struct packed_row unpack(const struct attentio
     return p;
 }
 
+// Of a piece, whose rows are its sequence's or those of its list.
+static __device__ __forceinline__ struct packed_row unpack_work(const struct attention_run *run,
+                                                                const struct gpu_work *work, size_t kv_head, int row)
+{
+    int packed = work->packed_row + row;
+    if (work->n_listed == 0) {
+        return unpack(run, kv_head, work->seq, packed);
+    }
+    int group = (int)(run->n_heads / run->n_kv_heads), token = packed / group;
+    struct packed_row p;
+    p.is_there = token < work->n_listed;
+    p.row = (size_t)run->rows[work->list + (p.is_there ? token : 0)];
+    p.head = kv_head * (size_t)group + (size_t)(packed % group);
+    p.pos = run->map.row_pos[p.row];
+    return p;
+}
+
+// Rows past the first 16 are those of the partials behind it.
+static __device__ __forceinline__ float *partial_of(const struct attention_run *run, size_t kv_head, int partial,
+                                                    int row)
+{
+    size_t index = (kv_head * run->n_partials + (size_t)partial) * ATTENTION_DECODE_ROWS + (size_t)row;
+    return run->partials + index * (2 + run->head_dim);
+}
+
 static inline struct attention_run run_of(const struct op_attention *op, const struct gpu_map *map)
 {
     struct attention_run run = {};

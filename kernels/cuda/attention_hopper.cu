@@ -1,4 +1,4 @@
-// Prefill of attention over paged K and V on sm_90a: by wgmma, fed by TMA (hopper.h), as in FlashAttention-3 (Shah et
+// Attention of many rows over paged K and V on sm_90a: by wgmma, fed by TMA (hopper.h), as in FlashAttention-3 (Shah et
 // al. 2024) but with pages. A CTA does a piece of 128 packed rows of one KV head (attention.cu says how they are
 // packed) in three warpgroups:
 //
@@ -17,6 +17,9 @@
 //
 // Floor: 4 * rows * positions / 2 * heads * head_dim operations, at 990 TFLOP/s dense on an H100 SXM; exponentials (4
 // per processor and cycle each quarter) take half as long as products at head_dim 128, which is why they must overlap.
+//
+// Pieces are of a sequence's rows and all positions that they see; or of rows of several decoded sequences and a part
+// of the positions that those share, whose sums stay unfinished (attention.cu merges them).
 //
 // Tiles begin at multiples of `keys` whatever the piece, and a tile of which a row sees nothing leaves its sums as they
 // are: a row's result depends on its position and its window alone. Positions at and after the end of the sequence have
@@ -54,7 +57,8 @@ struct hopper_piece {
     struct gpu_work work;
     size_t kv_head;
     int first, n_tiles; // position of the first tile
-    int n_tokens;       // of the sequence
+    int n_tokens;       // of the sequence; or where the part ends
+    bool is_part;       // of the positions, which several sequences share: unfinished sums
 };
 
 // Stage and parity of a tile's barriers: each stage is filled once in STAGES tiles.
@@ -72,6 +76,27 @@ static __device__ __forceinline__ unsigned parity_of(int tile)
 static __device__ __forceinline__ unsigned warpgroup()
 {
     return __shfl_sync(0xffffffffu, threadIdx.x / GPU_WARPGROUP, 0);
+}
+
+// The longest pieces, which come last, begin first.
+static __device__ __forceinline__ const struct gpu_work *work_of(const struct attention_run *run)
+{
+    return &run->work[(gridDim.x - 1 - blockIdx.x) / (unsigned)run->n_kv_heads];
+}
+
+// Read by each part of the kernel for itself, and again at the end: what is kept costs registers.
+template <int DIM> static __device__ __forceinline__ struct hopper_piece piece_of(const struct attention_run *run)
+{
+    const int keys = hopper_tile<DIM>::keys;
+    struct hopper_piece piece;
+    piece.work = *work_of(run);
+    piece.kv_head = blockIdx.x % (unsigned)run->n_kv_heads;
+    piece.first = piece.work.begin / keys * keys;
+    piece.n_tiles = (piece.work.end - piece.first + keys - 1) / keys;
+    piece.is_part = piece.work.partial >= 0;
+    piece.n_tokens =
+        piece.is_part ? piece.work.end : run->map.seq_pos[piece.work.seq] + run->map.seq_n_rows[piece.work.seq];
+    return piece;
 }
 
 // ---- the producer --------------------------------------------------------------------------------------------------
@@ -98,24 +123,24 @@ bring(const struct hopper_run *args, const struct hopper_piece *piece, int first
     }
 }
 
-template <int DIM>
-static __device__ void produce(const struct hopper_run *args, const struct hopper_piece *piece,
-                               struct hopper_tile<DIM> *tile)
+template <int DIM> static __device__ void produce(const struct hopper_run *args, struct hopper_tile<DIM> *tile)
 {
+    const struct hopper_piece piece = piece_of<DIM>(&args->run);
     const int keys = hopper_tile<DIM>::keys, lane = (int)threadIdx.x;
-    const uint32_t *pages = args->run.map.pages + args->run.map.seq_page[piece->work.seq];
+    const uint32_t *pages = args->run.map.pages + args->run.map.seq_page[piece.work.seq];
     if (lane == 0) {
         gpu_tensor_prefetch(&args->kv);
     }
-    for (int i = 0; i < piece->n_tiles; i++) {
-        int first = piece->first + i * keys, position = first + lane * args->box_tokens, page = -1;
-        if (lane * args->box_tokens < keys && position < piece->n_tokens) {
+    for (int i = 0; i < piece.n_tiles; i++) {
+        int first = piece.first + i * keys, position = first + lane * args->box_tokens, page = -1;
+        if (lane * args->box_tokens < keys && position < piece.n_tokens) {
             page = (int)pages[position / (int)args->run.page_tokens];
         }
         int stage = stage_of(i);
         unsigned parity = parity_of(i);
-        bring<DIM>(args, piece, first, page, false, tile->k[stage], &tile->k_full[stage], &tile->k_free[stage], parity);
-        bring<DIM>(args, piece, first, page, true, tile->v[stage], &tile->v_full[stage], &tile->v_free[stage], parity);
+        bring<DIM>(args, &piece, first, page, false, tile->k[stage], &tile->k_full[stage], &tile->k_free[stage],
+                   parity);
+        bring<DIM>(args, &piece, first, page, true, tile->v[stage], &tile->v_full[stage], &tile->v_free[stage], parity);
     }
 }
 
@@ -141,6 +166,11 @@ static __device__ __forceinline__ struct hopper_rows rows_of(const struct attent
     rows.warp = threadIdx.x / GPU_WARP % 4;
     rows.lane = threadIdx.x % GPU_WARP;
     int group = (int)(run->n_heads / run->n_kv_heads), packed = piece->work.packed_row;
+    if (piece->is_part) { // rows see all of it
+        rows.pos[0] = rows.pos[1] = rows.pos_first = rows.pos_last = piece->n_tokens - 1;
+        rows.below[0] = rows.below[1] = -1;
+        return rows;
+    }
     for (int half = 0; half < 2; half++) {
         rows.pos[half] = run->map.seq_pos[piece->work.seq] + (packed + row_of(&rows, half)) / group;
         rows.below[half] = run->window > 0 ? rows.pos[half] - (int)run->window : -1;
@@ -158,7 +188,7 @@ static __device__ void load_q(const struct attention_run *run, const struct hopp
     size_t row_floats = (run->n_heads + 2 * run->n_kv_heads) * run->head_dim;
     for (int i = (int)(threadIdx.x % GPU_WARPGROUP); i < 64 * DIM / 8; i += GPU_WARPGROUP) {
         int row = (int)rows->group * 64 + i / (DIM / 8), d = i % (DIM / 8) * 8;
-        struct packed_row p = unpack(run, piece->kv_head, piece->work.seq, piece->work.packed_row + row);
+        struct packed_row p = unpack_work(run, &piece->work, piece->kv_head, row);
         float4 low = {}, high = {};
         if (p.is_there && d < (int)run->head_dim) {
             const float *q = run->qkv + p.row * row_floats + p.head * run->head_dim + d;
@@ -336,21 +366,30 @@ static __device__ void clear_tail(const struct hopper_run *args, const struct ho
 }
 
 template <int DIM>
-static __device__ void finish(const struct attention_run *run, const struct hopper_piece *piece,
-                              const struct hopper_rows *rows, const struct hopper_softmax *s,
-                              const float (&values)[DIM / 2])
+static __device__ void finish(const struct attention_run *run, const struct hopper_rows *rows,
+                              const struct hopper_softmax *s, const float (&values)[DIM / 2])
 {
+    const struct hopper_piece piece = piece_of<DIM>(run);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
         float sum = s->sum[half];
         sum += __shfl_xor_sync(0xffffffffu, sum, 1);
         sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        struct packed_row p = unpack(run, piece->kv_head, piece->work.seq, piece->work.packed_row + row_of(rows, half));
+        struct packed_row p = unpack_work(run, &piece.work, piece.kv_head, row_of(rows, half));
         if (!p.is_there) {
             continue;
         }
-        float sink = run->sinks ? gpu_exp2(run->sinks[p.head] * LOG2E - s->max[half] * s->unit) : 0.0f;
-        float factor = 1.0f / (sum + sink), *out = run->out + (p.row * run->n_heads + p.head) * run->head_dim;
+        float *out, factor = 1.0f;
+        if (piece.is_part) {
+            float *partial = partial_of(run, piece.kv_head, piece.work.partial, row_of(rows, half));
+            partial[0] = s->max[half] * s->unit * (1.0f / LOG2E); // as attention.cu has it
+            partial[1] = sum;
+            out = partial + 2;
+        } else {
+            float sink = run->sinks ? gpu_exp2(run->sinks[p.head] * LOG2E - s->max[half] * s->unit) : 0.0f;
+            factor = 1.0f / (sum + sink);
+            out = run->out + (p.row * run->n_heads + p.head) * run->head_dim;
+        }
 #pragma unroll
         for (int d = 0; d < DIM / 8; d++) {
             int dim = d * 8 + (int)(rows->lane % 4) * 2;
@@ -362,13 +401,12 @@ static __device__ void finish(const struct attention_run *run, const struct hopp
     }
 }
 
-template <class T, int DIM>
-static __device__ void consume(const struct hopper_run *args, const struct hopper_piece *piece,
-                               struct hopper_tile<DIM> *tile)
+template <class T, int DIM> static __device__ void consume(const struct hopper_run *args, struct hopper_tile<DIM> *tile)
 {
-    const int keys = hopper_tile<DIM>::keys, n = piece->n_tiles;
+    const struct hopper_piece piece = piece_of<DIM>(&args->run);
+    const int keys = hopper_tile<DIM>::keys, n = piece.n_tiles;
     const struct attention_run *run = &args->run;
-    const struct hopper_rows rows = rows_of(run, piece);
+    const struct hopper_rows rows = rows_of(run, &piece);
     struct hopper_softmax s = {
         { -INFINITY, -INFINITY }, { 0.0f, 0.0f }, { 0.0f, 0.0f }, run->softcap > 0.0f ? LOG2E : run->scale * LOG2E
     };
@@ -378,7 +416,7 @@ static __device__ void consume(const struct hopper_run *args, const struct hoppe
     for (int i = 0; i < DIM / 2; i++) {
         values[i] = 0.0f;
     }
-    load_q<T, DIM>(run, piece, &rows, tile);
+    load_q<T, DIM>(run, &piece, &rows, tile);
     gpu_barrier_wait(&tile->k_full[0], 0);
     take_turn(&rows, 0);
     gpu_wgmma_fence();
@@ -386,7 +424,7 @@ static __device__ void consume(const struct hopper_run *args, const struct hoppe
     pass_turn(&rows, 0, n);
     gpu_wgmma_wait<0>(scores);
     release(&rows, &tile->k_free[0]);
-    soften(run, &rows, piece->first, scores, &s);
+    soften(run, &rows, piece.first, scores, &s);
     for (int i = 1; i < n; i++) {
         gpu_barrier_wait(&tile->k_full[stage_of(i)], parity_of(i));
         settle<T>(&s, values, scores, weights);
@@ -402,32 +440,18 @@ static __device__ void consume(const struct hopper_run *args, const struct hoppe
         pass_turn(&rows, i, n);
         gpu_wgmma_wait<1>(scores);
         release(&rows, &tile->k_free[stage_of(i)]);
-        soften(run, &rows, piece->first + i * keys, scores, &s);
+        soften(run, &rows, piece.first + i * keys, scores, &s);
     }
     gpu_barrier_wait(&tile->v_full[stage_of(n - 1)], parity_of(n - 1));
     settle<T>(&s, values, scores, weights);
-    clear_tail<DIM>(args, piece, &rows, tile);
+    clear_tail<DIM>(args, &piece, &rows, tile);
     gpu_wgmma_fence();
     add_values<T, DIM>(tile, stage_of(n - 1), weights, values);
     gpu_wgmma_wait<0>(values);
-    finish<DIM>(run, piece, &rows, &s, values);
+    finish<DIM>(run, &rows, &s, values);
 }
 
 // ---- both ----------------------------------------------------------------------------------------------------------
-
-// The longest pieces, which come last, begin first.
-template <int DIM> static __device__ __forceinline__ struct hopper_piece piece_of(const struct attention_run *run)
-{
-    const int keys = hopper_tile<DIM>::keys;
-    struct hopper_piece piece;
-    unsigned n_kv_heads = (unsigned)run->n_kv_heads;
-    piece.work = run->work[(gridDim.x - 1 - blockIdx.x) / n_kv_heads];
-    piece.kv_head = blockIdx.x % n_kv_heads;
-    piece.first = piece.work.begin / keys * keys;
-    piece.n_tiles = (piece.work.end - piece.first + keys - 1) / keys;
-    piece.n_tokens = run->map.seq_pos[piece.work.seq] + run->map.seq_n_rows[piece.work.seq];
-    return piece;
-}
 
 template <class T, int DIM>
 static __global__ void __launch_bounds__(THREADS, 1) attention_hopper(const __grid_constant__ struct hopper_run args)
@@ -435,8 +459,7 @@ static __global__ void __launch_bounds__(THREADS, 1) attention_hopper(const __gr
     GPU_SHARED_DYNAMIC(unsigned char, shared);
     struct hopper_tile<DIM> *tile =
         reinterpret_cast<struct hopper_tile<DIM> *>(shared + (-gpu_shared_address(shared) & (ATOM - 1)));
-    const struct hopper_piece piece = piece_of<DIM>(&args.run);
-    if (piece.work.begin >= piece.work.end) {
+    if (work_of(&args.run)->begin >= work_of(&args.run)->end) {
         return;
     }
     if (threadIdx.x == 0) {
@@ -452,11 +475,11 @@ static __global__ void __launch_bounds__(THREADS, 1) attention_hopper(const __gr
     if (warpgroup() == 0) {
         gpu_registers_give<40>();
         if (threadIdx.x < GPU_WARP) {
-            produce<DIM>(&args, &piece, tile);
+            produce<DIM>(&args, tile);
         }
     } else {
         gpu_registers_take<232>();
-        consume<T, DIM>(&args, &piece, tile);
+        consume<T, DIM>(&args, tile);
     }
 }
 
@@ -505,11 +528,14 @@ bool gpu_attention_hopper_tensor(const struct kv_layout *kv, const void *pool, u
 }
 
 void gpu_attention_hopper(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map,
-                          const struct gpu_attention_plan *plan, const struct gpu_tensor_map *kv)
+                          const struct gpu_attention_plan *plan, const struct gpu_tensor_map *kv, float *partials)
 {
     assert(op->scale > 0.0f && (uintptr_t)op->qkv % 16 == 0 && (uintptr_t)op->out % 8 == 0);
     struct hopper_run args = { *kv, run_of(op, map), (int)box_tokens_of(op->kv) };
     args.run.work = plan->work;
+    args.run.rows = plan->rows;
+    args.run.partials = partials;
+    args.run.n_partials = plan->n_partials;
     if (op->kv->dtype == DTYPE_F16) {
         launch_dims<struct gpu_f16>(queue, &args, plan);
     } else {

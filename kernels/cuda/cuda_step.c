@@ -107,8 +107,8 @@ void cuda_attention(struct backend *b, const struct op_attention *op)
     }
     const struct gpu_tensor_map *hopper = hopper_map_of(cuda, op);
     for (size_t i = 0; i < sizeof(plans) / sizeof(*plans); i++) {
-        if (plans[i]->n_work > 0 && hopper && plans[i] == &window->prefill) {
-            gpu_attention_hopper(queue_of(cuda), op, &cuda->step.map, plans[i], hopper);
+        if (plans[i]->n_work > 0 && hopper && !plans[i]->is_decode) {
+            gpu_attention_hopper(queue_of(cuda), op, &cuda->step.map, plans[i], hopper, cuda->partials);
         } else if (plans[i]->n_work > 0) {
             gpu_attention_tiles(queue_of(cuda), op, &cuda->step.map, plans[i], cuda->partials);
         }

@@ -121,12 +121,12 @@ void gpu_attention_tiles(gpu_queue queue, const struct op_attention *op, const s
                          const struct gpu_attention_plan *plan, float *partials);
 void gpu_attention_rows(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map);
 
-// attention_hopper.cu: prefill on sm_90a, pieces of ATTENTION_HOPPER_ROWS that hold all positions. K and V as it reads
-// them, in a pool of no more than so many bytes; false: not with this layout.
+// attention_hopper.cu: on sm_90a, pieces of ATTENTION_HOPPER_ROWS: prefill, and positions that are shared. K and V as
+// it reads them, in a pool of no more than so many bytes; false: not with this layout.
 bool gpu_attention_hopper_tensor(const struct kv_layout *kv, const void *pool, uint64_t pool_bytes_max,
                                  struct gpu_tensor *ret);
 void gpu_attention_hopper(gpu_queue queue, const struct op_attention *op, const struct gpu_map *map,
-                          const struct gpu_attention_plan *plan, const struct gpu_tensor_map *kv);
+                          const struct gpu_attention_plan *plan, const struct gpu_tensor_map *kv, float *partials);
 
 // sampling.cu
 void gpu_sample(gpu_queue queue, const struct gpu_sample *args);

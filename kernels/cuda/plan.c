@@ -4,13 +4,14 @@
 // Decode pieces are cut along the positions until there are two CTAs for each processor (and each has 256 positions at
 // least, so that merging costs little): with few sequences a long context would otherwise be read by few processors.
 //
-// Decoded sequences that share leading pages (cascade.h) are one for those: pieces of 64 packed rows of all of them,
-// cut along the positions likewise. What is left of each is decoded as if it began there. A window hides what is
-// shared.
+// Decoded sequences that share leading pages (cascade.h) are one for those: pieces of prefill_rows packed rows of all
+// of them, cut along the positions likewise. What is left of each is decoded as if it began there. A window hides what
+// is shared.
 #include "kernels/cuda/plan.h"
 #include "kernels/cuda/cascade.h"
 
-#define SPLIT_MIN 256 // positions; a multiple of ATTENTION_TILE
+#define SPLIT_MIN   256 // positions; a multiple of both
+#define SHARED_TILE 128 // positions that pieces of shared ones begin at multiples of: a tile of attention_hopper.cu
 
 static size_t ceil_div(size_t a, size_t b)
 {
@@ -63,7 +64,7 @@ static void bound_decode(size_t n_seqs, size_t n_rows, const struct plan_options
     bounds->n_decode = bounds->n_partials = n_seqs > 0 ? n_seqs + n_wanted(options) : 0; // n_splits_max, rounded up
     if (is_shared(options) && n_seqs > 1) { // each group: a tile more than its rows fill, and each tile or what is
                                             // wanted in all
-        size_t n_tiles = ceil_div(n_rows * options->group, ATTENTION_PREFILL_ROWS) + CASCADE_GROUPS_MAX;
+        size_t n_tiles = ceil_div(n_rows * options->group, options->prefill_rows) + CASCADE_GROUPS_MAX;
         bounds->n_shared = n_tiles + CASCADE_GROUPS_MAX * n_wanted(options);
         bounds->n_listed = n_rows;
     }
@@ -151,10 +152,10 @@ static void plan_shared(const struct batch_map *map, size_t index, const struct 
                         const struct plan_options *options, const struct plan_arrays *arrays,
                         struct plan_counts *counts, struct shared_sums *ret)
 {
-    const size_t n_slots = ATTENTION_PREFILL_ROWS / ATTENTION_DECODE_ROWS;
-    size_t n_tiles = ceil_div(group->n_rows * options->group, ATTENTION_PREFILL_ROWS);
+    const size_t n_slots = options->prefill_rows / ATTENTION_DECODE_ROWS;
+    size_t n_tiles = ceil_div(group->n_rows * options->group, options->prefill_rows);
     size_t n_splits = ceil_div(n_wanted(options), n_tiles);
-    size_t length = ceil_div(ceil_div(group->n_tokens, n_splits), ATTENTION_TILE) * ATTENTION_TILE;
+    size_t length = ceil_div(ceil_div(group->n_tokens, n_splits), SHARED_TILE) * SHARED_TILE;
     length = length > SPLIT_MIN ? length : SPLIT_MIN;
     n_splits = ceil_div(group->n_tokens, length);
     *ret = (struct shared_sums){ 0 };
@@ -168,7 +169,7 @@ static void plan_shared(const struct batch_map *map, size_t index, const struct 
         size_t tile = i % n_tiles, from = i / n_tiles * length, to = from + length;
         arrays->shared[counts->n_shared++] =
             (struct gpu_work){ .seq = (int32_t)group->leader,
-                               .packed_row = (int32_t)(tile * ATTENTION_PREFILL_ROWS),
+                               .packed_row = (int32_t)(tile * options->prefill_rows),
                                .begin = (int32_t)from,
                                .end = (int32_t)(to < group->n_tokens ? to : group->n_tokens),
                                .partial = (int32_t)(counts->n_partials + i * n_slots),

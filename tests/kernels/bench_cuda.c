@@ -109,6 +109,12 @@ static const struct bench_case cases[] = {
     { .name = "attention, decode", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .goal = 85 },
     { .name = "attention, decode", .n_rows = 1, .n_seqs = 256, .ctx = 1024, .goal = 85 },
     { .name = "attention, decode, shared", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .shared = 7680 },
+    { .name = "attention, decode, shared, mma",
+      .n_rows = 1,
+      .n_seqs = 64,
+      .ctx = 8192,
+      .shared = 7680,
+      .way = WAY_MMA },
     { .name = "attention, prefill", .n_rows = 2048, .n_seqs = 1, .ctx = 0 },
     { .name = "attention, prefill", .n_rows = 8192, .n_seqs = 1, .ctx = 0, .goal = 550 },
     { .name = "attention, prefill, mma", .n_rows = 2048, .n_seqs = 1, .ctx = 0, .way = WAY_MMA },
@@ -272,7 +278,7 @@ static void measure(struct bench *bench, const struct bench_case *c)
     double rates[PASSES], work;
     bench->b = bench->ways[c->way];
     if (!bench->b) {
-        printf("%-26s not on this device\n", c->name);
+        printf("%-30s not on this device\n", c->name);
         return;
     }
     if (s.n_seqs > 0) {
@@ -290,7 +296,7 @@ static void measure(struct bench *bench, const struct bench_case *c)
     qsort(rates, PASSES, sizeof(*rates), compare_doubles);
     work_of(&s, &is_bytes);
     double rate = rates[PASSES / 2];
-    printf("%-26s %6zu %6zu %6zu %6zu %6zu %9.1f %-7s", c->name, s.n_out, s.n_in, s.n_rows, s.n_seqs, s.ctx,
+    printf("%-30s %6zu %6zu %6zu %6zu %6zu %9.1f %-7s", c->name, s.n_out, s.n_in, s.n_rows, s.n_seqs, s.ctx,
            rate * (is_bytes ? 1e-9 : 1e-12), is_bytes ? "GB/s" : "TFLOP/s");
     if (is_bytes) {
         printf(" %5.0f %%", 100 * rate / bench->copy_rate);
@@ -406,7 +412,7 @@ int main(int argc, char **argv)
     struct bench bench = { .is_small = argc > 1 && strcmp(argv[1], "small") == 0 };
     bench_init(&bench);
     printf("%s; copy %.0f GB/s\n", bench.b->ops->describe(bench.b), bench.copy_rate * 1e-9);
-    printf("%-26s %6s %6s %6s %6s %6s %17s %7s\n", "operation", "out", "in", "rows", "seqs", "ctx", "rate", "of copy");
+    printf("%-30s %6s %6s %6s %6s %6s %17s %7s\n", "operation", "out", "in", "rows", "seqs", "ctx", "rate", "of copy");
     for (size_t i = 0; i < N_CASES; i++) {
         measure(&bench, &cases[i]);
     }

@@ -520,6 +520,15 @@ static void test_attention_of_ragged_batches_is_near_the_reference(void **state)
     }
 }
 
+// As on devices other than an sm_90.
+static struct backend *open_mma_attention(bool is_deterministic)
+{
+    setenv("TOKFS_CUDA_ATTENTION", "mma", 1);
+    struct backend *b = open_cuda(is_deterministic);
+    unsetenv("TOKFS_CUDA_ATTENTION");
+    return b;
+}
+
 // On an sm_90 prefill has a way of its own; here it goes the way of all others too.
 static void test_attention_of_long_prompts_is_near_the_reference_both_ways(void **state)
 {
@@ -531,9 +540,7 @@ static void test_attention_of_long_prompts_is_near_the_reference_both_ways(void 
     };
     const struct pair *pair = *state;
     uint64_t rng = 13;
-    setenv("TOKFS_CUDA_ATTENTION", "mma", 1);
-    struct backend *mma = open_cuda(true);
-    unsetenv("TOKFS_CUDA_ATTENTION");
+    struct backend *mma = open_mma_attention(true);
 #ifdef __SANITIZE_ADDRESS__ // thirty times as long
     const size_t step = 3;
 #else
@@ -648,7 +655,7 @@ static void test_heads_are_normed_and_turned_in_one(void **state)
 #define FAMILY_TOKENS 528
 #define FAMILY_PAGE   16
 
-// Sequences that have 0, 290 or 448 tokens in common with others, and one with a little less; the last page, which the
+// Sequences that have 0, 290 or 448 tokens in common with others, and one 330 of 448; the last page, which the
 // batch writes, is each one's own.
 struct family {
     struct batch_seq seqs[FAMILY_SEQS];
@@ -658,7 +665,7 @@ struct family {
 
 static void deal_family(struct family *f, uint64_t *rng, size_t n_rows_max)
 {
-    static const size_t prefix[FAMILY_SEQS] = { 448, 0, 290, 448, 290, 400, 448, 0, 290 }; // by length: which one
+    static const size_t prefix[FAMILY_SEQS] = { 448, 0, 290, 448, 290, 330, 448, 0, 290 }; // by length: which one
     *f = (struct family){ .map = { .seqs = f->seqs, .n_seqs = FAMILY_SEQS } };
     for (size_t s = 0; s < FAMILY_SEQS; s++) {
         size_t n_rows = 1 + rng_below(rng, n_rows_max), n_pages = FAMILY_TOKENS / FAMILY_PAGE - rng_below(rng, 4);
@@ -703,7 +710,8 @@ static void test_plan_has_every_position_of_a_row_once(void **state)
         const struct plan_options options = { .group = 1 + round % 5,
                                               .n_kv_heads = 2,
                                               .page_tokens = FAMILY_PAGE,
-                                              .prefill_rows = ATTENTION_PREFILL_ROWS,
+                                              .prefill_rows =
+                                                  round % 2 ? ATTENTION_PREFILL_ROWS : ATTENTION_HOPPER_ROWS,
                                               .n_processors = 1 + 20 * (round % 4),
                                               .n_partials_max = round < 15 ? 1000 : 12,
                                               .is_deterministic = round == 4 };
@@ -721,10 +729,10 @@ static void test_plan_has_every_position_of_a_row_once(void **state)
         assert_int_equal(n.n_shared > 0, !options.is_deterministic && round < 15);
         unsigned char(*seen)[FAMILY_TOKENS] = calloc(f.map.n_rows, FAMILY_TOKENS);
         for (size_t i = 0; i < n.n_prefill; i++) {
-            count_piece(&f, &arrays.prefill[i], NULL, ATTENTION_PREFILL_ROWS, options.group, seen);
+            count_piece(&f, &arrays.prefill[i], NULL, options.prefill_rows, options.group, seen);
         }
         for (size_t i = 0; i < n.n_shared; i++) {
-            count_piece(&f, &arrays.shared[i], arrays.rows, ATTENTION_PREFILL_ROWS, options.group, seen);
+            count_piece(&f, &arrays.shared[i], arrays.rows, options.prefill_rows, options.group, seen);
         }
         for (size_t i = 0; i < n.n_decode; i++) {
             count_piece(&f, &arrays.decode[i], NULL, ATTENTION_DECODE_ROWS, options.group, seen);
@@ -747,9 +755,12 @@ static void test_plan_has_every_position_of_a_row_once(void **state)
 static void test_attention_of_shared_prefixes_is_merged(void **state)
 {
     const struct pair *pair = *state;
+    const struct pair mma = { pair->cpu, open_mma_attention(false), pair->deterministic };
     uint64_t rng = 12;
     const struct heads shared[] = { { DTYPE_BF16, 4, 1, 64, FAMILY_PAGE, 0, 0, false },
-                                    { DTYPE_F16, 4, 2, 40, FAMILY_PAGE, 0, 9.0f, true } };
+                                    { DTYPE_F16, 4, 2, 40, FAMILY_PAGE, 0, 9.0f, true },
+                                    { DTYPE_BF16, 16, 1, 128, FAMILY_PAGE, 0, 0, true },
+                                    { DTYPE_F16, 8, 1, 256, FAMILY_PAGE, 0, 0, false } };
     for (size_t i = 0; i < sizeof(shared) / sizeof(*shared); i++) {
         struct scene *s = scene_new(&rng, shared[i], DEAL_FEW);
         struct family f;
@@ -759,8 +770,12 @@ static void test_attention_of_shared_prefixes_is_merged(void **state)
         free(s->qkv);
         s->qkv = random_floats(&rng, s->map.n_rows * s->row_floats);
         check_scene(pair, s);
+        if (i % 2 == 0) {
+            check_scene(&mma, s);
+        }
         scene_free(s);
     }
+    mma.cuda->ops->close(mma.cuda);
 }
 
 static void test_attention_deterministic_rows_do_not_depend_on_the_batch(void **state)
