@@ -276,10 +276,11 @@ static void run_cta(dim3 block)
     shim_async_end();
 }
 
-void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread)
+void shim_run_grid(const struct shim_call &call, dim3 grid, dim3 block, size_t shared_bytes,
+                   const std::function<void()> &thread)
 {
     if (shim_state.recording) {
-        shim_state.recording->push_back([=] { shim_run_grid(grid, block, shared_bytes, thread); });
+        shim_state.recording->push_back([=] { shim_run_grid(call, grid, block, shared_bytes, thread); });
         return;
     }
     if (++shim_state.n_launches == shim_state.fails_at) {
@@ -288,6 +289,7 @@ void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::functi
     if (shim_state.has_failed) {
         return;
     }
+    struct shim_trace *trace = shim_trace_begin(call, grid, block, shared_bytes);
     cta.thread = &thread;
     shim_place.grid_dim = grid;
     shim_place.block_dim = block;
@@ -304,6 +306,7 @@ void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::functi
         run_cta(block);
         free(memory);
     }
+    shim_trace_end(trace);
 }
 
 // ---- threads together ----------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #define TOKFS_KERNELS_CUDA_SHIM_GRID_H
 
 #include "kernels/cpu/convert.h"
+#include "kernels/cuda/shim/trace.h"
 #include <assert.h>
 #include <functional>
 #include <math.h>
@@ -77,14 +78,15 @@ struct shim_state {
 };
 extern struct shim_state shim_state;
 
-void shim_run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()> &thread);
+void shim_run_grid(const struct shim_call &call, dim3 grid, dim3 block, size_t shared_bytes,
+                   const std::function<void()> &thread);
 
 template <class... Params, class... Args>
 static inline void gpu_launch(struct CUstream_st *queue, void (*kernel)(Params...), dim3 grid, dim3 block,
                               size_t shared_bytes, Args... args)
 {
     (void)queue;
-    shim_run_grid(grid, block, shared_bytes, [=] { kernel(args...); });
+    shim_run_grid(shim_call_of<Params...>(kernel, args...), grid, block, shared_bytes, [=] { kernel(args...); });
 }
 
 // ---- threads together ----------------------------------------------------------------------------------------------

@@ -180,6 +180,7 @@ void *gpu_alloc(struct gpu *gpu, size_t bytes)
         return NULL;
     }
     gpu->allocations[mem] = bytes;
+    shim_trace_memory(mem, bytes);
     gpu->bytes_free -= gpu->bytes_free < UINT64_MAX ? bytes : 0;
     return memset(mem, 0, bytes);
 }
@@ -190,6 +191,7 @@ void gpu_free(struct gpu *gpu, void *mem)
     await_all_moves(gpu);
     gpu->bytes_free += gpu->bytes_free < UINT64_MAX ? gpu->allocations.at(mem) : 0;
     gpu->allocations.erase(mem);
+    shim_trace_memory(mem, 0);
     free(mem);
 }
 
