@@ -805,7 +805,8 @@ static void test_attention_deterministic_rows_do_not_depend_on_the_batch(void **
     }
 }
 
-int main(void)
+// An argument: only tests of such a name, with * and ?.
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear_every_way_is_near_the_reference),
@@ -825,5 +826,6 @@ int main(void)
         cmocka_unit_test(test_attention_of_shared_prefixes_is_merged),
         cmocka_unit_test(test_attention_deterministic_rows_do_not_depend_on_the_batch),
     };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, open_pair, close_pair);
 }

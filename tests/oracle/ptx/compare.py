@@ -26,7 +26,7 @@ INFINITY = {"gpu_f16": 0x7c00, "gpu_bf16": 0x7f80}
 
 class Result:
     def __init__(self, launch):
-        self.launch, self.problems, self.n_steps, self.n_bytes, self.largest = launch, [], 0, 0, 0.0
+        self.kernel, self.problems, self.n_steps, self.n_bytes, self.largest = launch.kernel, [], 0, 0, 0.0
 
 
 def allocations_of(module, launch):
@@ -40,7 +40,7 @@ def allocations_of(module, launch):
     return found
 
 
-def run(module, launch, is_late=True):
+def run(module, launch, is_late=True, seed=None):
     result = Result(launch)
     entry = module.entries[launch.kernel]
     memory = Global(allocations_of(module, launch))
@@ -48,9 +48,13 @@ def run(module, launch, is_late=True):
     try:
         for first in range(0, launch.n_ctas, n_at_once):
             ctas = range(first, min(first + n_at_once, launch.n_ctas))
-            m = Machine(module, entry, launch.grid, launch.block, launch.shared_bytes, launch.params, memory, ctas, is_late)
-            m.run()
-            result.n_steps += m.n_steps
+            m = Machine(module, entry, launch.grid, launch.block, launch.shared_bytes, launch.params, memory, ctas, is_late,
+                        seed)
+            try:
+                m.run()
+            finally:
+                result.n_steps += m.n_steps
+                m.forget()
     except Fault as fault:
         result.problems.append(f"{fault}")
         return result
@@ -77,10 +81,10 @@ def compare_bytes(result, address, got, want, stored_as, different):
         words = (stored_as[:n:size] == code) & left[:n].reshape(-1, size).any(axis=1)
         a, b = got[:n].view(kind), want[:n].view(kind)
         stored = b[(stored_as[:n:size] == code) & np.isfinite(b)]
-        error, is_near = near(a[words], b[words], stored, result.launch.kernel)
+        error, is_near = near(a[words], b[words], stored, result.kernel)
         result.largest = max(result.largest, error)
         left[:n].reshape(-1, size)[np.flatnonzero(words)[is_near]] = False
-    rounds = ROUNDING.match(result.launch.kernel)
+    rounds = ROUNDING.match(result.kernel)
     if rounds:
         n = len(got) // 2 * 2
         a, b = (x[:n].view(np.uint16).astype(np.int32) for x in (got, want))

@@ -38,7 +38,7 @@ def constant(operand, dtype):
 class Machine:
     """One run of an entry. `is_late`: what is asynchronous happens as late as it may, else at once."""
 
-    def __init__(self, module, entry, grid, block, shared_bytes, params, memory, ctas, is_late=True):
+    def __init__(self, module, entry, grid, block, shared_bytes, params, memory, ctas, is_late=True, seed=None):
         self.entry, self.block, self.grid, self.memory, self.is_late = entry, block, grid, memory, is_late
         self.n_cta_threads = block[0] * block[1] * block[2]
         if self.n_cta_threads % 32:
@@ -55,6 +55,7 @@ class Machine:
         self.products = matrices.Products(self)
         self.barriers = warp.Barriers(self)
         self.n_steps = 0
+        self.random = None if seed is None else np.random.default_rng(seed)
         self.code = [compile_instruction(self, i) for i in entry.code]
         self.stops = self.find_stops()
 
@@ -176,14 +177,31 @@ class Machine:
             while self.step():
                 pass
 
+    def forget(self):
+        """Its instructions and it name each other, and it is large."""
+        self.code, self.registers, self.spaces = None, None, None
+
     def step(self):
         at = np.where(self.state == RUNS, self.pc, FAR)
         first = int(at.min())
         if first == FAR:
             return self.step_behind()
+        if self.random:
+            at = self.some_warps(at)
+            first = int(at.min())
         t = np.flatnonzero(at == first)
         self.advance(first, t)
         return True
+
+    def some_warps(self, at):
+        """Counters, of at least one warp that can run."""
+        can_run = at.reshape(-1, 32).min(axis=1) != FAR
+        chosen = can_run & (self.random.random(len(can_run)) < self.random.choice([0.1, 0.5, 0.9]))
+        if not chosen.any():
+            chosen[self.random.choice(np.flatnonzero(can_run))] = True
+        if self.random.random() < 0.1:
+            self.copies.happen()
+        return np.where(np.repeat(chosen, 32), at, FAR)
 
     def step_behind(self):
         if (self.state == ENDED).all():

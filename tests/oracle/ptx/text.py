@@ -53,9 +53,20 @@ class Entry:
 
 
 class Module:
-    def __init__(self, text):
-        self.entries, self.variables, self.target = {}, [], None
+    """`only`: the one entry that is read; `change`: what is done to the text of a body first."""
+
+    def __init__(self, text, only=None, change=lambda body: body):
+        self.entries, self.variables, self.target, self.is_changed = {}, [], None, False
+        self.only, self.change = only, change
         parse_module(self, re.sub(r"//[^\n]*", "", text))
+
+    def add(self, name, params, body):
+        if self.only in (None, name):
+            entry, changed = Entry(name), self.change(body)
+            self.is_changed |= changed != body
+            entry.params = [parse_variable(p) for p in split_operands(params)]
+            parse_body(entry, changed)
+            self.entries[name] = entry
 
 
 def split_operands(text):
@@ -155,11 +166,8 @@ def parse_module(module, text):
     entry = re.compile(r"\.entry\s+([\w$]+)\s*\(([^)]*)\)([^{]*)\{")
     while (m := entry.search(text, at)) is not None:
         parse_outside(module, text[at:m.start()])
-        e = Entry(m.group(1))
-        e.params = [parse_variable(p) for p in split_operands(m.group(2))]
         end = closing_brace(text, m.end() - 1)
-        parse_body(e, text[m.end():end])
-        module.entries[e.name] = e
+        module.add(m.group(1), m.group(2), text[m.end():end])
         at = end + 1
     parse_outside(module, text[at:])
 
