@@ -309,7 +309,9 @@ def clz(i):
 
 @opcode("popc")
 def popc(i):
-    return [i.kind], lambda a: np.bitwise_count(a).astype(np.uint32)
+    def f(a):
+        return sum((a >> a.dtype.type(b) & a.dtype.type(1) for b in range(8 * a.dtype.itemsize)), np.zeros_like(a)).astype(np.uint32)
+    return [i.kind], f
 
 
 @opcode("brev")

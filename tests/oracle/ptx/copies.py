@@ -81,8 +81,8 @@ class Copies:
         b = self.barrier(cta, address)
         b.n_bytes += n_bytes
         b.n_pending -= n_arrivals
-        if b.n_pending < 0:
-            raise Fault(f"more arrivals at the barrier at {address:#x} than it waits for")
+        if b.n_pending < 0 or not abs(b.n_bytes) < 1 << 20:
+            raise Fault(f"the barrier at {address:#x} waits for {b.n_pending} arrivals and {b.n_bytes} bytes")
         if b.is_complete():
             b.begin_next()
             woken = (self.waits_for == address) & (self.m.cta_of == cta)

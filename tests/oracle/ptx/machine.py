@@ -14,6 +14,7 @@ from . import arithmetic, copies, matrices, warp
 from .memory import SHARED_FIRST, WINDOW, Fault, Global, Params, PerOwner
 from .text import size_of
 
+SHARED_MOST = {"sm_80": 163 << 10, "sm_90a": 227 << 10}  # bytes of a CTA
 RUNS, WAITS, ENDED = range(3)
 FAR = np.int32(2**31 - 1)
 
@@ -44,6 +45,8 @@ class Machine:
         if self.n_cta_threads % 32:
             raise Fault("CTAs of parts of warps are not done here")
         self.n_ctas, self.n = len(ctas), len(ctas) * self.n_cta_threads
+        if self.n_cta_threads > entry.threads_max or max(grid[1:]) > 65535:
+            raise Fault(f"a grid of {grid} CTAs of {self.n_cta_threads} threads, {entry.threads_max} of which are allowed")
         self.cta_of = np.arange(self.n) // self.n_cta_threads
         self.registers = self.special(np.asarray(ctas))
         self.addresses = self.place(module, shared_bytes, len(params))
@@ -90,6 +93,8 @@ class Machine:
         if ends["param"] != n_param_bytes:
             raise Fault(f"{self.entry.name}: its parameters have {ends['param']} bytes, not {n_param_bytes}")
         self.shared_end, self.local_end = max(ends["shared"], ends.get("dynamic", 0)), ends["local"]
+        if ends["shared"] - SHARED_FIRST > 48 << 10 or self.shared_end - SHARED_FIRST > SHARED_MOST[module.target]:
+            raise Fault(f"{self.shared_end - SHARED_FIRST} bytes of shared memory, {ends['shared'] - SHARED_FIRST} of them not dynamic")
         return addresses | module.addresses
 
     def find_stops(self):
@@ -125,7 +130,7 @@ class Machine:
         bits = self.register(operand[1])
         if dtype == np.bool_ or bits.dtype.itemsize == dtype.itemsize:
             view = bits if dtype == np.bool_ else bits.view(dtype)
-            return lambda t: view[t]
+            return self.products.watched(operand[1], lambda t: view[t])
         return lambda t: bits[t].astype(f"uint{8 * dtype.itemsize}").view(dtype)
 
     def writer(self, operand, kind):
@@ -152,7 +157,7 @@ class Machine:
 
         def put(t, values):
             view[t] = values
-        return put
+        return self.products.watched(operand[1], put)
 
     def address_reader(self, operand):
         """Of [base + offset]: a function of threads, giving uint64."""

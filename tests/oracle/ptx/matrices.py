@@ -118,13 +118,16 @@ class Product:
             raise Fault(f"{i.text}: no such product here")
         self.m, self.n = m, n
         d, a, b, scale_d, *rest = i.args
+        self.names = product_registers(i)
         rest = [x[1] for x in rest]
         self.has_registers = a[0] == "vec"
         if rest[:2] != [1, 1] or len(rest) != (3 if self.has_registers else 4) or len(d[1]) != n // 2:
             raise Fault(f"{i.text}: operands")
         self.is_a_m_major, self.is_b_n_major = (0 if self.has_registers else rest[2]), rest[-1]
+        m.products.is_watching = False
         self.reads_d, self.puts = [m.reader(x, "f32") for x in d[1]], [m.writer(x, "f32") for x in d[1]]
         self.reads_a = [m.reader(x, "u32") for x in a[1]] if self.has_registers else m.reader(a, "u64")
+        m.products.is_watching = True
         self.read_b, self.read_scale = m.reader(b, "u64"), m.reader(scale_d, "pred")
 
     def uniform(self, read, t):
@@ -135,6 +138,7 @@ class Product:
 
     def issue(self, t):
         """What is not in registers that the machine reads later is read here."""
+        self.m.products.check_fenced(self.names, t)
         b, accumulates = self.uniform(self.read_b, t), self.uniform(self.read_scale, t)
         a = None if self.has_registers else self.uniform(self.reads_a, t)
         return lambda: self.compute(t, a, b, accumulates)
@@ -165,11 +169,35 @@ class Product:
                     self.puts[at](by_warp.reshape(-1), (x + old).astype(np.float32))
 
 
+def product_registers(i):
+    """Those that the machine reads and writes by itself: accumulators, and a left operand."""
+    return [x[1] for operand in i.args[:2] if operand[0] == "vec" for x in operand[1]]
+
+
 class Products:
-    """Of each warpgroup those that were issued: the open group last."""
+    """Of each warpgroup those that were issued, the open group last; and when a thread last touched a register of theirs, and
+    executed the fence that has to stand between the two."""
 
     def __init__(self, m):
-        self.m, self.groups = m, {}
+        self.m, self.groups, self.is_watching = m, {}, True
+        names = {name for i in m.entry.code if i.mods[:1] == ["mma_async"] for name in product_registers(i)}
+        self.touched_at = {name: np.full(m.n, -1) for name in names}
+        self.fenced_at = np.full(m.n, -1)
+
+    def watched(self, name, act):
+        """What reads or writes a register, noting when."""
+        if not self.is_watching or name not in self.touched_at:
+            return act
+        touched_at = self.touched_at[name]
+
+        def noting(t, *values):
+            touched_at[t] = self.m.n_steps
+            return act(t, *values)
+        return noting
+
+    def check_fenced(self, names, t):
+        if any((self.touched_at[name][t] >= self.fenced_at[t]).any() for name in names):
+            raise Fault("no fence between what a thread did with a register of a product and the product")
 
     def of(self, warpgroup):
         return self.groups.setdefault(warpgroup, [[]])
@@ -201,6 +229,8 @@ def wgmma(m, i):
             if what == "mma_async":
                 work = product.issue(threads)
                 products.of(number)[-1].append(work) if m.is_late else work()
+            elif what == "fence":
+                products.fenced_at[threads] = m.n_steps
             elif what == "commit_group":
                 products.of(number).append([])
             elif what == "wait_group":

@@ -46,6 +46,7 @@ class Entry:
     def __init__(self, name):
         self.name = name
         self.params = []  # of Variable, in order
+        self.threads_max = 1024
         self.variables = []  # .shared and .local
         self.registers = {}  # name -> bytes; "%r" stands for %r1, %r2 ...
         self.code = []
@@ -60,9 +61,11 @@ class Module:
         self.only, self.change = only, change
         parse_module(self, re.sub(r"//[^\n]*", "", text))
 
-    def add(self, name, params, body):
+    def add(self, name, params, directives, body):
         if self.only in (None, name):
             entry, changed = Entry(name), self.change(body)
+            threads = re.search(r"\.maxntid\s+(\d+)", directives)
+            entry.threads_max = int(threads.group(1)) if threads else 1024
             self.is_changed |= changed != body
             entry.params = [parse_variable(p) for p in split_operands(params)]
             parse_body(entry, changed)
@@ -167,7 +170,7 @@ def parse_module(module, text):
     while (m := entry.search(text, at)) is not None:
         parse_outside(module, text[at:m.start()])
         end = closing_brace(text, m.end() - 1)
-        module.add(m.group(1), m.group(2), text[m.end():end])
+        module.add(m.group(1), m.group(2), m.group(3), text[m.end():end])
         at = end + 1
     parse_outside(module, text[at:])
 
