@@ -48,22 +48,6 @@ struct op_linear {
         *next; // what is multiplied after this, as far as it is known, or NULL: it may be asked for early
 };
 
-// Products with several weights, each of rows of its own: as op_linear for each part, of rows [row, row + n_rows) of x
-// and y.
-struct linear_part {
-    const struct matrix *w; // [n_out][n_in], the same shape in all parts
-    const float *bias;      // [n_out] or NULL
-    size_t row, n_rows;
-};
-
-struct op_linear_group {
-    const struct linear_part *parts; // host memory, read before the call returns; in order of rows, n_rows > 0
-    size_t n_parts;
-    const float *x;
-    float *y;
-    size_t x_stride, y_stride;
-};
-
 // y[r][:] = row token_ids[r] of the table, times scale
 struct op_embed {
     const struct matrix *table; // [n_vocab][n_embd]
@@ -177,23 +161,56 @@ struct op_gather {
     size_t n_rows, dim;
 };
 
+// ---- mixtures of experts (Shazeer 2017) ----------------------------------------------------------------------------
+
+// Which rows go to which experts. A slot is a row under one of its experts; slots lie in the order of experts, those of
+// one in the order of rows. Device memory of the caller's (routes.h lays it out), written by route.
+struct routes {
+    uint32_t *experts; // [n_rows][n_used], best first
+    float *weights;    // likewise
+    uint32_t *slots;   // likewise: the slot; NO_SLOT: the row goes nowhere
+    uint32_t *rows;    // [n_rows * n_used] the row of each slot
+    uint32_t *first;   // [n_experts + 1] first slot of each expert, and where they end
+    uint32_t *parts;   // [n_rows * n_used][4] the backend's own
+    size_t n_rows, n_experts, n_used;
+};
+
+#define NO_SLOT UINT32_MAX
+
 // The n_used experts of each row, those of its largest logits in falling order (of equal ones the one of lower index
 // first), and their weights: e^logit over the sum of those of the chosen (is_normalized) or of all.
 struct op_route {
     const float *logits; // [n_rows][n_experts]
-    uint32_t *experts;   // [n_rows][n_used] host memory, written when the call returns
-    float *weights;      // [n_rows][n_used] likewise
-    size_t n_rows, n_experts, n_used;
+    const struct routes *routes;
+    const struct batch_map *map; // whose rows they are: those of no sequence (step_fn) go nowhere; NULL: all go
     bool is_normalized;
 };
 
-// y[r][:] += sum_k weights[r][k] * x[rows[r][k]][:], summed in the order of k
+// y[s][:] = x[rows[s]][:] of each slot
+struct op_dispatch {
+    const float *x; // [n_rows][dim]
+    const struct routes *routes;
+    float *y; // [n_rows * n_used][dim]
+    size_t dim;
+};
+
+// y[s][o] = sum_i x[s][i] * w[o][i] + bias[o] of each slot, with the weights of its expert; slots of experts that have
+// none are left as they are.
+struct expert_matrices; // of one product, by the number of the expert
+struct op_linear_experts {
+    const struct expert_matrices *w;
+    const struct routes *routes;
+    const float *x;
+    float *y;
+    size_t x_stride, y_stride;
+};
+
+// y[r][:] += sum_k weights[r][k] * x[slots[r][k]][:], summed in the order of k
 struct op_combine {
-    const float *x;       // [..][dim]
-    const uint32_t *rows; // [n_rows][n_used] host memory, read before the call returns
-    const float *weights; // [n_rows][n_used] likewise
-    float *y;             // [n_rows][dim]
-    size_t n_rows, n_used, dim;
+    const float *x; // [n_rows * n_used][dim]
+    const struct routes *routes;
+    float *y; // [n_rows][dim]
+    size_t dim;
 };
 
 // ---- drawing tokens where the logits are. engine/serve/sampler.h says what the numbers mean.
@@ -267,12 +284,10 @@ struct op_step {
     size_t n_heads;
     size_t windows[STEP_WINDOWS_MAX], n_windows; // of op_attention
     size_t n_rows_max, n_logit_rows_max;         // that the model's buffers hold
-    bool is_repeatable; // with equal shapes the operations differ in nothing but these arrays, and the host reads
-                        // nothing
 };
 
 // Issues the operations of a step as if it had so many rows: the arrays are as they were, and what is beyond their ends
-// is the backend's business.
+// is the backend's business. Of equal shapes, they differ in nothing but these arrays.
 typedef void step_fn(void *ctx, size_t n_rows, size_t n_logit_rows);
 
 // Work of the host on items [begin, end). `worker` < n_workers names the thread that does it, for scratch; 0 is the
@@ -313,7 +328,6 @@ struct backend_ops {
     // y[r][o] = glu(w x of o, w x of n_out / 2 + o), each with its bias: a product and the unit after it at once.
     // False: not this one, and nothing was done. NULL: none.
     bool (*linear_glu)(struct backend *b, const struct op_linear *op, enum glu kind);
-    void (*linear_group)(struct backend *b, const struct op_linear_group *op); // NULL: nothing is gained by it
     void (*embed)(struct backend *b, const struct op_embed *op);
     void (*rms_norm)(struct backend *b, const struct op_rms_norm *op);
     void (*rope_kv)(struct backend *b, const struct op_rope_kv *op);
@@ -322,7 +336,15 @@ struct backend_ops {
     void (*softcap)(struct backend *b, const struct op_softcap *op);
     void (*gather)(struct backend *b, const struct op_gather *op);
     void (*route)(struct backend *b, const struct op_route *op);
+    void (*dispatch)(struct backend *b, const struct op_dispatch *op);
     void (*combine)(struct backend *b, const struct op_combine *op);
+    // Optional, all three: NULL where the host reads the routes, and issues the products of each expert by itself.
+    // w, bias: [n_experts], of equal shapes and types, the caller's for as long as the table is there; NULL entries:
+    // none. No product will be of more than n_slots_max slots. NULL: there is no memory.
+    struct expert_matrices *(*expert_matrices_new)(struct backend *b, const struct matrix *const *w,
+                                                   const float *const *bias, size_t n_experts, size_t n_slots_max);
+    void (*expert_matrices_free)(struct backend *b, struct expert_matrices *w);
+    void (*linear_experts)(struct backend *b, const struct op_linear_experts *op);
     void (*sync)(struct backend *b);
     // Optional: NULL where nothing is gained by it. Runs a step: calls `issue`, perhaps for more rows than the step
     // has, or repeats what it issued for an earlier step of the same shape. The step's arrays are the caller's on

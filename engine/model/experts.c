@@ -1,87 +1,33 @@
 // Rows are sorted by expert, each expert computes its rows together, and each row adds up what its experts gave, in the
 // order of their weights: a row's result depends on that row alone, however the batch falls to the experts.
 //
-// The backend tells the routes to the host, which is where the products are issued from; only experts that have rows
-// read their weights.
+// Where the backend has the weights of all experts in tables (`tables`), nothing here depends on what was routed where,
+// and the host never knows. Else the host reads the routes and issues a product for each expert that has rows.
 #include "engine/model/experts.h"
 #include "engine/model/transformer.h"
+#include "kernels/routes.h"
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
-int experts_init(struct model *m, struct err *err)
-{
-    const struct model_config *c = &m->config;
-    size_t n_slots = m->batch_rows_max * c->n_experts_used;
-    if (c->n_experts == 0) {
-        return 0;
-    }
-    struct expert_plan *p = &m->plan;
-    p->experts = malloc(n_slots * sizeof(*p->experts));
-    p->weights = malloc(n_slots * sizeof(*p->weights));
-    p->slots = malloc(n_slots * sizeof(*p->slots));
-    p->rows = malloc(n_slots * sizeof(*p->rows));
-    p->first = malloc((c->n_experts + 1) * sizeof(*p->first));
-    p->parts = malloc(c->n_experts * sizeof(*p->parts));
-    if (!p->experts || !p->weights || !p->slots || !p->rows || !p->first || !p->parts) {
-        return err_set(err, -ENOMEM, "no memory to route %zu rows to experts", m->batch_rows_max);
-    }
-    return 0;
-}
-
-void experts_deinit(struct model *m)
-{
-    free(m->plan.experts);
-    free(m->plan.weights);
-    free(m->plan.slots);
-    free(m->plan.rows);
-    free(m->plan.first);
-    free(m->plan.parts);
-}
-
-// Fills slots, rows and first from experts: a counting sort.
-static void plan_slots(struct expert_plan *p, size_t n_rows, size_t n_used, size_t n_experts)
-{
-    memset(p->first, 0, (n_experts + 1) * sizeof(*p->first));
-    for (size_t i = 0; i < n_rows * n_used; i++) {
-        p->first[p->experts[i] + 1]++;
-    }
-    for (size_t e = 0; e < n_experts; e++) {
-        p->first[e + 1] += p->first[e];
-    }
-    for (size_t i = 0; i < n_rows * n_used; i++) {
-        p->slots[i] = p->first[p->experts[i]]++;
-        p->rows[p->slots[i]] = (uint32_t)(i / n_used);
-    }
-    for (size_t e = n_experts; e > 0; e--) { // every border was moved to the next one
-        p->first[e] = p->first[e - 1];
-    }
-    p->first[0] = 0;
-}
-
-static void route(struct model *m, const struct layer_weights *w, size_t n_rows)
-{
-    const struct model_config *c = &m->config;
-    model_linear(m, &w->router, w->router_bias, m->act.normed, c->n_embd, m->act.routes, c->n_experts, n_rows, false);
-    const struct op_route op = { .logits = m->act.routes,
-                                 .experts = m->plan.experts,
-                                 .weights = m->plan.weights,
-                                 .n_rows = n_rows,
-                                 .n_experts = c->n_experts,
-                                 .n_used = c->n_experts_used,
-                                 .is_normalized = model_has(c, FEATURE_NORMED_TOPK) };
-    m->backend->ops->route(m->backend, &op);
-    plan_slots(&m->plan, n_rows, c->n_experts_used, c->n_experts);
-}
-
-// What an expert does with its rows: first the one, then the other.
+// What an expert does with its slots: first the one, then the other.
 struct expert_product {
-    size_t weight, bias; // offsets of a weight_matrix and a float * in expert_weights
-    const float *x;      // [n_slots][n_in]
-    float *y;            // [n_slots][n_out]
+    size_t weight, bias, table; // offsets: weight_matrix and float * in expert_weights, expert_pieces in layer_experts
     size_t n_in, n_out;
 };
+
+static struct expert_product gate_up_of(const struct model_config *c)
+{
+    return (struct expert_product){ offsetof(struct expert_weights, gate_up),
+                                    offsetof(struct expert_weights, gate_up_bias),
+                                    offsetof(struct layer_experts, gate_up), c->n_embd, 2 * (size_t)c->n_ff_expert };
+}
+
+static struct expert_product down_of(const struct model_config *c)
+{
+    return (struct expert_product){ offsetof(struct expert_weights, down), offsetof(struct expert_weights, down_bias),
+                                    offsetof(struct layer_experts, down), c->n_ff_expert, c->n_embd };
+}
 
 static const struct weight_matrix *weight_of(const struct expert_weights *w, const struct expert_product *product)
 {
@@ -93,85 +39,164 @@ static const float *bias_of(const struct expert_weights *w, const struct expert_
     return *(float *const *)((const char *)w + product->bias);
 }
 
-// False: an expert's weights are more than one matrix.
-static bool multiply_together(struct model *m, const struct expert_weights *experts,
-                              const struct expert_product *product)
+static struct expert_pieces *pieces_of(struct layer_experts *tables, const struct expert_product *product)
 {
-    const struct expert_plan *p = &m->plan;
-    size_t n_parts = 0;
-    for (size_t e = 0; e < m->config.n_experts; e++) {
-        size_t first = p->first[e], n = p->first[e + 1] - first;
-        const struct weight_matrix *w = weight_of(&experts[e], product);
-        if (w->n_pieces != 1) {
-            return false;
-        }
-        if (n > 0) {
-            p->parts[n_parts++] = (struct linear_part){
-                .w = w->pieces[0], .bias = bias_of(&experts[e], product), .row = first, .n_rows = n
-            };
-        }
-    }
-    const struct op_linear_group op = { .parts = p->parts,
-                                        .n_parts = n_parts,
-                                        .x = product->x,
-                                        .y = product->y,
-                                        .x_stride = product->n_in,
-                                        .y_stride = product->n_out };
-    m->backend->ops->linear_group(m->backend, &op);
-    return true;
+    return (struct expert_pieces *)((char *)tables + product->table);
 }
 
-static void multiply(struct model *m, const struct expert_weights *experts, const struct expert_product *product)
+// ---- tables --------------------------------------------------------------------------------------------------------
+
+// Where an expert's weights have a piece that gives outputs from `first` on, of this type and so many rows: its number.
+static int find_piece(const struct weight_matrix *w, uint32_t first, uint32_t n_rows, enum dtype dtype)
 {
-    if (m->backend->ops->linear_group && multiply_together(m, experts, product)) {
-        return;
+    for (uint32_t i = 0, at = 0; i < w->n_pieces; at += w->n_rows[i++]) {
+        if (at == first && w->n_rows[i] == n_rows && w->dtypes[i] == dtype) {
+            return (int)i;
+        }
     }
-    for (size_t e = 0; e < m->config.n_experts; e++) {
-        size_t first = m->plan.first[e], n = m->plan.first[e + 1] - first;
+    return -1;
+}
+
+// A piece of one expert's weights, which gives outputs from `first` on.
+struct placed_piece {
+    const struct expert_product *product;
+    const struct expert_weights *experts;
+    const struct weight_matrix *of;
+    uint32_t piece, first;
+};
+
+// A table of what lies where this piece does, unless an expert before its own has the like.
+static int add_table(struct model *m, const struct placed_piece *like, struct expert_pieces *ret)
+{
+    const struct model_config *c = &m->config;
+    const struct matrix *w[MODEL_EXPERTS_MAX];
+    const float *biases[MODEL_EXPERTS_MAX];
+    for (uint32_t e = 0; e < c->n_experts; e++) {
+        const struct weight_matrix *own = weight_of(&like->experts[e], like->product);
+        const float *bias = bias_of(&like->experts[e], like->product);
+        int i = find_piece(own, like->first, like->of->n_rows[like->piece], like->of->dtypes[like->piece]);
+        if (i >= 0 && own < like->of) {
+            return 0;
+        }
+        w[e] = i >= 0 ? own->pieces[i] : NULL;
+        biases[e] = bias ? bias + like->first : NULL;
+    }
+    struct expert_piece *list = realloc(ret->list, (ret->n + 1) * sizeof(*list));
+    if (!list) {
+        return -ENOMEM;
+    }
+    ret->list = list;
+    list[ret->n].first = like->first;
+    list[ret->n].w = m->backend->ops->expert_matrices_new(m->backend, w, biases, c->n_experts,
+                                                          m->batch_rows_max * c->n_experts_used);
+    if (!list[ret->n].w) {
+        return -ENOMEM;
+    }
+    ret->n++;
+    return 0;
+}
+
+static int make_tables(struct model *m, size_t layer, const struct expert_product *product)
+{
+    const struct expert_weights *experts = m->weights.layers[layer].experts;
+    int rc = 0;
+    for (uint32_t e = 0; e < m->config.n_experts; e++) {
+        struct placed_piece p = { .product = product, .experts = experts, .of = weight_of(&experts[e], product) };
+        for (; rc == 0 && p.piece < p.of->n_pieces; p.first += p.of->n_rows[p.piece++]) {
+            rc = add_table(m, &p, pieces_of(&m->experts[layer], product));
+        }
+    }
+    return rc;
+}
+
+int experts_init(struct model *m, struct err *err)
+{
+    const struct model_config *c = &m->config;
+    const struct expert_product products[] = { gate_up_of(c), down_of(c) };
+    int rc = 0;
+    if (c->n_experts == 0 || !m->backend->ops->expert_matrices_new) {
+        return 0;
+    }
+    m->experts = calloc(c->n_layers, sizeof(*m->experts));
+    if (!m->experts) {
+        return err_set(err, -ENOMEM, "no memory for tables of %zu layers' experts", (size_t)c->n_layers);
+    }
+    for (size_t i = 0; rc == 0 && i < 2 * (size_t)c->n_layers; i++) {
+        rc = c->layers[i / 2] & LAYER_EXPERTS ? make_tables(m, i / 2, &products[i % 2]) : 0;
+    }
+    return rc < 0 ? err_set(err, rc, "no memory for tables of experts, and their inputs in steps of %zu rows",
+                            m->batch_rows_max)
+                  : 0;
+}
+
+static void free_tables(struct model *m, struct expert_pieces *pieces)
+{
+    for (size_t i = 0; i < pieces->n; i++) {
+        m->backend->ops->expert_matrices_free(m->backend, pieces->list[i].w);
+    }
+    free(pieces->list);
+}
+
+void experts_deinit(struct model *m)
+{
+    for (size_t layer = 0; m->experts && layer < m->config.n_layers; layer++) {
+        free_tables(m, &m->experts[layer].gate_up);
+        free_tables(m, &m->experts[layer].down);
+    }
+    free(m->experts);
+}
+
+// ---- running -------------------------------------------------------------------------------------------------------
+
+// y [n_slots][n_out] = x [n_slots][n_in] by the weights of each slot's expert
+static void multiply(struct model *m, size_t layer, const struct expert_product *product, const struct routes *routes,
+                     const float *x, float *y)
+{
+    const struct expert_weights *experts = m->weights.layers[layer].experts;
+    const struct backend_ops *ops = m->backend->ops;
+    for (size_t i = 0; m->experts && i < pieces_of(&m->experts[layer], product)->n; i++) {
+        const struct expert_piece *piece = &pieces_of(&m->experts[layer], product)->list[i];
+        const struct op_linear_experts op = { .w = piece->w,
+                                              .routes = routes,
+                                              .x = x,
+                                              .y = y + piece->first,
+                                              .x_stride = product->n_in,
+                                              .y_stride = product->n_out };
+        ops->linear_experts(m->backend, &op);
+    }
+    for (size_t e = 0; !m->experts && e < m->config.n_experts; e++) {
+        size_t first = routes->first[e], n = routes->first[e + 1] - first;
         if (n > 0) {
-            model_linear(m, weight_of(&experts[e], product), bias_of(&experts[e], product),
-                         product->x + first * product->n_in, product->n_in, product->y + first * product->n_out,
-                         product->n_out, n, false);
+            model_linear(m, weight_of(&experts[e], product), bias_of(&experts[e], product), x + first * product->n_in,
+                         product->n_in, y + first * product->n_out, product->n_out, n, false);
         }
     }
 }
 
-void experts_run(struct model *m, size_t layer, size_t n_rows)
+void experts_run(struct model *m, size_t layer, const struct batch_map *map)
 {
     const struct model_config *c = &m->config;
     const struct layer_weights *w = &m->weights.layers[layer];
     const struct activations *a = &m->act;
     const struct backend_ops *ops = m->backend->ops;
-    const struct expert_plan *p = &m->plan;
-    size_t n_slots = n_rows * c->n_experts_used, n_embd = c->n_embd, n_ff = c->n_ff_expert;
-    const struct expert_product gate_up = { offsetof(struct expert_weights, gate_up),
-                                            offsetof(struct expert_weights, gate_up_bias),
-                                            a->slots,
-                                            a->gate_up,
-                                            n_embd,
-                                            2 * n_ff };
-    const struct expert_product down = { offsetof(struct expert_weights, down),
-                                         offsetof(struct expert_weights, down_bias),
-                                         a->act,
-                                         a->slots,
-                                         n_ff,
-                                         n_embd };
+    const struct expert_product gate_up = gate_up_of(c), down = down_of(c);
+    const struct routes routes = routes_in(a->routes, map->n_rows, c->n_experts, c->n_experts_used);
 
-    route(m, w, n_rows);
-    const struct op_gather gather = {
-        .x = a->normed, .rows = p->rows, .y = a->slots, .n_rows = n_slots, .dim = n_embd
+    model_linear(m, &w->router, w->router_bias, a->normed, c->n_embd, a->router, c->n_experts, map->n_rows, false);
+    const struct op_route route = {
+        .logits = a->router, .routes = &routes, .map = map, .is_normalized = model_has(c, FEATURE_NORMED_TOPK)
     };
-    ops->gather(m->backend, &gather);
-    multiply(m, w->experts, &gate_up);
-    const struct op_glu glu = { .x = a->gate_up, .y = a->act, .n_rows = n_slots, .dim = n_ff, .kind = c->activation };
+    ops->route(m->backend, &route);
+    const struct op_dispatch dispatch = { .x = a->normed, .routes = &routes, .y = a->slots, .dim = c->n_embd };
+    ops->dispatch(m->backend, &dispatch);
+    multiply(m, layer, &gate_up, &routes, a->slots, a->gate_up);
+    const struct op_glu glu = { .x = a->gate_up,
+                                .y = a->act,
+                                .n_rows = map->n_rows * c->n_experts_used,
+                                .dim = c->n_ff_expert,
+                                .kind = c->activation };
     ops->glu(m->backend, &glu);
-    multiply(m, w->experts, &down);
-    const struct op_combine combine = { .x = a->slots,
-                                        .rows = p->slots,
-                                        .weights = p->weights,
-                                        .y = a->x,
-                                        .n_rows = n_rows,
-                                        .n_used = c->n_experts_used,
-                                        .dim = n_embd };
+    multiply(m, layer, &down, &routes, a->act, a->slots);
+    const struct op_combine combine = { .x = a->slots, .routes = &routes, .y = a->x, .dim = c->n_embd };
     ops->combine(m->backend, &combine);
 }

@@ -12,6 +12,7 @@
 // depend on the batch around it (backend.h). Nothing is allocated here: buffers are sized in activations_init.
 #include "engine/model/transformer.h"
 #include "kernels/cpu/convert.h"
+#include "kernels/routes.h"
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +27,7 @@ struct buffer {
     size_t n_rows, n_cols;
 };
 
-#define N_BUFFERS 13
+#define N_BUFFERS 14
 
 static void list_buffers(struct activations *act, const struct model_config *c, size_t n_rows, size_t n_logit_rows,
                          struct buffer ret[N_BUFFERS])
@@ -40,7 +41,8 @@ static void list_buffers(struct activations *act, const struct model_config *c, 
         { &act->attn, n_rows, n_q },
         { &act->gate_up, n_rows, 2 * n_ff },
         { &act->act, n_rows, n_ff },
-        { &act->routes, n_rows, c->n_experts },
+        { &act->router, n_rows, c->n_experts },
+        { &act->routes, c->n_experts > 0, routes_n_words(n_rows, c->n_experts, c->n_experts_used) },
         { &act->slots, n_rows, (size_t)c->n_experts_used * c->n_embd },
         { &act->last, n_logit_rows, c->n_embd },
         { &act->logits, n_logit_rows, c->n_vocab },
@@ -295,7 +297,7 @@ static void run_layer(struct model *m, const struct step *step, size_t layer)
 
     norm(m, a->x, w->mlp_norm, a->normed, n_rows, false);
     if (c->layers[layer] & LAYER_EXPERTS) {
-        experts_run(m, layer, n_rows);
+        experts_run(m, layer, &step->map);
         return;
     }
     gated_unit(m, w, n_rows);
@@ -426,8 +428,7 @@ static void run(struct model *m, const struct step *step, bool has_head)
                           .kv = &m->kv,
                           .n_heads = c->n_heads,
                           .n_rows_max = m->batch_rows_max,
-                          .n_logit_rows_max = m->logit_rows_max,
-                          .is_repeatable = c->n_experts == 0 };
+                          .n_logit_rows_max = m->logit_rows_max };
     if (!m->backend->ops->step) {
         issue(&given, op.map.n_rows, op.n_logit_rows);
         return;

@@ -14,7 +14,8 @@ struct activations {
     float *attn;                       // [batch_rows_max][n_heads * head_dim]
     float *gate_up;                    // [batch_rows_max][2 * n_ff], or of each slot (experts.h) [2 * n_ff_expert]
     float *act;                        // half as much
-    float *routes;                     // [batch_rows_max][n_experts]
+    float *router;                     // [batch_rows_max][n_experts], logits of experts
+    float *routes;                     // routes_n_words of them
     float *slots;                      // [batch_rows_max * n_experts_used][n_embd]
     float *last;                       // [logit_rows_max][n_embd], rows whose logits are wanted
     float *logits;                     // [logit_rows_max][n_vocab]
@@ -29,8 +30,8 @@ struct model {
     struct weights weights;
     struct packed_note packed_note;
     struct activations act;
-    struct expert_plan plan;
-    float *host_logits; // [logit_rows_max][n_vocab]; NULL where the host reads the device's
+    struct layer_experts *experts; // [n_layers]; NULL: the backend has no tables, or the model no experts
+    float *host_logits;            // [logit_rows_max][n_vocab]; NULL where the host reads the device's
     float rope_attn_scale, window_rope_attn_scale;
     float embed_scale;
     size_t batch_rows_max, logit_rows_max;

@@ -91,6 +91,7 @@ static const struct backend_ops cpu_ops = {
     .softcap = cpu_softcap,
     .gather = cpu_gather,
     .route = cpu_route,
+    .dispatch = cpu_dispatch,
     .combine = cpu_combine,
     .sync = cpu_sync,
     .n_workers = cpu_n_workers,

@@ -50,6 +50,7 @@ void cpu_glu(struct backend *b, const struct op_glu *op);
 void cpu_softcap(struct backend *b, const struct op_softcap *op);
 void cpu_gather(struct backend *b, const struct op_gather *op);
 void cpu_route(struct backend *b, const struct op_route *op);
+void cpu_dispatch(struct backend *b, const struct op_dispatch *op);
 void cpu_combine(struct backend *b, const struct op_combine *op);
 void cpu_rope_kv(struct backend *b, const struct op_rope_kv *op);
 void cpu_attention(struct backend *b, const struct op_attention *op);

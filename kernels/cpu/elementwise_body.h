@@ -45,14 +45,15 @@ static void softcap(float *x, float cap, size_t n)
 // Sums of weighted rows; the first product is rounded, each later one is one fused multiply-add.
 static void combine_rows(const struct op_combine *op, size_t row_begin, size_t row_end)
 {
+    size_t n_used = op->routes->n_used;
     for (size_t row = row_begin; row < row_end; row++) {
-        const uint32_t *rows = op->rows + row * op->n_used;
-        const float *weights = op->weights + row * op->n_used;
+        const uint32_t *rows = op->routes->slots + row * n_used;
+        const float *weights = op->routes->weights + row * n_used;
         float *y = op->y + row * op->dim;
         for (size_t i = 0; i < op->dim; i += 16) {
             size_t n = op->dim - i;
             vf sum = vf_mul(vf_load_n(op->x + rows[0] * op->dim + i, n), vf_set1(weights[0]));
-            for (size_t k = 1; k < op->n_used; k++) {
+            for (size_t k = 1; k < n_used; k++) {
                 sum = vf_fma(vf_load_n(op->x + rows[k] * op->dim + i, n), vf_set1(weights[k]), sum);
             }
             vf_store_n(y + i, vf_add(vf_load_n(y + i, n), sum), n);

@@ -1,9 +1,7 @@
-// The table of operations. Each launches kernels; nothing waits but download, route (the host plans the experts) and
-// sync.
+// The table of operations. Each launches kernels; nothing waits but download and sync.
 //
 // What the operations of a step bring along is sent before the first of them (step.h), and found by the names of the
-// caller's arrays. What it does not have is staged by the operation that brings it: experts' rows, and all of those
-// that are used outside of steps.
+// caller's arrays. What is used outside of steps is staged by the operation that brings it.
 //
 // Memory that depends on shapes seen first in a step (rows rounded to 16 bits, staging) grows when a larger one comes.
 #include "kernels/cuda/cuda.h"
@@ -25,7 +23,7 @@ static void *cuda_alloc(struct backend *b, size_t bytes)
     return gpu_alloc(cuda_of(b)->gpu, bytes);
 }
 
-static void cuda_free(struct backend *b, void *mem)
+void cuda_free(struct backend *b, void *mem)
 {
     if (mem) {
         graphs_forget(&cuda_of(b)->graphs);
@@ -195,7 +193,6 @@ static const struct backend_ops cuda_ops = {
     .matrix_bytes = cuda_matrix_bytes,
     .linear = cuda_linear,
     .linear_glu = cuda_linear_glu,
-    .linear_group = cuda_linear_group,
     .embed = cuda_embed,
     .rms_norm = cuda_rms_norm,
     .rope_kv = cuda_rope_kv,
@@ -204,7 +201,11 @@ static const struct backend_ops cuda_ops = {
     .softcap = cuda_softcap,
     .gather = cuda_gather,
     .route = cuda_route,
+    .dispatch = cuda_dispatch,
     .combine = cuda_combine,
+    .expert_matrices_new = cuda_expert_matrices_new,
+    .expert_matrices_free = cuda_expert_matrices_free,
+    .linear_experts = cuda_linear_experts,
     .sync = cuda_sync,
     .step = cuda_step,
     .failure = cuda_failure,

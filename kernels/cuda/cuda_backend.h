@@ -62,6 +62,9 @@ static inline gpu_queue queue_of(struct cuda_backend *cuda)
 // Room for so many bytes in rows_16, which loses what is there where it grows. False: there is no memory.
 bool cuda_grow_rows_16(struct cuda_backend *cuda, size_t bytes);
 
+// cuda.c
+void cuda_free(struct backend *b, void *mem);
+
 // cuda_weights.c
 struct matrix *cuda_matrix_new(struct backend *b, enum dtype dtype, size_t n_out, size_t n_in);
 void cuda_matrix_fill(struct backend *b, struct matrix *m, size_t row, size_t n_rows, const void *host_rows);
@@ -71,7 +74,15 @@ size_t cuda_matrix_bytes(const struct matrix *m);
 // cuda_products.c
 void cuda_linear(struct backend *b, const struct op_linear *op);
 bool cuda_linear_glu(struct backend *b, const struct op_linear *op, enum glu kind);
-void cuda_linear_group(struct backend *b, const struct op_linear_group *op);
+
+// cuda_experts.c
+struct expert_matrices *cuda_expert_matrices_new(struct backend *b, const struct matrix *const *w,
+                                                 const float *const *bias, size_t n_experts, size_t n_slots_max);
+void cuda_expert_matrices_free(struct backend *b, struct expert_matrices *m);
+void cuda_route(struct backend *b, const struct op_route *op);
+void cuda_dispatch(struct backend *b, const struct op_dispatch *op);
+void cuda_linear_experts(struct backend *b, const struct op_linear_experts *op);
+void cuda_combine(struct backend *b, const struct op_combine *op);
 
 // cuda_rows.c
 void cuda_embed(struct backend *b, const struct op_embed *op);
@@ -79,8 +90,6 @@ void cuda_rms_norm(struct backend *b, const struct op_rms_norm *op);
 void cuda_glu(struct backend *b, const struct op_glu *op);
 void cuda_softcap(struct backend *b, const struct op_softcap *op);
 void cuda_gather(struct backend *b, const struct op_gather *op);
-void cuda_route(struct backend *b, const struct op_route *op);
-void cuda_combine(struct backend *b, const struct op_combine *op);
 
 // cuda_step.c
 void cuda_rope_kv(struct backend *b, const struct op_rope_kv *op);

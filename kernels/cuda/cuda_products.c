@@ -79,9 +79,9 @@ static bool linear_by_rounded(struct cuda_backend *cuda, const struct op_linear 
 }
 
 // Rows of x rounded for the kernels of linear_blocks.cu; NULL: they read x as it is.
-static void *rounded_rows(struct cuda_backend *cuda, size_t n_rows, size_t rows_max, size_t n_in)
+static void *rounded_rows(struct cuda_backend *cuda, size_t n_rows, size_t n_in)
 {
-    bool is_wanted = rows_max > GEMV_ROWS_MAX && cuda_grow_rows_16(cuda, gpu_blocks_x16_bytes(n_rows, n_in));
+    bool is_wanted = n_rows > GEMV_ROWS_MAX && cuda_grow_rows_16(cuda, gpu_blocks_x16_bytes(n_rows, n_in));
     return is_wanted ? cuda->rows_16 : NULL;
 }
 
@@ -99,7 +99,7 @@ void cuda_linear(struct backend *b, const struct op_linear *op)
         return;
     }
     if (is_block) {
-        gpu_linear_blocks(queue_of(cuda), op, w, rounded_rows(cuda, op->n_rows, op->n_rows, w->n_in));
+        gpu_linear_blocks(queue_of(cuda), op, w, rounded_rows(cuda, op->n_rows, w->n_in));
     } else if (op->n_rows <= n_few) {
         gpu_gemv(queue_of(cuda), op, w);
     } else {
@@ -119,71 +119,4 @@ bool cuda_linear_glu(struct backend *b, const struct op_linear *op, enum glu kin
         return gpu_blocks_glu(queue_of(cuda), op, w, kind);
     }
     return !cuda->is_deterministic && gpu_gemv_glu(queue_of(cuda), op, w, kind);
-}
-
-static bool is_one_launch(const struct cuda_backend *cuda, const struct op_linear_group *op)
-{
-    const struct gpu_matrix *first = &op->parts[0].w->gpu;
-    size_t n_rows = 0;
-    for (size_t i = 0; i < op->n_parts; i++) {
-        const struct gpu_matrix *w = &op->parts[i].w->gpu;
-        if (w->dtype != first->dtype || w->n_out != first->n_out || w->n_in != first->n_in) {
-            return false;
-        }
-        n_rows += op->parts[i].n_rows;
-    }
-    bool is_many = n_rows / op->n_parts > PART_ROWS_MAX && gemm_has_any(&cuda->gemm);
-    return gpu_blocks_has(first->dtype, first->n_in) && (cuda->is_deterministic || !is_many);
-}
-
-static void linear_each(struct backend *b, const struct op_linear_group *op)
-{
-    for (size_t i = 0; i < op->n_parts; i++) {
-        const struct linear_part *part = &op->parts[i];
-        const struct op_linear one = { .w = part->w,
-                                       .bias = part->bias,
-                                       .x = op->x + part->row * op->x_stride,
-                                       .y = op->y + part->row * op->y_stride,
-                                       .x_stride = op->x_stride,
-                                       .y_stride = op->y_stride,
-                                       .n_rows = part->n_rows };
-        cuda_linear(b, &one);
-    }
-}
-
-void cuda_linear_group(struct backend *b, const struct op_linear_group *op)
-{
-    struct cuda_backend *cuda = cuda_of(b);
-    if (op->n_parts == 0) {
-        return;
-    }
-    if (!is_one_launch(cuda, op)) {
-        linear_each(b, op);
-        return;
-    }
-    const struct gpu_matrix *like = &op->parts[0].w->gpu;
-    const struct linear_part *last = &op->parts[op->n_parts - 1];
-    size_t rows_max = 0, n_pieces = 0, n = 0, n_rows = last->row + last->n_rows;
-    for (size_t i = 0; i < op->n_parts; i++) {
-        rows_max = op->parts[i].n_rows > rows_max ? op->parts[i].n_rows : rows_max;
-    }
-    void *x16 = rounded_rows(cuda, n_rows, rows_max, like->n_in);
-    size_t step = x16 ? PART_ROWS_MAX : GEMV_ROWS_MAX;
-    for (size_t i = 0; i < op->n_parts; i++) {
-        n_pieces += (op->parts[i].n_rows + step - 1) / step;
-    }
-    struct gpu_part *pieces = stage_take(&cuda->stage, n_pieces * sizeof(*pieces));
-    for (size_t i = 0; i < op->n_parts; i++) {
-        const struct linear_part *part = &op->parts[i];
-        for (size_t row = 0; row < part->n_rows; row += step) {
-            size_t n_here = part->n_rows - row < step ? part->n_rows - row : step;
-            pieces[n++] =
-                (struct gpu_part){ part->w->gpu.data, part->bias, (uint32_t)(part->row + row), (uint32_t)n_here };
-        }
-    }
-    const struct op_linear run = {
-        .x = op->x, .y = op->y, .x_stride = op->x_stride, .y_stride = op->y_stride, .n_rows = n_rows
-    };
-    gpu_linear_parts(queue_of(cuda), &run, like, stage_send(&cuda->stage, pieces, n * sizeof(*pieces)), n,
-                     rows_max < step ? rows_max : step, x16);
 }

@@ -1,7 +1,5 @@
-// Operations on rows: embeddings, norms, gated units, gathers, and the experts' choice and sums.
+// Operations on rows: embeddings, norms, gated units, gathers.
 #include "kernels/cuda/cuda_backend.h"
-
-#include <string.h>
 
 void cuda_embed(struct backend *b, const struct op_embed *op)
 {
@@ -44,34 +42,4 @@ void cuda_gather(struct backend *b, const struct op_gather *op)
                    is_there ? cuda->step.device_logit_rows
                             : stage_copy(&cuda->stage, op->rows, op->n_rows * sizeof(*op->rows)));
     }
-}
-
-void cuda_route(struct backend *b, const struct op_route *op)
-{
-    struct cuda_backend *cuda = cuda_of(b);
-    size_t n = op->n_rows * op->n_used;
-    if (n == 0) {
-        return;
-    }
-    uint32_t *experts = stage_take(&cuda->stage, n * (sizeof(*op->experts) + sizeof(*op->weights)));
-    unsigned char *device = cuda->stage.device + ((unsigned char *)experts - cuda->stage.host);
-    float *weights = (float *)(device + n * sizeof(*op->experts));
-    gpu_route(queue_of(cuda), op, (uint32_t *)device, weights);
-    gpu_download(cuda->gpu, experts, device, n * (sizeof(*op->experts) + sizeof(*op->weights)));
-    memcpy(op->experts, experts, n * sizeof(*op->experts));
-    memcpy(op->weights, experts + n, n * sizeof(*op->weights));
-}
-
-void cuda_combine(struct backend *b, const struct op_combine *op)
-{
-    struct cuda_backend *cuda = cuda_of(b);
-    size_t n = op->n_rows * op->n_used;
-    if (n == 0) {
-        return;
-    }
-    uint32_t *rows = stage_take(&cuda->stage, n * (sizeof(*op->rows) + sizeof(*op->weights)));
-    memcpy(rows, op->rows, n * sizeof(*op->rows));
-    memcpy(rows + n, op->weights, n * sizeof(*op->weights));
-    const uint32_t *device = stage_send(&cuda->stage, rows, n * (sizeof(*op->rows) + sizeof(*op->weights)));
-    gpu_combine(queue_of(cuda), op, device, (const float *)(device + n));
 }

@@ -15,7 +15,7 @@
 size_t graphs_n_rows(const struct graphs *graphs, const struct op_step *op)
 {
     size_t n = op->map.n_rows, padded = 1;
-    if (graphs->is_off || !op->is_repeatable || !op->logit_rows || op->n_logit_rows != n || n > ROWS_MAX) {
+    if (graphs->is_off || !op->logit_rows || op->n_logit_rows != n || n > ROWS_MAX) {
         return 0;
     }
     while (padded < n) {

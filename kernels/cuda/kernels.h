@@ -18,11 +18,23 @@ struct gpu_matrix {
     void *data; // [n_out][n_in], or [blocks_n_tiles][blocks_n_chunks] records
 };
 
-// Of several products in one launch, one: rows [row, row + n_rows) of x and y with weights of their own.
+// What an expert multiplies with in a product.
+struct gpu_expert {
+    const void *w; // as gpu_matrix's data; NULL: it has none
+    const float *bias;
+};
+
+// Slots [row, row + n_rows) of an expert; none: there is nothing to do.
 struct gpu_part {
-    const void *w;     // as gpu_matrix's data
-    const float *bias; // or NULL
-    uint32_t row, n_rows;
+    uint32_t expert, row, n_rows, unused; // 16 bytes, of struct routes' parts
+};
+
+// Products of experts in one launch: parts that the device has planned, of up to `rows` slots each. n_max: their number
+// if there are as many as there can be.
+struct gpu_parts {
+    const struct gpu_part *parts;
+    const struct gpu_expert *experts;
+    size_t n_max, rows;
 };
 
 // A page that is another one than before, `at` entries behind the beginning of the page tables.
@@ -104,9 +116,12 @@ void gpu_embed(gpu_queue queue, const struct op_embed *op, const struct gpu_matr
 void gpu_glu(gpu_queue queue, const struct op_glu *op);
 void gpu_softcap(gpu_queue queue, const struct op_softcap *op);
 void gpu_gather(gpu_queue queue, const struct op_gather *op, const uint32_t *rows);
-void gpu_combine(gpu_queue queue, const struct op_combine *op, const uint32_t *rows, const float *weights);
 void gpu_change_pages(gpu_queue queue, uint32_t *tables, const struct gpu_page_change *changes, size_t n_changes);
-void gpu_route(gpu_queue queue, const struct op_route *op, uint32_t *experts, float *weights);
+
+// experts.cu. `row_seq`: rows of NO_SEQUENCE go nowhere; NULL: all go. Writes the parts too.
+void gpu_route(gpu_queue queue, const struct op_route *op, const int32_t *row_seq);
+void gpu_dispatch(gpu_queue queue, const struct op_dispatch *op);
+void gpu_combine(gpu_queue queue, const struct op_combine *op);
 
 // norm.cu
 void gpu_rms_norm(gpu_queue queue, const struct op_rms_norm *op);
@@ -136,6 +151,9 @@ void gpu_gemv(gpu_queue queue, const struct op_linear *op, const struct gpu_matr
 // backend.h, linear_glu; false: not of this shape, nothing was launched.
 bool gpu_gemv_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind);
 void gpu_linear_tiles(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w);
+// As gpu_linear_parts, for plain weights of any type.
+void gpu_linear_tile_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,
+                           const struct gpu_parts *parts);
 void gpu_rows_to_16(gpu_queue queue, const struct op_linear *op, size_t n_in, bool is_f16, void *x16); // [n_rows][n_in]
 void gpu_add_bias(gpu_queue queue, const struct op_linear *op, size_t n_out);
 
@@ -155,10 +173,10 @@ size_t gpu_blocks_x16_bytes(size_t n_rows, size_t n_in);
 void gpu_linear_blocks(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, void *x16);
 // As gpu_gemv_glu.
 bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind);
-// op's weights and bias are those of the parts, which are of the shape and type of `like` and of up to rows_max rows
-// (at most GEMV_ROWS_MAX, or with x16 PART_ROWS_MAX).
+// op's weights and bias are those of the parts, which are of the shape and type of `like`; parts of more than
+// GEMV_ROWS_MAX rows need x16.
 void gpu_linear_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,
-                      const struct gpu_part *parts, size_t n_parts, size_t rows_max, void *x16);
+                      const struct gpu_parts *parts, void *x16);
 // blocks_rows.cu. `rows`: n_rows rows of w's type as in the file, on the device, to become rows `row` ... of w.
 void gpu_blocks_pack(gpu_queue queue, const struct gpu_matrix *w, size_t row, size_t n_rows, const void *rows);
 // Rows of w, from and to multiples of BLOCKS_TILE (or to the end), as [n_rows][n_in] bf16.
@@ -167,6 +185,19 @@ void gpu_embed_blocks(gpu_queue queue, const struct op_embed *op, const struct g
                       const int32_t *token_ids, const struct sample_result *drawn);
 
 #define PART_ROWS_MAX 64
+
+// Slots of a part, which depend on the routes' shape alone: all that an expert can have, or PART_ROWS_MAX.
+static inline size_t gpu_part_rows(const struct routes *routes)
+{
+    return routes->n_rows <= GEMV_ROWS_MAX ? GEMV_ROWS_MAX : PART_ROWS_MAX;
+}
+
+// Parts that there can be: full ones, and one of each expert that has slots.
+static inline size_t gpu_n_parts_max(const struct routes *routes, size_t part_rows)
+{
+    size_t n_slots = routes->n_rows * routes->n_used, n = n_slots < routes->n_experts ? n_slots : routes->n_experts;
+    return routes->n_rows <= part_rows ? n : (n_slots + n * (part_rows - 1)) / part_rows;
+}
 
 #ifdef __cplusplus
 }

@@ -7,8 +7,8 @@
 // tiles: any number of rows, by tensor cores for 16-bit weights: 64 x 64 outputs per CTA, k in steps of 32 in rising
 // order, so that a row's
 //   bits are the same in any batch. What `deterministic` asks for, and what is used where there is no cuBLAS.
-// tiles of f32: the same without tensor cores; f32 weights keep f32 inputs.
-// Where cuBLAS does the product, rows_to_16 rounds its input and add_bias completes it.
+// tiles of f32: the same without tensor cores; f32 weights keep f32 inputs. Both do the parts of experts too
+// (experts.cu). Where cuBLAS does the product, rows_to_16 rounds its input and add_bias completes it.
 #include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
 
@@ -28,7 +28,7 @@ static struct linear_run run_of(const struct op_linear *op, const struct gpu_mat
     };
 }
 
-static __device__ void put(const struct linear_run *run, size_t row, size_t out, float sum)
+static __device__ __forceinline__ void put(const struct linear_run *run, size_t row, size_t out, float sum)
 {
     float *y = run->y + row * run->y_stride + out;
     sum += run->bias ? run->bias[out] : 0.0f;
@@ -187,6 +187,25 @@ bool gpu_gemv_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_
 
 // ---- tiles of 16-bit weights ---------------------------------------------------------------------------------------
 
+// Where a CTA's rows begin, in *ret_row and up to run's n_rows: those of a part, whose weights and bias it gets, or
+// those that blockIdx.y names where there are none. False: there is no such part.
+template <class T>
+static __device__ __forceinline__ bool find_rows(struct linear_run *run, const struct gpu_parts *parts,
+                                                 const T **weights, size_t tile, size_t *ret_row)
+{
+    *ret_row = blockIdx.y * tile;
+    if (!parts->parts) {
+        return true;
+    }
+    const struct gpu_part part = parts->parts[blockIdx.y];
+    const struct gpu_expert expert = part.n_rows > 0 ? parts->experts[part.expert] : gpu_expert{ NULL, NULL };
+    *weights = static_cast<const T *>(expert.w);
+    *ret_row = part.row;
+    run->bias = expert.bias;
+    run->n_rows = (size_t)part.row + part.n_rows;
+    return expert.w != NULL;
+}
+
 #define TILE         64 // rows, and outputs
 #define TILE_K       32
 #define TILE_STRIDE  (TILE_K + 8) // elements: rows of a fragment lie in different banks
@@ -213,18 +232,23 @@ static __device__ void fill_tile(struct tile_pair<T> *tile, const struct linear_
 
 // acc[2][4] fragments of 16 x 8 for the 32 x 32 outputs of a warp, += a step of 32 over k
 template <class T>
-static __device__ void multiply_tile(const struct tile_pair<T> *tile, unsigned warp, unsigned lane, float acc[2][4][4])
+static __device__ __forceinline__ void multiply_tile(const struct tile_pair<T> *tile, unsigned warp, unsigned lane,
+                                                     float acc[2][4][4])
 {
     const size_t row = warp / 2 * 32, out = warp % 2 * 32;
     for (size_t k = 0; k < TILE_K; k += 16) {
         uint32_t a[2][4], b[2][4];
+#pragma unroll
         for (size_t m = 0; m < 2; m++) {
             gpu_load_matrices(a[m], &tile->x[row + m * 16 + lane % 16][k + lane / 16 * 8]);
         }
+#pragma unroll
         for (size_t n = 0; n < 2; n++) { // two fragments of 8 outputs: k, k + 8 of the first, then of the second
             gpu_load_matrices(b[n], &tile->w[out + n * 16 + lane / 16 * 8 + lane % 8][k + lane / 8 % 2 * 8]);
         }
+#pragma unroll
         for (size_t m = 0; m < 2; m++) {
+#pragma unroll
             for (size_t n = 0; n < 4; n++) {
                 gpu_mma<T>(acc[m][n], a[m], b[n / 2][n % 2 * 2], b[n / 2][n % 2 * 2 + 1]);
             }
@@ -233,20 +257,27 @@ static __device__ void multiply_tile(const struct tile_pair<T> *tile, unsigned w
 }
 
 template <class T>
-static __global__ void __launch_bounds__(TILE_THREADS) linear_tiles(const T *weights, struct linear_run run)
+static __global__ void __launch_bounds__(TILE_THREADS)
+    linear_tiles(const T *weights, struct linear_run run, struct gpu_parts parts)
 {
     __shared__ __align__(16) struct tile_pair<T> tile;
     unsigned warp = threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
-    size_t row = (size_t)blockIdx.y * TILE, out = (size_t)blockIdx.x * TILE;
+    size_t row, out = (size_t)blockIdx.x * TILE;
     float acc[2][4][4] = {};
+    if (!find_rows(&run, &parts, &weights, TILE, &row)) {
+        return;
+    }
     for (size_t k = 0; k < run.n_in; k += TILE_K) {
         __syncthreads();
         fill_tile(&tile, &run, weights, row, out, k);
         __syncthreads();
         multiply_tile(&tile, warp, lane, acc);
     }
+#pragma unroll
     for (size_t m = 0; m < 2; m++) {
+#pragma unroll
         for (size_t n = 0; n < 4; n++) {
+#pragma unroll
             for (size_t i = 0; i < 4; i++) {
                 size_t r = row + warp / 2 * 32 + m * 16 + lane / 4 + i / 2 * 8;
                 size_t o = out + warp % 2 * 32 + n * 8 + lane % 4 * 2 + i % 2;
@@ -264,12 +295,15 @@ static __global__ void __launch_bounds__(TILE_THREADS) linear_tiles(const T *wei
 #define F32_TILE_K  16
 #define F32_THREADS 256 // 16 x 16, each 4 x 4 outputs
 
-static __global__ void __launch_bounds__(F32_THREADS) linear_tiles_f32(const float *weights, struct linear_run run)
+static __global__ void __launch_bounds__(F32_THREADS)
+    linear_tiles_f32(const float *weights, struct linear_run run, struct gpu_parts parts)
 {
     __shared__ float x[F32_TILE][F32_TILE_K + 1], w[F32_TILE][F32_TILE_K + 1];
-    size_t row = (size_t)blockIdx.y * F32_TILE, out = (size_t)blockIdx.x * F32_TILE;
-    size_t r0 = threadIdx.x / 16 * 4, o0 = threadIdx.x % 16 * 4;
+    size_t row, out = (size_t)blockIdx.x * F32_TILE, r0 = threadIdx.x / 16 * 4, o0 = threadIdx.x % 16 * 4;
     float acc[4][4] = {};
+    if (!find_rows(&run, &parts, &weights, F32_TILE, &row)) {
+        return;
+    }
     for (size_t k = 0; k < run.n_in; k += F32_TILE_K) {
         __syncthreads();
         for (size_t i = threadIdx.x; i < F32_TILE * F32_TILE_K; i += F32_THREADS) {
@@ -293,21 +327,43 @@ static __global__ void __launch_bounds__(F32_THREADS) linear_tiles_f32(const flo
     }
 }
 
-void gpu_linear_tiles(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w)
+template <class T>
+static void launch_tiles(gpu_queue queue, void (*kernel)(const T *, struct linear_run, struct gpu_parts),
+                         unsigned n_threads, const struct gpu_matrix *w, const struct linear_run *run,
+                         const struct gpu_parts *parts)
 {
-    struct linear_run run = run_of(op, w);
-    dim3 grid((unsigned)((w->n_out + TILE - 1) / TILE), (unsigned)((op->n_rows + TILE - 1) / TILE));
-    static_assert(TILE == F32_TILE, "one grid for both");
+    static_assert(TILE == F32_TILE && TILE == PART_ROWS_MAX, "one grid for all");
+    size_t n_y = parts ? parts->n_max : (run->n_rows + TILE - 1) / TILE;
+    dim3 grid((unsigned)((run->n_out + TILE - 1) / TILE), (unsigned)n_y);
+    gpu_launch(queue, kernel, grid, n_threads, 0, (const T *)w->data, *run, parts ? *parts : gpu_parts{});
+}
+
+static void launch_tiles_dtype(gpu_queue queue, const struct gpu_matrix *w, const struct linear_run *run,
+                               const struct gpu_parts *parts)
+{
     switch (w->dtype) {
-    case DTYPE_F32: gpu_launch(queue, linear_tiles_f32, grid, F32_THREADS, 0, (const float *)w->data, run); return;
+    case DTYPE_F32: launch_tiles<float>(queue, linear_tiles_f32, F32_THREADS, w, run, parts); return;
     case DTYPE_F16:
-        gpu_launch(queue, linear_tiles<struct gpu_f16>, grid, TILE_THREADS, 0, (const struct gpu_f16 *)w->data, run);
+        launch_tiles<struct gpu_f16>(queue, linear_tiles<struct gpu_f16>, TILE_THREADS, w, run, parts);
         return;
     case DTYPE_BF16:
-        gpu_launch(queue, linear_tiles<struct gpu_bf16>, grid, TILE_THREADS, 0, (const struct gpu_bf16 *)w->data, run);
+        launch_tiles<struct gpu_bf16>(queue, linear_tiles<struct gpu_bf16>, TILE_THREADS, w, run, parts);
         return;
     default: assert(0 && "a type that rows are stored in");
     }
+}
+
+void gpu_linear_tiles(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w)
+{
+    struct linear_run run = run_of(op, w);
+    launch_tiles_dtype(queue, w, &run, NULL);
+}
+
+void gpu_linear_tile_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,
+                           const struct gpu_parts *parts)
+{
+    struct linear_run run = run_of(op, like);
+    launch_tiles_dtype(queue, like, &run, parts);
 }
 
 // ---- around cuBLAS -------------------------------------------------------------------------------------------------

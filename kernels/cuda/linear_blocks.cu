@@ -7,7 +7,7 @@
 // not on how many rows there are: `deterministic` is served by the same kernels.
 //
 // Shapes: up to 8, 32 or 64 rows per CTA in y of the grid (8 read x as it is; more have it rounded by x_to_16 before),
-//   or the parts of a group, which may have as many. n_in is whole groups of 32.
+//   or a part of what experts multiply (experts.cu), which may have as many. n_in is whole groups of 32.
 // Floor: bytes of the weights / bandwidth; at 4.5 bits and 4 TB/s 7,100 weights per ns, 32 per clock and processor.
 //   For 16 x 32 of them a warp issues about 24 instructions that make operands, 2 mma (4 with minima) and 4 to 12 for
 //   scales: half of what the schedulers have in that time. x: 4 bytes per row and 16 outputs, from L1. Not measured.
@@ -191,26 +191,47 @@ static __device__ __forceinline__ void run_tile(const struct blocks_run *run, si
     }
 }
 
-// `parts`: blockIdx.y names one; NULL: it names 8 * TILES rows of the run.
 template <class F, int TILES, bool IS_ROUNDED, bool IS_GATED>
-static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0)
-    linear_blocks(struct blocks_run run, const struct gpu_part *parts)
+static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0) linear_blocks(struct blocks_run run)
 {
     __shared__ struct warp_sums<TILES> sums[1 + IS_GATED];
-    size_t first = (size_t)blockIdx.y * 8 * TILES, end = run.n_rows;
-    if (parts) {
-        const struct gpu_part part = parts[blockIdx.y];
-        run.w = static_cast<const unsigned char *>(part.w);
-        run.bias = part.bias;
-        first = part.row;
-        end = first + part.n_rows;
-    }
-    run_tile<F, TILES, IS_ROUNDED>(&run, blockIdx.x, first, end, &sums[0]);
+    size_t first = (size_t)blockIdx.y * 8 * TILES;
+    run_tile<F, TILES, IS_ROUNDED>(&run, blockIdx.x, first, run.n_rows, &sums[0]);
     if (IS_GATED) {
-        run_tile<F, TILES, IS_ROUNDED>(&run, gridDim.x + blockIdx.x, first, end, &sums[IS_GATED]);
+        run_tile<F, TILES, IS_ROUNDED>(&run, gridDim.x + blockIdx.x, first, run.n_rows, &sums[IS_GATED]);
     }
     __syncthreads();
-    finish<TILES, IS_GATED>(&run, sums, first, end);
+    finish<TILES, IS_GATED>(&run, sums, first, run.n_rows);
+}
+
+// One of the parts that blockIdx.y names, if there is such a one; by the smallest of the products above that does.
+template <class F, int TILES, bool IS_ROUNDED>
+static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0)
+    linear_parts(struct blocks_run run, const struct gpu_part *parts, const struct gpu_expert *experts)
+{
+    __shared__ struct warp_sums<TILES> sums;
+    const uint4 part = __ldg(reinterpret_cast<const uint4 *>(parts) + blockIdx.y); // expert, row, n_rows
+    const size_t first = part.y, end = first + part.z;
+    if (part.z == 0 || !experts[part.x].w) {
+        return;
+    }
+    run.w = static_cast<const unsigned char *>(experts[part.x].w);
+    run.bias = experts[part.x].bias;
+    if (TILES > 1 && part.z <= 8) {
+        struct warp_sums<1> *few = reinterpret_cast<struct warp_sums<1> *>(&sums);
+        run_tile<F, 1, IS_ROUNDED>(&run, blockIdx.x, first, end, few);
+        __syncthreads();
+        finish<1, false>(&run, few, first, end);
+    } else if (TILES > 4 && part.z <= 32) {
+        struct warp_sums<4> *some = reinterpret_cast<struct warp_sums<4> *>(&sums);
+        run_tile<F, 4, IS_ROUNDED>(&run, blockIdx.x, first, end, some);
+        __syncthreads();
+        finish<4, false>(&run, some, first, end);
+    } else {
+        run_tile<F, TILES, IS_ROUNDED>(&run, blockIdx.x, first, end, &sums);
+        __syncthreads();
+        finish<TILES, false>(&run, &sums, first, end);
+    }
 }
 
 // ---- launching -----------------------------------------------------------------------------------------------------
@@ -233,41 +254,44 @@ static struct blocks_run run_of(const struct op_linear *op, const struct gpu_mat
     return run;
 }
 
-// Rows of a CTA: 8 without x16, which is read as it is; else as many as the largest part has.
+// Rows of a CTA: 8 without x16, which is read as it is.
 template <class F>
-static void launch(gpu_queue queue, struct blocks_run *run, size_t rows_max, const struct gpu_part *parts,
-                   size_t n_parts, uint32_t *x16)
+static void launch(gpu_queue queue, struct blocks_run *run, const struct gpu_parts *parts, uint32_t *x16)
 {
-    size_t rows = !x16 ? 8 : rows_max <= 32 ? 32 : 64;
-    dim3 grid((unsigned)blocks_n_tiles(run->n_out), (unsigned)(parts ? n_parts : (run->n_rows + rows - 1) / rows));
-    assert(!parts || rows_max <= rows);
+    const size_t rows = !x16 ? 8 : parts || run->n_rows > 32 ? 64 : 32;
+    const dim3 grid((unsigned)blocks_n_tiles(run->n_out),
+                    (unsigned)(parts ? parts->n_max : (run->n_rows + rows - 1) / rows));
     if (x16) {
         gpu_launch(queue, x_to_16<F>, dim3((unsigned)run->n_rows), THREADS, 0, *run, x16);
         run->x16 = x16;
     }
-    if (rows == 8) {
-        gpu_launch(queue, linear_blocks<F, 1, false, false>, grid, THREADS, 0, *run, parts);
+    if (parts && rows == 8) {
+        gpu_launch(queue, linear_parts<F, 1, false>, grid, THREADS, 0, *run, parts->parts, parts->experts);
+    } else if (parts) {
+        gpu_launch(queue, linear_parts<F, 8, true>, grid, THREADS, 0, *run, parts->parts, parts->experts);
+    } else if (rows == 8) {
+        gpu_launch(queue, linear_blocks<F, 1, false, false>, grid, THREADS, 0, *run);
     } else if (rows == 32) {
-        gpu_launch(queue, linear_blocks<F, 4, true, false>, grid, THREADS, 0, *run, parts);
+        gpu_launch(queue, linear_blocks<F, 4, true, false>, grid, THREADS, 0, *run);
     } else {
-        gpu_launch(queue, linear_blocks<F, 8, true, false>, grid, THREADS, 0, *run, parts);
+        gpu_launch(queue, linear_blocks<F, 8, true, false>, grid, THREADS, 0, *run);
     }
 }
 
-static void launch_dtype(gpu_queue queue, enum dtype dtype, struct blocks_run *run, size_t rows_max,
-                         const struct gpu_part *parts, size_t n_parts, void *x16)
+static void launch_dtype(gpu_queue queue, enum dtype dtype, struct blocks_run *run, const struct gpu_parts *parts,
+                         void *x16)
 {
     uint32_t *pairs = static_cast<uint32_t *>(x16);
     switch (dtype) {
-    case DTYPE_Q8_0: launch<fmt_q8_0>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_Q4_0: launch<fmt_q4_0>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_Q4_K: launch<fmt_q4_k>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_Q5_K: launch<fmt_q5_k>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_Q6_K: launch<fmt_q6_k>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_MXFP4: launch<fmt_mxfp4>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_F8: launch<fmt_f8>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_F16: launch<fmt_plain<struct gpu_f16>>(queue, run, rows_max, parts, n_parts, pairs); return;
-    case DTYPE_BF16: launch<fmt_plain<struct gpu_bf16>>(queue, run, rows_max, parts, n_parts, pairs); return;
+    case DTYPE_Q8_0: launch<fmt_q8_0>(queue, run, parts, pairs); return;
+    case DTYPE_Q4_0: launch<fmt_q4_0>(queue, run, parts, pairs); return;
+    case DTYPE_Q4_K: launch<fmt_q4_k>(queue, run, parts, pairs); return;
+    case DTYPE_Q5_K: launch<fmt_q5_k>(queue, run, parts, pairs); return;
+    case DTYPE_Q6_K: launch<fmt_q6_k>(queue, run, parts, pairs); return;
+    case DTYPE_MXFP4: launch<fmt_mxfp4>(queue, run, parts, pairs); return;
+    case DTYPE_F8: launch<fmt_f8>(queue, run, parts, pairs); return;
+    case DTYPE_F16: launch<fmt_plain<struct gpu_f16>>(queue, run, parts, pairs); return;
+    case DTYPE_BF16: launch<fmt_plain<struct gpu_bf16>>(queue, run, parts, pairs); return;
     default: assert(0 && "a type that gpu_blocks_has");
     }
 }
@@ -285,13 +309,13 @@ size_t gpu_blocks_x16_bytes(size_t n_rows, size_t n_in)
 void gpu_linear_blocks(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, void *x16)
 {
     struct blocks_run run = run_of(op, w);
-    launch_dtype(queue, w->dtype, &run, op->n_rows, NULL, 0, x16);
+    launch_dtype(queue, w->dtype, &run, NULL, x16);
 }
 
 template <class F> static void launch_glu(gpu_queue queue, const struct blocks_run *run)
 {
     dim3 grid((unsigned)(run->n_out / 2 / BLOCKS_TILE), (unsigned)((run->n_rows + 7) / 8));
-    gpu_launch(queue, linear_blocks<F, 1, false, true>, grid, THREADS, 0, *run, (const struct gpu_part *)NULL);
+    gpu_launch(queue, linear_blocks<F, 1, false, true>, grid, THREADS, 0, *run);
 }
 
 bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind)
@@ -315,8 +339,9 @@ bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gp
 }
 
 void gpu_linear_parts(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *like,
-                      const struct gpu_part *parts, size_t n_parts, size_t rows_max, void *x16)
+                      const struct gpu_parts *parts, void *x16)
 {
     struct blocks_run run = run_of(op, like);
-    launch_dtype(queue, like->dtype, &run, rows_max, parts, n_parts, x16);
+    assert(parts->rows <= (x16 ? PART_ROWS_MAX : GEMV_ROWS_MAX));
+    launch_dtype(queue, like->dtype, &run, parts, x16);
 }

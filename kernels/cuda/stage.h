@@ -1,5 +1,5 @@
-// Small arrays that operations bring along (which rows are which expert's), on their way to the device: written
-// into pinned memory, copied in the order of the queue. What was staged stays until stage_reset, which is for when the
+// Small arrays that operations bring along outside of steps, on their way to the device: written into pinned memory,
+// copied in the order of the queue. What was staged stays until stage_reset, which is for when the
 // queue is empty.
 #ifndef TOKFS_KERNELS_CUDA_STAGE_H
 #define TOKFS_KERNELS_CUDA_STAGE_H

@@ -5,6 +5,7 @@
 // counts. Weights are dealt over several matrices, 256 MiB in all, so that no cache keeps them; K and V likewise.
 #include "kernels/cuda/cuda.h"
 #include "kernels/quant.h"
+#include "kernels/routes.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -16,6 +17,18 @@
 #define PASSES       5
 #define PASS_SECONDS 0.05
 #define N_MATRICES   64
+#define N_EXPERTS    128
+#define N_ROUTINGS   64 // that a layer of experts is measured with, in turn
+
+// A layer of experts: w[0] gives gate and up, w[1] what comes back.
+struct layer {
+    struct matrix *w[2][N_EXPERTS];
+    struct expert_matrices *tables[2];
+    float *logits; // [N_ROUTINGS + n_rows][n_experts]
+    float *slots, *gate_up, *act;
+    void *routes;
+    double bytes[N_ROUTINGS]; // of the experts that have rows
+};
 
 // The backend as it is; with products by wgmma even where there is cuBLAS; all by mma.sync.
 enum way { WAY_BEST, WAY_WGMMA, WAY_MMA, N_WAYS };
@@ -28,6 +41,7 @@ struct bench {
     size_t n_seqs_max, n_ctx;
     struct matrix *matrices[N_MATRICES];
     size_t n_matrices;
+    struct layer layer;
     float *x, *y;
     unsigned char *pool;
     struct kv_layout kv;
@@ -41,11 +55,15 @@ struct bench_case {
     enum dtype dtype;           // of weights
     size_t n_out, n_in, n_rows; // of a product
     size_t n_seqs, ctx, shared; // of attention: sequences, positions before each, how many of them in common
-    bool is_group;              // each row has weights of its own
+    size_t n_experts, n_used;   // of a layer: n_in is the model's width, n_out the experts' own
     enum way way;
     double goal; // percent of a copy's rate, or TFLOP/s; 0: none
 };
 
+#define LAYER(label, type, ff, width, experts, used, rows)                                                             \
+    {                                                                                                                  \
+        .name = label, .dtype = type, .n_out = ff, .n_in = width, .n_rows = rows, .n_experts = experts, .n_used = used \
+    }
 static const struct bench_case cases[] = {
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 4096, .n_in = 4096, .n_rows = 1, .goal = 85 },
     { .name = "linear bf16", .dtype = DTYPE_BF16, .n_out = 28672, .n_in = 4096, .n_rows = 1, .goal = 85 },
@@ -102,9 +120,18 @@ static const struct bench_case cases[] = {
     { .name = "linear f8", .dtype = DTYPE_F8, .n_out = 28672, .n_in = 4096, .n_rows = 64 },
     { .name = "linear f8", .dtype = DTYPE_F8, .n_out = 28672, .n_in = 4096, .n_rows = 2048 },
     { .name = "linear mxfp4", .dtype = DTYPE_MXFP4, .n_out = 5760, .n_in = 2880, .n_rows = 1 },
-    { .name = "experts mxfp4", .dtype = DTYPE_MXFP4, .n_out = 5760, .n_in = 2880, .n_rows = 4, .is_group = true },
-    { .name = "experts f8", .dtype = DTYPE_F8, .n_out = 1536, .n_in = 2048, .n_rows = 8, .is_group = true },
-    { .name = "experts bf16", .dtype = DTYPE_BF16, .n_out = 1536, .n_in = 2048, .n_rows = 8, .is_group = true },
+    LAYER("experts mxfp4, layer", DTYPE_MXFP4, 2880, 2880, 32, 4, 1),
+    LAYER("experts mxfp4, layer", DTYPE_MXFP4, 2880, 2880, 32, 4, 64),
+    LAYER("experts mxfp4, layer", DTYPE_MXFP4, 2880, 2880, 32, 4, 512),
+    LAYER("experts mxfp4, layer", DTYPE_MXFP4, 2880, 2880, 32, 4, 2048),
+    LAYER("experts f8, layer", DTYPE_F8, 768, 2048, 128, 8, 1),
+    LAYER("experts f8, layer", DTYPE_F8, 768, 2048, 128, 8, 64),
+    LAYER("experts f8, layer", DTYPE_F8, 768, 2048, 128, 8, 512),
+    LAYER("experts f8, layer", DTYPE_F8, 768, 2048, 128, 8, 2048),
+    LAYER("experts bf16, layer", DTYPE_BF16, 768, 2048, 128, 8, 1),
+    LAYER("experts bf16, layer", DTYPE_BF16, 768, 2048, 128, 8, 64),
+    LAYER("experts bf16, layer", DTYPE_BF16, 768, 2048, 128, 8, 512),
+    LAYER("experts bf16, layer", DTYPE_BF16, 768, 2048, 128, 8, 2048),
     { .name = "attention, decode", .n_rows = 1, .n_seqs = 1, .ctx = 8192 },
     { .name = "attention, decode", .n_rows = 1, .n_seqs = 64, .ctx = 8192, .goal = 85 },
     { .name = "attention, decode", .n_rows = 1, .n_seqs = 256, .ctx = 1024, .goal = 85 },
@@ -152,6 +179,9 @@ static struct bench_case shape_of(const struct bench *bench, const struct bench_
         s.n_seqs = s.n_seqs > 3 ? 3 : s.n_seqs;
         s.ctx = s.ctx / 16;
         s.shared = s.shared / 16;
+        s.n_out = s.n_experts > 0 ? 128 : s.n_out;
+        s.n_experts = s.n_experts > 0 ? 6 : 0;
+        s.n_used = s.n_used > 0 ? 2 : 0;
     }
     return s;
 }
@@ -164,19 +194,37 @@ static void fill_bf16(uint16_t *x, size_t n)
     }
 }
 
+// Random floats, so that no power is saved on zeros.
+static float *random_rows(struct bench *bench, size_t n)
+{
+    float *host = malloc(n * sizeof(*host)), *x = bench->b->ops->alloc(bench->b, n * sizeof(*x));
+    assert(host && x);
+    for (size_t i = 0; i < n; i++) {
+        host[i] = (float)(i * 2654435761u >> 8 & 0xffffu) / 32768.0f - 1.0f;
+    }
+    bench->b->ops->upload(bench->b, x, host, n * sizeof(*x));
+    free(host);
+    return x;
+}
+
+static unsigned char *random_rows_of(enum dtype dtype, size_t bytes)
+{
+    unsigned char *rows = malloc(bytes);
+    assert(rows);
+    for (size_t i = 0; i < bytes && dtype != DTYPE_BF16; i++) { // but for the upper halves of what may be an f16
+        rows[i] = (unsigned char)(i * 2654435761u >> 13 & 0x2fu);
+    }
+    if (dtype == DTYPE_BF16) {
+        fill_bf16((uint16_t *)(void *)rows, bytes / 2);
+    }
+    return rows;
+}
+
 static void make_matrices(struct bench *bench, const struct bench_case *s)
 {
     size_t bytes = dtype_row_bytes(s->dtype, s->n_out * s->n_in), total = (size_t)256 << 20;
     size_t n = bench->is_small ? 2 : 1 + total / bytes;
-    n = s->is_group && n < s->n_rows ? s->n_rows : n;
-    unsigned char *rows = malloc(bytes);
-    assert(rows);
-    for (size_t i = 0; i < bytes && s->dtype != DTYPE_BF16; i++) { // but for the upper halves of what may be an f16
-        rows[i] = (unsigned char)(i * 2654435761u >> 13 & 0x2fu);
-    }
-    if (s->dtype == DTYPE_BF16) {
-        fill_bf16((uint16_t *)(void *)rows, bytes / 2);
-    }
+    unsigned char *rows = random_rows_of(s->dtype, bytes);
     for (bench->n_matrices = 0; bench->n_matrices < n && bench->n_matrices < N_MATRICES; bench->n_matrices++) {
         struct matrix *m = bench->b->ops->matrix_new(bench->b, s->dtype, s->n_out, s->n_in);
         assert(m);
@@ -186,28 +234,15 @@ static void make_matrices(struct bench *bench, const struct bench_case *s)
     free(rows);
 }
 
-// One product, or one for each row; returns the bytes of weights.
+// One product; returns the bytes of weights.
 static double run_linear(struct bench *bench, const struct bench_case *s, size_t i)
 {
-    struct linear_part parts[N_MATRICES];
     struct matrix *w = bench->matrices[i % bench->n_matrices];
-    double bytes = (double)bench->b->ops->matrix_bytes(w);
-    if (!s->is_group) {
-        const struct op_linear op = {
-            .w = w, .x = bench->x, .y = bench->y, .x_stride = s->n_in, .y_stride = s->n_out, .n_rows = s->n_rows
-        };
-        bench->b->ops->linear(bench->b, &op);
-        return bytes;
-    }
-    for (size_t row = 0; row < s->n_rows; row++) {
-        struct matrix *expert = bench->matrices[(i * s->n_rows + row) % bench->n_matrices];
-        parts[row] = (struct linear_part){ .w = expert, .row = row, .n_rows = 1 };
-    }
-    const struct op_linear_group op = {
-        .parts = parts, .n_parts = s->n_rows, .x = bench->x, .y = bench->y, .x_stride = s->n_in, .y_stride = s->n_out
+    const struct op_linear op = {
+        .w = w, .x = bench->x, .y = bench->y, .x_stride = s->n_in, .y_stride = s->n_out, .n_rows = s->n_rows
     };
-    bench->b->ops->linear_group(bench->b, &op);
-    return bytes * (double)s->n_rows;
+    bench->b->ops->linear(bench->b, &op);
+    return (double)bench->b->ops->matrix_bytes(w);
 }
 
 static struct batch_map map_of(struct bench *bench, const struct bench_case *s)
@@ -223,6 +258,102 @@ static struct batch_map map_of(struct bench *bench, const struct bench_case *s)
         n_rows += s->n_rows;
     }
     return (struct batch_map){ .seqs = bench->seqs, .n_seqs = s->n_seqs, .n_rows = n_rows };
+}
+
+static void route(struct bench *bench, const struct bench_case *s, const struct routes *routes, size_t i)
+{
+    const struct op_route op = { .logits = bench->layer.logits + i % N_ROUTINGS * s->n_experts,
+                                 .routes = routes,
+                                 .is_normalized = true };
+    bench->b->ops->route(bench->b, &op);
+}
+
+static void multiply_experts(struct bench *bench, const struct routes *routes, size_t product, const float *x,
+                             size_t n_in, float *y, size_t n_out)
+{
+    const struct op_linear_experts op = {
+        .w = bench->layer.tables[product], .routes = routes, .x = x, .y = y, .x_stride = n_in, .y_stride = n_out
+    };
+    bench->b->ops->linear_experts(bench->b, &op);
+}
+
+// All that a layer does with its rows after the router; returns the bytes of weights.
+static double run_layer(struct bench *bench, const struct bench_case *s, size_t i)
+{
+    const struct layer *l = &bench->layer;
+    const struct routes routes = routes_in(l->routes, s->n_rows, s->n_experts, s->n_used);
+    const struct op_dispatch dispatch = { .x = bench->x, .routes = &routes, .y = l->slots, .dim = s->n_in };
+    const struct op_glu glu = { .x = l->gate_up, .y = l->act, .n_rows = s->n_rows * s->n_used, .dim = s->n_out };
+    const struct op_combine combine = { .x = l->slots, .routes = &routes, .y = bench->y, .dim = s->n_in };
+    route(bench, s, &routes, i);
+    bench->b->ops->dispatch(bench->b, &dispatch);
+    multiply_experts(bench, &routes, 0, l->slots, s->n_in, l->gate_up, 2 * s->n_out);
+    bench->b->ops->glu(bench->b, &glu);
+    multiply_experts(bench, &routes, 1, l->act, s->n_out, l->slots, s->n_in);
+    bench->b->ops->combine(bench->b, &combine);
+    return l->bytes[i % N_ROUTINGS];
+}
+
+static float *floats_of(struct bench *bench, size_t n)
+{
+    float *mem = bench->b->ops->alloc(bench->b, n * sizeof(*mem));
+    assert(mem);
+    return mem;
+}
+
+static void make_experts(struct bench *bench, const struct bench_case *s, size_t product, size_t n_out, size_t n_in)
+{
+    static const float *const no_bias[N_EXPERTS];
+    struct layer *l = &bench->layer;
+    unsigned char *rows = random_rows_of(s->dtype, dtype_row_bytes(s->dtype, n_out * n_in));
+    for (size_t e = 0; e < s->n_experts; e++) {
+        l->w[product][e] = bench->b->ops->matrix_new(bench->b, s->dtype, n_out, n_in);
+        assert(l->w[product][e]);
+        bench->b->ops->matrix_fill(bench->b, l->w[product][e], 0, n_out, rows);
+    }
+    l->tables[product] = bench->b->ops->expert_matrices_new(bench->b, (const struct matrix *const *)l->w[product],
+                                                            no_bias, s->n_experts, s->n_rows * s->n_used);
+    assert(l->tables[product]);
+    free(rows);
+}
+
+// How many bytes each routing reads is asked beforehand.
+static void make_layer(struct bench *bench, const struct bench_case *s)
+{
+    struct layer *l = &bench->layer;
+    size_t n_slots = s->n_rows * s->n_used;
+    make_experts(bench, s, 0, 2 * s->n_out, s->n_in);
+    make_experts(bench, s, 1, s->n_in, s->n_out);
+    l->logits = random_rows(bench, (N_ROUTINGS + s->n_rows) * s->n_experts);
+    l->slots = floats_of(bench, n_slots * s->n_in);
+    l->gate_up = floats_of(bench, n_slots * 2 * s->n_out);
+    l->act = floats_of(bench, n_slots * s->n_out);
+    l->routes = floats_of(bench, routes_n_words(s->n_rows, s->n_experts, s->n_used));
+    const struct routes routes = routes_in(l->routes, s->n_rows, s->n_experts, s->n_used);
+    for (size_t i = 0; i < N_ROUTINGS; i++) {
+        uint32_t first[N_EXPERTS + 1];
+        route(bench, s, &routes, i);
+        bench->b->ops->download(bench->b, first, routes.first, (s->n_experts + 1) * sizeof(*first));
+        l->bytes[i] = 0;
+        for (size_t e = 0; e < s->n_experts; e++) {
+            double bytes = (double)(bench->b->ops->matrix_bytes(l->w[0][e]) + bench->b->ops->matrix_bytes(l->w[1][e]));
+            l->bytes[i] += first[e + 1] > first[e] ? bytes : 0;
+        }
+    }
+}
+
+static void free_layer(struct bench *bench, const struct bench_case *s)
+{
+    struct layer *l = &bench->layer;
+    void *const mem[] = { l->logits, l->slots, l->gate_up, l->act, l->routes };
+    for (size_t i = 0; i < sizeof(mem) / sizeof(*mem); i++) {
+        bench->b->ops->free(bench->b, mem[i]);
+    }
+    for (size_t i = 0; i < 2 * s->n_experts; i++) {
+        bench->b->ops->matrix_free(bench->b, l->w[i % 2][i / 2]);
+    }
+    bench->b->ops->expert_matrices_free(bench->b, l->tables[0]);
+    bench->b->ops->expert_matrices_free(bench->b, l->tables[1]);
 }
 
 static void run_attention(struct bench *bench, const struct batch_map *map)
@@ -244,7 +375,8 @@ static double work_of(const struct bench_case *s, bool *ret_is_bytes)
     double rows = (double)s->n_rows, ctx = (double)s->ctx;
     *ret_is_bytes = s->n_rows <= 64;
     if (s->n_seqs == 0) {
-        return *ret_is_bytes ? 0 : 2 * rows * (double)(s->n_out * s->n_in);
+        double n_products = s->n_experts > 0 ? (double)(3 * s->n_used) : 1;
+        return *ret_is_bytes ? 0 : 2 * rows * (double)(s->n_out * s->n_in) * n_products;
     }
     double pairs = (double)s->n_seqs * (rows * (rows + 1) / 2 + rows * ctx);
     return *ret_is_bytes ? (double)s->n_seqs * (ctx + 1) * 2 * N_KV_HEADS * HEAD_DIM * 2
@@ -258,9 +390,11 @@ static double time_of(struct bench *bench, const struct bench_case *s, const str
     bool is_bytes;
     double work = 0, start = now();
     for (size_t i = 0; i < n; i++) {
-        double bytes = s->n_seqs > 0 ? 0 : run_linear(bench, s, i);
+        double bytes = 0;
         if (s->n_seqs > 0) {
             run_attention(bench, map);
+        } else {
+            bytes = s->n_experts > 0 ? run_layer(bench, s, i) : run_linear(bench, s, i);
         }
         double of_one = work_of(s, &is_bytes);
         work += is_bytes && s->n_seqs == 0 ? bytes : of_one;
@@ -283,6 +417,8 @@ static void measure(struct bench *bench, const struct bench_case *c)
     }
     if (s.n_seqs > 0) {
         map = map_of(bench, &s);
+    } else if (s.n_experts > 0) {
+        make_layer(bench, &s);
     } else {
         make_matrices(bench, &s);
     }
@@ -306,6 +442,9 @@ static void measure(struct bench *bench, const struct bench_case *c)
     }
     printf("\n");
     fflush(stdout); // who is stopped has told what it had
+    if (s.n_experts > 0) {
+        free_layer(bench, &s);
+    }
     for (; bench->n_matrices > 0; bench->n_matrices--) {
         bench->b->ops->matrix_free(bench->b, bench->matrices[bench->n_matrices - 1]);
     }
@@ -331,20 +470,6 @@ static double measure_copy(struct bench *bench)
     return rate;
 }
 
-// Random floats, so that no power is saved on zeros.
-static float *random_rows(struct bench *bench, size_t n)
-{
-    float *host = malloc(n * sizeof(*host)), *x = bench->b->ops->alloc(bench->b, n * sizeof(*x));
-    assert(host && x);
-    for (size_t i = 0; i < n; i++) {
-        host[i] = (float)(i * 2654435761u >> 8 & 0xffffu) / 32768.0f - 1.0f;
-    }
-    bench->b->ops->upload(bench->b, x, host, n * sizeof(*x));
-    free(host);
-    return x;
-}
-
-// NULL: not on this device.
 // K and V of random elements.
 static unsigned char *random_pool(struct bench *bench)
 {
@@ -360,6 +485,7 @@ static unsigned char *random_pool(struct bench *bench)
     return pool;
 }
 
+// NULL: not on this device.
 static struct backend *open_backend(enum way way)
 {
     static const char *const products[N_WAYS] = { NULL, "wgmma", "mma" };

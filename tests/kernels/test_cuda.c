@@ -279,45 +279,6 @@ static void test_units_and_caps_are_near_the_reference(void **state)
     }
 }
 
-static void test_experts_are_the_same_and_their_sums_near(void **state)
-{
-    const struct pair *pair = *state;
-    uint64_t rng = 6;
-    for (size_t round = 0; round < 6; round++) {
-        size_t n_experts = 3 + 20 * round, n_used = 1 + round % 3, n_rows = 9, n = n_rows * n_used;
-        float *logits = random_floats(&rng, n_rows * n_experts), weights[2][27], *x = random_floats(&rng, n * 33);
-        float *y = random_floats(&rng, n_rows * 33), *sums[2] = { copy_of(y, n_rows * 33), copy_of(y, n_rows * 33) };
-        logits[1] = logits[0]; // equal ones: the lower index first
-        uint32_t experts[2][27], rows[27];
-        struct backend *both[] = { pair->cpu, pair->cuda };
-        for (size_t i = 0; i < n; i++) {
-            rows[i] = (uint32_t)rng_below(&rng, n);
-        }
-        for (size_t i = 0; i < 2; i++) {
-            struct backend *b = both[i];
-            float *device_logits = sent_floats(b, logits, n_rows * n_experts), *device_x = sent_floats(b, x, n * 33);
-            float *device_sums = sent_floats(b, sums[i], n_rows * 33);
-            const struct op_route route = {
-                device_logits, experts[i], weights[i], n_rows, n_experts, n_used, round % 2
-            };
-            b->ops->route(b, &route);
-            const struct op_combine combine = { device_x, rows, weights[i], device_sums, n_rows, n_used, 33 };
-            b->ops->combine(b, &combine);
-            fetch(b, sums[i], device_sums, n_rows * 33 * sizeof(float));
-            b->ops->free(b, device_logits);
-            b->ops->free(b, device_x);
-        }
-        assert_memory_equal(experts[0], experts[1], n * sizeof(uint32_t));
-        assert_all_near(weights[1], weights[0], n, 1e-6);
-        assert_all_near(sums[1], sums[0], n_rows * 33, 1e-5);
-        free(logits);
-        free(x);
-        free(y);
-        free(sums[0]);
-        free(sums[1]);
-    }
-}
-
 // ---- attention -----------------------------------------------------------------------------------------------------
 
 struct heads {
@@ -816,7 +777,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_embed_and_gather_rows_are_exact),
         cmocka_unit_test(test_norm_of_rows_and_heads_is_near_the_reference),
         cmocka_unit_test(test_units_and_caps_are_near_the_reference),
-        cmocka_unit_test(test_experts_are_the_same_and_their_sums_near),
         cmocka_unit_test(test_attention_of_ragged_batches_is_near_the_reference),
         cmocka_unit_test(test_attention_of_long_prompts_is_near_the_reference_both_ways),
         cmocka_unit_test(test_attention_of_another_name_is_refused),

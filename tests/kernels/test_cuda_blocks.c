@@ -1,5 +1,5 @@
-// Products of the CUDA backend with weights in block formats, and with several weights at once, against sums in double
-// of what the blocks stand for and of x as the kernels round it.
+// Products of the CUDA backend with weights in block formats, against sums in double of what the blocks stand for and
+// of x as the kernels round it.
 #include "tests/kernels/cuda_test.h"
 
 struct product {
@@ -314,90 +314,6 @@ static void test_a_product_that_ends_in_a_unit_is_the_two_in_one(void **state)
     scene_free(&many);
 }
 
-// ---- groups --------------------------------------------------------------------------------------------------------
-
-#define N_PARTS 5
-
-struct group {
-    enum dtype dtypes[N_PARTS];
-    size_t n_out, n_in, n_rows[N_PARTS];
-};
-
-static const struct group groups[] = {
-    { { DTYPE_Q4_K, DTYPE_Q4_K, DTYPE_Q4_K, DTYPE_Q4_K, DTYPE_Q4_K }, 20, 256, { 1, 2, 1, 8, 3 } },
-    { { DTYPE_MXFP4, DTYPE_MXFP4, DTYPE_MXFP4, DTYPE_MXFP4, DTYPE_MXFP4 }, 33, 96, { 3, 70, 1, 9, 16 } },
-    { { DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16 }, 17, 160, { 4, 1, 1, 30, 2 } },
-    { { DTYPE_F16, DTYPE_F16, DTYPE_F16, DTYPE_F16, DTYPE_F16 }, 16, 64, { 1, 1, 2, 1, 1 } },
-    { { DTYPE_Q8_0, DTYPE_Q8_0, DTYPE_Q4_0, DTYPE_Q8_0, DTYPE_Q8_0 }, 8, 64, { 1, 1, 2, 1, 1 } },
-    { { DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16, DTYPE_BF16 }, 8, 33, { 1, 1, 2, 1, 1 } },
-    { { DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K, DTYPE_Q6_K }, 8, 256, { 66, 70, 65, 80, 90 } },
-    { { DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8 }, 19, 128, { 1, 3, 1, 8, 2 } },
-    { { DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8, DTYPE_F8 }, 8, 256, { 9, 65, 1, 40, 2 } },
-};
-
-static float *run_group(struct backend *b, const struct group *g, struct scene scenes[N_PARTS], const float *x,
-                        size_t n_rows)
-{
-    struct linear_part parts[N_PARTS];
-    float *y = calloc(n_rows * g->n_out, sizeof(*y)), *biases[N_PARTS];
-    size_t row = 0;
-    for (size_t i = 0; i < N_PARTS; i++) {
-        biases[i] = sent_floats(b, scenes[i].bias, g->n_out);
-        parts[i] = (struct linear_part){ matrix_of(b, &scenes[i]), biases[i], row, g->n_rows[i] };
-        row += g->n_rows[i];
-    }
-    float *device_x = sent_floats(b, x, n_rows * g->n_in), *device_y = sent_floats(b, y, n_rows * g->n_out);
-    const struct op_linear_group op = {
-        .parts = parts, .n_parts = N_PARTS, .x = device_x, .y = device_y, .x_stride = g->n_in, .y_stride = g->n_out
-    };
-    b->ops->linear_group(b, &op);
-    fetch(b, y, device_y, n_rows * g->n_out * sizeof(*y));
-    b->ops->free(b, device_x);
-    for (size_t i = 0; i < N_PARTS; i++) {
-        b->ops->free(b, biases[i]);
-        b->ops->matrix_free(b, (struct matrix *)parts[i].w);
-    }
-    return y;
-}
-
-static void check_group(struct backend *b, const struct group *g, uint64_t *rng)
-{
-    struct scene scenes[N_PARTS];
-    size_t n_rows = 0, row = 0;
-    for (size_t i = 0; i < N_PARTS; i++) {
-        scenes[i] = scene_new(rng, (struct product){ g->dtypes[i], g->n_out, g->n_in, g->n_rows[i] });
-        n_rows += g->n_rows[i];
-    }
-    float *x = random_floats(rng, n_rows * g->n_in), *y = run_group(b, g, scenes, x, n_rows);
-    for (size_t i = 0; i < N_PARTS; i++) {
-        for (size_t at = 0; at < g->n_rows[i] * g->n_out; at++) {
-            size_t r = row + at / g->n_out, out = at % g->n_out;
-            double want = scenes[i].bias ? (double)scenes[i].bias[out] : 0, magnitude = 1;
-            for (size_t k = 0; k < g->n_in; k++) {
-                double term = (double)scenes[i].values[out * g->n_in + k] * (double)x[r * g->n_in + k];
-                want += term;
-                magnitude += fabs(term);
-            }
-            assert_near(y[r * g->n_out + out], want,
-                        4e-3 * magnitude); // x, and expanded weights, are rounded to 8 bits
-        }
-        row += g->n_rows[i];
-        scene_free(&scenes[i]);
-    }
-    free(x);
-    free(y);
-}
-
-static void test_groups_are_the_products_of_their_parts(void **state)
-{
-    const struct pair *pair = *state;
-    uint64_t rng = 4;
-    for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
-        check_group(pair->cuda, &groups[i], &rng);
-        check_group(pair->deterministic, &groups[i], &rng);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,7 +323,6 @@ int main(void)
         cmocka_unit_test(test_embeddings_are_what_the_blocks_stand_for),
         cmocka_unit_test(test_codes_of_f8_are_exact),
         cmocka_unit_test(test_a_product_that_ends_in_a_unit_is_the_two_in_one),
-        cmocka_unit_test(test_groups_are_the_products_of_their_parts),
     };
     return cmocka_run_group_tests(tests, open_pair, close_pair);
 }

@@ -1,5 +1,6 @@
 // RMS norm, gated linear units, soft caps, gather and the conversions: against double precision, and bit for bit
 // between instruction sets.
+#include "kernels/routes.h"
 #include "tests/kernels/kernel_test.h"
 
 static const size_t dims[] = { 1, 3, 8, 15, 16, 17, 63, 64, 65, 100, 288, 2048, 9000 };
@@ -205,28 +206,37 @@ static void test_softcap_any_length_equals_double_and_all_isas_agree(void **stat
     }
 }
 
+// Those of an expert side by side, in the order of rows.
+static void expect_slots(const struct routes *routes)
+{
+    size_t n = routes->n_rows * routes->n_used;
+    assert_int_equal(routes->first[0], 0);
+    assert_int_equal(routes->first[routes->n_experts], n);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t slot = routes->slots[i], expert = routes->experts[i];
+        assert_true(slot >= routes->first[expert] && slot < routes->first[expert + 1]);
+        assert_int_equal(routes->rows[slot], i / routes->n_used);
+        assert_true(slot == routes->first[expert] || routes->rows[slot - 1] < routes->rows[slot]);
+    }
+}
+
 static void test_route_and_combine_equal_double_and_all_isas_agree(void **state)
 {
     const struct test_backends *all = *state;
     uint64_t rng = 16;
     enum { N_ROWS = 37, N_EXPERTS = 11, N_USED = 3, DIM = 100 };
     float *logits = random_floats(&rng, N_ROWS * N_EXPERTS), *x = random_floats(&rng, N_ROWS * N_USED * DIM);
-    float *y = random_floats(&rng, N_ROWS * DIM), want[N_ROWS * DIM], got[N_ROWS * DIM], weights[N_ROWS * N_USED];
-    uint32_t experts[N_ROWS * N_USED], rows[N_ROWS * N_USED];
+    float *y = random_floats(&rng, N_ROWS * DIM), want[N_ROWS * DIM], got[N_ROWS * DIM];
+    uint32_t *mem = malloc(routes_n_words(N_ROWS, N_EXPERTS, N_USED) * sizeof(*mem));
+    const struct routes routes = routes_in(mem, N_ROWS, N_EXPERTS, N_USED);
+    const uint32_t *experts = routes.experts;
+    const float *weights = routes.weights;
     logits[2] = logits[7] = 5; // a tie
-    for (size_t i = 0; i < N_ROWS * N_USED; i++) {
-        rows[i] = (uint32_t)rng_below(&rng, N_ROWS * N_USED);
-    }
     for (size_t i = 0; i < 2 * all->n; i++) {
         struct backend *b = all->b[i / 2];
-        const struct op_route route = { .logits = logits,
-                                        .experts = experts,
-                                        .weights = weights,
-                                        .n_rows = N_ROWS,
-                                        .n_experts = N_EXPERTS,
-                                        .n_used = N_USED,
-                                        .is_normalized = i % 2 == 0 };
+        const struct op_route route = { .logits = logits, .routes = &routes, .is_normalized = i % 2 == 0 };
         b->ops->route(b, &route);
+        expect_slots(&routes);
         assert_int_equal(experts[0], 2);
         assert_int_equal(experts[1], 7);
         for (size_t r = 0; r < N_ROWS; r++) {
@@ -246,20 +256,14 @@ static void test_route_and_combine_equal_double_and_all_isas_agree(void **state)
                 assert_near(weights[r * N_USED + k], exact, 1e-7);
             }
         }
-        struct op_combine combine = { .x = x,
-                                      .rows = rows,
-                                      .weights = weights,
-                                      .y = i < 2 ? want : got,
-                                      .n_rows = N_ROWS,
-                                      .n_used = N_USED,
-                                      .dim = DIM };
+        struct op_combine combine = { .x = x, .routes = &routes, .y = i < 2 ? want : got, .dim = DIM };
         memcpy(combine.y, y, sizeof(want));
         b->ops->combine(b, &combine);
         for (size_t r = 0; i == 0 && r < N_ROWS; r++) {
             for (size_t d = 0; d < DIM; d++) {
                 double exact = (double)y[r * DIM + d];
                 for (size_t k = 0; k < N_USED; k++) {
-                    exact += (double)weights[r * N_USED + k] * (double)x[rows[r * N_USED + k] * DIM + d];
+                    exact += (double)weights[r * N_USED + k] * (double)x[routes.slots[r * N_USED + k] * DIM + d];
                 }
                 assert_near(want[r * DIM + d], exact, 1e-6);
             }
@@ -268,6 +272,7 @@ static void test_route_and_combine_equal_double_and_all_isas_agree(void **state)
             assert_same_bits(combine.y, want, N_ROWS * DIM, b);
         }
     }
+    free(mem);
     free(logits);
     free(x);
     free(y);

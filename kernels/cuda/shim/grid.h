@@ -131,6 +131,11 @@ template <class T> static inline T __shfl_down_sync(uint32_t mask, T x, unsigned
 
 uint32_t __ballot_sync(uint32_t mask, bool predicate);
 
+static inline int __popc(uint32_t x)
+{
+    return __builtin_popcount(x);
+}
+
 // ---- memory --------------------------------------------------------------------------------------------------------
 
 void gpu_copy_async_16(void *shared, const void *src, bool is_there);
