@@ -233,6 +233,7 @@ static __device__ void finish_decode(const struct attention_run *run, const stru
 template <class T, int DIM, bool IS_DECODE>
 static __global__ void __launch_bounds__(THREADS) attention_tiles(struct attention_run run)
 {
+    gpu_begin();
     typedef struct attention_tile<T, DIM, IS_DECODE> tile_type;
     GPU_SHARED_DYNAMIC(tile_type, tile);
     const struct gpu_work work = run.work[blockIdx.x];
@@ -286,6 +287,7 @@ static __device__ __forceinline__ const float *merge_source(const struct attenti
 // One CTA per merge and KV head: partial sums of the same rows, in the order of positions.
 static __global__ void attention_merge(struct attention_run run)
 {
+    gpu_begin();
     const struct gpu_merge merge = run.merges[blockIdx.x];
     const int n = merge.n_shared + merge.n_partials;
     if (n == 0) {
@@ -316,11 +318,11 @@ static void launch_tiles(gpu_queue queue, const struct attention_run *run, const
 {
     dim3 grid((unsigned)plan->n_work, (unsigned)run->n_kv_heads);
     if (plan->is_decode) {
-        gpu_launch(queue, attention_tiles<T, DIM, true>, grid, THREADS, sizeof(struct attention_tile<T, DIM, true>),
-                   *run);
+        gpu_launch_early(queue, attention_tiles<T, DIM, true>, grid, THREADS,
+                         sizeof(struct attention_tile<T, DIM, true>), *run);
     } else {
-        gpu_launch(queue, attention_tiles<T, DIM, false>, grid, THREADS, sizeof(struct attention_tile<T, DIM, false>),
-                   *run);
+        gpu_launch_early(queue, attention_tiles<T, DIM, false>, grid, THREADS,
+                         sizeof(struct attention_tile<T, DIM, false>), *run);
     }
 }
 
@@ -364,7 +366,8 @@ void gpu_attention_tiles(gpu_queue queue, const struct op_attention *op, const s
         launch_dims<struct gpu_bf16>(queue, &run, plan);
     }
     if (plan->n_merges > 0) {
-        gpu_launch(queue, attention_merge, dim3((unsigned)plan->n_merges, (unsigned)run.n_kv_heads), THREADS, 0, run);
+        gpu_launch_early(queue, attention_merge, dim3((unsigned)plan->n_merges, (unsigned)run.n_kv_heads), THREADS, 0,
+                         run);
     }
 }
 
@@ -395,6 +398,7 @@ static __device__ float row_weight(const struct attention_run *run, const float 
 
 template <class T> static __global__ void attention_rows(struct attention_run run)
 {
+    gpu_begin();
     size_t row = blockIdx.x, head = blockIdx.y, lane = threadIdx.x, kv_head = head / (run.n_heads / run.n_kv_heads);
     if (run.map.row_seq[row] == NO_SEQUENCE) {
         return;
@@ -429,9 +433,9 @@ void gpu_attention_rows(gpu_queue queue, const struct op_attention *op, const st
     assert(run.head_dim <= ATTENTION_HEAD_DIM_MAX_GPU);
     dim3 grid((unsigned)map->n_rows, (unsigned)run.n_heads);
     switch (op->kv->dtype) {
-    case DTYPE_F32: gpu_launch(queue, attention_rows<float>, grid, GPU_WARP, 0, run); return;
-    case DTYPE_F16: gpu_launch(queue, attention_rows<struct gpu_f16>, grid, GPU_WARP, 0, run); return;
-    case DTYPE_BF16: gpu_launch(queue, attention_rows<struct gpu_bf16>, grid, GPU_WARP, 0, run); return;
+    case DTYPE_F32: gpu_launch_early(queue, attention_rows<float>, grid, GPU_WARP, 0, run); return;
+    case DTYPE_F16: gpu_launch_early(queue, attention_rows<struct gpu_f16>, grid, GPU_WARP, 0, run); return;
+    case DTYPE_BF16: gpu_launch_early(queue, attention_rows<struct gpu_bf16>, grid, GPU_WARP, 0, run); return;
     default: assert(0 && "a type that K and V are stored in");
     }
 }

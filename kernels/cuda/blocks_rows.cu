@@ -267,6 +267,7 @@ template <class F>
 static __global__ void embed_blocks(struct blocks_run run, const int32_t *token_ids, const struct sample_result *drawn,
                                     float *y, float scale)
 {
+    gpu_begin();
     size_t row = (size_t)gpu_token_of(token_ids[blockIdx.x], drawn);
     unsigned in_tile = (unsigned)(row % BLOCKS_TILE);
     for (size_t i = threadIdx.x; i < run.n_chunks * 4; i += blockDim.x) {
@@ -291,8 +292,8 @@ template <class F>
 static void launch_embed(gpu_queue queue, const struct op_embed *op, const struct blocks_run *run,
                          const int32_t *token_ids, const struct sample_result *drawn)
 {
-    gpu_launch(queue, embed_blocks<F>, dim3((unsigned)op->n_rows), THREADS, 0, *run, token_ids, drawn, op->y,
-               op->scale);
+    gpu_launch_early(queue, embed_blocks<F>, dim3((unsigned)op->n_rows), THREADS, 0, *run, token_ids, drawn, op->y,
+                     op->scale);
 }
 
 void gpu_embed_blocks(gpu_queue queue, const struct op_embed *op, const struct gpu_matrix *table,

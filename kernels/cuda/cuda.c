@@ -236,11 +236,25 @@ static int choose_attention(struct cuda_backend *cuda, struct err *err)
     return 0;
 }
 
+// TOKFS_CUDA_PDL=off: each kernel begins when the one before has ended; for comparisons.
+static int choose_overlap(struct cuda_backend *cuda, struct err *err)
+{
+    const char *wanted = getenv("TOKFS_CUDA_PDL");
+    if (wanted && strcmp(wanted, "off") != 0) {
+        return err_set_param(err, -EINVAL, "TOKFS_CUDA_PDL", "TOKFS_CUDA_PDL: %s: not off", wanted);
+    }
+    queue_of(cuda)->overlaps &= !wanted;
+    return 0;
+}
+
 static int cuda_init(struct cuda_backend *cuda, const struct backend_options *options, struct err *err)
 {
     int r = gpu_open(&cuda->gpu, err);
     if (r == 0) {
         r = choose_attention(cuda, err);
+    }
+    if (r == 0) {
+        r = choose_overlap(cuda, err);
     }
     if (r == 0) {
         r = gemm_init(&cuda->gemm, cuda->gpu, options->deterministic, err);

@@ -12,15 +12,64 @@
     extern __shared__ __align__(128) unsigned char gpu_dynamic_shared[];                                               \
     type *name = reinterpret_cast<type *>(gpu_dynamic_shared)
 
+template <class... Params> static inline void gpu_allow_shared(void (*kernel)(Params...), size_t shared_bytes)
+{
+    if (shared_bytes > 48 * 1024) {
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
+    }
+}
+
 // Never synchronises. An error of the launch stays in the runtime until gpu_sync asks for it.
 template <class... Params, class... Args>
 static inline void gpu_launch(gpu_queue queue, void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes,
                               Args... args)
 {
-    if (shared_bytes > 48 * 1024) {
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared_bytes);
+    queue->is_after_plain = true;
+    gpu_allow_shared(kernel, shared_bytes);
+    kernel<<<grid, block, shared_bytes, queue->stream>>>(args...);
+}
+
+// Programmatic dependent launch. A runtime that refuses it is asked no more; an error that has another reason comes
+// again.
+template <class... Params, class... Args>
+static inline void gpu_launch_early(gpu_queue queue, void (*kernel)(Params...), dim3 grid, dim3 block,
+                                    size_t shared_bytes, Args... args)
+{
+    if (queue->overlaps && !queue->is_after_plain) {
+        cudaLaunchAttribute attribute = {};
+        attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attribute.val.programmaticStreamSerializationAllowed = 1;
+        cudaLaunchConfig_t config = {};
+        config.gridDim = grid;
+        config.blockDim = block;
+        config.dynamicSmemBytes = shared_bytes;
+        config.stream = queue->stream;
+        config.attrs = &attribute;
+        config.numAttrs = 1;
+        gpu_allow_shared(kernel, shared_bytes);
+        if (cudaLaunchKernelEx(&config, kernel, Params(args)...) == cudaSuccess) {
+            return;
+        }
+        cudaGetLastError();
+        queue->overlaps = false;
     }
-    kernel<<<grid, block, shared_bytes, queue>>>(args...);
+    gpu_launch(queue, kernel, grid, block, shared_bytes, args...);
+    queue->is_after_plain = false;
+}
+
+// gpu.h, kernels that overlap. Code for devices before 9.0 has neither: they are not launched so there.
+static __device__ __forceinline__ void gpu_wait_for_earlier()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+static __device__ __forceinline__ void gpu_release_next()
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
 }
 
 static __device__ __forceinline__ float gpu_f32_from_f16(uint16_t bits)
@@ -120,6 +169,27 @@ static __device__ __forceinline__ int gpu_first_bit(uint32_t bits)
 static __device__ __forceinline__ int gpu_last_bit(uint32_t bits)
 {
     return 31 - __clz((int)bits);
+}
+
+// 16 bytes that nobody writes, and nobody needs again; they are asked for here and not later.
+static __device__ __forceinline__ uint4 gpu_load_once(const void *p)
+{
+    uint4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(p));
+    return v;
+}
+
+// Asks for bytes to be in the L2 cache soon; p and bytes in multiples of 16.
+static __device__ __forceinline__ void gpu_prefetch(const void *p, uint32_t bytes)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(__cvta_generic_to_global(p)), "r"(bytes));
+#else
+    (void)p;
+    (void)bytes;
+#endif
 }
 
 // 16 bytes from global to shared memory, zeros when not `is_there` (then src is not read). Both aligned to 16.

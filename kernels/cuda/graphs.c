@@ -7,6 +7,7 @@
 #include "kernels/cuda/graphs.h"
 
 #include "engine/base/log.h"
+#include <errno.h>
 #include <string.h>
 
 #define ROWS_MAX 512 // beyond, launches are not what takes time
@@ -78,14 +79,25 @@ static struct recorded *find(struct graphs *graphs, const struct graph_shape *sh
     return NULL;
 }
 
+static int record_once(struct graphs *graphs, struct recorded *r, step_fn *issue, void *ctx, struct err *err)
+{
+    int rc = gpu_record_begin(graphs->gpu, err);
+    if (rc == 0) {
+        issue(ctx, r->shape.n_rows, r->shape.n_rows);
+        rc = gpu_record_end(graphs->gpu, &r->graph, err);
+    }
+    return rc;
+}
+
 static void record(struct graphs *graphs, struct recorded *r, step_fn *issue, void *ctx)
 {
     struct err err = { 0 };
-    if (gpu_record_begin(graphs->gpu, &err) == 0) {
-        issue(ctx, r->shape.n_rows, r->shape.n_rows);
-        gpu_record_end(graphs->gpu, &r->graph, &err);
+    int rc = record_once(graphs, r, issue, ctx, &err);
+    if (rc == -EAGAIN) {
+        log_warn("cuda: steps cannot be recorded with kernels that begin early: %s", err.msg);
+        rc = record_once(graphs, r, issue, ctx, &err);
     }
-    if (!r->graph) {
+    if (rc < 0) {
         log_warn("cuda: steps cannot be recorded, and are launched kernel by kernel: %s", err.msg);
         graphs->is_off = true;
     }

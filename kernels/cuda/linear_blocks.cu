@@ -28,8 +28,8 @@ static __device__ __forceinline__ void pairs_of_x(const struct blocks_run *run, 
     const float *second = first + (F::is_split ? 16 : 4);
     float4 a = { 0, 0, 0, 0 }, b = { 0, 0, 0, 0 };
     if (k < run->n_in && run->is_aligned) {
-        a = __ldg(reinterpret_cast<const float4 *>(first));
-        b = __ldg(reinterpret_cast<const float4 *>(second));
+        a = *reinterpret_cast<const float4 *>(first);
+        b = *reinterpret_cast<const float4 *>(second);
     } else if (k < run->n_in) {
         a = float4{ first[0], first[1], first[2], first[3] };
         b = float4{ second[0], second[1], second[2], second[3] };
@@ -43,6 +43,7 @@ static __device__ __forceinline__ void pairs_of_x(const struct blocks_run *run, 
 // One CTA per row, a thread per eight inputs.
 template <class F> static __global__ void x_to_16(struct blocks_run run, uint32_t *x16)
 {
+    gpu_begin();
     for (size_t i = threadIdx.x; i < run.n_chunks * BLOCKS_CHUNK / 8; i += blockDim.x) {
         uint32_t pairs[4];
         pairs_of_x<F>(&run, blockIdx.x, i / 4 * GROUP, (unsigned)(i % 4), pairs);
@@ -61,7 +62,7 @@ static __device__ __forceinline__ void load_x(const struct blocks_run *run, size
     }
     if (IS_ROUNDED) {
         uint32_t at = (uint32_t)row * (uint32_t)run->n_chunks * (BLOCKS_CHUNK / 8) + (uint32_t)k / 8 + t;
-        uint4 v = __ldg(reinterpret_cast<const uint4 *>(run->x16) + at);
+        uint4 v = reinterpret_cast<const uint4 *>(run->x16)[at];
         ret[0] = v.x;
         ret[1] = v.y;
         ret[2] = v.z;
@@ -178,6 +179,7 @@ static __device__ __forceinline__ void run_tile(const struct blocks_run *run, si
     if (chunk < n) {
         F::load(run, tile, chunk, lane, &next);
     }
+    gpu_wait_for_earlier(); // weights are under way, whatever runs before
     for (; chunk < n; chunk++) {
         raw = next;
         if (chunk + 1 < n) { // on its way while this one is multiplied
@@ -196,6 +198,7 @@ static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0) linear_blo
 {
     __shared__ struct warp_sums<TILES> sums[1 + IS_GATED];
     size_t first = (size_t)blockIdx.y * 8 * TILES;
+    gpu_release_next();
     run_tile<F, TILES, IS_ROUNDED>(&run, blockIdx.x, first, run.n_rows, &sums[0]);
     if (IS_GATED) {
         run_tile<F, TILES, IS_ROUNDED>(&run, gridDim.x + blockIdx.x, first, run.n_rows, &sums[IS_GATED]);
@@ -262,7 +265,7 @@ static void launch(gpu_queue queue, struct blocks_run *run, const struct gpu_par
     const dim3 grid((unsigned)blocks_n_tiles(run->n_out),
                     (unsigned)(parts ? parts->n_max : (run->n_rows + rows - 1) / rows));
     if (x16) {
-        gpu_launch(queue, x_to_16<F>, dim3((unsigned)run->n_rows), THREADS, 0, *run, x16);
+        gpu_launch_early(queue, x_to_16<F>, dim3((unsigned)run->n_rows), THREADS, 0, *run, x16);
         run->x16 = x16;
     }
     if (parts && rows == 8) {
@@ -270,11 +273,11 @@ static void launch(gpu_queue queue, struct blocks_run *run, const struct gpu_par
     } else if (parts) {
         gpu_launch(queue, linear_parts<F, 8, true>, grid, THREADS, 0, *run, parts->parts, parts->experts);
     } else if (rows == 8) {
-        gpu_launch(queue, linear_blocks<F, 1, false, false>, grid, THREADS, 0, *run);
+        gpu_launch_early(queue, linear_blocks<F, 1, false, false>, grid, THREADS, 0, *run);
     } else if (rows == 32) {
-        gpu_launch(queue, linear_blocks<F, 4, true, false>, grid, THREADS, 0, *run);
+        gpu_launch_early(queue, linear_blocks<F, 4, true, false>, grid, THREADS, 0, *run);
     } else {
-        gpu_launch(queue, linear_blocks<F, 8, true, false>, grid, THREADS, 0, *run);
+        gpu_launch_early(queue, linear_blocks<F, 8, true, false>, grid, THREADS, 0, *run);
     }
 }
 
@@ -315,7 +318,7 @@ void gpu_linear_blocks(gpu_queue queue, const struct op_linear *op, const struct
 template <class F> static void launch_glu(gpu_queue queue, const struct blocks_run *run)
 {
     dim3 grid((unsigned)(run->n_out / 2 / BLOCKS_TILE), (unsigned)((run->n_rows + 7) / 8));
-    gpu_launch(queue, linear_blocks<F, 1, false, true>, grid, THREADS, 0, *run);
+    gpu_launch_early(queue, linear_blocks<F, 1, false, true>, grid, THREADS, 0, *run);
 }
 
 bool gpu_blocks_glu(gpu_queue queue, const struct op_linear *op, const struct gpu_matrix *w, enum glu kind)

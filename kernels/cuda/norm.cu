@@ -40,6 +40,7 @@ static __device__ float sum_of_squares(const struct norm_rows *rows, size_t offs
 
 static __global__ void norm_by_warp(struct norm_rows rows)
 {
+    gpu_begin();
     size_t r = (size_t)blockIdx.x * WARPS + threadIdx.x / GPU_WARP;
     if (r >= rows.n_rows) {
         return;
@@ -52,6 +53,7 @@ static __global__ void norm_by_warp(struct norm_rows rows)
 
 static __global__ void norm_by_cta(struct norm_rows rows)
 {
+    gpu_begin();
     __shared__ float scratch[32];
     size_t offset = row_offset(&rows, blockIdx.x);
     float sum = gpu_cta_sum(sum_of_squares(&rows, offset, threadIdx.x, blockDim.x), scratch);
@@ -63,8 +65,9 @@ void gpu_rms_norm(gpu_queue queue, const struct op_rms_norm *op)
     struct norm_rows rows = { op->x,     op->weight, op->y,   op->n_rows,    op->dim,
                               op->group, op->stride, op->eps, op->accumulate };
     if (op->dim <= WARP_DIM_MAX) {
-        gpu_launch(queue, norm_by_warp, dim3((unsigned)((op->n_rows + WARPS - 1) / WARPS)), WARPS * GPU_WARP, 0, rows);
+        gpu_launch_early(queue, norm_by_warp, dim3((unsigned)((op->n_rows + WARPS - 1) / WARPS)), WARPS * GPU_WARP, 0,
+                         rows);
     } else {
-        gpu_launch(queue, norm_by_cta, dim3((unsigned)op->n_rows), op->dim <= 2048 ? 256 : 1024, 0, rows);
+        gpu_launch_early(queue, norm_by_cta, dim3((unsigned)op->n_rows), op->dim <= 2048 ? 256 : 1024, 0, rows);
     }
 }

@@ -47,6 +47,7 @@ static __device__ void norm_head(const struct rope_run *run, float *x, const flo
 
 template <class T> static __global__ void rope_kv(struct rope_run run)
 {
+    gpu_begin();
     size_t row = blockIdx.x, half = run.n_dims / 2, n_turning = run.n_heads + run.n_kv_heads;
     size_t seq = (size_t)run.map.row_seq[row], pos = (size_t)run.map.row_pos[row];
     float *qkv = run.qkv + row * (run.n_heads + 2 * run.n_kv_heads) * run.head_dim;
@@ -98,9 +99,9 @@ void gpu_rope_kv(gpu_queue queue, const struct op_rope_kv *op, const struct gpu_
                             *map };
     dim3 grid((unsigned)map->n_rows);
     switch (op->kv->dtype) {
-    case DTYPE_F32: gpu_launch(queue, rope_kv<float>, grid, THREADS, 0, run); return;
-    case DTYPE_F16: gpu_launch(queue, rope_kv<struct gpu_f16>, grid, THREADS, 0, run); return;
-    case DTYPE_BF16: gpu_launch(queue, rope_kv<struct gpu_bf16>, grid, THREADS, 0, run); return;
+    case DTYPE_F32: gpu_launch_early(queue, rope_kv<float>, grid, THREADS, 0, run); return;
+    case DTYPE_F16: gpu_launch_early(queue, rope_kv<struct gpu_f16>, grid, THREADS, 0, run); return;
+    case DTYPE_BF16: gpu_launch_early(queue, rope_kv<struct gpu_bf16>, grid, THREADS, 0, run); return;
     default: assert(0 && "a type that K and V are stored in");
     }
 }

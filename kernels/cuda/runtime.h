@@ -8,6 +8,7 @@
 #define TOKFS_KERNELS_CUDA_RUNTIME_H
 
 #include "engine/base/err.h"
+#include "kernels/cuda/queue.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +18,6 @@ extern "C" {
 #endif
 
 struct gpu;
-typedef struct CUstream_st *gpu_queue;    // cudaStream_t
 typedef struct CUgraphExec_st *gpu_graph; // cudaGraphExec_t
 
 struct gpu_facts {
@@ -70,7 +70,7 @@ void gpu_wait(struct gpu *gpu, unsigned mark); // until the queue has passed it;
 
 // Launches and products between the two are not run but kept, as a graph that can be launched many times. Nothing else
 // may be asked of the device between them. -EIO: it cannot be done, and nothing was run or kept; the queue is as
-// before.
+// before. -EAGAIN: likewise, and launches overlap no more, which may have been the reason.
 int gpu_record_begin(struct gpu *gpu, struct err *err);
 int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err);
 void gpu_graph_launch(struct gpu *gpu, gpu_graph graph);

@@ -38,6 +38,7 @@ struct blas {
 
 struct gpu {
     cudaStream_t queue;
+    struct gpu_queue_state kernels; // launched into the queue
     struct gpu_facts facts;
     struct blas blas;
     unsigned char *upload[2]; // pinned, UPLOAD_BYTES each
@@ -49,7 +50,8 @@ struct gpu {
     uint64_t n_moves;
     cudaError_t failure; // the first
     const char *failed_call;
-    bool is_recording; // a call that fails spoils the recording, and nothing else
+    bool is_recording;   // a call that fails spoils the recording, and nothing else
+    bool has_overlapped; // the launches of the recording, when it began
 };
 
 static bool check(struct gpu *gpu, cudaError_t error, const char *call)
@@ -244,6 +246,15 @@ static void close_moves(struct gpu *gpu)
     }
 }
 
+// The code for 9.0 runs on 9.0 alone, and what other devices get waits for nothing. Graphs keep such launches
+// since 12.3.
+static bool can_overlap(const struct gpu_facts *facts)
+{
+    int driver = 0, runtime = 0;
+    return facts->capability == 90 && cudaDriverGetVersion(&driver) == cudaSuccess &&
+           cudaRuntimeGetVersion(&runtime) == cudaSuccess && driver >= 12030 && runtime >= 12030;
+}
+
 int gpu_open(struct gpu **ret, struct err *err)
 {
     struct gpu *gpu = static_cast<struct gpu *>(calloc(1, sizeof(*gpu)));
@@ -259,6 +270,7 @@ int gpu_open(struct gpu **ret, struct err *err)
         gpu_close(gpu);
         return r;
     }
+    gpu->kernels = { gpu->queue, can_overlap(&gpu->facts) };
     blas_open(&gpu->blas, gpu->queue);
     name_library(&gpu->blas, gpu->facts.library, sizeof(gpu->facts.library));
     *ret = gpu;
@@ -312,7 +324,7 @@ const struct gpu_facts *gpu_facts_of(const struct gpu *gpu)
 
 gpu_queue gpu_queue_of(struct gpu *gpu)
 {
-    return gpu->queue;
+    return &gpu->kernels;
 }
 
 // ---- memory --------------------------------------------------------------------------------------------------------
@@ -432,6 +444,7 @@ void gpu_await_move(struct gpu *gpu, uint64_t number)
     uint64_t oldest = gpu->n_moves >= N_MOVE_MARKS ? gpu->n_moves - N_MOVE_MARKS + 1 : 1;
     number = number > oldest ? number : oldest;
     check(gpu, cudaStreamWaitEvent(gpu->queue, gpu->moved[number % N_MOVE_MARKS], 0), "cudaStreamWaitEvent");
+    gpu->kernels.is_after_plain = true; // the next kernel begins when that has come
 }
 
 void gpu_mark(struct gpu *gpu, unsigned mark)
@@ -449,10 +462,10 @@ void gpu_wait(struct gpu *gpu, unsigned mark)
 // cuBLAS works in memory that it was given (blas_open), so that it allocates none while a step is recorded. Each shape
 // has been issued once before (graphs.c): its kernels are loaded.
 
-static int cannot_record(struct gpu *gpu, cudaError_t error, struct err *err)
+static int cannot_record(struct gpu *gpu, int code, cudaError_t error, struct err *err)
 {
     cudaGetLastError(); // it is no failure of the device
-    return err_set(err, -EIO, "%s: %s", gpu->facts.name, cudaGetErrorString(error));
+    return err_set(err, code, "%s: %s", gpu->facts.name, cudaGetErrorString(error));
 }
 
 int gpu_record_begin(struct gpu *gpu, struct err *err)
@@ -460,9 +473,10 @@ int gpu_record_begin(struct gpu *gpu, struct err *err)
     note_launches(gpu); // what was before is not the recording's
     cudaError_t error = cudaStreamBeginCapture(gpu->queue, cudaStreamCaptureModeThreadLocal);
     if (error != cudaSuccess) {
-        return cannot_record(gpu, error, err);
+        return cannot_record(gpu, -EIO, error, err);
     }
     gpu->is_recording = true;
+    gpu->has_overlapped = gpu->kernels.overlaps;
     return 0;
 }
 
@@ -478,7 +492,8 @@ int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err)
         cudaGraphDestroy(graph);
     }
     if (error != cudaSuccess) {
-        return cannot_record(gpu, error, err);
+        gpu->kernels.overlaps = false;
+        return cannot_record(gpu, gpu->has_overlapped ? -EAGAIN : -EIO, error, err);
     }
     *ret = exec;
     return 0;

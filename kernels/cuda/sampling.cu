@@ -597,6 +597,7 @@ static __device__ float raw_logit(struct sample_shared *s, const float *x, const
 
 static __global__ void __launch_bounds__(THREADS_MAX) sample(struct sample_run run)
 {
+    gpu_begin();
     __shared__ struct sample_shared shared;
     const struct gpu_sample_row row = run.rows[blockIdx.x];
     if (row.flags & SAMPLE_IS_PADDING) {
@@ -643,5 +644,5 @@ void gpu_sample(gpu_queue queue, const struct gpu_sample *args)
     assert(args->n_vocab > 0 && args->n_vocab < INT32_MAX);
     struct sample_run run = { args->logits,  args->rows, (const unsigned char *)args->extra,
                               args->results, args->tops, (uint32_t)args->n_vocab };
-    gpu_launch(queue, sample, dim3((unsigned)args->n_rows), n_threads_for(args->n_vocab), 0, run);
+    gpu_launch_early(queue, sample, dim3((unsigned)args->n_rows), n_threads_for(args->n_vocab), 0, run);
 }

@@ -240,6 +240,123 @@ static void test_memory_that_is_written_before_its_move_shows(void **)
     assert_int_equal(signal_of_early_write(false), SIGABRT);
 }
 
+// ---- kernels that overlap ------------------------------------------------------------------------------------------
+
+#define N_INTS 64
+
+enum when { BEFORE_ALL, BEFORE_WRITES, AFTER_ALL, NEVER };
+
+static void add_one(const int *in, int *out, enum when waits)
+{
+    unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+    gpu_release_next();
+    if (waits == BEFORE_ALL) {
+        gpu_wait_for_earlier();
+    }
+    int x = in[i];
+    if (waits == BEFORE_WRITES) {
+        gpu_wait_for_earlier();
+    }
+    out[i] = x + 1;
+    if (waits == AFTER_ALL) {
+        gpu_wait_for_earlier();
+    }
+}
+
+static void launch_add(const int *in, int *out, enum when waits)
+{
+    gpu_launch_early((gpu_queue)NULL, add_one, N_INTS / 16, 16, 0, in, out, waits);
+}
+
+// Of 40 launches, each of which reads what the one before wrote, how many numbers end wrong.
+static size_t n_wrong_in_chain(enum when waits)
+{
+    int a[N_INTS] = {}, b[N_INTS] = {};
+    for (int i = 0; i < 20; i++) {
+        launch_add(a, b, waits);
+        launch_add(b, a, waits);
+    }
+    shim_finish();
+    size_t n = 0;
+    for (int x : a) {
+        n += x != 40;
+    }
+    return n;
+}
+
+// The same where each writes what one or two before it have read.
+static size_t n_wrong_in_reversal(enum when waits)
+{
+    int x[16][N_INTS] = {};
+    for (int i = 0; i < N_INTS; i++) {
+        x[15][i] = 100;
+    }
+    for (int i = 0; i + 1 < 16; i++) { // x[i] = x[i + 1] + 1: all read what was there before
+        launch_add(x[i + 1], x[i], i == 0 ? BEFORE_ALL : waits);
+    }
+    shim_finish();
+    size_t n = 0;
+    for (int k = 0; k < 15; k++) {
+        for (int y : x[k]) {
+            n += y != (k == 14 ? 101 : 1);
+        }
+    }
+    return n;
+}
+
+static void test_kernels_that_wait_see_what_was_before(void **)
+{
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(n_wrong_in_chain(BEFORE_ALL), 0);
+        assert_int_equal(n_wrong_in_reversal(BEFORE_ALL), 0);
+        assert_int_equal(n_wrong_in_reversal(BEFORE_WRITES), 0); // nothing that it reads is written by then
+    }
+}
+
+static void test_a_read_before_the_wait_shows(void **)
+{
+    size_t n_wrong = 0;
+    for (int i = 0; i < 50; i++) {
+        n_wrong += n_wrong_in_chain(BEFORE_WRITES);
+    }
+    assert_true(n_wrong > 0);
+}
+
+static void test_a_write_before_the_wait_shows(void **)
+{
+    size_t n_wrong = 0;
+    for (int i = 0; i < 50; i++) {
+        n_wrong += n_wrong_in_reversal(AFTER_ALL);
+    }
+    assert_true(n_wrong > 0);
+}
+
+static void test_plain_launches_wait_by_themselves(void **)
+{
+    int a[N_INTS] = {}, b[N_INTS] = {};
+    launch_add(a, b, BEFORE_ALL);
+    launch_add(b, a, BEFORE_ALL);
+    gpu_launch((gpu_queue)NULL, add_one, N_INTS / 16, 16, 0, (const int *)a, (int *)b, NEVER);
+    for (int x : b) {
+        assert_int_equal(x, 3);
+    }
+}
+
+static void test_a_kernel_that_never_waits_ends_the_program(void **)
+{
+    int a[N_INTS] = {}, status = 0;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL); // not cmocka's
+        launch_add(a, a, NEVER);
+        shim_finish();
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
 int main()
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +367,11 @@ int main()
         cmocka_unit_test(test_copies_come_when_they_are_waited_for),
         cmocka_unit_test(test_moves_come_when_they_are_awaited),
         cmocka_unit_test(test_memory_that_is_written_before_its_move_shows),
+        cmocka_unit_test(test_kernels_that_wait_see_what_was_before),
+        cmocka_unit_test(test_a_read_before_the_wait_shows),
+        cmocka_unit_test(test_a_write_before_the_wait_shows),
+        cmocka_unit_test(test_plain_launches_wait_by_themselves),
+        cmocka_unit_test(test_a_kernel_that_never_waits_ends_the_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

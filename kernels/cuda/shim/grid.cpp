@@ -4,6 +4,7 @@
 // happens (hopper.cpp), which it also does now and then before a pass. When nothing else can move, the barrier opens.
 #include "kernels/cuda/shim/grid.h"
 #include "kernels/cuda/shim/scheduler.h"
+#include <list>
 #include <stdio.h>
 #include <stdlib.h>
 #include <ucontext.h>
@@ -13,7 +14,7 @@
 #define STACK_BYTES ((size_t)256 << 10)
 #define THREADS_MAX 1024
 
-enum state { RUNNABLE, AT_BARRIER, IN_WARP, WAITING, ENDED };
+enum state { RUNNABLE, AT_BARRIER, IN_WARP, WAITING, EARLY, ENDED };
 
 struct copy {
     void *to;
@@ -42,16 +43,41 @@ struct fibre {
     std::vector<std::vector<copy>> groups; // of copies that were not waited for, the open one last
 };
 
-// The grid that runs. One at a time in a process: see the head of grid.h.
+// Fibres of a CTA, kept from one to the next.
+struct crew {
+    struct fibre *fibres; // [THREADS_MAX]
+    unsigned char *stacks;
+    bool is_busy;
+};
+
+#define EARLY_MAX 3 // launches that wait for their turn, beside the one that comes
+
+struct launch {
+    struct shim_call call;
+    bool is_early, has_waited;
+    dim3 grid, block;
+    size_t shared_bytes;
+    std::function<void()> thread;
+    struct crew *crew; // of a CTA that has begun; NULL: none has
+    size_t begun;      // which one
+    struct shim_place place;
+    void *memory; // its shared memory
+};
+
+// The CTA that runs. One at a time in a process: see the head of grid.h.
 static struct {
     ucontext_t scheduler;
     void *stack;
-    struct fibre *fibres; // [THREADS_MAX], stacks are kept
-    unsigned char *stacks;
+    struct crew *crew;
+    struct fibre *fibres; // the crew's
     size_t current, n_threads;
-    const std::function<void()> *thread;
+    struct launch *launch;
+    bool is_ahead; // earlier launches are not done
     uint64_t rng;
 } cta;
+
+static struct crew crews[EARLY_MAX + 2];
+static std::list<struct launch> early; // in order
 
 struct shim_place shim_place;
 struct shim_state shim_state;
@@ -131,7 +157,7 @@ static void yield(enum state state)
 
 static void run_thread()
 {
-    (*cta.thread)();
+    cta.launch->thread();
     struct fibre *self = &cta.fibres[cta.current];
     for (const auto &group : self->groups) {
         if (!group.empty()) {
@@ -141,22 +167,34 @@ static void run_thread()
     yield(ENDED);
 }
 
+static struct crew *take_crew()
+{
+    struct crew *crew = crews;
+    while (crew->is_busy) {
+        crew++;
+    }
+    if (!crew->fibres) {
+        crew->fibres = new fibre[THREADS_MAX];
+        crew->stacks = static_cast<unsigned char *>(malloc(THREADS_MAX * STACK_BYTES));
+    }
+    crew->is_busy = true;
+    return crew;
+}
+
 static void start_threads(dim3 block)
 {
     cta.n_threads = (size_t)block.x * block.y * block.z;
     if (cta.n_threads == 0 || cta.n_threads > THREADS_MAX) {
         shim_fail("no such number of threads");
     }
-    if (!cta.fibres) {
-        cta.fibres = new fibre[THREADS_MAX];
-        cta.stacks = static_cast<unsigned char *>(malloc(THREADS_MAX * STACK_BYTES));
-    }
+    cta.crew = take_crew();
+    cta.fibres = cta.crew->fibres;
     for (size_t i = 0; i < cta.n_threads; i++) {
         struct fibre *f = &cta.fibres[i];
         f->state = RUNNABLE;
         f->thread = dim3((unsigned)(i % block.x), (unsigned)(i / block.x % block.y), (unsigned)(i / block.x / block.y));
         f->groups.assign(1, {});
-        begin(f, cta.stacks + i * STACK_BYTES);
+        begin(f, cta.crew->stacks + i * STACK_BYTES);
     }
 }
 
@@ -261,10 +299,26 @@ static bool open_barrier()
     return is_any_left;
 }
 
-static void run_cta(dim3 block)
+// Makes CTA number i of the launch the one that runs.
+static void enter_cta(struct launch *l, size_t i)
+{
+    const dim3 grid = l->grid;
+    cta.launch = l;
+    if (posix_memalign(&l->memory, 1024, 128 + l->shared_bytes) != 0) {
+        shim_fail("no memory for the shared memory of a CTA");
+    }
+    shim_place.grid_dim = grid;
+    shim_place.block_dim = l->block;
+    shim_place.block = dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y));
+    shim_place.shared = static_cast<unsigned char *>(l->memory) + 128;
+    shim_place.shared_bytes = l->shared_bytes;
+    memset(shim_place.shared, 0xff, l->shared_bytes);
+    start_threads(l->block);
+}
+
+static void finish_cta()
 {
     std::vector<size_t> order;
-    start_threads(block);
     shim_async_begin(cta.n_threads);
     do {
         do {
@@ -274,14 +328,100 @@ static void run_cta(dim3 block)
         } while (run_runnable(order) || run_warps() || run_waiting() || shim_async_step());
     } while (open_barrier());
     shim_async_end();
+    cta.crew->is_busy = false;
+    free(cta.launch->memory);
 }
 
-void shim_run_grid(const struct shim_call &call, dim3 grid, dim3 block, size_t shared_bytes,
+static bool are_all_at_barrier()
+{
+    bool is_any = false;
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        enum state state = cta.fibres[i].state;
+        if (state != AT_BARRIER && state != ENDED) {
+            return false;
+        }
+        is_any |= state == AT_BARRIER;
+    }
+    return is_any;
+}
+
+// A CTA of it runs until its threads wait for earlier launches, which are not done.
+static void begin_ahead(struct launch *l)
+{
+    std::vector<size_t> order;
+    l->begun = shim_random_below((size_t)l->grid.x * l->grid.y * l->grid.z);
+    enter_cta(l, l->begun);
+    cta.is_ahead = true;
+    do {
+        while (run_runnable(order) || run_warps()) {
+        }
+    } while (are_all_at_barrier() && open_barrier());
+    cta.is_ahead = false;
+    l->crew = cta.crew;
+    l->place = shim_place;
+}
+
+static void resume_begun(struct launch *l)
+{
+    cta.launch = l;
+    cta.crew = l->crew;
+    cta.fibres = l->crew->fibres;
+    cta.n_threads = (size_t)l->block.x * l->block.y * l->block.z;
+    shim_place = l->place;
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        cta.fibres[i].state = cta.fibres[i].state == EARLY ? RUNNABLE : cta.fibres[i].state;
+    }
+    finish_cta();
+}
+
+static void run_launch(struct launch *l)
+{
+    struct shim_trace *trace = shim_trace_begin(l->call, l->grid, l->block, l->shared_bytes);
+    if (l->crew) {
+        resume_begun(l);
+    }
+    for (size_t i = 0; i < (size_t)l->grid.x * l->grid.y * l->grid.z; i++) {
+        if (!l->crew || i != l->begun) {
+            enter_cta(l, i);
+            finish_cta();
+        }
+    }
+    shim_trace_end(trace);
+    if (l->is_early && !l->has_waited) {
+        shim_fail("is of a kernel that was launched early and has not waited for earlier ones");
+    }
+}
+
+static void finish_until(size_t n_left)
+{
+    while (early.size() > n_left) {
+        run_launch(&early.front());
+        early.pop_front();
+    }
+}
+
+void shim_finish()
+{
+    finish_until(0);
+}
+
+void gpu_wait_for_earlier()
+{
+    cta.launch->has_waited = true;
+    if (cta.is_ahead) {
+        yield(EARLY);
+    }
+}
+
+void shim_run_grid(const struct shim_call &call, bool is_early, dim3 grid, dim3 block, size_t shared_bytes,
                    const std::function<void()> &thread)
 {
     if (shim_state.recording) {
-        shim_state.recording->push_back([=] { shim_run_grid(call, grid, block, shared_bytes, thread); });
+        shim_state.recording->push_back([=] { shim_run_grid(call, is_early, grid, block, shared_bytes, thread); });
         return;
+    }
+    if (!is_early || shim_state.n_launches + 1 == shim_state.fails_at) {
+        shim_finish();
     }
     if (++shim_state.n_launches == shim_state.fails_at) {
         shim_state.has_failed = true;
@@ -289,24 +429,11 @@ void shim_run_grid(const struct shim_call &call, dim3 grid, dim3 block, size_t s
     if (shim_state.has_failed) {
         return;
     }
-    struct shim_trace *trace = shim_trace_begin(call, grid, block, shared_bytes);
-    cta.thread = &thread;
-    shim_place.grid_dim = grid;
-    shim_place.block_dim = block;
-    for (size_t i = 0; i < (size_t)grid.x * grid.y * grid.z; i++) {
-        shim_place.block =
-            dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y));
-        void *memory = NULL;
-        if (posix_memalign(&memory, 1024, 128 + shared_bytes) != 0) {
-            shim_fail("no memory for the shared memory of a CTA");
-        }
-        shim_place.shared = static_cast<unsigned char *>(memory) + 128;
-        shim_place.shared_bytes = shared_bytes;
-        memset(shim_place.shared, 0xff, shared_bytes);
-        run_cta(block);
-        free(memory);
+    early.push_back({ call, is_early, false, grid, block, shared_bytes, thread, NULL, 0, {}, NULL });
+    if (early.size() > 1) {
+        begin_ahead(&early.back());
     }
-    shim_trace_end(trace);
+    finish_until(is_early ? shim_random_below(EARLY_MAX + 1) : 0);
 }
 
 // ---- threads together ----------------------------------------------------------------------------------------------
@@ -433,6 +560,16 @@ void shim_copy_async_wait(unsigned n_left)
         }
         groups.erase(groups.begin());
     }
+}
+
+void gpu_prefetch(const void *p, uint32_t bytes)
+{
+    if ((uintptr_t)p % 16 || bytes % 16 || bytes == 0) {
+        shim_fail("asks for bytes that are not in multiples of 16");
+    }
+    const volatile unsigned char *at = static_cast<const unsigned char *>(p);
+    (void)at[0]; // AddressSanitizer looks at both ends
+    (void)at[bytes - 1];
 }
 
 // ---- matrices ------------------------------------------------------------------------------------------------------

@@ -8,11 +8,17 @@
 // were not waited for have not happened. Matrix instructions are modelled by their documented layouts (gpu_nvcc.h says
 // them). What only sm_90a has is in shim/hopper.h.
 //
+// Kernels that are launched early (gpu.h) are done later, in order: up to three wait for their turn, and of each that
+// comes one CTA has run by then as far as it goes without waiting for earlier ones, that is with memory as it was
+// before them. So what it reads or writes too early shows. A kernel none of whose threads waits ends the program. What
+// it keeps from before the wait lies in registers or dynamic shared memory: static arrays are the others' meanwhile.
+//
 // One launching thread per process. Not modelled: time, caches, memory order between CTAs of a launch.
 #ifndef TOKFS_KERNELS_CUDA_SHIM_GRID_H
 #define TOKFS_KERNELS_CUDA_SHIM_GRID_H
 
 #include "kernels/cpu/convert.h"
+#include "kernels/cuda/queue.h"
 #include "kernels/cuda/shim/trace.h"
 #include <assert.h>
 #include <functional>
@@ -78,15 +84,30 @@ struct shim_state {
 };
 extern struct shim_state shim_state;
 
-void shim_run_grid(const struct shim_call &call, dim3 grid, dim3 block, size_t shared_bytes,
+void shim_run_grid(const struct shim_call &call, bool is_early, dim3 grid, dim3 block, size_t shared_bytes,
                    const std::function<void()> &thread);
+void shim_finish(); // all that was launched is done
 
 template <class... Params, class... Args>
-static inline void gpu_launch(struct CUstream_st *queue, void (*kernel)(Params...), dim3 grid, dim3 block,
-                              size_t shared_bytes, Args... args)
+static inline void gpu_launch(gpu_queue queue, void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes,
+                              Args... args)
 {
     (void)queue;
-    shim_run_grid(shim_call_of<Params...>(kernel, args...), grid, block, shared_bytes, [=] { kernel(args...); });
+    shim_run_grid(shim_call_of<Params...>(kernel, args...), false, grid, block, shared_bytes, [=] { kernel(args...); });
+}
+
+template <class... Params, class... Args>
+static inline void gpu_launch_early(gpu_queue queue, void (*kernel)(Params...), dim3 grid, dim3 block,
+                                    size_t shared_bytes, Args... args)
+{
+    shim_run_grid(shim_call_of<Params...>(kernel, args...), !queue || queue->overlaps, grid, block, shared_bytes,
+                  [=] { kernel(args...); });
+}
+
+void gpu_wait_for_earlier();
+
+static inline void gpu_release_next()
+{
 }
 
 // ---- threads together ----------------------------------------------------------------------------------------------
@@ -151,6 +172,14 @@ template <class T> static inline T __ldg(const T *p)
 {
     return *p;
 }
+
+static inline uint4 gpu_load_once(const void *p)
+{
+    assert((uintptr_t)p % 16 == 0);
+    return *static_cast<const uint4 *>(p);
+}
+
+void gpu_prefetch(const void *p, uint32_t bytes); // is seen to lie in memory that there is
 
 static inline void gpu_atomic_or(uint32_t *word, uint32_t bits)
 {

@@ -30,6 +30,7 @@ struct copy_in {
 
 struct gpu {
     struct gpu_facts facts;
+    struct gpu_queue_state kernels;
     std::vector<struct copy_out> copies; // that nobody has waited for, in order
     std::vector<struct copy_in> copies_in;
     size_t marks[GPU_N_MARKS]; // how many of them were before
@@ -134,12 +135,14 @@ int gpu_open(struct gpu **ret, struct err *err)
     gpu->facts.capability = 90;
     gpu->facts.n_processors = 4;
     gpu->facts.shared_bytes = 227 << 10;
+    gpu->kernels.overlaps = true;
     *ret = gpu;
     return 0;
 }
 
 void gpu_close(struct gpu *gpu)
 {
+    shim_finish();
     if (shim_state.has_failed) {
         shim_state.has_failed = false;
         bool fails_again = --shim_state.n_faults_left > 0;
@@ -155,8 +158,7 @@ const struct gpu_facts *gpu_facts_of(const struct gpu *gpu)
 
 gpu_queue gpu_queue_of(struct gpu *gpu)
 {
-    (void)gpu;
-    return NULL;
+    return &gpu->kernels;
 }
 
 uint64_t gpu_bytes_free(struct gpu *gpu)
@@ -189,6 +191,7 @@ void gpu_free(struct gpu *gpu, void *mem)
 {
     expect_not_recording("memory is given back");
     await_all_moves(gpu);
+    shim_finish();
     gpu->bytes_free += gpu->bytes_free < UINT64_MAX ? gpu->allocations.at(mem) : 0;
     gpu->allocations.erase(mem);
     shim_trace_memory(mem, 0);
@@ -205,6 +208,7 @@ void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 {
     (void)gpu;
     expect_not_recording("something is copied");
+    shim_finish();
     if (!shim_state.has_failed) {
         memcpy(dst, src, bytes);
     }
@@ -274,6 +278,7 @@ void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t byt
 {
     const unsigned char *from = static_cast<const unsigned char *>(src);
     expect_not_recording("something is copied out");
+    shim_finish();
     for (struct copy_in &in : gpu->copies_in) { // those before it in the queue are done by then
         if (overlap(in.from, in.bytes, pinned_dst, bytes)) {
             check_source(&in);
@@ -319,6 +324,7 @@ void gpu_host_unpin(struct gpu *gpu, void *mem)
 
 static uint64_t issue_move(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 {
+    shim_finish();
     expect_not_recording("a page is moved");
     if (shim_state.has_failed) {
         gpu->moves.forget();
@@ -339,6 +345,7 @@ uint64_t gpu_move_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t
 void gpu_await_move(struct gpu *gpu, uint64_t move)
 {
     expect_not_recording("a move is awaited");
+    shim_finish();
     gpu->moves.await(move);
 }
 
@@ -352,6 +359,7 @@ void gpu_mark(struct gpu *gpu, unsigned mark)
 void gpu_wait(struct gpu *gpu, unsigned mark)
 {
     expect_not_recording("a mark is waited for");
+    shim_finish();
     check_sources(gpu, gpu->marks_in[mark]);
     deliver(gpu, gpu->marks[mark]);
 }
@@ -359,6 +367,7 @@ void gpu_wait(struct gpu *gpu, unsigned mark)
 int gpu_sync(struct gpu *gpu, struct err *err)
 {
     expect_not_recording("the queue is waited for");
+    shim_finish();
     shim_state.n_syncs++;
     await_all_moves(gpu);
     check_sources(gpu, gpu->copies_in.size());
@@ -382,9 +391,11 @@ int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err)
     shim_state.recording = NULL;
     delete recording;
     if (n_recording_refusals > 0) {
+        int code = gpu->kernels.overlaps ? -EAGAIN : -EIO;
         n_recording_refusals--;
+        gpu->kernels.overlaps = false;
         delete graph;
-        return err_set(err, -EIO, "%s: made to fail", gpu->facts.name);
+        return err_set(err, code, "%s: made to fail", gpu->facts.name);
     }
     n_graphs++;
     *ret = graph;
@@ -395,9 +406,11 @@ void gpu_graph_launch(struct gpu *gpu, gpu_graph graph)
 {
     (void)gpu;
     n_graph_launches++;
+    shim_finish(); // its first kernel waits for all before, and what comes after for its last
     for (const auto &work : graph->work) {
         work();
     }
+    shim_finish();
 }
 
 void gpu_graph_free(struct gpu *gpu, gpu_graph graph)
@@ -419,6 +432,7 @@ bool gpu_has_gemm(const struct gpu *gpu)
 
 static void multiply(const struct gpu_gemm *g)
 {
+    shim_finish();
     float (*f32)(uint16_t) = g->is_f16 ? f32_from_f16 : f32_from_bf16;
     for (size_t i = 0; i < g->n_rows * g->n_out; i++) {
         const uint16_t *x = static_cast<const uint16_t *>(g->x) + i / g->n_out * g->n_in;
