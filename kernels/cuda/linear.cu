@@ -1,9 +1,11 @@
 // Products with weights: y[r][o] (+)= sum_i x[r][i] * w[o][i] + bias[o].
 //
-// gemv: up to 8 rows. A warp per output reads a row of weights once, 16 bytes per lane and step, for all rows of x,
-// which the caches
-//   hold. Floor: n_out * n_in * bytes / bandwidth. A row's sum does not depend on how many rows there are.
-// gemv_glu: the same of two rows of weights, gate and up, and the unit of both: what is between is not written.
+// gemv: up to 8 rows. A CTA has four outputs: its threads go through their rows of weights side by side, 16 bytes each
+//   and step, and use what they have of x for all four, then add up in a fixed order. Floor: n_out * n_in * bytes /
+//   bandwidth. Under way are 128 bytes per thread, asked for before what computes x has ended (gpu.h, kernels that
+//   overlap), and as many on their way to the L2 cache: 64 registers and 32 KiB per CTA leave 200 KiB per processor,
+//   where 4.3 TB/s need 23 KiB at 700 ns. A row's sum does not depend on how many rows there are.
+// gated: two of the four are gates, two are ups, and what is between is not written.
 // tiles: any number of rows, by tensor cores for 16-bit weights: 64 x 64 outputs per CTA, k in steps of 32 in rising
 // order, so that a row's
 //   bits are the same in any batch. What `deterministic` asks for, and what is used where there is no cuBLAS.
@@ -11,8 +13,6 @@
 // (experts.cu). Where cuBLAS does the product, rows_to_16 rounds its input and add_bias completes it.
 #include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
-
-#define WARPS 4
 
 struct linear_run {
     const float *bias, *x;
@@ -37,89 +37,171 @@ static __device__ __forceinline__ void put(const struct linear_run *run, size_t 
 
 // ---- gemv ----------------------------------------------------------------------------------------------------------
 
-// Elements of a 16-byte load.
-template <class T> struct vector_of {
-    static const int n = 16 / (int)sizeof(T);
-    T e[n];
+#define GEMV_THREADS 128
+#define GEMV_WARPS   (GEMV_THREADS / GPU_WARP)
+#define GEMV_OUTPUTS 4 // rows of weights of a CTA
+#define GEMV_AHEAD   2 // vectors of each that a thread has under way
+
+// What a thread takes of a row of weights at once: 16 bytes, or one element where rows are not aligned to that. It
+// stays as it comes until it is used: what is made of it before would wait for it.
+template <class T, int N> struct vector_of {
+    uint4 bits;
+
+    __device__ __forceinline__ void load(const T *p)
+    {
+        bits = gpu_load_once(p);
+    }
+
+    __device__ __forceinline__ void to_f32(float ret[N]) const
+    {
+        const uint32_t words[4] = { bits.x, bits.y, bits.z, bits.w };
+#pragma unroll
+        for (int i = 0; i < N; i++) {
+            ret[i] = N == 4 ? __uint_as_float(words[i])
+                            : gpu_f32(gpu_16_bits<T>((uint16_t)(words[i / (N / 4)] >> i % (N / 4) * 16)));
+        }
+    }
 };
 
-template <class T> static __device__ __forceinline__ struct vector_of<T> load_vector(const T *p) {
-    uint4 bits = __ldg(reinterpret_cast<const uint4 *>(p));
-    struct vector_of<T> v;
-    memcpy(&v, &bits, 16);
-    return v;
-}
+template <class T> struct vector_of<T, 1> {
+    T e;
 
-// acc[r] += x[r][i..] . w[i..], in the order of i
-template <class T, int ROWS>
-static __device__ __forceinline__ void add_vector(const struct linear_run *run, const struct vector_of<T> *w, size_t i,
-                                                  float acc[ROWS])
-{
-    for (int r = 0; r < ROWS; r++) {
-        const float4 *x = reinterpret_cast<const float4 *>(run->x + (size_t)r * run->x_stride + i);
-        for (int v = 0; v < vector_of<T>::n / 4; v++) {
-            float4 four = __ldg(x + v);
-            acc[r] = fmaf(gpu_f32(w->e[4 * v]), four.x, acc[r]);
-            acc[r] = fmaf(gpu_f32(w->e[4 * v + 1]), four.y, acc[r]);
-            acc[r] = fmaf(gpu_f32(w->e[4 * v + 2]), four.z, acc[r]);
-            acc[r] = fmaf(gpu_f32(w->e[4 * v + 3]), four.w, acc[r]);
-        }
+    __device__ __forceinline__ void load(const T *p)
+    {
+        e = *p;
     }
-}
 
-// IS_ALIGNED: rows of x and w begin at multiples of 16 bytes and are whole vectors; else element by element.
-template <class T, int ROWS, bool IS_ALIGNED> static __global__ void gemv(const T *weights, struct linear_run run)
-{
-    size_t out = (size_t)blockIdx.x * WARPS + threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
-    if (out >= run.n_out) {
-        return;
+    __device__ __forceinline__ void to_f32(float *ret) const
+    {
+        *ret = gpu_f32(e);
     }
-    const T *w = weights + out * run.n_in;
-    float acc[ROWS] = {};
-    if (IS_ALIGNED) {
-        const size_t n = vector_of<T>::n;
-        for (size_t i = lane * n; i < run.n_in; i += GPU_WARP * n) {
-            struct vector_of<T> v = load_vector(w + i);
-            add_vector<T, ROWS>(&run, &v, i, acc);
-        }
+};
+
+template <int N> static __device__ __forceinline__ void load_x(const float *from, float ret[N])
+{
+    if constexpr (N == 1) {
+        *ret = *from;
     } else {
-        for (size_t i = lane; i < run.n_in; i += GPU_WARP) {
-            for (int r = 0; r < ROWS; r++) {
-                acc[r] = fmaf(gpu_f32(w[i]), run.x[(size_t)r * run.x_stride + i], acc[r]);
+#pragma unroll
+        for (int k = 0; k < N; k += 4) {
+            *reinterpret_cast<float4 *>(ret + k) = *reinterpret_cast<const float4 *>(from + k);
+        }
+    }
+}
+
+// acc[r][o] += x[r][i ... i + N) . w[o], in the order of i. Rows beyond the last are the last.
+template <class T, int N, int ROWS>
+static __device__ __forceinline__ void add_vectors(const struct linear_run *run,
+                                                   const struct vector_of<T, N> w[GEMV_OUTPUTS], uint32_t i, float *acc)
+{
+    float of_w[GEMV_OUTPUTS][N];
+#pragma unroll
+    for (int o = 0; o < GEMV_OUTPUTS; o++) {
+        w[o].to_f32(of_w[o]);
+    }
+#pragma unroll
+    for (int r = 0; r < ROWS; r++) {
+        __align__(16) float x[N];
+        load_x<N>(run->x + (r < (int)run->n_rows ? (size_t)r : run->n_rows - 1) * run->x_stride + i, x);
+#pragma unroll
+        for (int o = 0; o < GEMV_OUTPUTS; o++) {
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                acc[r * GEMV_OUTPUTS + o] = fmaf(of_w[o][k], x[k], acc[r * GEMV_OUTPUTS + o]);
             }
         }
     }
-    for (int r = 0; r < ROWS; r++) {
-        float sum = gpu_warp_sum(acc[r]);
-        if (lane == 0) {
-            put(&run, (size_t)r, out, sum);
+}
+
+// The row of weights that is output `o` of the CTA: outputs side by side; or gates of half as many, then their ups.
+// Beyond the last it is the last.
+template <class T, bool IS_GATED>
+static __device__ __forceinline__ const T *weight_row(const T *weights, const struct linear_run *run, unsigned o)
+{
+    const unsigned n = IS_GATED ? GEMV_OUTPUTS / 2 : GEMV_OUTPUTS;
+    uint32_t n_here = (uint32_t)(IS_GATED ? run->n_out / 2 : run->n_out), out = blockIdx.x * n + o % n;
+    return weights + (size_t)((out < n_here ? out : n_here - 1) + o / n * n_here) * run->n_in;
+}
+
+// Asks for the weights that come after those that threads have under way from `vector` on, as many again.
+template <class T, int N, bool IS_GATED>
+static __device__ __forceinline__ void prefetch_rows(const T *weights, const struct linear_run *run, uint32_t vector)
+{
+    const uint32_t length = GEMV_AHEAD * GEMV_THREADS, end = (uint32_t)run->n_in / N, begin = vector + length;
+    if (N > 1 && threadIdx.x < GEMV_OUTPUTS && begin < end) {
+        gpu_prefetch(weight_row<T, IS_GATED>(weights, run, threadIdx.x) + (size_t)begin * N,
+                     (end - begin < length ? end - begin : length) * 16);
+    }
+}
+
+template <class T, int N, int ROWS, bool IS_GATED>
+static __device__ __forceinline__ void multiply_rows(const T *weights, const struct linear_run *run, float *acc)
+{
+    struct vector_of<T, N> w[GEMV_AHEAD][GEMV_OUTPUTS];
+    const uint32_t end = (uint32_t)run->n_in / N, step = GEMV_THREADS;
+    const T *rows[GEMV_OUTPUTS];
+#pragma unroll
+    for (int o = 0; o < GEMV_OUTPUTS; o++) {
+        rows[o] = weight_row<T, IS_GATED>(weights, run, (unsigned)o) + (size_t)threadIdx.x * N;
+    }
+#pragma unroll
+    for (int a = 0; a < GEMV_AHEAD; a++) {
+#pragma unroll
+        for (int o = 0; o < GEMV_OUTPUTS && threadIdx.x + a * step < end; o++) {
+            w[a][o].load(rows[o] + a * step * N);
+        }
+    }
+    prefetch_rows<T, N, IS_GATED>(weights, run, 0);
+    gpu_wait_for_earlier();
+    for (uint32_t first = 0; first < end; first += GEMV_AHEAD * step) {
+        prefetch_rows<T, N, IS_GATED>(weights, run, first + GEMV_AHEAD * step);
+#pragma unroll
+        for (int a = 0; a < GEMV_AHEAD; a++) {
+            uint32_t v = first + threadIdx.x + a * step, next = v + GEMV_AHEAD * step;
+            if (v < end) {
+                add_vectors<T, N, ROWS>(run, w[a], v * N, acc);
+            }
+#pragma unroll
+            for (int o = 0; o < GEMV_OUTPUTS && next < end; o++) {
+                w[a][o].load(rows[o] + (size_t)(next - threadIdx.x) * N);
+            }
         }
     }
 }
 
-template <class T, int ROWS> static __global__ void gemv_glu(const T *weights, struct linear_run run, enum glu kind)
+template <class T, int N, int ROWS, bool IS_GATED>
+static __global__ void __launch_bounds__(GEMV_THREADS, ROWS <= 2 ? 6 : 0)
+    gemv(const T *weights, struct linear_run run, enum glu kind)
 {
-    size_t out = (size_t)blockIdx.x * WARPS + threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
-    size_t n_units = run.n_out / 2;
-    const size_t n = vector_of<T>::n;
-    if (out >= n_units) {
+    const int n_sums = ROWS * GEMV_OUTPUTS, n_written = IS_GATED ? GEMV_OUTPUTS / 2 : GEMV_OUTPUTS;
+    __shared__ float sums[GEMV_WARPS][n_sums];
+    const unsigned warp = threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
+    float acc[n_sums] = {};
+    gpu_release_next();
+    multiply_rows<T, N, ROWS, IS_GATED>(weights, &run, acc);
+    float sum = gpu_warp_sums<n_sums>(acc);
+    if (lane % (GPU_WARP / n_sums) == 0) {
+        sums[warp][lane / (GPU_WARP / n_sums)] = sum;
+    }
+    __syncthreads();
+    unsigned r = threadIdx.x / n_written, o = threadIdx.x % n_written;
+    size_t out = (size_t)blockIdx.x * n_written + o, n_units = run.n_out / 2;
+    if (r >= run.n_rows || r >= ROWS || out >= (IS_GATED ? n_units : run.n_out)) {
         return;
     }
-    const T *gate = weights + out * run.n_in, *up = gate + n_units * run.n_in;
-    float of_gate[ROWS] = {}, of_up[ROWS] = {};
-    for (size_t i = lane * n; i < run.n_in; i += GPU_WARP * n) {
-        struct vector_of<T> g = load_vector(gate + i), u = load_vector(up + i);
-        add_vector<T, ROWS>(&run, &g, i, of_gate);
-        add_vector<T, ROWS>(&run, &u, i, of_up);
+    float first = 0.0f, second = 0.0f;
+#pragma unroll
+    for (int w = 0; w < GEMV_WARPS; w++) {
+        first += sums[w][r * GEMV_OUTPUTS + o];
+        second += IS_GATED ? sums[w][r * GEMV_OUTPUTS + n_written + o] : 0.0f;
     }
-    for (int r = 0; r < ROWS; r++) {
-        float g = gpu_warp_sum(of_gate[r]), u = gpu_warp_sum(of_up[r]);
-        if (lane == 0) {
-            g += run.bias ? run.bias[out] : 0.0f;
-            u += run.bias ? run.bias[n_units + out] : 0.0f;
-            run.y[(size_t)r * run.y_stride + out] = gpu_gated(kind, g, u);
-        }
+    if (!IS_GATED) {
+        put(&run, r, out, first);
+        return;
     }
+    first += run.bias ? run.bias[out] : 0.0f;
+    second += run.bias ? run.bias[n_units + out] : 0.0f;
+    run.y[(size_t)r * run.y_stride + out] = gpu_gated(kind, first, second);
 }
 
 static bool is_aligned(const struct linear_run *run, size_t element_bytes)
@@ -127,33 +209,34 @@ static bool is_aligned(const struct linear_run *run, size_t element_bytes)
     return run->n_in * element_bytes % 16 == 0 && run->x_stride % 4 == 0 && (uintptr_t)run->x % 16 == 0;
 }
 
-// `kind`: of gemv_glu, or NULL.
+// `kind`: of the gated units, or NULL: there are none.
 template <class T, int ROWS>
 static void launch_gemv(gpu_queue queue, const T *weights, const struct linear_run *run, const enum glu *kind)
 {
-    size_t n_outputs = kind ? run->n_out / 2 : run->n_out;
-    dim3 grid((unsigned)((n_outputs + WARPS - 1) / WARPS));
+    const int n = 16 / (int)sizeof(T);
+    size_t n_outputs = kind ? run->n_out / 2 : run->n_out, n_written = kind ? GEMV_OUTPUTS / 2 : GEMV_OUTPUTS;
+    dim3 grid((unsigned)((n_outputs + n_written - 1) / n_written));
     if (kind) {
-        gpu_launch(queue, gemv_glu<T, ROWS>, grid, WARPS * GPU_WARP, 0, weights, *run, *kind);
-        return;
+        gpu_launch_early(queue, gemv<T, n, ROWS, true>, grid, GEMV_THREADS, 0, weights, *run, *kind);
+    } else if (is_aligned(run, sizeof(T))) {
+        gpu_launch_early(queue, gemv<T, n, ROWS, false>, grid, GEMV_THREADS, 0, weights, *run, GLU_SILU);
+    } else {
+        gpu_launch_early(queue, gemv<T, 1, ROWS, false>, grid, GEMV_THREADS, 0, weights, *run, GLU_SILU);
     }
-    gpu_launch(queue, is_aligned(run, sizeof(T)) ? gemv<T, ROWS, true> : gemv<T, ROWS, false>, grid, WARPS * GPU_WARP,
-               0, weights, *run);
 }
 
 template <class T>
 static void launch_gemv_rows(gpu_queue queue, const T *weights, const struct linear_run *run, const enum glu *kind)
 {
-    switch (run->n_rows) {
-    case 1: launch_gemv<T, 1>(queue, weights, run, kind); return;
-    case 2: launch_gemv<T, 2>(queue, weights, run, kind); return;
-    case 3: launch_gemv<T, 3>(queue, weights, run, kind); return;
-    case 4: launch_gemv<T, 4>(queue, weights, run, kind); return;
-    case 5: launch_gemv<T, 5>(queue, weights, run, kind); return;
-    case 6: launch_gemv<T, 6>(queue, weights, run, kind); return;
-    case 7: launch_gemv<T, 7>(queue, weights, run, kind); return;
-    case 8: launch_gemv<T, 8>(queue, weights, run, kind); return;
-    default: assert(0 && "at most GEMV_ROWS_MAX rows");
+    assert(run->n_rows > 0 && run->n_rows <= GEMV_ROWS_MAX);
+    if (run->n_rows == 1) {
+        launch_gemv<T, 1>(queue, weights, run, kind);
+    } else if (run->n_rows == 2) {
+        launch_gemv<T, 2>(queue, weights, run, kind);
+    } else if (run->n_rows <= 4) {
+        launch_gemv<T, 4>(queue, weights, run, kind);
+    } else {
+        launch_gemv<T, GEMV_ROWS_MAX>(queue, weights, run, kind);
     }
 }
 
