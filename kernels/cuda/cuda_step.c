@@ -46,7 +46,9 @@ static void bring(struct cuda_backend *cuda, const struct op_step *op, size_t n_
                                                                                     : ATTENTION_PREFILL_ROWS,
                                           .n_padded_rows = n_padded,
                                           .is_deterministic = cuda->is_deterministic };
-    bool has_moved = draws_reserve(&cuda->draws, n_padded > op->n_logit_rows ? n_padded : op->n_logit_rows);
+    size_t n_drawn = n_padded > op->n_logit_rows ? n_padded : op->n_logit_rows;
+    // As many as there can be, with the first step: what a step ahead draws must not move what is being read.
+    bool has_moved = draws_reserve(&cuda->draws, n_drawn > op->n_logit_rows_max ? n_drawn : op->n_logit_rows_max);
     if (step_bring(&cuda->step, op, &options) || has_moved) {
         graphs_forget(&cuda->graphs);
     }

@@ -85,6 +85,16 @@ void draws_deinit(struct draws *draws)
     }
 }
 
+// What was drawn and not yet looked at: by the next step on the device, or by the host.
+static void take_over(struct draws *draws, const struct draws *before)
+{
+    gpu_copy(draws->gpu, draws->results, before->results, before->n_rows_max * sizeof(*draws->results));
+    for (size_t i = 0; i < N_TURNS; i++) {
+        memcpy(draws->host_results[i], before->host_results[i], before->n_rows_max * sizeof(**draws->host_results));
+        memcpy(draws->host_tops[i], before->host_tops[i], before->n_rows_max * sizeof(**draws->host_tops));
+    }
+}
+
 bool draws_reserve(struct draws *draws, size_t n_rows)
 {
     if (n_rows <= draws->n_rows_max) {
@@ -94,10 +104,12 @@ bool draws_reserve(struct draws *draws, size_t n_rows)
     while (wanted < n_rows) {
         wanted *= 2;
     }
-    gpu_sync(draws->gpu, NULL);
-    free_all(draws);
+    struct draws before = *draws;
     int r = allocate(draws, wanted);
     assert(r == 0); // a few KiB, asked for by a step that has all its pages
+    gpu_sync(draws->gpu, NULL);
+    take_over(draws, &before);
+    free_all(&before);
     return true;
 }
 

@@ -30,7 +30,8 @@ struct draws {
 
 int draws_init(struct draws *draws, struct gpu *gpu, struct err *err);
 void draws_deinit(struct draws *draws); // the queue is empty
-// Room for so many rows. Empties the queue when there was less. True: `results` and `tops` have moved.
+// Room for so many rows. Empties the queue when there was less. True: `results` and `tops` have moved, with what was
+// drawn; so have the host's, and what draws_wait gave is gone.
 bool draws_reserve(struct draws *draws, size_t n_rows);
 
 // Bytes of masks and edits of the rows, and of what is drawn of them all on the device.

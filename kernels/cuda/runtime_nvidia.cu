@@ -36,11 +36,16 @@ struct blas {
                 cudaDataType, int, const void *, void *, cudaDataType, int, int, int);
 };
 
+typedef CUresult (*encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
+                              const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
+                              CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
 struct gpu {
     cudaStream_t queue;
     struct gpu_queue_state kernels; // launched into the queue
     struct gpu_facts facts;
     struct blas blas;
+    encode_fn encode;         // of tensor maps; NULL: the device has none
     unsigned char *upload[2]; // pinned, UPLOAD_BYTES each
     cudaEvent_t uploaded[2];  // when what each holds has gone
     cudaEvent_t marks[GPU_N_MARKS];
@@ -255,6 +260,24 @@ static bool can_overlap(const struct gpu_facts *facts)
            cudaRuntimeGetVersion(&runtime) == cudaSuccess && driver >= 12030 && runtime >= 12030;
 }
 
+// The driver has it, which programs do not link to.
+static encode_fn find_encode()
+{
+    void *found = NULL;
+    cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+#if CUDART_VERSION >= 12050
+    cudaError_t error =
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
+#else
+    cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
+#endif
+    if (error != cudaSuccess || result != cudaDriverEntryPointSuccess) {
+        cudaGetLastError(); // the caller goes another way
+        return NULL;
+    }
+    return reinterpret_cast<encode_fn>(found);
+}
+
 int gpu_open(struct gpu **ret, struct err *err)
 {
     struct gpu *gpu = static_cast<struct gpu *>(calloc(1, sizeof(*gpu)));
@@ -271,6 +294,7 @@ int gpu_open(struct gpu **ret, struct err *err)
         return r;
     }
     gpu->kernels = { gpu->queue, can_overlap(&gpu->facts) };
+    gpu->encode = gpu->facts.capability >= 90 ? find_encode() : NULL;
     blas_open(&gpu->blas, gpu->queue);
     name_library(&gpu->blas, gpu->facts.library, sizeof(gpu->facts.library));
     *ret = gpu;
@@ -526,33 +550,10 @@ int gpu_failure(struct gpu *gpu, struct err *err)
 
 // ---- tensor maps ---------------------------------------------------------------------------------------------------
 
-typedef CUresult (*encode_fn)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
-                              const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
-                              CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-// The driver has it, which programs do not link to.
-static encode_fn find_encode()
-{
-    void *found = NULL;
-    cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-#if CUDART_VERSION >= 12050
-    cudaError_t error =
-        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
-#else
-    cudaError_t error = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
-#endif
-    if (error != cudaSuccess || result != cudaDriverEntryPointSuccess) {
-        cudaGetLastError(); // the caller goes another way
-        return NULL;
-    }
-    return reinterpret_cast<encode_fn>(found);
-}
-
 bool gpu_tensor_map_make(const struct gpu *gpu, const struct gpu_tensor *t, struct gpu_tensor_map *ret)
 {
     static_assert(sizeof(*ret) == sizeof(CUtensorMap) && alignof(struct gpu_tensor_map) >= 64, "as the driver has it");
-    encode_fn encode = gpu->facts.capability >= 90 ? find_encode() : NULL;
-    if (!encode) {
+    if (!gpu->encode) {
         return false;
     }
     const cuuint32_t steps[4] = { 1, 1, 1, 1 };
@@ -567,8 +568,8 @@ bool gpu_tensor_map_make(const struct gpu *gpu, const struct gpu_tensor *t, stru
     for (int i = 0; i < 3; i++) {
         strides[i] = t->strides[i];
     }
-    return encode(reinterpret_cast<CUtensorMap *>(ret),
-                  t->is_f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 4,
-                  const_cast<void *>(t->base), dims, strides, t->box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
-                  CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+    return gpu->encode(reinterpret_cast<CUtensorMap *>(ret),
+                       t->is_f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 4,
+                       const_cast<void *>(t->base), dims, strides, t->box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                       swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }

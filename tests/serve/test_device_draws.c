@@ -20,11 +20,12 @@ static int open_backend(void **state)
 {
     static struct fixture fixture;
     const struct backend_options options = { .n_threads = 1 };
-    int r = cuda_backend_open(&options, &fixture.backend, NULL);
-    if (r == -EOPNOTSUPP) {
-        exit(TEST_EXIT_SKIP); // on a machine without a GPU, built for one
+    struct err err = { 0 };
+    int r = cuda_backend_open(&options, &fixture.backend, &err);
+    if (r < 0) { // on a machine without a GPU, built for one
+        fprintf(stderr, "%s\n", err.msg);
+        exit(r == -EOPNOTSUPP ? TEST_EXIT_SKIP : 1);
     }
-    assert_int_equal(r, 0);
     fixture.device = fixture.backend->ops->alloc(fixture.backend, N_ROWS * N_VOCAB_MAX * sizeof(float));
     *state = &fixture;
     return 0;
@@ -214,6 +215,37 @@ static void test_device_draws_mask_is_kept(void **state)
 }
 
 // What stays for the host to draw.
+// A step ahead draws more rows than any before it, while the step's own tokens wait to be read.
+static void test_device_draws_outlast_more_rows(void **state)
+{
+    enum { FEW = 3, MANY = 1000, N_VOCAB = 8 };
+    struct fixture *f = *state;
+    struct backend *b = f->backend;
+    struct sample_row rows[MANY];
+    float *logits = calloc(MANY * N_VOCAB, sizeof(*logits)), *device = b->ops->alloc(b, MANY * N_VOCAB * sizeof(float));
+    assert_true(logits && device);
+    for (size_t i = 0; i < MANY; i++) {
+        rows[i] = (struct sample_row){ .top_p = 1, .wants_probs = i == 1, .n_top = i == 1 ? 2 : 0 };
+        logits[i * N_VOCAB + i % N_VOCAB] = 1;
+    }
+    b->ops->upload(b, device, logits, MANY * N_VOCAB * sizeof(float));
+    struct op_sample op = { .logits = device, .rows = rows, .n_rows = FEW, .n_vocab = N_VOCAB };
+    b->ops->sample(b, &op);
+    op.n_rows = MANY;
+    op.turn = 1;
+    b->ops->sample(b, &op);
+    struct sample_results few = b->ops->drawn(b, 0), many = b->ops->drawn(b, 1);
+    assert_non_null(few.tops);
+    assert_int_equal(few.tops[1].n, 2);
+    assert_int_equal(few.tops[1].ids[0], 1);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(many.rows[i].id, i % N_VOCAB);
+        assert_int_equal(i < FEW ? few.rows[i].id : 0, i < FEW ? (int)(i % N_VOCAB) : 0);
+    }
+    b->ops->free(b, device);
+    free(logits);
+}
+
 static void test_device_draws_refuses_what_it_cannot(void **state)
 {
     (void)state;
@@ -243,6 +275,7 @@ static void test_device_draws_refuses_what_it_cannot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_device_draws_outlast_more_rows), // before there is room for so many
         cmocka_unit_test(test_device_draws_are_the_hosts),
         cmocka_unit_test(test_device_draws_mask_is_kept),
         cmocka_unit_test(test_device_draws_refuses_what_it_cannot),
