@@ -16,7 +16,7 @@ struct device_draws {
     struct logit_adjust adjust;
 };
 
-#define DEVICE_EDITS_MAX 65536
+#define DEVICE_EDITS_MAX 1048576 // 16 MiB: penalties of 256 answers that have said 4096 different tokens each
 #define DEVICE_MASKS_MAX 64
 
 int device_draws_init(struct device_draws *draws, size_t n_vocab, size_t n_rows_max); // 0 or -ENOMEM

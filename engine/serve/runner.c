@@ -403,6 +403,7 @@ static struct logits wait_for_tokens(struct runner *r, size_t n_host, void (*pub
     radix_make_room(&r->radix, r->pool.n_pages / ROOM_SHARE < ROOM_MAX ? r->pool.n_pages / ROOM_SHARE : ROOM_MAX);
     if (r->step.n_logit_rows > 0) {
         r->drawn = r->drive.drawn(r->drive.ctx, r->step.turn);
+        r->drawn_ns = runner_clock(r);
     }
     return n_host > 0 ? r->drive.logits(r->drive.ctx, r->host_rows, n_host) : (struct logits){ 0 };
 }

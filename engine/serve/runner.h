@@ -97,6 +97,7 @@ struct runner {
     uint32_t *host_rows;        // as logit_rows: of them, those that the device does not draw from
     struct device_draws device_draws;
     struct sample_results drawn;
+    uint64_t drawn_ns;        // when they were there
     struct issued_step step;  // the one whose tokens are taken
     struct issued_step ahead; // the one after it, if is_ahead: issued before those tokens were known
     unsigned turn;            // of the last step that the device draws from

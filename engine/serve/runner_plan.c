@@ -243,7 +243,7 @@ void runner_apply_plan(struct runner *r, uint64_t now_ns)
     for (size_t i = 0; i < r->plan.n_items; i++) {
         sequence_use_cache(r->active[r->plan.items[i].idx], r->plan.items[i].n_cached);
     }
-    for (size_t i = 0; i < r->plan.n_items; i++) {
+    for (size_t i = 0; i < r->plan.n_items && r->radix.host; i++) {
         sequence_fetch_pages(r->active[r->plan.items[i].idx]);
     }
     for (size_t i = 0; i < r->plan.n_items; i++) {

@@ -26,7 +26,7 @@ struct draw {
     uint32_t drawn_at;    // by the device: its row of what was drawn; or DRAWN_BY_HOST
     struct logits logits; // of 1 + n_draft rows
     uint32_t n_draft;
-    struct sampler_input input; // of the first
+    struct sampler_input input; // of the first, where the host draws
     int32_t token_id;
     int rc; // of sampler_draw
     uint64_t sampled_ns;
@@ -148,7 +148,7 @@ static void take_drawn(const struct runner *r, struct draw *d)
         }
         seq->n_probs = 1 + n_top;
     }
-    d->sampled_ns = runner_clock(r);
+    d->sampled_ns = r->drawn_ns;
 }
 
 // ---- by the host ---------------------------------------------------------------------------------------------------
@@ -172,8 +172,13 @@ static size_t collect(struct runner *r, size_t begin, struct logits *logits)
         uint32_t at = r->drawn.rows && n_logits > 0 ? item->drawn_at : DRAWN_BY_HOST;
         if (sequence_advance(seq, item->n_tokens - item->n_draft)) {
             struct draw *d = &r->draws[r->n_draws++];
-            *d = (struct draw){ .seq = seq, .drawn_at = at, .logits = *logits, .n_draft = item->n_draft };
-            d->input = sequence_sampler_input(seq, d->logits);
+            d->seq = seq;
+            d->drawn_at = at;
+            d->logits = *logits;
+            d->n_draft = item->n_draft;
+            if (at == DRAWN_BY_HOST) {
+                d->input = sequence_sampler_input(seq, d->logits);
+            }
         }
         *logits = at == DRAWN_BY_HOST ? runner_skip_rows(r, *logits, n_logits) : *logits;
     }

@@ -303,6 +303,55 @@ static void test_device_ahead_of_its_tokens_says_the_same(void **state)
     free_some(want, N_PLAIN);
 }
 
+// The first n_guided answers are JSON of a form, the others free; the form leaves no choice at times.
+static struct answer *answer_guided(bool no_ahead, unsigned n_guided, unsigned n)
+{
+    static const char form[] = "{\"prompt\":\"Say\",\"temperature\":1.2,\"seed\":%u,\"max_tokens\":14,\"guided_regex\":"
+                               "\"[{]\\\"name\\\":\\\"[a-z]{1,3}\\\",\\\"age\\\":[0-9]{2}[}]\"}";
+    struct tokfs_engine_options options = deterministic();
+    options.no_speculation = true;
+    options.no_ahead = no_ahead;
+    options.no_jump_forward = n_guided > 1;
+    struct tokfs_engine *engine = open_device(options);
+    struct answer *answers = answers_new(n);
+    struct tokfs_engine_stats stats;
+    struct tokfs_error error;
+    for (unsigned i = 0; i < n; i++) {
+        char body[256];
+        size_t len = (size_t)snprintf(body, sizeof(body), form, i);
+        struct request r = request(i);
+        r.sampling = (struct tokfs_sampling){ .temperature = 1, .top_p = 1, .seed = i, .max_tokens = 6 };
+        struct answer *a = &answers[i];
+        assert_int_equal(
+            i < n_guided ? tokfs_submit_completion(engine, body, len, a, &a->completion, &error)
+                         : tokfs_submit_tokens(engine, r.prompt, r.n_prompt, &r.sampling, a, &a->completion, &error),
+            0);
+    }
+    engine_test_finish(engine, answers, n);
+    tokfs_engine_get_stats(engine, &stats);
+    assert_int_equal(stats.n_ahead > 3, !no_ahead);
+    assert_int_equal(stats.n_forced > 0, n_guided == 1);
+    tokfs_engine_close(engine);
+    return answers;
+}
+
+// Masks of grammars are told when the token before is known, and what a grammar forces comes beside a step that is
+// ahead.
+static void test_device_ahead_of_grammars_says_the_same(void **state)
+{
+    (void)state;
+    const unsigned n[][2] = { { 2, 3 }, { 1, 8 } };
+    for (int i = 0; i < 2; i++) {
+        struct answer *want = answer_guided(true, n[i][0], n[i][1]), *got = answer_guided(false, n[i][0], n[i][1]);
+        assert_memory_equal(want[0].text, "{\"name\":\"", 9);
+        for (unsigned k = 0; k < n[i][1]; k++) {
+            answers_equal(&got[k], &want[k]);
+        }
+        free(want);
+        free(got);
+    }
+}
+
 // ---- faults --------------------------------------------------------------------------------------------------------
 
 static void expect_restarts(struct tokfs_engine *engine, uint64_t n)
@@ -428,6 +477,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_device_host_tier_changes_no_answer),
         cmocka_unit_test(test_device_host_tier_needs_a_device),
         cmocka_unit_test(test_device_ahead_of_its_tokens_says_the_same),
+        cmocka_unit_test(test_device_ahead_of_grammars_says_the_same),
         cmocka_unit_test(test_device_fault_changes_no_answer),
         cmocka_unit_test(test_device_second_fault_is_eio_and_the_next_request_is_answered),
         cmocka_unit_test(test_device_that_is_gone_is_eio_until_it_is_back),

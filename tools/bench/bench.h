@@ -94,6 +94,7 @@ int bench_index(const struct bench_options *options, struct bench_report *report
 int bench_peer(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_cluster(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_score(const struct bench_options *options, struct bench_report *report, struct err *err);
+int bench_step(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_steady(const struct bench_options *options, struct bench_report *report, struct err *err);
 int bench_mixed(const struct bench_options *options, struct bench_report *report, struct err *err);
 
