@@ -93,6 +93,26 @@ static void test_linear_every_way_is_near_the_reference(void **state)
     }
 }
 
+// There is a kernel for each number of rows, for inputs that are whole vectors and for others.
+static void test_linear_of_few_rows_is_near_the_reference(void **state)
+{
+    const struct pair *pair = *state;
+    const enum dtype dtypes[] = { DTYPE_F32, DTYPE_F16, DTYPE_BF16 };
+    uint64_t rng = 15;
+    for (size_t i = 0; i < 3 * 8 * 2; i++) {
+        struct product p = { dtypes[i / 16], 7, i % 2 ? 264 : 131, 1 + i / 2 % 8 };
+        struct linear_case c = linear_case(&rng, p);
+        size_t n = p.n_rows * c.y_stride;
+        float *want = copy_of(c.y, n), *got = copy_of(c.y, n);
+        run_linear(pair->cpu, &c, 0, p.n_rows, want);
+        run_linear(pair->cuda, &c, 0, p.n_rows, got);
+        assert_all_near(got, want, n, p.dtype == DTYPE_BF16 ? 4e-2 : 1e-5);
+        free(want);
+        free(got);
+        linear_case_free(&c);
+    }
+}
+
 static void test_linear_deterministic_rows_do_not_depend_on_the_batch(void **state)
 {
     const struct pair *pair = *state;
@@ -771,6 +791,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear_every_way_is_near_the_reference),
+        cmocka_unit_test(test_linear_of_few_rows_is_near_the_reference),
         cmocka_unit_test(test_linear_deterministic_rows_do_not_depend_on_the_batch),
         cmocka_unit_test(test_linear_of_any_rows_is_near_the_reference_both_ways),
         cmocka_unit_test(test_products_of_another_name_are_refused),
