@@ -15,6 +15,7 @@ struct blocks_run {
     size_t x_stride, y_stride, n_rows, n_out, n_in, n_chunks;
     bool accumulate, is_aligned; // x: in vectors of 16 bytes
     enum glu kind;               // of what ends in a gated unit
+    enum dtype dtype;            // of w
 };
 
 // ---- formats -------------------------------------------------------------------------------------------------------
@@ -371,5 +372,56 @@ template <class T> struct fmt_plain {
         return group_scale{ { 1.0f, 1.0f }, 0.0f };
     }
 };
+
+// ---- products of a group ------------------------------------------------------------------------------------------
+
+// 16 outputs by 32 inputs as the left operand of two matrix instructions.
+template <class F>
+static __device__ __forceinline__ void group_operands(const typename F::raw *raw, int group, uint32_t a[2][4],
+                                                      struct group_scale scales[2])
+{
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        uint32_t pairs[4];
+        F::pairs(raw, half, group, pairs);
+        scales[half] = F::scales(raw, half, group);
+#pragma unroll
+        for (int p = 0; p < 4; p++) {
+            a[p / 2][half + p % 2 * 2] = pairs[p];
+        }
+    }
+}
+
+// acc[r / 8] (+)= the group's part of 16 outputs and 8 rows, in fragments of the matrix instruction: lane 4g + t holds
+// outputs g, g, g + 8, g + 8 at rows 2t, 2t + 1, 2t, 2t + 1.
+template <class F>
+static __device__ __forceinline__ void add_group(const uint32_t a[2][4], const uint32_t x[4],
+                                                 const struct group_scale scales[2], float acc[4])
+{
+    typedef typename F::element T;
+    float sum[2][4] = {};
+    gpu_mma<T>(sum[0], a[0], x[0], x[1]);
+    gpu_mma<T>(sum[F::has_halves], a[1], x[2], x[3]);
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        acc[i] = fmaf(scales[i / 2].scale[0], sum[0][i], acc[i]);
+        if (F::has_halves) {
+            acc[i] = fmaf(scales[i / 2].scale[1], sum[1][i], acc[i]);
+        }
+    }
+    if (F::has_min) { // times the sum of the row, which a matrix of ones gives to every output
+        const uint32_t ones[4] = { TIMES_1, TIMES_1, TIMES_1, TIMES_1 };
+        float of_row[4] = {};
+        gpu_mma<T>(of_row, ones, x[0], x[1]);
+        gpu_mma<T>(of_row, ones, x[2], x[3]);
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            acc[i] = fmaf(-scales[i / 2].min, of_row[i], acc[i]);
+        }
+    }
+}
+
+// linear_parts.cu: products of parts of many rows, of which run has x16.
+void blocks_parts_wide(gpu_queue queue, const struct blocks_run *run, const struct gpu_parts *parts);
 
 #endif

@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define FULL_PART_ROWS 16 // slots that an expert has in the mean; an estimate
+
 struct expert_matrices {
     struct gpu_matrix like;     // shape and type of all
     struct gpu_expert *experts; // [n_experts] on the device
@@ -93,7 +95,9 @@ void cuda_linear_experts(struct backend *b, const struct op_linear_experts *op)
     const struct gpu_parts parts = { .parts = (const struct gpu_part *)routes->parts,
                                      .experts = op->w->experts,
                                      .n_max = gpu_n_parts_max(routes, rows),
-                                     .rows = rows };
+                                     .rows = rows,
+                                     .are_full =
+                                         rows > GEMV_ROWS_MAX && n_slots >= FULL_PART_ROWS * routes->n_experts };
     const struct op_linear run = {
         .x = op->x, .y = op->y, .x_stride = op->x_stride, .y_stride = op->y_stride, .n_rows = n_slots
     };

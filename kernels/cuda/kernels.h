@@ -35,6 +35,7 @@ struct gpu_parts {
     const struct gpu_part *parts;
     const struct gpu_expert *experts;
     size_t n_max, rows;
+    bool are_full; // as a rule they have so many slots that operations take longer than the bytes of weights
 };
 
 // A page that is another one than before, `at` entries behind the beginning of the page tables.

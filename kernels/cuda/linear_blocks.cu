@@ -74,52 +74,15 @@ static __device__ __forceinline__ void load_x(const struct blocks_run *run, size
 
 // ---- the product ---------------------------------------------------------------------------------------------------
 
-// acc[r / 8] (+)= the group's part of 16 outputs and 8 rows, in fragments of the matrix instruction: lane 4g + t holds
-// outputs g, g, g + 8, g + 8 at rows 2t, 2t + 1, 2t, 2t + 1.
-template <class F>
-static __device__ __forceinline__ void add_group(const uint32_t a[2][4], const uint32_t x[4],
-                                                 const struct group_scale scales[2], float acc[4])
-{
-    typedef typename F::element T;
-    float sum[2][4] = {};
-    gpu_mma<T>(sum[0], a[0], x[0], x[1]);
-    gpu_mma<T>(sum[F::has_halves], a[1], x[2], x[3]);
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        acc[i] = fmaf(scales[i / 2].scale[0], sum[0][i], acc[i]);
-        if (F::has_halves) {
-            acc[i] = fmaf(scales[i / 2].scale[1], sum[1][i], acc[i]);
-        }
-    }
-    if (F::has_min) { // times the sum of the row, which a matrix of ones gives to every output
-        const uint32_t ones[4] = { TIMES_1, TIMES_1, TIMES_1, TIMES_1 };
-        float of_row[4] = {};
-        gpu_mma<T>(of_row, ones, x[0], x[1]);
-        gpu_mma<T>(of_row, ones, x[2], x[3]);
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            acc[i] = fmaf(-scales[i / 2].min, of_row[i], acc[i]);
-        }
-    }
-}
-
 template <class F, int TILES, bool IS_ROUNDED>
 static __device__ __forceinline__ void add_chunk(const struct blocks_run *run, const typename F::raw *raw, size_t chunk,
                                                  size_t first, size_t end, unsigned lane, float acc[TILES][4])
 {
 #pragma unroll
     for (int group = 0; group < BLOCKS_CHUNK / GROUP; group++) {
-        uint32_t a[2][4], pairs[4];
+        uint32_t a[2][4];
         struct group_scale scales[2];
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            F::pairs(raw, half, group, pairs);
-            scales[half] = F::scales(raw, half, group);
-#pragma unroll
-            for (int p = 0; p < 4; p++) {
-                a[p / 2][half + p % 2 * 2] = pairs[p];
-            }
-        }
+        group_operands<F>(raw, group, a, scales);
 #pragma unroll
         for (int tile = 0; tile < TILES; tile++) {
             uint32_t x[4];
@@ -242,6 +205,7 @@ static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0)
 static struct blocks_run run_of(const struct op_linear *op, const struct gpu_matrix *w)
 {
     struct blocks_run run = {};
+    run.dtype = w->dtype;
     run.w = static_cast<const unsigned char *>(w->data);
     run.bias = op->bias;
     run.x = op->x;
@@ -268,7 +232,9 @@ static void launch(gpu_queue queue, struct blocks_run *run, const struct gpu_par
         gpu_launch_early(queue, x_to_16<F>, dim3((unsigned)run->n_rows), THREADS, 0, *run, x16);
         run->x16 = x16;
     }
-    if (parts && rows == 8) {
+    if (parts && parts->are_full) {
+        blocks_parts_wide(queue, run, parts);
+    } else if (parts && rows == 8) {
         gpu_launch(queue, linear_parts<F, 1, false>, grid, THREADS, 0, *run, parts->parts, parts->experts);
     } else if (parts) {
         gpu_launch(queue, linear_parts<F, 8, true>, grid, THREADS, 0, *run, parts->parts, parts->experts);

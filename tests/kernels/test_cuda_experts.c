@@ -218,13 +218,24 @@ struct product {
 };
 
 static const struct product products[] = {
-    { { 5, 6, 2 }, DTYPE_Q4_K, 20, 256, ANY },   { { 80, 4, 2 }, DTYPE_MXFP4, 33, 96, ANY },
-    { { 30, 12, 3 }, DTYPE_BF16, 17, 160, ANY }, { { 8, 3, 1 }, DTYPE_F16, 16, 64, ONE_FOR_ALL },
-    { { 9, 5, 2 }, DTYPE_BF16, 8, 33, TIES },    { { 90, 3, 1 }, DTYPE_F32, 70, 40, ONE_FOR_ALL },
-    { { 140, 2, 1 }, DTYPE_Q6_K, 18, 256, ANY }, { { 3, 12, 4 }, DTYPE_Q8_0, 35, 1120, ANY },
-    { { 66, 9, 2 }, DTYPE_Q4_0, 16, 288, FEW },  { { 40, 4, 2 }, DTYPE_Q5_K, 9, 256, ANY },
-    { { 2, 4, 1 }, DTYPE_F32, 5, 7, ANY },       { { 20, 3, 2 }, DTYPE_F8, 19, 256, FEW },
-    { { 66, 2, 1 }, DTYPE_F8, 8, 128, ANY },     { { 70, 2, 2 }, DTYPE_F16, 40, 128, ANY },
+    { { 5, 6, 2 }, DTYPE_Q4_K, 20, 256, ANY },
+    { { 80, 4, 2 }, DTYPE_MXFP4, 33, 96, ANY },
+    { { 30, 12, 3 }, DTYPE_BF16, 17, 160, ANY },
+    { { 8, 3, 1 }, DTYPE_F16, 16, 64, ONE_FOR_ALL },
+    { { 9, 5, 2 }, DTYPE_BF16, 8, 33, TIES },
+    { { 90, 3, 1 }, DTYPE_F32, 70, 40, ONE_FOR_ALL },
+    { { 140, 2, 1 }, DTYPE_Q6_K, 18, 256, ANY },
+    { { 3, 12, 4 }, DTYPE_Q8_0, 35, 1120, ANY },
+    { { 66, 9, 2 }, DTYPE_Q4_0, 16, 288, FEW },
+    { { 40, 4, 2 }, DTYPE_Q5_K, 9, 256, ANY },
+    { { 2, 4, 1 }, DTYPE_F32, 5, 7, ANY },
+    { { 20, 3, 2 }, DTYPE_F8, 19, 256, FEW },
+    { { 66, 2, 1 }, DTYPE_F8, 8, 128, ANY },
+    { { 34, 2, 1 }, DTYPE_Q8_0, 150, 1120, ANY },
+    { { 36, 2, 1 }, DTYPE_BF16, 140, 160, ANY },
+    { { 33, 2, 1 }, DTYPE_Q4_K, 20, 512, FEW },
+    { { 70, 3, 1 }, DTYPE_Q4_0, 40, 288, ONE_FOR_ALL },
+    { { 70, 2, 2 }, DTYPE_F16, 40, 128, ANY },
 };
 #define N_PRODUCTS (sizeof(products) / sizeof(*products))
 
@@ -232,7 +243,7 @@ struct scene {
     const struct product *p;
     void *weights[N_EXPERTS_MAX];                       // NULL: the expert has none
     float *values[N_EXPERTS_MAX], *bias[N_EXPERTS_MAX]; // what they stand for; or NULL
-    float *logits, *x;                                  // [n_slots][n_in]
+    float *logits, *x;                                  // [n_rows][n_in]
 };
 
 static struct scene scene_new(uint64_t *rng, const struct product *p)
@@ -245,7 +256,7 @@ static struct scene scene_new(uint64_t *rng, const struct product *p)
         s.bias[e] = rng_below(rng, 2) ? random_floats(rng, p->n_out) : NULL;
     }
     s.logits = random_logits(rng, p->m, p->taste);
-    s.x = random_floats(rng, p->m.n_rows * p->m.n_used * p->n_in);
+    s.x = random_floats(rng, p->m.n_rows * p->n_in);
     return s;
 }
 
@@ -280,7 +291,8 @@ static void assert_are_products(const struct scene *s, const struct routes *r, c
             size_t slot = at / p->n_out, out = at % p->n_out;
             double want = s->bias[e] ? (double)s->bias[e][out] : 0, magnitude = 1;
             for (size_t k = 0; s->values[e] && k < p->n_in; k++) {
-                double term = (double)s->values[e][out * p->n_in + k] * rounded(p->dtype, s->x[slot * p->n_in + k]);
+                double term =
+                    (double)s->values[e][out * p->n_in + k] * rounded(p->dtype, s->x[r->rows[slot] * p->n_in + k]);
                 want += term;
                 magnitude += fabs(term);
             }
@@ -296,11 +308,12 @@ struct device_scene {
     struct routed routed;
 };
 
-static struct device_scene device_scene_new(struct backend *b, const struct scene *s)
+// Of the scene's first rows; x is that of the slots.
+static struct device_scene device_scene_new(struct backend *b, const struct scene *s, struct mixture m)
 {
     const struct product *p = s->p;
-    size_t n_slots = p->m.n_rows * p->m.n_used;
-    struct device_scene d = { .x = sent_floats(b, s->x, n_slots * p->n_in), .routed = routed_new(b, p->m) };
+    size_t n_slots = m.n_rows * p->m.n_used;
+    struct device_scene d = { .x = b->ops->alloc(b, n_slots * p->n_in * sizeof(float)), .routed = routed_new(b, m) };
     for (size_t e = 0; e < p->m.n_experts; e++) {
         d.bias[e] = sent_floats(b, s->bias[e], p->n_out);
         if (s->weights[e]) {
@@ -311,11 +324,15 @@ static struct device_scene device_scene_new(struct backend *b, const struct scen
     d.table = b->ops->expert_matrices_new(b, (const struct matrix *const *)d.w, (const float *const *)d.bias,
                                           p->m.n_experts, n_slots);
     assert_non_null(d.table);
-    float *logits = sent_floats(b, s->logits, p->m.n_rows * p->m.n_experts);
+    float *logits = sent_floats(b, s->logits, m.n_rows * m.n_experts);
+    float *rows = sent_floats(b, s->x, m.n_rows * p->n_in);
     const struct op_route route = { .logits = logits, .routes = &d.routed.there };
+    const struct op_dispatch dispatch = { .x = rows, .routes = &d.routed.there, .y = d.x, .dim = p->n_in };
     b->ops->route(b, &route);
+    b->ops->dispatch(b, &dispatch);
     routed_fetch(b, &d.routed);
     b->ops->free(b, logits);
+    b->ops->free(b, rows);
     return d;
 }
 
@@ -330,43 +347,59 @@ static void device_scene_free(struct backend *b, struct device_scene *d)
     routed_free(b, &d->routed);
 }
 
-// The product of all slots; of few experts in a block format, the bits that they have one by one.
-static float *run_product(struct backend *b, const struct scene *s)
+// Expert by expert, which gives block formats the same bits.
+static void expect_same_one_by_one(struct backend *b, const struct scene *s, const struct device_scene *d,
+                                   const float *y)
 {
     const struct product *p = s->p;
-    size_t n = p->m.n_rows * p->m.n_used * p->n_out;
-    float *y = malloc(n * sizeof(*y));
+    const uint32_t *first = d->routed.here.first;
+    for (size_t e = 0; e < p->m.n_experts; e++) {
+        size_t n_rows = first[e + 1] - first[e], n = n_rows * p->n_out;
+        float *each = calloc(n + 1, sizeof(*each)), *there = sent_floats(b, each, n + 1);
+        const struct op_linear one = { .w = d->w[e],
+                                       .bias = d->bias[e],
+                                       .x = d->x + first[e] * p->n_in,
+                                       .y = there,
+                                       .x_stride = p->n_in,
+                                       .y_stride = p->n_out,
+                                       .n_rows = n_rows };
+        if (d->w[e]) {
+            b->ops->linear(b, &one);
+            b->ops->download(b, each, there, n * sizeof(*each));
+            assert_same_bits(y + first[e] * p->n_out, each, n, b);
+        }
+        b->ops->free(b, there);
+        free(each);
+    }
+}
+
+// Of the first n_rows: [n_rows][n_used][n_out].
+static float *run_product(struct backend *b, const struct scene *s, size_t n_rows)
+{
+    const struct product *p = s->p;
+    const struct mixture m = { n_rows, p->m.n_experts, p->m.n_used };
+    size_t n = n_rows * m.n_used * p->n_out;
+    float *y = malloc(n * sizeof(*y)), *of_rows = malloc(n * sizeof(*y));
     for (size_t i = 0; i < n; i++) {
         y[i] = UNTOUCHED;
     }
-    struct device_scene d = device_scene_new(b, s);
-    float *device_y = sent_floats(b, y, n), *device_each = sent_floats(b, y, n), *each = malloc(n * sizeof(*each));
+    struct device_scene d = device_scene_new(b, s, m);
+    float *device_y = sent_floats(b, y, n);
     const struct op_linear_experts op = {
         .w = d.table, .routes = &d.routed.there, .x = d.x, .y = device_y, .x_stride = p->n_in, .y_stride = p->n_out
     };
     b->ops->linear_experts(b, &op);
-    const uint32_t *first = d.routed.here.first;
-    for (size_t e = 0; e < p->m.n_experts; e++) {
-        const struct op_linear one = { .w = d.w[e],
-                                       .bias = d.bias[e],
-                                       .x = d.x + first[e] * p->n_in,
-                                       .y = device_each + first[e] * p->n_out,
-                                       .x_stride = p->n_in,
-                                       .y_stride = p->n_out,
-                                       .n_rows = first[e + 1] - first[e] };
-        if (d.w[e]) {
-            b->ops->linear(b, &one);
-        }
-    }
     fetch(b, y, device_y, n * sizeof(*y));
-    fetch(b, each, device_each, n * sizeof(*each));
     assert_are_products(s, &d.routed.here, y);
     if (cuda_of(b)->is_deterministic && !dtype_is_plain(p->dtype)) {
-        assert_same_bits(y, each, n, b);
+        expect_same_one_by_one(b, s, &d, y);
+    }
+    for (size_t pair = 0; pair < n_rows * m.n_used; pair++) {
+        memcpy(of_rows + pair * p->n_out, y + d.routed.here.slots[pair] * p->n_out, p->n_out * sizeof(*y));
     }
     device_scene_free(b, &d);
-    free(each);
-    return y;
+    free(y);
+    return of_rows;
 }
 
 static void test_products_are_those_of_each_expert(void **state)
@@ -375,10 +408,14 @@ static void test_products_are_those_of_each_expert(void **state)
     uint64_t rng = 4;
     for (size_t i = 0; i < N_PRODUCTS; i++) {
         struct scene s = scene_new(&rng, &products[i]);
-        float *y = run_product(pair->cuda, &s), *again = run_product(pair->deterministic, &s);
-        assert_same_bits(y, again, s.p->m.n_rows * s.p->m.n_used * s.p->n_out, pair->cuda);
+        size_t n_rows = s.p->m.n_rows, n_few = 1 + n_rows / 9, n_of_row = s.p->m.n_used * s.p->n_out;
+        float *y = run_product(pair->cuda, &s, n_rows), *again = run_product(pair->deterministic, &s, n_rows);
+        float *few = run_product(pair->deterministic, &s, n_few);
+        assert_same_bits(y, again, n_rows * n_of_row, pair->cuda);
+        assert_same_bits(y, few, n_few * n_of_row, pair->cuda); // a row's do not depend on the batch
         free(y);
         free(again);
+        free(few);
         scene_free(&s);
     }
 }
