@@ -6,6 +6,7 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/quant.h"
 #include "kernels/routes.h"
+#include "tests/kernels/bench_cuda_layers.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -542,6 +543,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < N_CASES; i++) {
         measure(&bench, &cases[i]);
     }
+    bench_cuda_layers(bench.copy_rate, bench.is_small);
     bench.b = bench.ways[WAY_BEST];
     bench.b->ops->free(bench.b, bench.x);
     bench.b->ops->free(bench.b, bench.y);
