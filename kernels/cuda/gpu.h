@@ -140,8 +140,10 @@ template <int N> static __device__ __forceinline__ float gpu_warp_sums(float *x)
     return gpu_warp_sums_from<N, GPU_WARP / 2>(x);
 }
 
-// Over a CTA of whole warps, at most 32 of them; every thread gets the result. `scratch`: [32] in shared memory.
-static __device__ __forceinline__ float gpu_cta_sum(float x, float *scratch)
+typedef float gpu_cta_scratch[32]; // in shared memory
+
+// Over a CTA of whole warps, at most 32 of them; every thread gets the result.
+static __device__ __forceinline__ float gpu_cta_sum(float x, gpu_cta_scratch &scratch)
 {
     unsigned lane = threadIdx.x % GPU_WARP, warp = threadIdx.x / GPU_WARP, n_warps = blockDim.x / GPU_WARP;
     x = gpu_warp_sum(x);

@@ -12,6 +12,9 @@
     extern __shared__ __align__(128) unsigned char gpu_dynamic_shared[];                                               \
     type *name = reinterpret_cast<type *>(gpu_dynamic_shared)
 
+// A variable of the CTA's shared memory; an array by a name for its type.
+#define GPU_SHARED(type, name) __shared__ __align__(16) type name
+
 template <class... Params> static inline void gpu_allow_shared(void (*kernel)(Params...), size_t shared_bytes)
 {
     if (shared_bytes > 48 * 1024) {

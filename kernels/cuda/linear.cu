@@ -174,7 +174,8 @@ static __global__ void __launch_bounds__(GEMV_THREADS, ROWS <= 2 ? 6 : 0)
     gemv(const T *weights, struct linear_run run, enum glu kind)
 {
     const int n_sums = ROWS * GEMV_OUTPUTS, n_written = IS_GATED ? GEMV_OUTPUTS / 2 : GEMV_OUTPUTS;
-    __shared__ float sums[GEMV_WARPS][n_sums];
+    typedef float all_sums[GEMV_WARPS][n_sums];
+    GPU_SHARED(all_sums, sums);
     const unsigned warp = threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
     float acc[n_sums] = {};
     gpu_release_next();
@@ -343,7 +344,7 @@ template <class T>
 static __global__ void __launch_bounds__(TILE_THREADS)
     linear_tiles(const T *weights, struct linear_run run, struct gpu_parts parts)
 {
-    __shared__ __align__(16) struct tile_pair<T> tile;
+    GPU_SHARED(struct tile_pair<T>, tile);
     unsigned warp = threadIdx.x / GPU_WARP, lane = threadIdx.x % GPU_WARP;
     size_t row, out = (size_t)blockIdx.x * TILE;
     float acc[2][4][4] = {};
@@ -378,10 +379,13 @@ static __global__ void __launch_bounds__(TILE_THREADS)
 #define F32_TILE_K  16
 #define F32_THREADS 256 // 16 x 16, each 4 x 4 outputs
 
+typedef float f32_tile[F32_TILE][F32_TILE_K + 1];
+
 static __global__ void __launch_bounds__(F32_THREADS)
     linear_tiles_f32(const float *weights, struct linear_run run, struct gpu_parts parts)
 {
-    __shared__ float x[F32_TILE][F32_TILE_K + 1], w[F32_TILE][F32_TILE_K + 1];
+    GPU_SHARED(f32_tile, x);
+    GPU_SHARED(f32_tile, w);
     size_t row, out = (size_t)blockIdx.x * F32_TILE, r0 = threadIdx.x / 16 * 4, o0 = threadIdx.x % 16 * 4;
     float acc[4][4] = {};
     if (!find_rows(&run, &parts, &weights, F32_TILE, &row)) {

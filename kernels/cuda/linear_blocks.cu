@@ -159,7 +159,8 @@ static __device__ __forceinline__ void run_tile(const struct blocks_run *run, si
 template <class F, int TILES, bool IS_ROUNDED, bool IS_GATED>
 static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0) linear_blocks(struct blocks_run run)
 {
-    __shared__ struct warp_sums<TILES> sums[1 + IS_GATED];
+    typedef struct warp_sums<TILES> all_sums[1 + IS_GATED];
+    GPU_SHARED(all_sums, sums);
     size_t first = (size_t)blockIdx.y * 8 * TILES;
     gpu_release_next();
     run_tile<F, TILES, IS_ROUNDED>(&run, blockIdx.x, first, run.n_rows, &sums[0]);
@@ -175,7 +176,7 @@ template <class F, int TILES, bool IS_ROUNDED>
 static __global__ void __launch_bounds__(THREADS, TILES == 1 ? 2 : 0)
     linear_parts(struct blocks_run run, const struct gpu_part *parts, const struct gpu_expert *experts)
 {
-    __shared__ struct warp_sums<TILES> sums;
+    GPU_SHARED(struct warp_sums<TILES>, sums);
     const uint4 part = __ldg(reinterpret_cast<const uint4 *>(parts) + blockIdx.y); // expert, row, n_rows
     const size_t first = part.y, end = first + part.z;
     if (part.z == 0 || !experts[part.x].w) {

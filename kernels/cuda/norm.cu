@@ -54,7 +54,7 @@ static __global__ void norm_by_warp(struct norm_rows rows)
 static __global__ void norm_by_cta(struct norm_rows rows)
 {
     gpu_begin();
-    __shared__ float scratch[32];
+    GPU_SHARED(gpu_cta_scratch, scratch);
     size_t offset = row_offset(&rows, blockIdx.x);
     float sum = gpu_cta_sum(sum_of_squares(&rows, offset, threadIdx.x, blockDim.x), scratch);
     write_row(&rows, offset, 1.0f / sqrtf(sum / (float)rows.dim + rows.eps), threadIdx.x, blockDim.x);

@@ -598,7 +598,7 @@ static __device__ float raw_logit(struct sample_shared *s, const float *x, const
 static __global__ void __launch_bounds__(THREADS_MAX) sample(struct sample_run run)
 {
     gpu_begin();
-    __shared__ struct sample_shared shared;
+    GPU_SHARED(struct sample_shared, shared);
     const struct gpu_sample_row row = run.rows[blockIdx.x];
     if (row.flags & SAMPLE_IS_PADDING) {
         return;

@@ -1,19 +1,9 @@
 // The model of a GPU: what it says of barriers, warps, copies and matrices, and that it finds what it is for.
 #include "kernels/cuda/gpu.h"
 #include "kernels/cuda/runtime.h"
+#include "tests/kernels/shim_fault.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-// clang-format off
-extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-}
-// clang-format on
+#include <vector>
 
 // ---- matrices ------------------------------------------------------------------------------------------------------
 
@@ -120,7 +110,7 @@ static void test_a_missing_barrier_shows(void **)
 
 static void sums(float *out)
 {
-    static float scratch[32];
+    GPU_SHARED(gpu_cta_scratch, scratch);
     out[threadIdx.x] = gpu_cta_sum((float)threadIdx.x, scratch) + 1000 * gpu_warp_max((float)(threadIdx.x % 32));
     assert(__ballot_sync(0xffffffffu, threadIdx.x % 2) == 0xaaaaaaaau);
     assert(__shfl_down_sync(0xffffffffu, (int)(threadIdx.x % 32), 3) ==
@@ -134,6 +124,336 @@ static void test_reductions_reach_every_thread(void **)
     for (int i = 0; i < 96; i++) {
         assert_true(out[i] == 95.0f * 96 / 2 + 31000);
     }
+}
+
+// Lanes of a warp take what lane 0 has put there.
+static void take_from_first(int *n_wrong, bool has_barrier)
+{
+    typedef int box_type[1];
+    GPU_SHARED(box_type, box);
+    for (int i = 0; i < 8; i++) {
+        if (threadIdx.x == 0) {
+            box[0] = i;
+        }
+        if (has_barrier) {
+            __syncwarp();
+        }
+        *n_wrong += box[0] != i;
+        __syncwarp();
+    }
+}
+
+static void test_a_missing_barrier_of_a_warp_shows(void **)
+{
+    int n_wrong = 0;
+    gpu_launch(NULL, take_from_first, 1, 32, 0, &n_wrong, true);
+    assert_int_equal(n_wrong, 0);
+    gpu_launch(NULL, take_from_first, 1, 32, 0, &n_wrong, false);
+    assert_true(n_wrong > 0);
+}
+
+// A warp counts what another has written before it shuffles for a while, which is no reason for it to be there.
+static void trust_to_time(int *n_wrong, bool has_barrier)
+{
+    typedef int box_type[1];
+    GPU_SHARED(box_type, box);
+    if (threadIdx.x == 32) {
+        box[0] = 1;
+    }
+    for (int i = 0; i < 50 && threadIdx.x < 32; i++) {
+        gpu_warp_max((float)i);
+    }
+    if (has_barrier) {
+        __syncthreads();
+    }
+    *n_wrong += threadIdx.x == 0 && box[0] != 1;
+}
+
+static void test_a_warp_that_is_late_shows(void **)
+{
+    int n_wrong = 0;
+    gpu_launch(NULL, trust_to_time, 40, 64, 0, &n_wrong, true);
+    assert_int_equal(n_wrong, 0);
+    gpu_launch(NULL, trust_to_time, 40, 64, 0, &n_wrong, false);
+    assert_true(n_wrong > 0);
+}
+
+static void lane_has_ended(float *)
+{
+    if (threadIdx.x != 3) {
+        gpu_warp_max(1.0f);
+    }
+}
+
+static void lane_is_at_a_barrier(float *)
+{
+    if (threadIdx.x == 3) {
+        __syncthreads();
+    }
+    gpu_warp_max(1.0f);
+}
+
+static void lane_does_something_else(float *)
+{
+    if (threadIdx.x == 3) {
+        __syncwarp();
+    } else {
+        gpu_warp_max(1.0f);
+    }
+}
+
+static void lane_names_others(float *)
+{
+    __syncwarp(threadIdx.x == 3 ? 0xfu : 0xffffffffu);
+}
+
+static void lane_is_not_named(float *)
+{
+    __shfl_sync(0xfu, 1, 0);
+}
+
+static void source_is_not_named(float *)
+{
+    if (threadIdx.x < 4) {
+        __shfl_sync(0xfu, 1, 4);
+    }
+}
+
+static void thread_stays_away(float *)
+{
+    if (threadIdx.x != 3) {
+        __syncthreads();
+    }
+}
+
+static void copies_are_not_waited_for(float *)
+{
+    GPU_SHARED_DYNAMIC(float, shared);
+    alignas(16) static const float from[4] = {};
+    gpu_copy_async_16(shared, from, true);
+    gpu_copy_async_commit();
+}
+
+static void test_threads_that_do_not_come_together_are_found(void **)
+{
+    static const struct fault faults[] = { { lane_has_ended, 32 },           { lane_is_at_a_barrier, 32 },
+                                           { lane_does_something_else, 32 }, { lane_names_others, 32 },
+                                           { lane_is_not_named, 32 },        { source_is_not_named, 32 },
+                                           { thread_stays_away, 64 },        { copies_are_not_waited_for, 1 } };
+    expect_found(faults, 64);
+}
+
+// ---- memory --------------------------------------------------------------------------------------------------------
+
+alignas(16) static float numbers[16];
+
+static void loads_where_no_vector_is(float *)
+{
+    float4 x = __ldg(reinterpret_cast<const float4 *>(numbers + 2));
+    numbers[0] = x.x;
+}
+
+static void copies_where_no_vector_is(float *)
+{
+    GPU_SHARED_DYNAMIC(float, shared);
+    gpu_copy_async_16(shared, numbers + 2, true);
+}
+
+static void copies_to_where_no_vector_is(float *)
+{
+    GPU_SHARED_DYNAMIC(float, shared);
+    gpu_copy_async_16(shared + 2, numbers, true);
+}
+
+static void loads_matrices_where_none_is(float *)
+{
+    GPU_SHARED_DYNAMIC(unsigned char, shared);
+    uint32_t r[4];
+    gpu_load_matrices(r, shared + 8);
+}
+
+#ifdef HAS_UBSAN
+static void reads_where_no_vector_is(float *)
+{
+    const float4 x = *reinterpret_cast<const float4 *>(numbers + 2);
+    numbers[0] = x.x;
+}
+
+static void writes_where_no_vector_is(float *)
+{
+    *reinterpret_cast<float2 *>(numbers + 1) = float2{ 1, 2 };
+}
+#endif
+
+#ifdef __SANITIZE_ADDRESS__
+static void reads_past_dynamic_memory(float *)
+{
+    GPU_SHARED_DYNAMIC(volatile float, shared);
+    numbers[0] = shared[16];
+}
+
+typedef volatile float few[3];
+
+static void reads_past_an_array(float *)
+{
+    GPU_SHARED(few, three);
+    numbers[0] = three[3 + threadIdx.x];
+}
+#endif
+
+static void test_addresses_that_a_gpu_refuses_are_found(void **)
+{
+    static const struct fault faults[] = {
+        { loads_where_no_vector_is, 1 },     { copies_where_no_vector_is, 1 },
+        { copies_to_where_no_vector_is, 1 }, { loads_matrices_where_none_is, 32 },
+#ifdef HAS_UBSAN
+        { reads_where_no_vector_is, 1 },     { writes_where_no_vector_is, 1 },
+#endif
+#ifdef __SANITIZE_ADDRESS__
+        { reads_past_dynamic_memory, 1 },    { reads_past_an_array, 1 },
+#endif
+    };
+    expect_found(faults, 64);
+}
+
+#ifdef __SANITIZE_ADDRESS__
+static void read_at(float *out, const float *in, size_t at)
+{
+    *out = in[at];
+}
+
+static void test_the_end_of_device_memory_is_found(void **)
+{
+    struct gpu *gpu;
+    assert_int_equal(gpu_open(&gpu, NULL), 0);
+    float *mem = static_cast<float *>(gpu_alloc(gpu, 3 * sizeof(*mem)));
+    gpu_launch(NULL, read_at, 1, 1, 0, mem, mem, 2);
+    assert_true(ends_program([=] { gpu_launch(NULL, read_at, 1, 1, 0, mem, mem, 3); }));
+    gpu_free(gpu, mem);
+    gpu_close(gpu);
+}
+#endif
+
+// Each CTA reads before it writes.
+static void read_unset(uint32_t *out)
+{
+    typedef uint32_t words[2];
+    GPU_SHARED(words, mine);
+    GPU_SHARED_DYNAMIC(uint32_t, dynamic);
+    out[2 * blockIdx.x] = mine[1];
+    out[2 * blockIdx.x + 1] = dynamic[1];
+    mine[1] = dynamic[1] = 7;
+}
+
+static void test_shared_memory_is_no_number_in_every_cta(void **)
+{
+    uint32_t out[6];
+    gpu_launch(NULL, read_unset, 3, 1, 8, (uint32_t *)out);
+    for (uint32_t x : out) {
+        assert_int_equal(x, 0xffffffffu);
+    }
+}
+
+// ---- launches ------------------------------------------------------------------------------------------------------
+
+static void nothing(float *)
+{
+}
+
+typedef unsigned char large[40 << 10];
+
+static void has_a_large_array(float *)
+{
+    GPU_SHARED(large, array);
+    array[0] = 1;
+}
+
+static void test_launches_that_the_driver_refuses_are_found(void **)
+{
+    static const struct {
+        void (*kernel)(float *);
+        dim3 grid, block;
+        size_t shared_bytes;
+        bool is_good;
+    } launches[] = {
+        { nothing, { 1, 1, 1 }, { 1024, 1, 1 }, (size_t)227 << 10, true },
+        { nothing, { 70000, 1, 1 }, { 1, 1, 1 }, 0, true },
+        { nothing, { 0, 1, 1 }, { 1, 1, 1 }, 0, false },
+        { nothing, { 1, 65536, 1 }, { 1, 1, 1 }, 0, false },
+        { nothing, { 1, 1, 65536 }, { 1, 1, 1 }, 0, false },
+        { nothing, { 1, 1, 1 }, { 0, 1, 1 }, 0, false },
+        { nothing, { 1, 1, 1 }, { 1025, 1, 1 }, 0, false },
+        { nothing, { 1, 1, 1 }, { 1, 1, 65 }, 0, false },
+        { nothing, { 1, 1, 1 }, { 1, 1, 1 }, ((size_t)227 << 10) + 1, false },
+        { has_a_large_array, { 1, 1, 1 }, { 1, 1, 1 }, (size_t)8 << 10, true },
+        { has_a_large_array, { 1, 1, 1 }, { 1, 1, 1 }, (size_t)9 << 10, false },
+        { has_a_large_array, { 1, 1, 1 }, { 1, 1, 1 }, (size_t)180 << 10, true },
+        { has_a_large_array, { 1, 1, 1 }, { 1, 1, 1 }, (size_t)190 << 10, false },
+    };
+    for (const auto &l : launches) {
+        bool is_refused = ends_program([&] {
+            static bool is_done; // one is enough
+            if (!is_done) {
+                gpu_launch(NULL, l.kernel, l.grid, l.block, l.shared_bytes, (float *)NULL);
+            }
+            is_done = true;
+        });
+        if (is_refused == l.is_good) {
+            fail_msg("launch %zu is %s", (size_t)(&l - launches), is_refused ? "refused" : "not found");
+        }
+    }
+}
+
+// ---- the queue -----------------------------------------------------------------------------------------------------
+
+static void test_pinned_memory_is_the_queues_until_it_is_waited_for(void **)
+{
+    struct gpu *gpu;
+    assert_int_equal(gpu_open(&gpu, NULL), 0);
+    int *pinned = static_cast<int *>(gpu_host_alloc(gpu, sizeof(*pinned)));
+    int *device = static_cast<int *>(gpu_alloc(gpu, sizeof(*device)));
+    auto send_and_change = [=](void (*wait)(struct gpu *)) {
+        *pinned = 1;
+        gpu_copy_in(gpu, device, pinned, sizeof(*pinned));
+        gpu_mark(gpu, 0);
+        wait(gpu);
+        *pinned = 2;
+        gpu_mark(gpu, 1);
+        gpu_wait(gpu, 1);
+    };
+    assert_false(ends_program([=] { send_and_change([](struct gpu *g) { gpu_wait(g, 0); }); }));
+    assert_false(ends_program([=] { send_and_change([](struct gpu *g) { gpu_sync(g, NULL); }); }));
+    assert_true(ends_program([=] { send_and_change([](struct gpu *g) { (void)g; }); }));
+    // The mark before the copy is none for it.
+    assert_true(ends_program([=] { send_and_change([](struct gpu *g) { gpu_wait(g, 2); }); }));
+    assert_true(ends_program([=] {
+        gpu_copy_in(gpu, device, pinned, sizeof(*pinned));
+        *pinned += 1;
+        gpu_host_free(gpu, pinned);
+        _exit(0);
+    }));
+    gpu_host_free(gpu, pinned);
+    gpu_free(gpu, device);
+    gpu_close(gpu);
+}
+
+static void test_copies_out_come_when_they_are_waited_for(void **)
+{
+    struct gpu *gpu;
+    assert_int_equal(gpu_open(&gpu, NULL), 0);
+    int *pinned = static_cast<int *>(gpu_host_alloc(gpu, sizeof(*pinned)));
+    int *device = static_cast<int *>(gpu_alloc(gpu, sizeof(*device))), seven = 7;
+    gpu_upload(gpu, device, &seven, sizeof(seven));
+    gpu_mark(gpu, 0);
+    gpu_copy_out(gpu, pinned, device, sizeof(*device));
+    gpu_mark(gpu, 1);
+    gpu_wait(gpu, 0);
+    assert_int_not_equal(*pinned, 7);
+    gpu_wait(gpu, 1);
+    assert_int_equal(*pinned, 7);
+    gpu_host_free(gpu, pinned);
+    gpu_free(gpu, device);
+    gpu_close(gpu);
 }
 
 // ---- copies --------------------------------------------------------------------------------------------------------
@@ -209,35 +529,21 @@ static void test_moves_come_when_they_are_awaited(void **)
     assert_true(n_early > 0 && n_late > 0 && n_early + n_late == 100);
 }
 
-// The child's end by a signal; 0: it came to its end.
-static int signal_of_early_write(bool awaits)
+static void write_early(bool awaits)
 {
-    int status;
-    pid_t child = fork();
-    if (child == 0) {
-        signal(SIGABRT, SIG_DFL);
-        if (!freopen("/dev/null", "w", stderr)) {
-            _exit(1);
-        }
-        for (int i = 0; i < 20; i++) { // once it will not have happened yet
-            const struct ends e = open_ends();
-            uint64_t move = gpu_move_out(e.gpu, e.host, e.device, MOVE_BYTES);
-            if (awaits) {
-                gpu_await_move(e.gpu, move);
-            }
-            e.device[3] = 7;
-            close_ends(e);
-        }
-        _exit(0);
+    const struct ends e = open_ends();
+    uint64_t move = gpu_move_out(e.gpu, e.host, e.device, MOVE_BYTES);
+    if (awaits) {
+        gpu_await_move(e.gpu, move);
     }
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    e.device[3] = 7;
+    close_ends(e);
 }
 
 static void test_memory_that_is_written_before_its_move_shows(void **)
 {
-    assert_int_equal(signal_of_early_write(true), 0);
-    assert_int_equal(signal_of_early_write(false), SIGABRT);
+    assert_false(ends_program([] { write_early(true); }));
+    assert_true(ends_program([] { write_early(false); }));
 }
 
 // ---- kernels that overlap ------------------------------------------------------------------------------------------
@@ -363,7 +669,18 @@ int main()
         cmocka_unit_test(test_mma_is_the_product),
         cmocka_unit_test(test_load_matrices_gives_each_lane_its_pair),
         cmocka_unit_test(test_a_missing_barrier_shows),
+        cmocka_unit_test(test_a_missing_barrier_of_a_warp_shows),
+        cmocka_unit_test(test_a_warp_that_is_late_shows),
+        cmocka_unit_test(test_threads_that_do_not_come_together_are_found),
         cmocka_unit_test(test_reductions_reach_every_thread),
+        cmocka_unit_test(test_addresses_that_a_gpu_refuses_are_found),
+#ifdef __SANITIZE_ADDRESS__
+        cmocka_unit_test(test_the_end_of_device_memory_is_found),
+#endif
+        cmocka_unit_test(test_shared_memory_is_no_number_in_every_cta),
+        cmocka_unit_test(test_launches_that_the_driver_refuses_are_found),
+        cmocka_unit_test(test_pinned_memory_is_the_queues_until_it_is_waited_for),
+        cmocka_unit_test(test_copies_out_come_when_they_are_waited_for),
         cmocka_unit_test(test_copies_come_when_they_are_waited_for),
         cmocka_unit_test(test_moves_come_when_they_are_awaited),
         cmocka_unit_test(test_memory_that_is_written_before_its_move_shows),

@@ -2,20 +2,9 @@
 // they are documented, in other words than the model's own; and that it finds what it is for.
 #include "kernels/cuda/hopper.h"
 #include "kernels/cuda/runtime.h"
+#include "tests/kernels/shim_fault.h"
 
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-// clang-format off
-extern "C" {
-#include <setjmp.h>
-#include <stdarg.h>
-#include <cmocka.h>
-}
-// clang-format on
 
 // At a multiple of 1,024.
 static unsigned char *aligned_shared()
@@ -289,7 +278,7 @@ static void square(const __grid_constant__ struct gpu_tensor_map map, float *out
 static void test_a_stage_is_kept_until_its_products_are_over(void **)
 {
     static uint16_t a[64 * 64 * N_BOXES];
-    float d[2][128 * 32];
+    float d[128 * 32];
     struct gpu *gpu;
     struct gpu_tensor_map map;
     for (unsigned i = 0; i < sizeof(a) / 2; i++) {
@@ -300,18 +289,17 @@ static void test_a_stage_is_kept_until_its_products_are_over(void **)
     };
     assert_int_equal(gpu_open(&gpu, NULL), 0);
     assert_true(gpu_tensor_map_make(gpu, &tensor, &map));
-    for (int i = 0; i < 2; i++) {
-        gpu_launch(NULL, square, 1, 160, 1024 + 2 * 8192 + 32, map, (float *)d[i], i == 0);
-    }
+    auto run = [&](bool waits) { gpu_launch(NULL, square, 1, 160, 1024 + 2 * 8192 + 32, map, (float *)d, waits); };
+    run(true);
     for (unsigned i = 0; i < 128 * 32; i++) {
         unsigned m = i / 1024 * 16 + i / 32 % 32 / 4 + i / 2 % 2 * 8, n = i % 32 / 4 * 8 + i / 32 % 4 * 2 + i % 2;
         float want = 0;
         for (unsigned k = 0; k < 64 * N_BOXES; k++) {
             want += f32_from_f16(a[m * 64 * N_BOXES + k]) * f32_from_f16(a[n * 64 * N_BOXES + k]);
         }
-        assert_true(d[0][i] == want);
+        assert_true(d[i] == want);
     }
-    assert_memory_not_equal(d[1], d[0], sizeof(d[0]));
+    assert_true(ends_program([&] { run(false); }));
     gpu_close(gpu);
 }
 
@@ -593,31 +581,6 @@ static void gives_what_it_has_not(float *)
     gpu_registers_give<248>();
 }
 
-struct fault {
-    void (*kernel)(float *);
-    unsigned n_threads;
-};
-
-// Whether it ends the program, of itself.
-static bool is_found(struct fault fault)
-{
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        signal(SIGABRT, SIG_DFL);
-        if (!freopen("/dev/null", "w", stderr)) {
-            _exit(1);
-        }
-        for (int i = 0; i < 20; i++) {
-            gpu_launch(NULL, fault.kernel, 1, fault.n_threads, 1024 + ZEROS, (float *)NULL);
-        }
-        _exit(0);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-}
-
 static void test_broken_rules_are_found(void **)
 {
     static const struct fault faults[] = {
@@ -645,11 +608,7 @@ static void test_broken_rules_are_found(void **)
         { takes_what_is_not_there, 384 },
         { gives_what_it_has_not, 384 },
     };
-    for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
-        if (!is_found(faults[i])) {
-            fail_msg("fault %zu is not found", i);
-        }
-    }
+    expect_found(faults, 1024 + ZEROS);
 }
 
 // Three warpgroups that hold all there is: two may grow by what the third gives.

@@ -1,13 +1,14 @@
-// Fibres. (By ucontext where there is nothing better: it asks the kernel to save a signal mask each time; and under a
-// sanitizer, which knows it.) A pass runs every thread that can run until it waits or ends; then warps whose lanes are
+// Threads are fibres. A pass runs every thread that can run until it waits or ends; then warps whose lanes are
 // all there act, those whose condition has come true go on, or one of the things that run behind the threads' backs
 // happens (hopper.cpp), which it also does now and then before a pass. When nothing else can move, the barrier opens.
+// Some warps may be held back meanwhile: they run when all others wait.
 #include "kernels/cuda/shim/grid.h"
+#include "kernels/cuda/shim/fibre.h"
 #include "kernels/cuda/shim/scheduler.h"
 #include <list>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <ucontext.h>
 #include <utility>
 #include <vector>
 
@@ -22,19 +23,10 @@ struct copy {
     bool is_there;
 };
 
-#if !defined(__x86_64__) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HAS_SWITCH 0
-#elif defined(__has_feature)
-#define HAS_SWITCH (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
-#else
-#define HAS_SWITCH 1
-#endif
-
-struct fibre {
-    ucontext_t context;
-    void *stack; // HAS_SWITCH: where it goes on
+struct thread {
+    struct fibre fibre;
     enum state state;
-    dim3 thread;
+    dim3 index;
     uint32_t mask; // IN_WARP: with whom, to do what
     shim_warp_fn *act;
     void *arg;
@@ -43,14 +35,20 @@ struct fibre {
     std::vector<std::vector<copy>> groups; // of copies that were not waited for, the open one last
 };
 
-// Fibres of a CTA, kept from one to the next.
+// Threads of a CTA, kept from one to the next.
 struct crew {
-    struct fibre *fibres; // [THREADS_MAX]
+    struct thread *threads; // [THREADS_MAX]
     unsigned char *stacks;
     bool is_busy;
 };
 
 #define EARLY_MAX 3 // launches that wait for their turn, beside the one that comes
+
+// Shared memory that a kernel has by name.
+struct shared_array {
+    const void *name;
+    void *memory;
+};
 
 struct launch {
     struct shim_call call;
@@ -62,18 +60,20 @@ struct launch {
     size_t begun;      // which one
     struct shim_place place;
     void *memory; // its shared memory
+    std::vector<struct shared_array> arrays;
+    size_t arrays_bytes;
 };
 
 // The CTA that runs. One at a time in a process: see the head of grid.h.
 static struct {
-    ucontext_t scheduler;
-    void *stack;
     struct crew *crew;
-    struct fibre *fibres; // the crew's
+    struct thread *threads; // the crew's
     size_t current, n_threads;
     struct launch *launch;
     bool is_ahead; // earlier launches are not done
     uint64_t rng;
+    uint32_t held;      // warps that do not run while others can
+    unsigned eagerness; // of 4: how often things happen by themselves
 } cta;
 
 static struct crew crews[EARLY_MAX + 2];
@@ -95,76 +95,24 @@ size_t shim_random_below(size_t n)
     return (size_t)(cta.rng >> 33) % n;
 }
 
-#if HAS_SWITCH
-// Leaves what the ABI lets a callee keep on this stack and takes it from the other one.
-extern "C" void shim_switch(void **save, void *to);
-asm(".text\n"
-    "shim_switch:\n"
-    "push %rbp\n push %rbx\n push %r12\n push %r13\n push %r14\n push %r15\n"
-    "mov %rsp, (%rdi)\n mov %rsi, %rsp\n"
-    "pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbx\n pop %rbp\n"
-    "ret\n");
-
-static void run_thread();
-
-// As if run_thread had been called and had left at its first instruction.
-static void begin(struct fibre *f, unsigned char *stack)
-{
-    void **top = reinterpret_cast<void **>(stack + STACK_BYTES);
-    memset(top - 8, 0, 8 * sizeof(*top));
-    top[-2] = reinterpret_cast<void *>(run_thread);
-    f->stack = top - 8;
-}
-
-static void leave(struct fibre *self)
-{
-    shim_switch(&self->stack, cta.stack);
-}
-
-static void resume(struct fibre *f)
-{
-    shim_switch(&cta.stack, f->stack);
-}
-#else
-static void run_thread();
-
-static void begin(struct fibre *f, unsigned char *stack)
-{
-    getcontext(&f->context);
-    f->context.uc_stack.ss_sp = stack;
-    f->context.uc_stack.ss_size = STACK_BYTES;
-    f->context.uc_link = NULL;
-    makecontext(&f->context, run_thread, 0);
-}
-
-static void leave(struct fibre *self)
-{
-    swapcontext(&self->context, &cta.scheduler);
-}
-
-static void resume(struct fibre *f)
-{
-    swapcontext(&cta.scheduler, &f->context);
-}
-#endif
-
 static void yield(enum state state)
 {
-    struct fibre *self = &cta.fibres[cta.current];
+    struct thread *self = &cta.threads[cta.current];
     self->state = state;
-    leave(self);
+    fibre_leave(&self->fibre);
 }
 
 static void run_thread()
 {
     cta.launch->thread();
-    struct fibre *self = &cta.fibres[cta.current];
+    struct thread *self = &cta.threads[cta.current];
     for (const auto &group : self->groups) {
         if (!group.empty()) {
             shim_fail("ends with copies to shared memory that it did not wait for");
         }
     }
-    yield(ENDED);
+    self->state = ENDED;
+    fibre_end(&self->fibre);
 }
 
 static struct crew *take_crew()
@@ -173,8 +121,8 @@ static struct crew *take_crew()
     while (crew->is_busy) {
         crew++;
     }
-    if (!crew->fibres) {
-        crew->fibres = new fibre[THREADS_MAX];
+    if (!crew->threads) {
+        crew->threads = new thread[THREADS_MAX]();
         crew->stacks = static_cast<unsigned char *>(malloc(THREADS_MAX * STACK_BYTES));
     }
     crew->is_busy = true;
@@ -184,17 +132,14 @@ static struct crew *take_crew()
 static void start_threads(dim3 block)
 {
     cta.n_threads = (size_t)block.x * block.y * block.z;
-    if (cta.n_threads == 0 || cta.n_threads > THREADS_MAX) {
-        shim_fail("no such number of threads");
-    }
     cta.crew = take_crew();
-    cta.fibres = cta.crew->fibres;
+    cta.threads = cta.crew->threads;
     for (size_t i = 0; i < cta.n_threads; i++) {
-        struct fibre *f = &cta.fibres[i];
-        f->state = RUNNABLE;
-        f->thread = dim3((unsigned)(i % block.x), (unsigned)(i / block.x % block.y), (unsigned)(i / block.x / block.y));
-        f->groups.assign(1, {});
-        begin(f, cta.crew->stacks + i * STACK_BYTES);
+        struct thread *t = &cta.threads[i];
+        t->state = RUNNABLE;
+        t->index = dim3((unsigned)(i % block.x), (unsigned)(i / block.x % block.y), (unsigned)(i / block.x / block.y));
+        t->groups.assign(1, {});
+        fibre_begin(&t->fibre, cta.crew->stacks + i * STACK_BYTES, STACK_BYTES, run_thread);
     }
 }
 
@@ -202,7 +147,7 @@ static bool run_runnable(std::vector<size_t> &order)
 {
     order.clear();
     for (size_t i = 0; i < cta.n_threads; i++) {
-        if (cta.fibres[i].state == RUNNABLE) {
+        if (cta.threads[i].state == RUNNABLE && !(cta.held >> i / 32 & 1)) {
             order.push_back(i);
         }
     }
@@ -211,8 +156,8 @@ static bool run_runnable(std::vector<size_t> &order)
     }
     for (size_t i : order) {
         cta.current = i;
-        shim_place.thread = cta.fibres[i].thread;
-        resume(&cta.fibres[i]);
+        shim_place.thread = cta.threads[i].index;
+        fibre_resume(&cta.threads[i].fibre);
     }
     return !order.empty();
 }
@@ -225,25 +170,25 @@ static size_t first_of(uint32_t lanes)
 // Whether the lanes that lane `first` of a warp waits for are all there; if so they act.
 static bool act_together(size_t warp, size_t first)
 {
-    const struct fibre *caller = &cta.fibres[warp + first];
+    const struct thread *caller = &cta.threads[warp + first];
     void *args[32] = {};
     for (uint32_t rest = caller->mask; rest; rest &= rest - 1) {
         size_t lane = first_of(rest);
-        const struct fibre *f = warp + lane < cta.n_threads ? &cta.fibres[warp + lane] : NULL;
-        if (!f || f->state == ENDED) {
+        const struct thread *t = warp + lane < cta.n_threads ? &cta.threads[warp + lane] : NULL;
+        if (!t || t->state == ENDED) {
             shim_fail("a lane named in a mask has ended");
         }
-        if (f->state != IN_WARP) {
+        if (t->state != IN_WARP) {
             return false;
         }
-        if (f->mask != caller->mask || f->act != caller->act) {
+        if (t->mask != caller->mask || t->act != caller->act) {
             shim_fail("the lanes of a mask do different things");
         }
-        args[lane] = f->arg;
+        args[lane] = t->arg;
     }
     caller->act(args);
     for (uint32_t rest = caller->mask; rest; rest &= rest - 1) {
-        cta.fibres[warp + first_of(rest)].state = RUNNABLE;
+        cta.threads[warp + first_of(rest)].state = RUNNABLE;
     }
     return true;
 }
@@ -252,7 +197,7 @@ static bool run_warps()
 {
     bool has_acted = false;
     for (size_t i = 0; i < cta.n_threads; i++) {
-        if (cta.fibres[i].state == IN_WARP) {
+        if (cta.threads[i].state == IN_WARP) {
             cta.current = i;
             has_acted |= act_together(i / 32 * 32, i % 32);
         }
@@ -264,9 +209,9 @@ static bool run_waiting()
 {
     bool has_moved = false;
     for (size_t i = 0; i < cta.n_threads; i++) {
-        struct fibre *f = &cta.fibres[i];
-        if (f->state == WAITING && f->is_over(f->arg)) {
-            f->state = RUNNABLE;
+        struct thread *t = &cta.threads[i];
+        if (t->state == WAITING && t->is_over(t->arg)) {
+            t->state = RUNNABLE;
             has_moved = true;
         }
     }
@@ -279,24 +224,97 @@ static bool open_barrier()
     bool is_any_left = false;
     for (size_t i = 0; i < cta.n_threads; i++) {
         cta.current = i;
-        if (cta.fibres[i].state == IN_WARP) {
+        if (cta.threads[i].state == IN_WARP) {
             shim_fail("waits for lanes that wait at a barrier");
         }
-        if (cta.fibres[i].state == WAITING) {
-            shim_fail(cta.fibres[i].waits_for);
+        if (cta.threads[i].state == WAITING) {
+            shim_fail(cta.threads[i].waits_for);
         }
-        is_any_left |= cta.fibres[i].state == AT_BARRIER;
+        is_any_left |= cta.threads[i].state == AT_BARRIER;
     }
     for (size_t i = 0; i < cta.n_threads; i++) {
         cta.current = i;
-        if (is_any_left && cta.fibres[i].state == ENDED) {
+        if (is_any_left && cta.threads[i].state == ENDED) {
             shim_fail("ended while others wait at a barrier");
         }
-        if (cta.fibres[i].state == AT_BARRIER) {
-            cta.fibres[i].state = RUNNABLE;
+        if (cta.threads[i].state == AT_BARRIER) {
+            cta.threads[i].state = RUNNABLE;
         }
     }
     return is_any_left;
+}
+
+// One of the warps that were held back and can run may, and others are held instead. False: none can.
+static bool let_go()
+{
+    std::vector<size_t> warps;
+    for (size_t i = 0; i < cta.n_threads; i++) {
+        if (cta.threads[i].state == RUNNABLE && (warps.empty() || warps.back() != i / 32)) {
+            warps.push_back(i / 32);
+        }
+    }
+    if (!warps.empty()) {
+        cta.held =
+            (uint32_t)shim_random_below((size_t)1 << 31) & ~((uint32_t)1 << warps[shim_random_below(warps.size())]);
+    }
+    return !warps.empty();
+}
+
+// "CUDA C++ Programming Guide", technical specifications per compute capability; those of 9.0, and for kernels of 8.0
+// and later what all of them have.
+#define SHARED_MAX        ((size_t)227 << 10)
+#define SHARED_BY_DEFAULT ((size_t)48 << 10)
+
+// What the driver would refuse.
+static void check_launch(dim3 grid, dim3 block, size_t shared_bytes)
+{
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > INT32_MAX || grid.y > 65535 || grid.z > 65535) {
+        shim_fail("no such grid");
+    }
+    if (block.x == 0 || block.y == 0 || block.z == 0 || block.z > 64 ||
+        (uint64_t)block.x * block.y * block.z > THREADS_MAX) {
+        shim_fail("no such number of threads");
+    }
+    if (shared_bytes > SHARED_MAX) {
+        shim_fail("more shared memory than a CTA can have");
+    }
+}
+
+static void *exact_memory(size_t alignment, size_t bytes)
+{
+    void *memory = memalign(alignment, bytes);
+    if (!memory) {
+        shim_fail("no memory for the shared memory of a CTA");
+    }
+    return memset(memory, 0xff, bytes);
+}
+
+void *shim_shared_array(const void *name, size_t bytes)
+{
+    struct launch *l = cta.launch;
+    for (const struct shared_array &array : l->arrays) {
+        if (array.name == name) {
+            return array.memory;
+        }
+    }
+    l->arrays_bytes += bytes;
+    // gpu_launch asks for more than the default by the dynamic bytes alone.
+    size_t bytes_max = l->shared_bytes > SHARED_BY_DEFAULT ? SHARED_MAX : SHARED_BY_DEFAULT;
+    if (l->arrays_bytes + l->shared_bytes > bytes_max) {
+        shim_fail("more shared memory than the launch may have");
+    }
+    l->arrays.push_back({ name, exact_memory(128, bytes) });
+    return l->arrays.back().memory;
+}
+
+static void free_memory(struct launch *l)
+{
+    for (const struct shared_array &array : l->arrays) {
+        free(array.memory);
+    }
+    l->arrays.clear();
+    l->arrays_bytes = 0;
+    free(l->memory);
 }
 
 // Makes CTA number i of the launch the one that runs.
@@ -304,15 +322,13 @@ static void enter_cta(struct launch *l, size_t i)
 {
     const dim3 grid = l->grid;
     cta.launch = l;
-    if (posix_memalign(&l->memory, 1024, 128 + l->shared_bytes) != 0) {
-        shim_fail("no memory for the shared memory of a CTA");
-    }
+    cta.held = 0;
+    l->memory = exact_memory(1024, 128 + l->shared_bytes);
     shim_place.grid_dim = grid;
     shim_place.block_dim = l->block;
     shim_place.block = dim3((unsigned)(i % grid.x), (unsigned)(i / grid.x % grid.y), (unsigned)(i / grid.x / grid.y));
     shim_place.shared = static_cast<unsigned char *>(l->memory) + 128;
     shim_place.shared_bytes = l->shared_bytes;
-    memset(shim_place.shared, 0xff, l->shared_bytes);
     start_threads(l->block);
 }
 
@@ -320,23 +336,25 @@ static void finish_cta()
 {
     std::vector<size_t> order;
     shim_async_begin(cta.n_threads);
+    cta.held = shim_random_below(2) == 0 ? 0 : (uint32_t)shim_random_below((size_t)1 << 31);
+    cta.eagerness = (unsigned)shim_random_below(4);
     do {
         do {
-            if (shim_random_below(4) == 0) {
+            if (shim_random_below(4) < cta.eagerness) {
                 shim_async_step();
             }
-        } while (run_runnable(order) || run_warps() || run_waiting() || shim_async_step());
+        } while (run_runnable(order) || run_warps() || run_waiting() || shim_async_step() || let_go());
     } while (open_barrier());
     shim_async_end();
     cta.crew->is_busy = false;
-    free(cta.launch->memory);
+    free_memory(cta.launch);
 }
 
 static bool are_all_at_barrier()
 {
     bool is_any = false;
     for (size_t i = 0; i < cta.n_threads; i++) {
-        enum state state = cta.fibres[i].state;
+        enum state state = cta.threads[i].state;
         if (state != AT_BARRIER && state != ENDED) {
             return false;
         }
@@ -365,11 +383,11 @@ static void resume_begun(struct launch *l)
 {
     cta.launch = l;
     cta.crew = l->crew;
-    cta.fibres = l->crew->fibres;
+    cta.threads = l->crew->threads;
     cta.n_threads = (size_t)l->block.x * l->block.y * l->block.z;
     shim_place = l->place;
     for (size_t i = 0; i < cta.n_threads; i++) {
-        cta.fibres[i].state = cta.fibres[i].state == EARLY ? RUNNABLE : cta.fibres[i].state;
+        cta.threads[i].state = cta.threads[i].state == EARLY ? RUNNABLE : cta.threads[i].state;
     }
     finish_cta();
 }
@@ -416,6 +434,7 @@ void gpu_wait_for_earlier()
 void shim_run_grid(const struct shim_call &call, bool is_early, dim3 grid, dim3 block, size_t shared_bytes,
                    const std::function<void()> &thread)
 {
+    check_launch(grid, block, shared_bytes);
     if (shim_state.recording) {
         shim_state.recording->push_back([=] { shim_run_grid(call, is_early, grid, block, shared_bytes, thread); });
         return;
@@ -429,7 +448,7 @@ void shim_run_grid(const struct shim_call &call, bool is_early, dim3 grid, dim3 
     if (shim_state.has_failed) {
         return;
     }
-    early.push_back({ call, is_early, false, grid, block, shared_bytes, thread, NULL, 0, {}, NULL });
+    early.push_back({ call, is_early, false, grid, block, shared_bytes, thread, NULL, 0, {}, NULL, {}, 0 });
     if (early.size() > 1) {
         begin_ahead(&early.back());
     }
@@ -445,7 +464,7 @@ void __syncthreads()
 
 void shim_warp(uint32_t mask, shim_warp_fn *act, void *arg)
 {
-    struct fibre *self = &cta.fibres[cta.current];
+    struct thread *self = &cta.threads[cta.current];
     if (!(mask >> cta.current % 32 & 1)) {
         shim_fail("is not in its own mask");
     }
@@ -460,7 +479,7 @@ void shim_wait(bool (*is_over)(void *arg), void *arg, const char *what)
     if (is_over(arg)) {
         return;
     }
-    struct fibre *self = &cta.fibres[cta.current];
+    struct thread *self = &cta.threads[cta.current];
     self->is_over = is_over;
     self->arg = arg;
     self->waits_for = what;
@@ -539,17 +558,17 @@ void gpu_copy_async_16(void *shared, const void *src, bool is_there)
     if ((uintptr_t)shared % 16 || (is_there && (uintptr_t)src % 16)) {
         shim_fail("copies 16 bytes that are not aligned");
     }
-    cta.fibres[cta.current].groups.back().push_back({ shared, src, is_there });
+    cta.threads[cta.current].groups.back().push_back({ shared, src, is_there });
 }
 
 void gpu_copy_async_commit()
 {
-    cta.fibres[cta.current].groups.push_back({});
+    cta.threads[cta.current].groups.push_back({});
 }
 
 void shim_copy_async_wait(unsigned n_left)
 {
-    auto &groups = cta.fibres[cta.current].groups;
+    auto &groups = cta.threads[cta.current].groups;
     while (groups.size() > (size_t)n_left + 1) {
         for (const struct copy &c : groups.front()) {
             if (c.is_there) {
@@ -570,98 +589,4 @@ void gpu_prefetch(const void *p, uint32_t bytes)
     const volatile unsigned char *at = static_cast<const unsigned char *>(p);
     (void)at[0]; // AddressSanitizer looks at both ends
     (void)at[bytes - 1];
-}
-
-// ---- matrices ------------------------------------------------------------------------------------------------------
-
-struct load_matrices {
-    const uint16_t *row;
-    uint32_t *r;
-};
-
-static void load(void *const args[32], bool is_transposed)
-{
-    for (size_t lane = 0; lane < 32; lane++) {
-        for (size_t matrix = 0; matrix < 4; matrix++) {
-            uint16_t pair[2];
-            for (size_t i = 0; i < 2; i++) {
-                size_t row = lane / 4, column = 2 * (lane % 4) + i;
-                if (is_transposed) {
-                    std::swap(row, column);
-                }
-                pair[i] = static_cast<struct load_matrices *>(args[matrix * 8 + row])->row[column];
-            }
-            static_cast<struct load_matrices *>(args[lane])->r[matrix] = (uint32_t)pair[0] | (uint32_t)pair[1] << 16;
-        }
-    }
-}
-
-static void act_load(void *const args[32])
-{
-    load(args, false);
-}
-
-static void act_load_transposed(void *const args[32])
-{
-    load(args, true);
-}
-
-static void load_matrices(uint32_t r[4], const void *row, shim_warp_fn *act)
-{
-    if ((uintptr_t)row % 16) {
-        shim_fail("loads a matrix row that is not aligned");
-    }
-    struct load_matrices arg = { static_cast<const uint16_t *>(row), r };
-    shim_warp(0xffffffffu, act, &arg);
-}
-
-void gpu_load_matrices(uint32_t r[4], const void *row)
-{
-    load_matrices(r, row, act_load);
-}
-
-void gpu_load_matrices_transposed(uint32_t r[4], const void *row)
-{
-    load_matrices(r, row, act_load_transposed);
-}
-
-struct mma {
-    float *d;
-    const uint32_t *a;
-    uint32_t b[2];
-    float (*f32)(uint16_t);
-};
-
-static void act_mma(void *const args[32])
-{
-    float a[16][16], b[16][8];
-    for (size_t lane = 0; lane < 32; lane++) {
-        const struct mma *m = static_cast<const struct mma *>(args[lane]);
-        size_t group = lane / 4, column = 2 * (lane % 4);
-        for (size_t i = 0; i < 2; i++) {
-            for (size_t reg = 0; reg < 4; reg++) {
-                a[group + reg % 2 * 8][column + reg / 2 * 8 + i] = m->f32((uint16_t)(m->a[reg] >> 16 * i));
-            }
-            for (size_t reg = 0; reg < 2; reg++) {
-                b[column + reg * 8 + i][group] = m->f32((uint16_t)(m->b[reg] >> 16 * i));
-            }
-        }
-    }
-    for (size_t lane = 0; lane < 32; lane++) {
-        float *d = static_cast<const struct mma *>(args[lane])->d;
-        for (size_t i = 0; i < 4; i++) {
-            size_t row = lane / 4 + i / 2 * 8, column = 2 * (lane % 4) + i % 2;
-            float sum = d[i];
-            for (size_t k = 0; k < 16; k++) {
-                sum += a[row][k] * b[k][column];
-            }
-            d[i] = sum;
-        }
-    }
-}
-
-void shim_mma(float d[4], const uint32_t a[4], uint32_t b0, uint32_t b1, float (*f32)(uint16_t))
-{
-    struct mma arg = { d, a, { b0, b1 }, f32 };
-    shim_warp(0xffffffffu, act_mma, &arg);
 }

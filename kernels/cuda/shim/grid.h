@@ -3,8 +3,8 @@
 // later; a barrier that not all threads reach, and a lane that is named in a mask but has left, end the program with a
 // message.
 //
-// Shared memory: static arrays (one CTA runs at a time), and the launch's dynamic bytes, filled with NaN anew for each
-// CTA and exactly as long as asked for, so that AddressSanitizer sees what lies beyond. Copies to shared memory that
+// Shared memory: arrays and the launch's dynamic bytes, filled with NaN anew for each CTA and exactly as long as asked
+// for, so that AddressSanitizer sees what lies beyond. Copies to shared memory that
 // were not waited for have not happened. Matrix instructions are modelled by their documented layouts (gpu_nvcc.h says
 // them). What only sm_90a has is in shim/hopper.h.
 //
@@ -33,7 +33,7 @@
 #define __forceinline__ inline
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
-#define __shared__   static
+#define __shared__   static_assert(false, "GPU_SHARED is what can be filled with NaN")
 #define __align__(n) __attribute__((aligned(n)))
 
 struct dim3 {
@@ -74,6 +74,9 @@ extern struct shim_place shim_place;
 #define blockDim                       (shim_place.block_dim)
 #define gridDim                        (shim_place.grid_dim)
 #define GPU_SHARED_DYNAMIC(type, name) type *name = reinterpret_cast<type *>(shim_place.shared)
+#define GPU_SHARED(type, name)                                                                                         \
+    static const char name##_here = 0;                                                                                 \
+    type &name = *static_cast<type *>(shim_shared_array(&name##_here, sizeof(type)))
 
 // Set by the test (faults.h) and by grid.cpp.
 struct shim_state {
@@ -86,12 +89,14 @@ extern struct shim_state shim_state;
 
 void shim_run_grid(const struct shim_call &call, bool is_early, dim3 grid, dim3 block, size_t shared_bytes,
                    const std::function<void()> &thread);
-void shim_finish(); // all that was launched is done
+void shim_finish();                                      // all that was launched is done
+void *shim_shared_array(const void *name, size_t bytes); // of the CTA: made when a thread first asks for it
 
 template <class... Params, class... Args>
 static inline void gpu_launch(gpu_queue queue, void (*kernel)(Params...), dim3 grid, dim3 block, size_t shared_bytes,
                               Args... args)
 {
+    static_assert((sizeof(Params) + ... + 0) <= 4096, "what a kernel's parameters may take");
     (void)queue;
     shim_run_grid(shim_call_of<Params...>(kernel, args...), false, grid, block, shared_bytes, [=] { kernel(args...); });
 }
@@ -170,6 +175,7 @@ template <int N> static inline void gpu_copy_async_wait()
 
 template <class T> static inline T __ldg(const T *p)
 {
+    assert((uintptr_t)p % alignof(T) == 0);
     return *p;
 }
 

@@ -54,6 +54,14 @@ struct named {
     uint64_t generation;
 };
 
+// What a barrier guards: the places of boxes whose thread waited for it last before.
+struct guarded {
+    const uint64_t *barrier;
+    uint32_t begin, end; // addresses
+};
+
+enum bias { BIAS_NONE, BIAS_LOADS, BIAS_PRODUCTS, N_BIASES };
+
 static struct {
     std::vector<unsigned char> view; // of the asynchronous proxy: dynamic shared memory
     std::map<const uint64_t *, struct barrier> barriers;
@@ -61,8 +69,11 @@ static struct {
     std::vector<struct warp> warps;
     std::vector<std::vector<unsigned char *>> stores;     // of a thread, that it did not fence
     std::vector<std::vector<struct shim_product>> issued; // of a warpgroup
+    std::vector<const uint64_t *> awaited;                // by a thread, the last one
+    std::vector<struct guarded> guarded;
     struct named named[NAMED_BARRIERS];
     unsigned n_registers_free;
+    enum bias bias; // what happens first, in this CTA
 } cta;
 
 static struct warp *own_warp()
@@ -107,6 +118,71 @@ void gpu_async_fence()
 static uint32_t swizzled(uint32_t address, unsigned row_bytes)
 {
     return address ^ (address >> 7 & (row_bytes / 16 - 1)) << 4;
+}
+
+// ---- matrices in shared memory --------------------------------------------------------------------------------------
+
+// Of a row of an atom, in bytes.
+static unsigned width_of(uint64_t matrix)
+{
+    static const unsigned widths[4] = { 16, 128, 64, 32 };
+    return widths[matrix >> 62];
+}
+
+// Where element (i, k) of a matrix is, i counting m or n.
+static uint32_t place_of(uint64_t matrix, bool is_mn_major, unsigned i, unsigned k)
+{
+    uint32_t start = (uint32_t)(matrix & 0x3fff) << 4, leading = (uint32_t)(matrix >> 16 & 0x3fff) << 4;
+    uint32_t stride = (uint32_t)(matrix >> 32 & 0x3fff) << 4, width = width_of(matrix);
+    if (width == 16) {
+        return is_mn_major ? start + i / 8 * stride + i % 8 * 2 + k / 8 * leading + k % 8 * 16
+                           : start + i / 8 * stride + i % 8 * 16 + k / 8 * leading + k % 8 * 2;
+    }
+    uint32_t row_elements = width / 2;
+    return swizzled(is_mn_major
+                        ? start + i / row_elements * leading + i % row_elements * 2 + k / 8 * stride + k % 8 * width
+                        : start + i / 8 * stride + i % 8 * width + k * 2,
+                    width);
+}
+
+static void check_matrix(uint64_t matrix, bool is_mn_major)
+{
+    uint32_t start = (uint32_t)(matrix & 0x3fff) << 4, width = width_of(matrix);
+    if (matrix >> 49 & 7) {
+        shim_fail("a matrix with a base offset, which is not modelled");
+    }
+    bool is_placed = is_mn_major ? start % (8 * width) == 0 : start % (8 * width) <= width - 32;
+    if (width > 16 && !is_placed) {
+        shim_fail("a matrix that does not begin where an atom does");
+    }
+}
+
+// Whether 16 k of n rows (columns) from `first` on touch these addresses, whole atoms taken.
+static bool touches(uint64_t matrix, bool is_mn_major, unsigned first, unsigned n, uint32_t begin, uint32_t end)
+{
+    uint32_t atom = 8 * width_of(matrix);
+    for (unsigned i = 0; i < n / 8 * 2; i++) {
+        uint32_t place = place_of(matrix, is_mn_major, first + i / 2 * 8, i % 2 * 8);
+        place = atom > 128 ? place & ~(atom - 1) : place;
+        if (place < end && begin < place + atom) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// By products that were not waited for.
+static bool is_being_read(const struct warp *warp, uint32_t begin, uint32_t end)
+{
+    unsigned row = (unsigned)((size_t)(warp - cta.warps.data()) % 4 * 16);
+    for (const struct product &p : warp->products) {
+        const struct shim_product *first = &p.lanes[0];
+        if (touches(first->b, first->values != NULL, 0, (unsigned)first->n, begin, end) ||
+            (!first->values && touches(first->a, false, row, 16, begin, end))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // ---- barriers ------------------------------------------------------------------------------------------------------
@@ -161,6 +237,12 @@ void gpu_barrier_arrive_expect(uint64_t *b, uint32_t bytes)
 
 void gpu_barrier_arrive(uint64_t *b)
 {
+    barrier_of(b);
+    for (const struct guarded &g : cta.guarded) {
+        if (g.barrier == b && is_being_read(own_warp(), g.begin, g.end)) {
+            shim_fail("gives back what its products read");
+        }
+    }
     gpu_barrier_arrive_expect(b, 0);
 }
 
@@ -181,6 +263,7 @@ void gpu_barrier_wait(uint64_t *b, unsigned parity)
     struct barrier_wait wait = { barrier, parity };
     shim_wait(is_phase_over, &wait, "waits at an mbarrier for a phase that does not end");
     barrier->waited = barrier->phase;
+    cta.awaited[shim_thread()] = b;
 }
 
 struct named_wait {
@@ -262,6 +345,27 @@ void shim_registers(unsigned n, bool is_take)
 
 // ---- boxes ---------------------------------------------------------------------------------------------------------
 
+// Who fills a place has waited for its barrier, and nobody reads it any more.
+static void guard(const struct load *load)
+{
+    const struct gpu_tensor *t = &load->tensor;
+    const uint64_t *awaited = cta.awaited[shim_thread()];
+    struct guarded g = { awaited, gpu_shared_address(load->shared), 0 };
+    g.end = g.begin + t->box[0] * t->box[1] * t->box[2] * t->box[3] * 2;
+    for (const struct warp &warp : cta.warps) {
+        if (is_being_read(&warp, g.begin, g.end)) {
+            shim_fail("brings a box to where products read");
+        }
+    }
+    bool is_known = !awaited;
+    for (const struct guarded &other : cta.guarded) {
+        is_known |= other.barrier == g.barrier && other.begin == g.begin;
+    }
+    if (!is_known) {
+        cta.guarded.push_back(g);
+    }
+}
+
 void gpu_tensor_load(void *shared, const struct gpu_tensor_map *map, uint64_t *b, int x, int y, int z, int w)
 {
     struct load load = { shared, {}, b, { x, y, z, w } };
@@ -270,6 +374,7 @@ void gpu_tensor_load(void *shared, const struct gpu_tensor_map *map, uint64_t *b
         shim_fail("a box or a tensor map that is not aligned");
     }
     barrier_of(b);
+    guard(&load);
     cta.loads.push_back(load);
 }
 
@@ -315,36 +420,6 @@ static void do_load(const struct load *load)
 }
 
 // ---- products ------------------------------------------------------------------------------------------------------
-
-// Where element (i, k) of a matrix is, i counting m or n.
-static uint32_t place_of(uint64_t matrix, bool is_mn_major, unsigned i, unsigned k)
-{
-    static const unsigned widths[4] = { 16, 128, 64, 32 };
-    uint32_t start = (uint32_t)(matrix & 0x3fff) << 4, leading = (uint32_t)(matrix >> 16 & 0x3fff) << 4;
-    uint32_t stride = (uint32_t)(matrix >> 32 & 0x3fff) << 4, width = widths[matrix >> 62];
-    if (width == 16) {
-        return is_mn_major ? start + i / 8 * stride + i % 8 * 2 + k / 8 * leading + k % 8 * 16
-                           : start + i / 8 * stride + i % 8 * 16 + k / 8 * leading + k % 8 * 2;
-    }
-    uint32_t row_elements = width / 2;
-    return swizzled(is_mn_major
-                        ? start + i / row_elements * leading + i % row_elements * 2 + k / 8 * stride + k % 8 * width
-                        : start + i / 8 * stride + i % 8 * width + k * 2,
-                    width);
-}
-
-static void check_matrix(uint64_t matrix, bool is_mn_major)
-{
-    static const unsigned widths[4] = { 16, 128, 64, 32 };
-    uint32_t start = (uint32_t)(matrix & 0x3fff) << 4, width = widths[matrix >> 62];
-    if (matrix >> 49 & 7) {
-        shim_fail("a matrix with a base offset, which is not modelled");
-    }
-    bool is_placed = is_mn_major ? start % (8 * width) == 0 : start % (8 * width) <= width - 32;
-    if (width > 16 && !is_placed) {
-        shim_fail("a matrix that does not begin where an atom does");
-    }
-}
 
 static float element_of(const struct shim_product *p, uint64_t matrix, bool is_mn_major, unsigned i, unsigned k)
 {
@@ -552,6 +627,9 @@ void shim_async_begin(size_t n_threads)
     cta.loads.clear();
     cta.warps.assign((n_threads + 31) / 32, {});
     cta.stores.assign(n_threads, {});
+    cta.awaited.assign(n_threads, NULL);
+    cta.guarded.clear();
+    cta.bias = static_cast<enum bias>(shim_random_below(N_BIASES));
     cta.issued.assign((cta.warps.size() + 3) / 4, {});
     memset(cta.named, 0, sizeof(cta.named));
     cta.n_registers_free = REGISTERS - registers * (unsigned)n_threads;
@@ -578,13 +656,14 @@ bool shim_async_step()
             busy.push_back(i);
         }
     }
-    size_t n = cta.loads.size() + busy.size();
+    size_t n_loads = cta.bias == BIAS_PRODUCTS && !busy.empty() ? 0 : cta.loads.size();
+    size_t n = n_loads + (cta.bias == BIAS_LOADS && n_loads > 0 ? 0 : busy.size());
     if (n == 0) {
         return false;
     }
     size_t which = shim_random_below(n);
-    if (which >= cta.loads.size()) {
-        size_t warp = busy[which - cta.loads.size()];
+    if (which >= n_loads) {
+        size_t warp = busy[which - n_loads];
         do_product(next_product(&cta.warps[warp]), warp);
         return true;
     }
