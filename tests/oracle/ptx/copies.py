@@ -145,6 +145,8 @@ def addresses(read, m, t):
 def cp(m, i):
     if i.mods[:3] == ["async", "bulk", "tensor"]:
         return cp_tensor(m, i)
+    if i.mods == ["async", "bulk", "prefetch", "L2", "global"]:
+        return cp_prefetch(m, i)
     if "commit_group" in i.mods:
         def commit(t):
             m.copies.group_of[t] += 1
@@ -181,6 +183,20 @@ def cp_async(m, i):
             now = copies.copies.pop()
             for byte in range(size):
                 m.spaces["shared"].buffer[now.to + np.uint64(byte)] = data[:, byte]
+    return act
+
+
+def cp_prefetch(m, i):
+    """Changes nothing, but must be of an allocation, in whole 16 bytes."""
+    address, size = m.address_reader(i.args[0]), m.reader(i.args[1], "u32")
+
+    def act(t):
+        (a, threads), n = addresses(address, m, t), np.broadcast_to(size(t), np.shape(m.pc[t])).astype(np.uint64)
+        if (n % np.uint64(16)).any():
+            raise Fault("bytes that are no multiple of 16")
+        some = n > 0
+        m.memory.locate(a[some], 16, threads[some])
+        m.memory.locate((a + n - np.uint64(16))[some], 16, threads[some])
     return act
 
 

@@ -25,8 +25,8 @@ class Space:
 
     def check(self, bad, address, size, what):
         if np.any(bad):
-            first = np.flatnonzero(bad)[0]
-            raise Fault(f"{what} of {size} bytes at {int(np.broadcast_to(address, np.shape(bad))[first]):#x}, by {int(np.sum(bad))} threads")
+            first = np.broadcast_to(address, np.shape(bad))[bad].flat[0]
+            raise Fault(f"{what} of {size} bytes at {int(first):#x}, by {int(np.sum(bad))} threads")
 
     def load(self, at, size):
         return self.views[size][at // np.uint64(size)]
