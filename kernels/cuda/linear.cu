@@ -3,14 +3,14 @@
 // gemv: up to 8 rows. A CTA has four outputs: its threads go through their rows of weights side by side, 16 bytes each
 //   and step, and use what they have of x for all four, then add up in a fixed order. Floor: n_out * n_in * bytes /
 //   bandwidth. Under way are 128 bytes per thread, asked for before what computes x has ended (gpu.h, kernels that
-//   overlap), and as many on their way to the L2 cache: 64 registers and 32 KiB per CTA leave 200 KiB per processor,
-//   where 4.3 TB/s need 23 KiB at 700 ns. A row's sum does not depend on how many rows there are.
+//   overlap), and as many on their way to the L2 cache: with 72 registers (one row) and 32 KiB per CTA that is 224 KiB
+//   per processor, where 4.3 TB/s need 23 KiB at 700 ns. A row's sum does not depend on how many rows there are.
 // gated: two of the four are gates, two are ups, and what is between is not written.
 // tiles: any number of rows, by tensor cores for 16-bit weights: 64 x 64 outputs per CTA, k in steps of 32 in rising
-// order, so that a row's
-//   bits are the same in any batch. What `deterministic` asks for, and what is used where there is no cuBLAS.
+//   order, so that a row's bits are the same in any batch. What there is without cuBLAS and wgmma (gemm.h).
 // tiles of f32: the same without tensor cores; f32 weights keep f32 inputs. Both do the parts of experts too
-// (experts.cu). Where cuBLAS does the product, rows_to_16 rounds its input and add_bias completes it.
+//   that linear_blocks.cu does not take (experts.cu).
+// rows_to_16 rounds the input of cuBLAS and wgmma; add_bias completes what cuBLAS did.
 #include "kernels/cuda/glu.h"
 #include "kernels/cuda/kernels.h"
 
