@@ -7,6 +7,9 @@ cd "$(dirname "$0")/.."
 
 build="gcc libc6-dev meson ninja-build pkg-config libfuse3-dev fuse3 liburing-dev libjsmn-dev libpcre2-dev libutf8proc-dev libxxhash-dev libncurses-dev libmicrohttpd-dev libgnutls28-dev libcurl4-gnutls-dev libmsgpack-dev libhiredis-dev libzmq3-dev"
 test="$build g++ git libcmocka-dev clang-format python3 python3-jsonschema python3-yaml python3-venv dash mksh busybox procps util-linux curl jq file perl rsync redis-server redis-tools python3-msgpack python3-redis python3-zmq"
+if command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ]; then
+    test="$test python3-numpy" # for the interpreter of what nvcc makes (tests/oracle/ptx)
+fi
 fuzz="clang libclang-rt-dev"
 
 install_packages() { # PACKAGE...
