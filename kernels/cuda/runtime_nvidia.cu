@@ -353,6 +353,13 @@ gpu_queue gpu_queue_of(struct gpu *gpu)
 
 // ---- memory --------------------------------------------------------------------------------------------------------
 
+// Into the queue. Kernels begin early after kernels alone.
+static void copy(struct gpu *gpu, void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind, const char *call)
+{
+    check(gpu, cudaMemcpyAsync(dst, src, bytes, kind, gpu->queue), call);
+    gpu->kernels.is_after_plain = true;
+}
+
 void *gpu_alloc(struct gpu *gpu, size_t bytes)
 {
     void *mem = NULL;
@@ -362,6 +369,7 @@ void *gpu_alloc(struct gpu *gpu, size_t bytes)
         return NULL;
     }
     check(gpu, cudaMemsetAsync(mem, 0, bytes, gpu->queue), "cudaMemset");
+    gpu->kernels.is_after_plain = true;
     return mem;
 }
 
@@ -423,23 +431,23 @@ void gpu_upload(struct gpu *gpu, void *dst, const void *host_src, size_t bytes)
 
 void gpu_copy_in(struct gpu *gpu, void *dst, const void *pinned_src, size_t bytes)
 {
-    check(gpu, cudaMemcpyAsync(dst, pinned_src, bytes, cudaMemcpyHostToDevice, gpu->queue), "copy to the GPU");
+    copy(gpu, dst, pinned_src, bytes, cudaMemcpyHostToDevice, "copy to the GPU");
 }
 
 void gpu_download(struct gpu *gpu, void *host_dst, const void *src, size_t bytes)
 {
-    check(gpu, cudaMemcpyAsync(host_dst, src, bytes, cudaMemcpyDeviceToHost, gpu->queue), "copy from the GPU");
+    copy(gpu, host_dst, src, bytes, cudaMemcpyDeviceToHost, "copy from the GPU");
     gpu_sync(gpu, NULL);
 }
 
 void gpu_copy(struct gpu *gpu, void *dst, const void *src, size_t bytes)
 {
-    check(gpu, cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, gpu->queue), "copy on the GPU");
+    copy(gpu, dst, src, bytes, cudaMemcpyDeviceToDevice, "copy on the GPU");
 }
 
 void gpu_copy_out(struct gpu *gpu, void *pinned_dst, const void *src, size_t bytes)
 {
-    check(gpu, cudaMemcpyAsync(pinned_dst, src, bytes, cudaMemcpyDeviceToHost, gpu->queue), "copy from the GPU");
+    copy(gpu, pinned_dst, src, bytes, cudaMemcpyDeviceToHost, "copy from the GPU");
 }
 
 static uint64_t move(struct gpu *gpu, void *dst, const void *src, size_t bytes, enum cudaMemcpyKind kind)
@@ -501,6 +509,7 @@ int gpu_record_begin(struct gpu *gpu, struct err *err)
     }
     gpu->is_recording = true;
     gpu->has_overlapped = gpu->kernels.overlaps;
+    gpu->kernels.is_after_plain = true; // the first kernel has none before it
     return 0;
 }
 
@@ -526,6 +535,7 @@ int gpu_record_end(struct gpu *gpu, gpu_graph *ret, struct err *err)
 void gpu_graph_launch(struct gpu *gpu, gpu_graph graph)
 {
     check(gpu, cudaGraphLaunch(graph, gpu->queue), "a graph's launch");
+    gpu->kernels.is_after_plain = true;
 }
 
 void gpu_graph_free(struct gpu *gpu, gpu_graph graph)
