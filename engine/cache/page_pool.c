@@ -104,12 +104,31 @@ void page_pool_deinit(struct page_pool *pool)
     memset(pool, 0, sizeof(*pool));
 }
 
+// n < 2 * n_pages
+static uint32_t *free_place(const struct page_pool *pool, uint32_t n)
+{
+    return &pool->free_list[n < pool->n_pages ? n : n - pool->n_pages];
+}
+
+// To the top, since it may still be in a processor's cache. A page that is being copied is taken last: whoever takes it
+// has to wait for its copy, and those before it.
+static void put_free(struct page_pool *pool, uint32_t page)
+{
+    if (page_pool_is_coming(pool, page)) {
+        pool->first_free = (pool->first_free > 0 ? pool->first_free : pool->n_pages) - 1;
+        *free_place(pool, pool->first_free) = page;
+    } else {
+        *free_place(pool, pool->first_free + pool->n_free) = page;
+    }
+    pool->n_free++;
+}
+
 bool page_pool_take(struct page_pool *pool, uint32_t *ret_page)
 {
     if (pool->n_free == 0) {
         return false;
     }
-    uint32_t page = pool->free_list[--pool->n_free];
+    uint32_t page = *free_place(pool, pool->first_free + --pool->n_free);
     pool->n_holders[page] = 1;
     *ret_page = page;
     return true;
@@ -136,7 +155,7 @@ void page_pool_give(struct page_pool *pool, uint32_t page)
     if (pool->n_keepers[page] > 0) {
         pool->n_cached++;
     } else {
-        pool->free_list[pool->n_free++] = page;
+        put_free(pool, page);
     }
 }
 
@@ -151,7 +170,7 @@ void page_pool_drop(struct page_pool *pool, uint32_t page)
     assert(page < pool->n_pages && pool->n_keepers[page] > 0);
     if (--pool->n_keepers[page] == 0 && pool->n_holders[page] == 0) {
         pool->n_cached--;
-        pool->free_list[pool->n_free++] = page;
+        put_free(pool, page);
     }
 }
 

@@ -12,15 +12,16 @@
 
 enum page_tier { PAGE_ON_DEVICE, PAGE_ON_HOST, PAGE_N_TIERS };
 
-// Invariants: free_list[0 .. n_free) are the pages with no user, each once; n_cached counts the pages with keepers and
-// no holder.
+// Invariants: n_free places of free_list from first_free on, around its end, are the pages with no user, each once;
+// n_cached counts the pages with keepers and no holder.
 struct page_pool {
     struct backend *backend; // outlives the pool
     enum page_tier tier;     // on the host: of memory from the backend's host_alloc
     void *mem;               // [n_pages][page_bytes]
     size_t page_bytes;
     uint32_t n_pages, n_free, n_cached;
-    uint32_t *free_list; // [n_pages], a stack of page indices, the top at n_free - 1
+    uint32_t *free_list; // [n_pages] page indices: a stack, its top last, and those that are being copied at its bottom
+    uint32_t first_free; // the bottom's place
     uint32_t *n_holders; // [n_pages]
     uint32_t *n_keepers; // [n_pages]
     // Of a pool on the device. The number of the last copy between the tiers that reads or writes the page (backend.h),

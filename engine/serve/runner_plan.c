@@ -213,20 +213,29 @@ static void admit_planned(struct runner *r, uint64_t now_ns)
     }
 }
 
-// Who waits for pages on their way from the host sits out, as long as there is something else to do: they come
+// One step: what was awaited by then is not known here, and the others might go on for long.
+static bool is_to_sit_out(const struct sequence *seq)
+{
+    return !seq->has_sat_out && sequence_is_coming(seq);
+}
+
+// Who waits for pages on their way from the host sits out a step, if there is something else to do: they come
 // meanwhile.
 static void put_off_coming(struct runner *r)
 {
     size_t n_kept = 0;
     for (size_t i = 0; i < r->plan.n_items; i++) {
-        n_kept += !sequence_is_coming(r->active[r->plan.items[i].idx]);
+        n_kept += !is_to_sit_out(r->active[r->plan.items[i].idx]);
     }
     if (n_kept == 0 || n_kept == r->plan.n_items) {
         return;
     }
     n_kept = 0;
     for (size_t i = 0; i < r->plan.n_items; i++) {
-        if (!sequence_is_coming(r->active[r->plan.items[i].idx])) {
+        struct sequence *seq = r->active[r->plan.items[i].idx];
+        if (is_to_sit_out(seq)) {
+            seq->has_sat_out = true;
+        } else {
             r->plan.items[n_kept++] = r->plan.items[i];
         }
     }

@@ -40,6 +40,7 @@ struct sequence {
     uint32_t *pages;                     // [ceil(env->n_ctx / page_tokens)], the first n_pages held
     uint32_t n_pages;
     bool has_begun_cached; // with pages that may be on their way from the host: awaited before its first step
+    bool has_sat_out;      // one step, while they came
     uint32_t copied_page;  // held until its copy is made: the cached tokens end within it; or none
     struct draft_state draft_state;
     int32_t draft[DRAFT_MAX]; // guessed for the step that is planned

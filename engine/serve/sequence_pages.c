@@ -28,6 +28,7 @@ void sequence_use_cache(struct sequence *seq, uint32_t n_cached)
     seq->copied_page = n_cached % env->page_tokens != 0 ? seq->pages[seq->n_pages] : NO_PAGE;
     seq->n_computed = n_cached;
     seq->has_begun_cached = true;
+    seq->has_sat_out = false;
 }
 
 void sequence_fetch_pages(struct sequence *seq)

@@ -84,6 +84,36 @@ static void test_page_pool_given_page_is_taken_first(void **state)
     page_pool_deinit(&pool);
 }
 
+// Who takes a page waits for its copy: the oldest one is the first to be over. Around the end of the list, too.
+static void test_page_pool_page_that_is_being_copied_is_taken_last(void **state)
+{
+    (void)state;
+    struct heap_backend heap = heap_backend(1 << 20);
+    struct page_pool pool;
+    uint32_t pages[6], page;
+    assert_int_equal(page_pool_init(&pool, &heap.base, 64, 8, NULL), 0);
+    for (int round = 0; round < 9; round++) {
+        for (int i = 0; i < 6; i++) {
+            assert_true(page_pool_take(&pool, &pages[i]));
+        }
+        for (uint32_t i = 0; i < 6; i++) {
+            pool.copies[pages[i]] = i % 2 == 0 ? pool.n_awaited + i + 1 : 0;
+            page_pool_give(&pool, pages[i]);
+        }
+        assert_int_equal(pool.n_free, 8);
+        const uint32_t wanted[] = { pages[5], pages[3], pages[1] }, copied[] = { pages[0], pages[2], pages[4] };
+        for (int i = 0; i < 8; i++) {
+            assert_true(page_pool_take(&pool, &page));
+            assert_true(i < 3 ? page == wanted[i] : i < 5 || page == copied[i - 5]);
+        }
+        for (uint32_t i = 0; i < 8; i++) {
+            pool.copies[i] = 0;
+            page_pool_give(&pool, i);
+        }
+    }
+    page_pool_deinit(&pool);
+}
+
 static void test_page_pool_init_without_memory_returns_enomem_with_arithmetic(void **state)
 {
     (void)state;
@@ -165,6 +195,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_page_pool_take_all_gives_each_page_once_then_none),
         cmocka_unit_test(test_page_pool_given_page_is_taken_first),
+        cmocka_unit_test(test_page_pool_page_that_is_being_copied_is_taken_last),
         cmocka_unit_test(test_page_pool_init_without_memory_returns_enomem_with_arithmetic),
         cmocka_unit_test(test_page_pool_init_of_no_pages_returns_einval),
         cmocka_unit_test(test_page_pool_misuse_aborts),

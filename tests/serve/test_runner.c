@@ -468,6 +468,60 @@ static void test_runner_waits_for_tokens_that_the_host_draws_and_for_no_others(v
     }
 }
 
+// How many steps it takes until one is over whose prompt is on the host, beside an answer that has had n_ahead tokens
+// and is far from its end.
+static uint32_t count_steps_of_who_comes_back(uint32_t n_ahead)
+{
+    struct runner_test t;
+    struct runner_test_answer first, others[3], running, back;
+    struct tokfs_completion *c;
+    uint32_t n = 0;
+    runner_test_open(&t, &(struct runner_test_options){ .n_slots = 4,
+                                                        .n_ctx = 128,
+                                                        .n_pages = 32,
+                                                        .n_host_pages = 64,
+                                                        .batch_tokens = 128,
+                                                        .no_speculation = true,
+                                                        .draws = true,
+                                                        .seed = n_ahead });
+    const struct runner_test_request request = {
+        .prompt = prompt_tokens, .n_prompt = 40, .max_tokens = 1, .answers = &first
+    };
+    runner_test_add(&t, &request);
+    runner_test_finish(&t);
+    for (int i = 0; i < 3; i++) {
+        runner_test_add(&t,
+                        &(struct runner_test_request){
+                            .prompt = prompt_tokens + 10 + i, .n_prompt = 60, .max_tokens = 1, .answers = &others[i] });
+        runner_test_finish(&t);
+    }
+    c = runner_test_add(&t, &(struct runner_test_request){
+                                .prompt = prompt_tokens + 50, .n_prompt = 8, .max_tokens = 60, .answers = &running });
+    while (!running.is_started || running.n_ids < n_ahead) {
+        runner_test_step(&t);
+    }
+    uint64_t n_from_host = t.runner.radix.n_from_host;
+    runner_test_add(&t, &(struct runner_test_request){
+                            .prompt = prompt_tokens, .n_prompt = 40, .max_tokens = 1, .answers = &back });
+    for (; !back.is_over; n++) {
+        assert_true(runner_test_step(&t) && !running.is_over);
+    }
+    assert_true(t.runner.radix.n_from_host >= n_from_host + 9); // the control
+    runner_test_cancel(&t, c);
+    runner_test_finish(&t);
+    runner_test_close(&t);
+    return n;
+}
+
+// One step, which the copies have for themselves, however long the others go on without awaiting any.
+static void test_runner_who_comes_back_from_the_host_sits_out_one_step(void **state)
+{
+    (void)state;
+    for (uint32_t n_ahead = 1; n_ahead <= 8; n_ahead++) {
+        assert_int_equal(count_steps_of_who_comes_back(n_ahead), 3); // admitted, sat out, taken
+    }
+}
+
 // ---- random runs --------------------------------------------------------------------------------------------------
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -662,6 +716,7 @@ int main(void)
         cmocka_unit_test(test_runner_does_not_wait_for_chunks),
         cmocka_unit_test(test_runner_admits_into_a_step_ahead),
         cmocka_unit_test(test_runner_waits_for_tokens_that_the_host_draws_and_for_no_others),
+        cmocka_unit_test(test_runner_who_comes_back_from_the_host_sits_out_one_step),
         cmocka_unit_test(test_runner_random_runs_say_what_the_model_says),
     };
     return cmocka_run_group_tests_name("runner", tests, NULL, NULL);
