@@ -8,7 +8,8 @@
 //
 // Shapes: parts with x16, of up to PART_ROWS_MAX rows; tiles of 8 rows that a part does not have are left out.
 // Floor: operations / those of mma.sync. From L2 a chunk brings 64 * 256 bytes of x and 128 * 128 weights, for
-// 2 * 64 * 128 * 128 operations: 64 per byte with weights of a byte, four times what linear_blocks.cu has. Not measured.
+// 2 * 64 * 128 * 128 operations: 64 per byte with weights of a byte, four times what linear_blocks.cu has. Not
+// measured.
 #include "kernels/cuda/block_formats.h"
 
 #define WARPS     8
